@@ -1,0 +1,110 @@
+# The Rust programs: building them when a source is newer, and starting settlement and gateways.
+# shellcheck shell=bash
+
+BINARIES=(gateway settlement loadtest)
+
+binary() { printf '%s/release/%s' "$TARGET_DIR" "$1"; }
+
+# Whether the last successful build saw all that is in the sources now. Asking cargo costs half a
+# second, and minutes when another cargo holds its lock.
+binaries_are_fresh() {
+    local name stamp=$TARGET_DIR/release/.built-by-dev newer
+    for name in "${BINARIES[@]}"; do [ -x "$(binary "$name")" ] || return 1; done
+    [ -e "$stamp" ] || return 1
+    newer=$(cd "$ROOT" && find Cargo.toml Cargo.lock */Cargo.toml */src */build.rs lua settlement gateway contract \
+        -newer "$stamp" -print -quit 2>/dev/null) || :
+    [ -z "$newer" ]
+}
+
+build_binaries() {
+    local begun_ms shown_ms log=$LOG_DIR/build.log stamp=$TARGET_DIR/release/.built-by-dev cargo line
+    binaries_are_fresh && return
+    begun_ms=$(now_ms)
+    say_step build "cargo build --release (the first one takes minutes)"
+    mkdir -p "$TARGET_DIR/release"
+    touch "$stamp.new" # sources changed from now on are not in this build
+    (
+        cd "$ROOT"
+        CARGO_TERM_COLOR=never CARGO_TERM_PROGRESS_WHEN=always CARGO_TERM_PROGRESS_WIDTH=100 \
+            exec cargo build --release --locked --bins </dev/null >"$log" 2>&1
+    ) &
+    cargo=$!
+    shown_ms=$(now_ms)
+    while kill -0 "$cargo" 2>/dev/null; do
+        sleep 0.1
+        if [ $(($(now_ms) - shown_ms)) -ge 5000 ]; then
+            line=$(tail -c 400 "$log" | tr '\r' '\n' | grep -oE '[0-9]+/[0-9]+: .*|Blocking .*' | tail -n 1) || line=
+            say_step build "${line:-working} ($(since_ms "$begun_ms"))"
+            shown_ms=$(now_ms)
+        fi
+    done
+    if ! wait "$cargo"; then
+        say_error "cargo build failed"
+        tr '\r' '\n' <"$log" | grep -vE '^ +(Building|Updating|Download)|^$' >"$log.text" || :
+        show_log_tail "$log.text"
+        return 1
+    fi
+    mv -f "$stamp.new" "$stamp"
+    say_step build "done ($(since_ms "$begun_ms"))"
+}
+
+# What both programs are told, as NAME=value words.
+common_settings() {
+    printf '%s\n' "KAFKA_BROKERS=$(kafka_brokers)" "REDIS_URL=$(redis_url)" "DATABASE_URL=$(database_url)"
+}
+kafka_brokers() { printf '127.0.0.1:%s' "$(port_of kafka)"; }
+redis_url() { printf 'redis://127.0.0.1:%s' "$(port_of redis)"; }
+database_url() { printf 'postgres://%s@127.0.0.1:%s/%s' "$POSTGRES_USER" "$(port_of postgres)" "$POSTGRES_DATABASE"; }
+
+# program_command NAME: the command of gateway-N or settlement-N, one word a line.
+program_command() {
+    printf 'env\n'
+    common_settings
+    case $1 in
+        settlement-*)
+            printf '%s\n' "SETTLEMENT_LISTEN=127.0.0.1:$(port_of "$1")" "ORDERS_PARTITIONS=$ORDERS_PARTITIONS" "$(binary settlement)"
+            ;;
+        gateway-*)
+            printf '%s\n' "GATEWAY_LISTEN=127.0.0.1:$(port_of "$1")" "GATEWAY_ADMIN_LISTEN=127.0.0.1:$(port_of "$1-admin")" \
+                "GATEWAY_DEV_AUTH=$GATEWAY_DEV_AUTH" "$(binary gateway)"
+            ;;
+    esac
+}
+
+# Whether a running program is the one that would be started now: same settings, same build.
+is_current() {
+    local name=$1 pid command
+    pid=$(pid_of "$name") || return 1
+    mapfile -t command < <(program_command "$name")
+    same_launch "$name" "${command[@]}" && [ "/proc/$pid/exe" -ef "$(binary "${name%-*}")" ]
+}
+
+PROGRAM_READY_SECONDS=60
+
+# start_programs KIND NAME…: starts those that do not run, all at once, then waits for each.
+start_programs() {
+    local kind=$1 name begun_ms command outdated=() started=() failed=
+    shift
+    begun_ms=$(now_ms)
+    for name in "$@"; do
+        if is_alive "$name" && ! is_current "$name"; then outdated+=("$name"); fi
+    done
+    if [ "${#outdated[@]}" -gt 0 ]; then
+        say_step "$kind" "restarting ${outdated[*]}: another build or other addresses"
+        stop_processes "${outdated[@]}"
+    fi
+    for name in "$@"; do
+        is_alive "$name" && continue
+        if [ "$kind" = gateway ]; then settle_ports "$name" "$name-admin"; else settle_ports "$name"; fi
+        mapfile -t command < <(program_command "$name")
+        spawn "$name" "${command[@]}"
+        started+=("$name")
+    done
+    for name in "$@"; do
+        await_ready "$name" "$PROGRAM_READY_SECONDS" || failed=yes
+    done
+    [ -z "$failed" ] || return 1
+    for name in "${started[@]}"; do
+        say_step "$name" "ready on 127.0.0.1:$(port_of "$name") ($(since_ms "$begun_ms"))"
+    done
+}

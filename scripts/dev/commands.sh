@@ -1,0 +1,118 @@
+# Commands that run something against a stack.
+# shellcheck shell=bash
+
+# with_stack COMMAND…: with the stack's addresses in its environment.
+with_stack() {
+    local settings
+    mapfile -t settings < <(stack_environment)
+    env -u FLASHSALE_WORKER "${settings[@]}" FLASHSALE_STACK="$STACK" FLASHSALE_STACK_DIR="$STACK_DIR" FLASHSALE_DEV="$ROOT/dev" "$@"
+}
+
+# dev_here ARGUMENT…: another ./dev command on the current stack.
+dev_here() { FLASHSALE_STACK=$STACK "$ROOT/dev" "$@"; }
+
+cmd_demo() {
+    dev_here up
+    say
+    with_stack "$(binary loadtest)" demo "$@"
+}
+
+cmd_load() {
+    if [ $# -gt 0 ] && [[ " $* " == *" --help "* ]] && [ -x "$(binary loadtest)" ]; then
+        "$(binary loadtest)" "$@"
+        return
+    fi
+    is_ready gateway-1 || die "stack '$STACK' is not up: ./dev up"
+    with_stack "$(binary loadtest)" "$@"
+}
+
+# Runs of test and bench begin on empty services of their own and end them, whatever happens. A second
+# run at the same time waits for the first.
+begin_session() {
+    local fd
+    use_stack "$1"
+    mkdir -p "$STACK_DIR"
+    exec {fd}>"$ROOT/.dev/$1.session"
+    if ! flock -n "$fd"; then
+        say "waiting for another './dev $1' of this checkout"
+        flock "$fd"
+    fi
+    trap 'end_session' EXIT
+    trap 'exit 130' INT TERM
+    dev_here reset 2>/dev/null
+}
+
+end_session() {
+    trap '' INT TERM
+    say
+    QUIET=yes dev_here down || :
+}
+
+cmd_test() {
+    local status=0
+    begin_session test
+    require_packages all
+    WITH_REDIS_CLUSTER=yes QUIET=yes dev_here up --services-only
+    say
+    # The mark lets ./dev down find servers that killed tests leave behind.
+    (
+        close_inherited_files
+        cd "$ROOT"
+        with_stack env FLASHSALE_STARTED_BY="$STACK_DIR" cargo test --workspace --locked "$@"
+    ) || status=$?
+    return "$status"
+}
+
+cmd_bench() {
+    local status=0
+    if [ -n "$(use_stack main && known_names)" ]; then
+        say "note: stack 'main' is up and takes part of the machine (./dev down stops it)"
+    fi
+    begin_session bench
+    QUIET=yes dev_here up
+    say
+    (close_inherited_files && with_stack "$(binary loadtest)" bench "$@") || status=$?
+    return "$status"
+}
+
+cmd_events() {
+    local position=()
+    case ${1:-} in
+        '') ;;
+        --from-beginning) position=(--from-beginning) ;;
+        *) die "unknown option of ./dev events: $1 (see ./dev help events)" ;;
+    esac
+    is_ready kafka || die "Kafka of stack '$STACK' is not up: ./dev up"
+    exec java -Xmx128m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData -Dorg.slf4j.simpleLogger.defaultLogLevel=error \
+        "-Dlog4j2.configurationFile=$ROOT/deploy/kafka/log4j2-tools.properties" -cp "$KAFKA_HOME/libs/*" \
+        org.apache.kafka.tools.consumer.ConsoleConsumer --bootstrap-server "$(kafka_brokers)" \
+        --include 'order-events|inventory-events' --formatter-property print.key=true \
+        --formatter-property print.headers=true "${position[@]}"
+}
+
+cmd_psql() {
+    is_ready postgres || die "Postgres of stack '$STACK' is not up: ./dev up"
+    exec psql "$(database_url)" "$@"
+}
+
+cmd_logs() {
+    local follow='' name='' lines=20 files=()
+    while [ $# -gt 0 ]; do
+        case $1 in
+            -f | --follow) follow=-F ;;
+            -*) die "unknown option of ./dev logs: $1 (see ./dev help logs)" ;;
+            *) name=$1 ;;
+        esac
+        shift
+    done
+    if [ -n "$name" ]; then
+        [ -e "$LOG_DIR/$name.log" ] || die "no log of '$name' in $LOG_DIR"
+        files=("$LOG_DIR/$name.log")
+        lines=200
+    else
+        files=("$LOG_DIR"/*.log)
+        [ -e "${files[0]}" ] || die "stack '$STACK' has no logs yet"
+    fi
+    # shellcheck disable=SC2086 # an empty word is no option
+    exec tail -n "$lines" $follow -- "${files[@]}"
+}

@@ -1,0 +1,71 @@
+# Names, words and waits that every other file uses. Sourced by ./dev after ROOT is set.
+# shellcheck shell=bash
+
+STACK=${FLASHSALE_STACK:-main}
+if ! [[ $STACK =~ ^[a-z][a-z0-9-]{0,31}$ ]]; then
+    echo "FLASHSALE_STACK must be 1 to 32 of a-z, 0-9 and -, and begin with a letter: '$STACK'" >&2
+    exit 2
+fi
+
+# Points every name at one stack. Commands that bring their own stack (test, bench) call it again.
+use_stack() {
+    STACK=$1
+    STACK_DIR=$ROOT/.dev/$STACK
+    RUN_DIR=$STACK_DIR/run   # NAME.pid, NAME.launch
+    LOG_DIR=$STACK_DIR/logs  # NAME.log
+    DATA_DIR=$STACK_DIR/data # one folder a service
+}
+CACHE_DIR=$ROOT/.dev/cache # shared by all stacks: Kafka's jars, tools
+TARGET_DIR=${CARGO_TARGET_DIR:-$ROOT/target}
+use_stack "$STACK"
+
+# shellcheck source=scripts/dev/defaults.env
+. "$ROOT/scripts/dev/defaults.env"
+
+# Progress and errors go to stderr, so that what a command answers can be piped.
+say() { printf '%s\n' "$*" >&2; }
+say_step() { printf '  %-14s %s\n' "$1" "$2" >&2; }
+say_error() { printf 'error: %s\n' "$*" >&2; }
+die() {
+    say_error "$*"
+    exit 1
+}
+
+# Lines of a tool's output that name where it downloads from help nobody who reads a failure.
+without_hosts() { sed -E 's#[a-z]+://[^/ ]+#<mirror>#g'; }
+
+# tell_log NAME LOGFILE: what a failed step leaves behind.
+show_log_tail() {
+    local log=$1
+    if [ -s "$log" ]; then
+        say "  last lines of ${log#"$ROOT/"}:"
+        tail -n 20 -- "$log" | without_hosts | sed 's/^/    | /' >&2
+    fi
+    say "  log: $log"
+}
+
+now_ms() { printf '%s' "${EPOCHREALTIME/./}" | cut -c1-13; }
+
+# since_ms START: seconds with one decimal.
+since_ms() {
+    local ms=$(($(now_ms) - $1))
+    printf '%d.%d s' $((ms / 1000)) $((ms % 1000 / 100))
+}
+
+# wait_until SECONDS COMMAND…: 0 as soon as the command succeeds, 1 when the time is over.
+wait_until() {
+    local deadline_ms=$(($(now_ms) + $1 * 1000))
+    shift
+    until "$@"; do
+        [ "$(now_ms)" -lt "$deadline_ms" ] || return 1
+        sleep 0.05
+    done
+}
+
+# Numbered instances sort as people count.
+sorted_names() { sort -V; }
+
+for part in packages process ports lock redis postgres kafka binaries up down status help commands; do
+    # shellcheck source=/dev/null
+    . "$ROOT/scripts/dev/$part.sh"
+done

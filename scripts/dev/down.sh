@@ -1,0 +1,65 @@
+# ./dev down and ./dev reset: ends what this stack started, and nothing else.
+# shellcheck shell=bash
+
+cmd_down() {
+    [ $# -eq 0 ] || die "./dev down takes no arguments"
+    as_worker down
+    lock_stack
+    stop_stack
+    unlock_stack
+}
+
+cmd_reset() {
+    [ $# -eq 0 ] || die "./dev reset takes no arguments"
+    as_worker reset
+    lock_stack
+    stop_stack
+    remove_stack_data
+    unlock_stack
+    say "stack '$STACK': data, logs and remembered ports are gone"
+}
+
+# Gateways first, so that nothing is accepted that settlement could not be told of; the services last.
+stop_stack() {
+    local name kind names=()
+    adopt_strays
+    stop_unnamed
+    if [ -z "$(known_names)" ]; then
+        say "stack '$STACK': nothing is running"
+        return
+    fi
+    for kind in gateway settlement; do
+        mapfile -t names < <(known_of "$kind")
+        [ "${#names[@]}" -eq 0 ] || stop_processes "${names[@]}"
+    done
+    for name in kafka postgres redis-cluster redis; do
+        [ ! -e "$RUN_DIR/$name.pid" ] || stop_processes "$name"
+    done
+    stop_unnamed
+}
+
+STRAY_SECONDS=12
+
+# Marked processes without a pid file: left by tests that were killed, or by a crash of this script.
+stop_unnamed() {
+    local pid recorded=" " strays=()
+    for name in $(known_names); do recorded+="$(pid_of "$name" || :) "; done
+    for pid in $(marked_pids); do
+        [[ $recorded == *" $pid "* ]] || strays+=("$pid")
+    done
+    [ "${#strays[@]}" -gt 0 ] || return 0
+    say_step strays "ending ${strays[*]}"
+    kill -s TERM "${strays[@]}" 2>/dev/null || :
+    wait_until "$STRAY_SECONDS" all_gone "${strays[@]}" || kill -s KILL "${strays[@]}" 2>/dev/null || :
+}
+
+all_gone() {
+    local pid
+    for pid in "$@"; do ! start_time_of "$pid" >/dev/null || return 1; done
+}
+
+# Everything but the lock that this script holds.
+remove_stack_data() {
+    remove_postgres_home
+    find "$STACK_DIR" -mindepth 1 -maxdepth 1 ! -name 'lock*' -exec rm -rf -- {} +
+}

@@ -1,0 +1,116 @@
+# ./dev help [COMMAND].
+# shellcheck shell=bash
+
+cmd_help() {
+    case ${1:-} in
+        '')
+            cat <<TEXT
+usage: ./dev COMMAND [ARGUMENT…]
+
+  demo      a burst sale on real services, sold out before your eyes, with a report
+  test      all tests, on a stack of their own
+  bench     measured throughput beside the floors it is compared with
+
+  up        start whatever is not running: services, settlement, gateways
+  down      stop what was started
+  status    what runs, where, and whether it is ready
+  env       addresses as shell exports:  eval "\$(./dev env)"
+  load      drive load at the running stack
+  events    follow the published events
+  psql      a database prompt
+  logs      read or follow the logs
+  reset     stop, and delete the stack's data
+
+  help COMMAND   more about one of them
+
+Everything of a stack lies in .dev/<stack>/. FLASHSALE_STACK=name picks another stack than 'main';
+it has its own processes, ports and data. First time: ./dev demo
+TEXT
+            ;;
+        demo)
+            cat <<TEXT
+usage: ./dev demo [ARGUMENT…]
+Starts the stack if need be, makes the sample sales and a burst sale, lets its customers in, and prints
+what was offered, accepted, refused and settled. The stack keeps running. Arguments go to 'loadtest demo'.
+TEXT
+            ;;
+        test)
+            cat <<TEXT
+usage: ./dev test [ARGUMENT…]
+Starts Redis, a Redis Cluster of one node, Postgres and Kafka as the stack 'test', empty, beside
+whatever runs, and gives their addresses to 'cargo test --workspace ARGUMENT…'; then stops them.
+  ./dev test -p settlement              the tests of one crate
+  ./dev test -p gateway -- some_name    tests whose name contains some_name
+TEXT
+            ;;
+        bench)
+            cat <<TEXT
+usage: ./dev bench [ARGUMENT…]
+Starts a whole stack 'bench', empty, runs 'loadtest bench ARGUMENT…' against it, and stops it. Stop
+other stacks first, or they take part of the machine.
+TEXT
+            ;;
+        up)
+            cat <<TEXT
+usage: ./dev up [--gateways N] [--settlements N] [--services-only]
+Builds what is older than its source, and starts whatever does not run, a killed process included.
+Without a number: as many as before, at first one. With a smaller number the surplus is stopped.
+A gateway or settlement of an older build, or with other addresses, is restarted.
+  --services-only   only Redis, Postgres and Kafka (neither builds nor needs Rust)
+TEXT
+            ;;
+        down)
+            cat <<TEXT
+usage: ./dev down
+Stops gateways, settlement, Kafka, Postgres and Redis of the stack, in this order, each in good order
+and by force after a limit; also what an interrupted ./dev left behind. Data, logs and ports stay.
+TEXT
+            ;;
+        status)
+            cat <<TEXT
+usage: ./dev status [--json]
+Lists what the stack has started, and asks each whether it is ready. With --json:
+  {"processes":[{"name","pid","address","admin_address"?,"ready"}]}   (pid null: not running)
+TEXT
+            ;;
+        env)
+            cat <<TEXT
+usage: eval "\$(./dev env)"
+Prints GATEWAY_URL, ADMIN_URL, SETTLEMENT_URL, DATABASE_URL, REDIS_URL and KAFKA_BROKERS (of the first
+of each) as shell exports.
+TEXT
+            ;;
+        load)
+            cat <<TEXT
+usage: ./dev load SUBCOMMAND [ARGUMENT…]
+Runs the load generator with the addresses of the running stack. './dev load --help' lists what it can.
+TEXT
+            ;;
+        events)
+            cat <<TEXT
+usage: ./dev events [--from-beginning]
+Follows the topics order-events and inventory-events: key, headers and value of each event. Ctrl-C ends it.
+TEXT
+            ;;
+        psql)
+            cat <<TEXT
+usage: ./dev psql [ARGUMENT…]
+Opens psql on the stack's database.   ./dev psql -c 'SELECT count(*) FROM customer_order'
+TEXT
+            ;;
+        logs)
+            cat <<TEXT
+usage: ./dev logs [NAME] [-f]
+Shows the last lines of every log of the stack, or 200 of one (gateway-1, settlement-1, kafka, …);
+-f follows.
+TEXT
+            ;;
+        reset)
+            cat <<TEXT
+usage: ./dev reset
+Stops the stack and deletes its data, logs and remembered ports. Downloads and builds stay.
+TEXT
+            ;;
+        *) die "no such command: $1 (see ./dev help)" ;;
+    esac
+}

@@ -1,0 +1,120 @@
+# Kafka of a stack: one node, broker and controller in one (KRaft), from its published jars.
+# Maven resolves the pinned deploy/kafka/pom.xml once into .dev/cache/, for all stacks of this checkout.
+# shellcheck shell=bash
+
+KAFKA_HOME=$CACHE_DIR/kafka-$KAFKA_VERSION
+
+pom_sum() { cksum <"$ROOT/deploy/kafka/pom.xml"; }
+kafka_is_cached() { [ "$(cat "$KAFKA_HOME/pom.sum" 2>/dev/null)" = "$(pom_sum)" ]; }
+
+# Downloads into a folder beside the final one, which then takes its place: all of it or nothing.
+fetch_kafka() {
+    local begun_ms log fd new=$KAFKA_HOME.new maven shown_ms
+    kafka_is_cached && return
+    begun_ms=$(now_ms)
+    mkdir -p "$CACHE_DIR"
+    exec {fd}>"$CACHE_DIR/kafka.lock"
+    flock -w 600 "$fd" || { say_error "another ./dev fetches Kafka for more than 600 s"; return 1; }
+    if ! kafka_is_cached; then
+        log=$LOG_DIR/maven.log
+        say_step kafka "fetching Kafka $KAFKA_VERSION (about 45 MB, once)"
+        rm -rf "$new" && mkdir -p "$new"
+        mvn -B -f "$ROOT/deploy/kafka/pom.xml" dependency:copy-dependencies \
+            -DoutputDirectory="$new/libs" -DincludeScope=runtime </dev/null >"$log" 2>&1 &
+        maven=$!
+        shown_ms=$(now_ms)
+        while kill -0 "$maven" 2>/dev/null; do
+            sleep 0.2
+            if [ $(($(now_ms) - shown_ms)) -ge 5000 ]; then
+                say_step kafka "$(grep -c '^.INFO. Downloaded ' "$log" || :) files fetched ($(since_ms "$begun_ms"))"
+                shown_ms=$(now_ms)
+            fi
+        done
+        if ! wait "$maven"; then
+            say_error "Kafka's jars could not be fetched"
+            show_log_tail "$log"
+            return 1
+        fi
+        pom_sum >"$new/pom.sum"
+        rm -rf "$KAFKA_HOME" && mv "$new" "$KAFKA_HOME"
+        say_step kafka "fetched ($(since_ms "$begun_ms"))"
+    fi
+    exec {fd}>&-
+}
+
+start_kafka() {
+    local begun_ms java_options
+    fetch_kafka
+    begun_ms=$(now_ms)
+    if is_alive kafka; then await_ready kafka 30; return; fi
+    write_server_properties
+    format_kafka || { say_error "Kafka's storage could not be formatted"; show_log_tail "$LOG_DIR/kafka-format.log"; return 1; }
+    mapfile -t java_options < <(kafka_java_options)
+    spawn kafka java "${java_options[@]}" kafka.Kafka "$STACK_DIR/server.properties"
+    await_ready kafka 60
+    say_step kafka "ready on 127.0.0.1:$(port_of kafka) ($(since_ms "$begun_ms"))"
+}
+
+# The shared settings, and what is this stack's own.
+write_server_properties() {
+    local broker controller
+    broker=127.0.0.1:$(port_of kafka)
+    controller=127.0.0.1:$(port_of kafka-controller)
+    {
+        cat "$ROOT/deploy/kafka/server.properties"
+        printf '%s\n' "listeners=PLAINTEXT://$broker,CONTROLLER://$controller" \
+            "advertised.listeners=PLAINTEXT://$broker" \
+            "controller.quorum.voters=1@$controller" \
+            "log.dirs=$DATA_DIR/kafka"
+    } >"$STACK_DIR/server.properties"
+}
+
+# Once per stack. The mark is written last, so that a half-formatted folder is made anew.
+format_kafka() {
+    local cluster_id
+    [ ! -e "$DATA_DIR/kafka.formatted" ] || return 0
+    rm -rf "$DATA_DIR/kafka"
+    cluster_id=$(head -c 16 /dev/urandom | base64 | tr '+/' 'ab' | cut -c1-22)
+    java -Xms64m -Xmx128m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData \
+        "-Dlog4j2.configurationFile=$ROOT/deploy/kafka/log4j2.properties" -cp "$KAFKA_HOME/libs/*" \
+        kafka.tools.StorageTool format -t "$cluster_id" -c "$STACK_DIR/server.properties" \
+        </dev/null >"$LOG_DIR/kafka-format.log" 2>&1 || return
+    printf '%s\n' "$cluster_id" >"$DATA_DIR/kafka.formatted"
+}
+
+# Flags of the broker's Java, one a line. With an archive of its loaded classes it starts in half the
+# time; the archive is made by the first broker that ends in good order. It belongs to one Java and
+# these very flags; Java ignores one that does not fit.
+kafka_java_options() {
+    local archive
+    # shellcheck disable=SC2086 # two options
+    printf '%s\n' $KAFKA_HEAP_OPTS -XX:+UseSerialGC -XX:-UsePerfData
+    archive=$(class_archive)
+    if [ -s "$archive" ]; then
+        printf '%s\n' "-XX:SharedArchiveFile=$archive" -Xshare:auto
+    else
+        printf '%s\n' "-XX:ArchiveClassesAtExit=$DATA_DIR/kafka-classes.jsa"
+    fi
+    printf '%s\n' -Xlog:cds=off -Xlog:cds+dynamic=off "-Dlog4j2.configurationFile=$ROOT/deploy/kafka/log4j2.properties" \
+        -cp "$KAFKA_HOME/libs/*"
+}
+
+class_archive() { printf '%s/classes-%s.jsa' "$KAFKA_HOME" "$(java -version 2>&1 | cksum | cut -d' ' -f1)"; }
+
+# Called when Kafka has ended.
+keep_class_archive() {
+    local made=$DATA_DIR/kafka-classes.jsa archive
+    [ -s "$made" ] && [ -d "$KAFKA_HOME" ] || return 0
+    archive=$(class_archive)
+    mv -f "$made" "$archive.$STACK" && mv -f "$archive.$STACK" "$archive"
+}
+
+# Asks for the versions of its protocol (ApiVersions, version 0), which a broker answers once it serves.
+kafka_answers() {
+    (
+        local byte
+        exec 3<>"/dev/tcp/127.0.0.1/$(port_of kafka)" || exit 1
+        printf '\0\0\0\12\0\22\0\0\0\0\0\1\377\377' >&3
+        LC_ALL=C read -r -t 2 -N 1 byte <&3 && [ -n "$byte" ]
+    ) 2>/dev/null
+}

@@ -1,0 +1,53 @@
+# One ./dev at a time changes a stack. The lock is a file lock: it ends with its holder, however that ends.
+#
+# A script killed with SIGKILL leaves its background steps (a build, a download) running, and they hold
+# the lock too. They carry FLASHSALE_WORKER=<stack folder> in their environment; whoever comes next
+# finds the recorded holder dead, ends them, and goes on.
+# shellcheck shell=bash
+
+LOCK_WAIT_SECONDS=900 # a first build may take this long
+
+# Runs this command again with the worker's mark in its environment, once.
+as_worker() {
+    [ "${FLASHSALE_WORKER:-}" != "$STACK_DIR" ] || return 0
+    FLASHSALE_WORKER=$STACK_DIR exec "$ROOT/dev" "$@"
+}
+
+lock_stack() {
+    local holder start
+    mkdir -p "$RUN_DIR" "$LOG_DIR" "$DATA_DIR"
+    exec {LOCK_FD}>>"$STACK_DIR/lock"
+    if ! flock -n "$LOCK_FD"; then
+        read -r holder start <"$STACK_DIR/lock.holder" 2>/dev/null || :
+        if [ -n "${holder:-}" ] && [ "$(start_time_of "$holder")" != "$start" ]; then
+            end_orphaned_workers
+        else
+            say "waiting for another ./dev on stack '$STACK' (pid ${holder:-unknown})"
+        fi
+        flock -w "$LOCK_WAIT_SECONDS" "$LOCK_FD" || die "another ./dev still works on stack '$STACK' after $LOCK_WAIT_SECONDS s"
+    fi
+    printf '%s %s\n' "$$" "$(start_time_of $$)" >"$STACK_DIR/lock.holder"
+    # Ctrl-C must not leave a build behind.
+    trap 'end_orphaned_workers; exit 130' INT TERM
+}
+
+unlock_stack() {
+    trap - INT TERM
+    exec {LOCK_FD}>&-
+}
+
+# Ends what a dead holder left, sparing this script and those that called it.
+end_orphaned_workers() {
+    local spared=" " pid file files
+    pid=$$
+    while [ -n "$pid" ] && [ "$pid" -gt 1 ]; do
+        spared+="$pid "
+        pid=$(sed -E 's/.*\) . ([0-9]+) .*/\1/' "/proc/$pid/stat" 2>/dev/null) || pid=
+    done
+    files=$(grep -lzsxF "FLASHSALE_WORKER=$STACK_DIR" /proc/[0-9]*/environ 2>/dev/null) || :
+    for file in $files; do
+        pid=${file#/proc/}
+        pid=${pid%/environ}
+        [[ $spared == *" $pid "* ]] || kill -s KILL "$pid" 2>/dev/null || :
+    done
+}

@@ -1,0 +1,75 @@
+# What the machine must have. On Debian missing packages are installed (as root or through sudo);
+# elsewhere, or without the right to, the user is told exactly what to install.
+# shellcheck shell=bash
+
+JAVA_MAJOR_MIN=17 # Kafka 4's brokers need it
+
+# require_packages services|all: `all` adds what building the Rust programs needs.
+require_packages() {
+    local missing=() what=()
+    command -v redis-server >/dev/null && command -v redis-cli >/dev/null ||
+        { missing+=(redis-server) what+=("Redis 7 (redis-server, redis-cli)"); }
+    postgres_bin_dir >/dev/null && command -v psql >/dev/null ||
+        { missing+=(postgresql) what+=("PostgreSQL 15 or newer (server and psql)"); }
+    java_is_new_enough ||
+        { missing+=(default-jre-headless) what+=("a Java runtime, $JAVA_MAJOR_MIN or newer"); }
+    kafka_is_cached || command -v mvn >/dev/null ||
+        { missing+=(maven) what+=("Apache Maven"); }
+    if [ "$1" = all ]; then
+        command -v gcc >/dev/null && [ -e /usr/include/stdio.h ] ||
+            { missing+=(gcc libc6-dev) what+=("a C compiler with its headers"); }
+        command -v make >/dev/null || { missing+=(make) what+=("make"); }
+        command -v pkg-config >/dev/null || { missing+=(pkg-config) what+=("pkg-config"); }
+    fi
+    if [ "${#missing[@]}" -gt 0 ]; then
+        install_or_tell
+    fi
+    if [ "$1" = all ]; then
+        find_cargo || die "cargo is missing: install Rust 1.88 or newer (for instance with rustup), then run this again"
+    fi
+}
+
+find_cargo() {
+    command -v cargo >/dev/null && return
+    [ -x "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" ] || return 1
+    PATH=${CARGO_HOME:-$HOME/.cargo}/bin:$PATH
+}
+
+java_is_new_enough() {
+    local text
+    text=$(java -version 2>&1) || return 1
+    [[ $text =~ version\ \"([0-9]+) ]] && [ "${BASH_REMATCH[1]}" -ge "$JAVA_MAJOR_MIN" ]
+}
+
+# Uses `missing` (Debian's names) and `what` (anyone's names) of require_packages.
+install_or_tell() {
+    local as_root=() log=$STACK_DIR/logs/packages.log name
+    if ! command -v apt-get >/dev/null; then
+        say_error "this system lacks:"
+        for name in "${what[@]}"; do say "  - $name"; done
+        say "Install them with your system's package manager, then run this again. (Nothing needs to be started.)"
+        exit 1
+    fi
+    if [ "$(id -u)" -ne 0 ]; then
+        if command -v sudo >/dev/null && { sudo -n true 2>/dev/null || [ -t 0 ]; }; then
+            as_root=(sudo)
+        else
+            say_error "missing packages, and neither root nor sudo to install them. Run as root:"
+            say "  apt-get install --no-install-recommends ${missing[*]}"
+            exit 1
+        fi
+    fi
+    say "installing missing packages: ${missing[*]}"
+    mkdir -p "${log%/*}"
+    if ! "${as_root[@]}" bash "$ROOT/scripts/dev/install-packages.sh" "${missing[@]}" </dev/null 2>&1 |
+        tee "$log" | grep --line-buffered -E '^(Unpacking|Setting up) ' | sed -u -E 's/^/  /; s/ \.\.\.$//' >&2; then
+        say_error "the packages could not be installed"
+        show_log_tail "$log"
+        exit 1
+    fi
+    hash -r
+    if [ -d /run/systemd/system ]; then
+        say "  The packages' own services were not started. To keep them off after a reboot as well:"
+        say "  systemctl disable redis-server postgresql"
+    fi
+}

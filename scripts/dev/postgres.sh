@@ -1,0 +1,104 @@
+# Postgres of a stack: loopback only, no password (anyone on this machine may connect), role and
+# database `flashsale`. Postgres refuses to run as root: then the user `postgres` of the Debian package
+# owns the data and runs it.
+# shellcheck shell=bash
+
+# The newest server on this machine, or the one that the data was made with.
+postgres_bin_dir() {
+    local version dir
+    version=$(cat "$(postgres_home)/cluster/PG_VERSION" 2>/dev/null) || version=
+    for dir in "/usr/lib/postgresql/${version:-none}/bin" $(printf '%s\n' /usr/lib/postgresql/*/bin | sort -rV); do
+        if [ -x "$dir/postgres" ] && [ -x "$dir/initdb" ]; then
+            printf '%s' "$dir"
+            return
+        fi
+    done
+    dir=$(command -v postgres) && dir=$(dirname "$(readlink -f "$dir")") && [ -x "$dir/initdb" ] && printf '%s' "$dir"
+}
+
+# as_postgres COMMAND…: as the user that may own the data; replaces the current process when exec'ed.
+postgres_prefix() {
+    if [ "$(id -u)" -eq 0 ]; then
+        printf '%s\n' setpriv --reuid=postgres --regid=postgres --init-groups --
+    fi
+}
+as_postgres() {
+    local prefix
+    mapfile -t prefix < <(postgres_prefix)
+    (cd / && "${prefix[@]}" "$@")
+}
+
+# The folder that holds the cluster: in the stack's data, or where postgres-home says (see below).
+postgres_home() {
+    if [ -r "$STACK_DIR/postgres-home" ]; then
+        cat "$STACK_DIR/postgres-home"
+    else
+        printf '%s' "$DATA_DIR/postgres"
+    fi
+}
+
+# Under a folder such as /root the user `postgres` cannot reach .dev: the data then lies in /var/tmp,
+# remembered, and removed by `./dev reset`.
+make_postgres_home() {
+    local home
+    home=$(postgres_home)
+    if [ "$home" = "$DATA_DIR/postgres" ]; then
+        mkdir -p "$home"
+        if ! as_postgres test -x "$home"; then
+            rmdir "$home"
+            home=$(mktemp -d /var/tmp/flashsale-postgres-XXXXXX)
+            printf '%s' "$home" >"$STACK_DIR/postgres-home"
+        fi
+    fi
+    mkdir -p "$home"
+    [ "$(id -u)" -ne 0 ] || chown postgres:postgres "$home"
+}
+
+start_postgres() {
+    local begun_ms bin home port prefix
+    begun_ms=$(now_ms)
+    if is_alive postgres; then await_ready postgres 20; return; fi
+    make_postgres_home
+    bin=$(postgres_bin_dir)
+    home=$(postgres_home)
+    port=$(port_of postgres)
+    if [ ! -d "$home/cluster" ]; then
+        as_postgres rm -rf "$home/cluster.new"
+        if ! as_postgres "$bin/initdb" -D "$home/cluster.new" -U postgres --auth=trust -E UTF8 --locale=C.UTF-8 --no-sync \
+            </dev/null >"$LOG_DIR/initdb.log" 2>&1; then
+            say_error "initdb failed"
+            show_log_tail "$LOG_DIR/initdb.log"
+            return 1
+        fi
+        as_postgres mv "$home/cluster.new" "$home/cluster"
+    fi
+    as_postgres tee "$home/cluster/postgresql.conf" <"$ROOT/deploy/postgresql.conf" >/dev/null
+    mapfile -t prefix < <(postgres_prefix)
+    spawn postgres "${prefix[@]}" "$bin/postgres" -D "$home/cluster" -c listen_addresses=127.0.0.1 -c port="$port" \
+        -c unix_socket_directories=
+    await_ready postgres 60
+    make_database "$bin" "$port" || { show_log_tail "$LOG_DIR/postgres.log"; return 1; }
+    say_step postgres "ready on 127.0.0.1:$port ($(since_ms "$begun_ms"))"
+}
+
+postgres_answers() { "$(postgres_bin_dir)/pg_isready" -q -t 2 -h 127.0.0.1 -p "$(port_of postgres)"; }
+
+make_database() {
+    local bin=$1 port=$2
+    as_admin() { PGOPTIONS='' "$bin/psql" -X -q -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$port" -U postgres -d postgres -tA "$@" </dev/null; }
+    if [ "$(as_admin -c "SELECT 1 FROM pg_roles WHERE rolname = '$POSTGRES_USER'")" != 1 ]; then
+        as_admin -c "CREATE ROLE $POSTGRES_USER LOGIN CREATEDB" || return
+    fi
+    if [ "$(as_admin -c "SELECT 1 FROM pg_database WHERE datname = '$POSTGRES_DATABASE'")" != 1 ]; then
+        as_admin -c "CREATE DATABASE $POSTGRES_DATABASE OWNER $POSTGRES_USER" || return
+    fi
+}
+
+# The data outside of .dev, if any. The name is checked because it is about to be deleted.
+remove_postgres_home() {
+    local home
+    home=$(postgres_home)
+    if [[ $home == /var/tmp/flashsale-postgres-?????? ]]; then
+        rm -rf -- "$home"
+    fi
+}

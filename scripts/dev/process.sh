@@ -1,0 +1,209 @@
+# The processes of a stack: starting one detached, recognising it later, ending it.
+#
+# A process is known twice. By run/NAME.pid (pid and start time, so a reused pid is never mistaken for it)
+# and by its environment (FLASHSALE_STARTED_BY=<stack folder>, FLASHSALE_PROCESS=<name>), which finds it
+# even when this script died between starting it and writing the file.
+# shellcheck shell=bash
+
+# Field 22 of /proc/PID/stat, counted after the last ')' since a name may contain blanks and brackets.
+start_time_of() {
+    local stat
+    stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
+    stat=${stat##*) }
+    # shellcheck disable=SC2086 # the fields are wanted as words
+    set -- $stat
+    [ "$1" != Z ] || return 1
+    printf '%s' "${20}"
+}
+
+# pid_of NAME: prints the pid when that very process is alive.
+pid_of() {
+    local pid start
+    [ -r "$RUN_DIR/$1.pid" ] || return 1
+    read -r pid start <"$RUN_DIR/$1.pid" || return 1
+    [ "$(start_time_of "$pid")" = "$start" ] || return 1
+    printf '%s' "$pid"
+}
+
+is_alive() { pid_of "$1" >/dev/null; }
+
+remember_process() {
+    local name=$1 pid=$2 start
+    start=$(start_time_of "$pid") || return 1
+    printf '%s %s\n' "$pid" "$start" >"$RUN_DIR/$name.pid.new"
+    mv -f "$RUN_DIR/$name.pid.new" "$RUN_DIR/$name.pid"
+}
+
+# Descriptors of whoever called us (locks, pipes of a waiting parent) must not live on in a server.
+close_inherited_files() {
+    local fd
+    for fd in /proc/self/fd/*; do
+        fd=${fd##*/}
+        case $fd in
+            0 | 1 | 2 | 255) ;;
+            *) { eval "exec $fd>&-"; } 2>/dev/null || : ;;
+        esac
+    done
+}
+
+LOG_BYTES_MAX=$((64 * 1024 * 1024)) # a longer log is put aside at the next start
+
+# spawn NAME COMMAND…: starts it in a session of its own, output to logs/NAME.log.
+spawn() {
+    local name=$1 log=$LOG_DIR/$1.log
+    shift
+    if [ -f "$log" ] && [ "$(stat -c %s "$log")" -gt "$LOG_BYTES_MAX" ]; then
+        mv -f "$log" "$log.1"
+    fi
+    launch_text "$@" >"$RUN_DIR/$name.launch"
+    (
+        close_inherited_files
+        cd "$STACK_DIR"
+        unset FLASHSALE_WORKER
+        export FLASHSALE_STARTED_BY=$STACK_DIR FLASHSALE_PROCESS=$name
+        exec setsid "$@" </dev/null >>"$log" 2>&1
+    ) &
+    remember_process "$name" $! || : # gone already: the wait for readiness will say so
+}
+
+# What a process was started with; a difference later means that it must be started anew.
+launch_text() { printf '%s\n' "$@"; }
+
+same_launch() {
+    local name=$1
+    shift
+    [ -r "$RUN_DIR/$name.launch" ] && [ "$(launch_text "$@")" = "$(cat "$RUN_DIR/$name.launch")" ]
+}
+
+# await_ready NAME SECONDS: waits for the process to answer; tells its log when it does not.
+await_ready() {
+    local name=$1 limit_s=$2 deadline_ms
+    deadline_ms=$(($(now_ms) + limit_s * 1000))
+    until is_ready "$name"; do
+        if ! is_alive "$name"; then
+            say_error "$name ended while starting"
+            show_log_tail "$LOG_DIR/$name.log"
+            return 1
+        fi
+        if [ "$(now_ms)" -ge "$deadline_ms" ]; then
+            say_error "$name was not ready within $limit_s s"
+            show_log_tail "$LOG_DIR/$name.log"
+            return 1
+        fi
+        sleep 0.05
+    done
+}
+
+# is_ready NAME: alive, and it answers on its port as its kind should.
+is_ready() {
+    is_alive "$1" || return 1
+    case $1 in
+        redis | redis-cluster) redis_answers "$1" ;;
+        postgres) postgres_answers ;;
+        kafka) kafka_answers ;;
+        gateway-*) http_ready "$(port_of "$1-admin")" ;;
+        settlement-*) http_ready "$(port_of "$1")" ;;
+    esac
+}
+
+# http_ready PORT: whether GET /health/ready answers 200. Plain bash, since a bare system has no curl.
+http_ready() {
+    (
+        local status
+        exec 3<>"/dev/tcp/127.0.0.1/$1" || exit 1
+        printf 'GET /health/ready HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n' >&3
+        read -r -t 2 status <&3 && [[ $status == "HTTP/1."[01]" 200"* ]]
+    ) 2>/dev/null
+}
+
+# Pids that carry this stack's mark, one a line, without those whose parent carries it too.
+marked_pids() {
+    local files file pid parent pids=" "
+    files=$(grep -lzsxF "FLASHSALE_STARTED_BY=$STACK_DIR" /proc/[0-9]*/environ 2>/dev/null) || :
+    for file in $files; do
+        pid=${file#/proc/}
+        pids+="${pid%/environ} "
+    done
+    for pid in $pids; do
+        start_time_of "$pid" >/dev/null || continue
+        parent=$(sed -E 's/.*\) . ([0-9]+) .*/\1/' "/proc/$pid/stat" 2>/dev/null) || continue
+        [[ $pids == *" $parent "* ]] || printf '%s\n' "$pid"
+    done
+}
+
+process_name_of() {
+    local pid=$1 entry
+    while IFS= read -r -d '' entry; do
+        [[ $entry != FLASHSALE_PROCESS=* ]] || printf '%s' "${entry#*=}"
+    done <"/proc/$pid/environ" 2>/dev/null
+}
+
+# A process that was started but not written down (the script died in between) gets its pid file now.
+adopt_strays() {
+    local pid name
+    for pid in $(marked_pids); do
+        name=$(process_name_of "$pid")
+        if [ -n "$name" ] && ! is_alive "$name"; then
+            remember_process "$name" "$pid" || :
+        fi
+    done
+}
+
+# Names that this stack has started and not taken down: alive or killed.
+known_names() {
+    local file
+    for file in "$RUN_DIR"/*.pid; do
+        [ -e "$file" ] || continue
+        file=${file##*/}
+        printf '%s\n' "${file%.pid}"
+    done | sorted_names
+}
+
+# known_of KIND: the names of that kind ("gateway").
+known_of() { known_names | grep -xE "$1-[0-9]+" || :; }
+
+# How each kind is asked to end, and how long it may take before SIGKILL.
+stop_signal_of() {
+    case $1 in
+        postgres) echo INT ;; # "fast": does not wait for clients
+        *) echo TERM ;;
+    esac
+}
+stop_limit_s_of() {
+    case $1 in
+        gateway-* | settlement-*) echo 12 ;; # they drain within 10 s
+        kafka) echo 20 ;;
+        *) echo 15 ;;
+    esac
+}
+
+# stop_processes NAME…: asks all, then waits for each; SIGKILL after its limit.
+stop_processes() {
+    local name pid begun_ms limit_ms
+    begun_ms=$(now_ms)
+    for name in "$@"; do
+        pid=$(pid_of "$name") || continue
+        kill -s "$(stop_signal_of "$name")" "$pid" 2>/dev/null || :
+        kill -s CONT "$pid" 2>/dev/null || : # a frozen process cannot hear
+    done
+    for name in "$@"; do
+        if ! is_alive "$name"; then
+            [ "$name" != kafka ] || keep_class_archive
+            forget_process "$name"
+            continue
+        fi
+        limit_ms=$(($(stop_limit_s_of "$name") * 1000 - ($(now_ms) - begun_ms)))
+        if wait_until $(((limit_ms + 999) / 1000)) is_gone "$name"; then
+            say_step "$name" "stopped ($(since_ms "$begun_ms"))"
+        else
+            pid=$(pid_of "$name") && kill -s KILL "$pid" 2>/dev/null || :
+            wait_until 5 is_gone "$name" || die "$name (pid $pid) cannot be ended"
+            say_step "$name" "killed after $(stop_limit_s_of "$name") s"
+        fi
+        [ "$name" != kafka ] || keep_class_archive
+        forget_process "$name"
+    done
+}
+
+is_gone() { ! is_alive "$1"; }
+forget_process() { rm -f "$RUN_DIR/$1.pid" "$RUN_DIR/$1.launch"; }

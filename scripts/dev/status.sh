@@ -1,0 +1,62 @@
+# ./dev status and ./dev env: what runs, and where.
+# shellcheck shell=bash
+
+cmd_status() {
+    case ${1:-} in
+        '') status_table ;;
+        --json) status_json ;;
+        *) die "unknown option of ./dev status: $1 (see ./dev help status)" ;;
+    esac
+}
+
+address_of() { printf '127.0.0.1:%s' "$(port_of "$1")"; }
+
+status_table() {
+    local name pid state admin
+    if [ -z "$(known_names)" ]; then
+        say "stack '$STACK': nothing is running (./dev up starts it)"
+        return
+    fi
+    printf '%-14s %-8s %-22s %-22s %s\n' "stack '$STACK'" PID ADDRESS ADMIN STATE
+    for name in $(known_names); do
+        pid=$(pid_of "$name") || pid=-
+        state=ready
+        is_ready "$name" || state='not ready'
+        [ "$pid" != - ] || state='not running'
+        admin=
+        [[ $name != gateway-* ]] || admin=$(address_of "$name-admin")
+        printf '%-14s %-8s %-22s %-22s %s\n' "$name" "$pid" "$(address_of "$name")" "$admin" "$state"
+    done
+}
+
+status_json() {
+    local name pid ready separator=''
+    printf '{"processes":['
+    for name in $(known_names); do
+        pid=$(pid_of "$name") || pid=null
+        ready=true
+        is_ready "$name" || ready=false
+        printf '%s\n  {"name":"%s","pid":%s,"address":"%s",' "$separator" "$name" "$pid" "$(address_of "$name")"
+        [[ $name != gateway-* ]] || printf '"admin_address":"%s",' "$(address_of "$name-admin")"
+        printf '"ready":%s}' "$ready"
+        separator=,
+    done
+    printf '\n]}\n'
+}
+
+cmd_env() {
+    [ $# -eq 0 ] || die "./dev env takes no arguments"
+    [ -r "$STACK_DIR/ports" ] || die "stack '$STACK' was never started, so it has no addresses yet: ./dev up"
+    stack_environment | sed 's/^/export /'
+}
+
+# NAME=value a line: the first of each. Names as in the settings of the programs, and for people.
+stack_environment() {
+    printf 'GATEWAY_URL=http://%s\n' "$(address_of gateway-1)"
+    printf 'ADMIN_URL=http://%s\n' "$(address_of gateway-1-admin)"
+    printf 'SETTLEMENT_URL=http://%s\n' "$(address_of settlement-1)"
+    common_settings
+    if remembered_port redis-cluster >/dev/null; then
+        printf 'REDIS_CLUSTER_URL=redis://%s\n' "$(address_of redis-cluster)"
+    fi
+}

@@ -1,0 +1,90 @@
+# ./dev up: starts whatever of a stack does not run.
+# shellcheck shell=bash
+
+INSTANCES_MAX=9
+
+cmd_up() {
+    local gateways='' settlements='' services_only='' arguments=("$@")
+    while [ $# -gt 0 ]; do
+        case $1 in
+            --gateways=* | --settlements=*) set -- "${1%%=*}" "${1#*=}" "${@:2}"; continue ;;
+            --gateways) gateways=$(instances "$@"); shift 2 ;;
+            --settlements) settlements=$(instances "$@"); shift 2 ;;
+            --services-only) services_only=yes; shift ;;
+            *) die "unknown option of ./dev up: $1 (see ./dev help up)" ;;
+        esac
+    done
+    as_worker up "${arguments[@]}"
+    if [ -n "$services_only" ]; then
+        require_packages services
+        lock_stack
+        up_services
+    else
+        require_packages all
+        lock_stack
+        up_services build_binaries
+        up_programs settlement "${settlements:-$(wanted settlement)}" "$settlements"
+        up_programs gateway "${gateways:-$(wanted gateway)}" "$gateways"
+    fi
+    unlock_stack
+    if [ -z "${QUIET:-}" ]; then cmd_status; fi
+}
+
+instances() {
+    [[ ${2:-} =~ ^[0-9]+$ ]] && [ "$2" -ge 1 ] && [ "$2" -le "$INSTANCES_MAX" ] || die "$1 takes a number from 1 to $INSTANCES_MAX"
+    printf '%s' "$2"
+}
+
+# As many as were asked for last time, those that were killed since among them.
+wanted() {
+    local highest
+    highest=$(known_of "$1" | tail -n 1)
+    printf '%s' "${highest:+${highest##*-}}" | grep . || printf 1
+}
+
+# up_services [STEP…]: the services in parallel, and with them whatever else may take long.
+up_services() {
+    local unsettled=() steps=(start_redis start_postgres start_kafka "$@")
+    adopt_strays
+    is_alive redis || unsettled+=(redis)
+    is_alive postgres || unsettled+=(postgres)
+    is_alive kafka || unsettled+=(kafka kafka-controller)
+    if [ -n "${WITH_REDIS_CLUSTER:-}" ]; then
+        steps+=(start_redis_cluster)
+        is_alive redis-cluster || unsettled+=(redis-cluster redis-cluster-bus)
+    fi
+    [ "${#unsettled[@]}" -eq 0 ] || settle_ports "${unsettled[@]}"
+    in_parallel "${steps[@]}"
+}
+
+# Runs each step beside the others. The first failure ends the build and the downloads of the rest.
+in_parallel() {
+    local step pids=() failed=''
+    for step in "$@"; do
+        "$step" &
+        pids+=($!)
+    done
+    while [ "${#pids[@]}" -gt 0 ]; do
+        if wait -n "${pids[@]}"; then :; else failed=yes; fi
+        [ -z "$failed" ] || break
+        pids=($(jobs -pr))
+    done
+    if [ -n "$failed" ]; then
+        end_orphaned_workers
+        say "What did start is still running: ./dev down ends it."
+        exit 1
+    fi
+}
+
+# up_programs KIND COUNT EXPLICIT: an explicit smaller count ends those above it.
+up_programs() {
+    local kind=$1 count=$2 explicit=$3 names=() surplus=() name number
+    for ((number = 1; number <= count; number++)); do names+=("$kind-$number"); done
+    if [ -n "$explicit" ]; then
+        for name in $(known_of "$kind"); do
+            [ "${name##*-}" -le "$count" ] || surplus+=("$name")
+        done
+        [ "${#surplus[@]}" -eq 0 ] || stop_processes "${surplus[@]}"
+    fi
+    start_programs "$kind" "${names[@]}" || exit 1
+}

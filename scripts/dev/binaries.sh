@@ -11,7 +11,7 @@ binaries_are_fresh() {
     local name stamp=$TARGET_DIR/release/.built-by-dev newer
     for name in "${BINARIES[@]}"; do [ -x "$(binary "$name")" ] || return 1; done
     [ -e "$stamp" ] || return 1
-    newer=$(cd "$ROOT" && find Cargo.toml Cargo.lock */Cargo.toml */src */build.rs lua settlement gateway contract \
+    newer=$(cd "$ROOT" && find Cargo.toml Cargo.lock ./*/Cargo.toml ./*/src ./*/build.rs lua settlement gateway contract \
         -newer "$stamp" -print -quit 2>/dev/null) || :
     [ -z "$newer" ]
 }

@@ -86,8 +86,8 @@ cmd_events() {
     exec java -Xmx128m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData -Dorg.slf4j.simpleLogger.defaultLogLevel=error \
         "-Dlog4j2.configurationFile=$ROOT/deploy/kafka/log4j2-tools.properties" -cp "$KAFKA_HOME/libs/*" \
         org.apache.kafka.tools.consumer.ConsoleConsumer --bootstrap-server "$(kafka_brokers)" \
-        --include 'order-events|inventory-events' --formatter-property print.key=true \
-        --formatter-property print.headers=true "${position[@]}"
+        --include 'order-events|inventory-events' --property print.key=true \
+        --property print.headers=true "${position[@]}"
 }
 
 cmd_psql() {

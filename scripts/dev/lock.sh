@@ -38,12 +38,8 @@ unlock_stack() {
 
 # Ends what a dead holder left, sparing this script and those that called it.
 end_orphaned_workers() {
-    local spared=" " pid file files
-    pid=$$
-    while [ -n "$pid" ] && [ "$pid" -gt 1 ]; do
-        spared+="$pid "
-        pid=$(sed -E 's/.*\) . ([0-9]+) .*/\1/' "/proc/$pid/stat" 2>/dev/null) || pid=
-    done
+    local spared pid file files
+    spared=$(own_ancestors)
     files=$(grep -lzsxF "FLASHSALE_WORKER=$STACK_DIR" /proc/[0-9]*/environ 2>/dev/null) || :
     for file in $files; do
         pid=${file#/proc/}

@@ -39,8 +39,8 @@ default_port() {
 port_is_taken() {
     local hex
     printf -v hex '%04X' "$1"
-    cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
-        grep -qE "^ *[0-9]+: [0-9A-F]+:$hex [0-9A-F]+:[0-9A-F]{4} 0A "
+    grep -qsE "^ *[0-9]+: [0-9A-F]+:$hex [0-9A-F]+:[0-9A-F]{4} 0A " \
+        /proc/net/tcp /proc/net/tcp6
 }
 
 # Two stacks of one user that start in the same second would both find a port free. A choice is
@@ -51,7 +51,7 @@ CLAIM_SECONDS=60
 settle_ports() {
     local claims name port claims_fd
     claims=${TMPDIR:-/tmp}/flashsale-ports-$(id -u)
-    mkdir -p -m 700 "$claims"
+    mkdir -p "$claims"
     exec {claims_fd}>"$claims/lock"
     flock -w 30 "$claims_fd" || die "another ./dev holds $claims/lock for more than 30 s"
     forget_old_claims "$claims"

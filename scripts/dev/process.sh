@@ -34,6 +34,18 @@ remember_process() {
     mv -f "$RUN_DIR/$name.pid.new" "$RUN_DIR/$name.pid"
 }
 
+parent_of() { sed -E 's/.*\) . ([0-9]+) .*/\1/' "/proc/$1/stat" 2>/dev/null; }
+
+# This script and those that called it, as " pid pid ": never to be ended by it.
+own_ancestors() {
+    local pid=$$ pids=" "
+    while [ -n "$pid" ] && [ "$pid" -gt 1 ]; do
+        pids+="$pid "
+        pid=$(parent_of "$pid") || pid=
+    done
+    printf '%s' "$pids"
+}
+
 # Descriptors of whoever called us (locks, pipes of a waiting parent) must not live on in a server.
 close_inherited_files() {
     local fd
@@ -118,15 +130,17 @@ http_ready() {
 
 # Pids that carry this stack's mark, one a line, without those whose parent carries it too.
 marked_pids() {
-    local files file pid parent pids=" "
+    local files file pid parent pids=" " spared
+    spared=$(own_ancestors)
     files=$(grep -lzsxF "FLASHSALE_STARTED_BY=$STACK_DIR" /proc/[0-9]*/environ 2>/dev/null) || :
     for file in $files; do
         pid=${file#/proc/}
-        pids+="${pid%/environ} "
+        pid=${pid%/environ}
+        [[ $spared == *" $pid "* ]] || pids+="$pid "
     done
     for pid in $pids; do
         start_time_of "$pid" >/dev/null || continue
-        parent=$(sed -E 's/.*\) . ([0-9]+) .*/\1/' "/proc/$pid/stat" 2>/dev/null) || continue
+        parent=$(parent_of "$pid") || continue
         [[ $pids == *" $parent "* ]] || printf '%s\n' "$pid"
     done
 }

@@ -44,6 +44,6 @@ redis_answers() {
     if [ "$1" = redis ]; then
         redis_command redis PING '+PONG'
     else
-        redis-cli -p "$(port_of redis-cluster)" CLUSTER INFO 2>/dev/null | grep -q '^cluster_state:ok'
+        redis-cli -p "$(port_of redis-cluster)" CLUSTER INFO 2>/dev/null | grep '^cluster_state:ok' >/dev/null
     fi
 }

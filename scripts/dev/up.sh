@@ -57,23 +57,21 @@ up_services() {
     in_parallel "${steps[@]}"
 }
 
-# Runs each step beside the others. The first failure ends the build and the downloads of the rest.
+# Runs each step beside the others; the quick ones should come first, as they are waited for in this order.
+# The first failure ends the build and the downloads of the rest.
 in_parallel() {
-    local step pids=() failed=''
+    local step pid pids=()
     for step in "$@"; do
         "$step" &
         pids+=($!)
     done
-    while [ "${#pids[@]}" -gt 0 ]; do
-        if wait -n "${pids[@]}"; then :; else failed=yes; fi
-        [ -z "$failed" ] || break
-        pids=($(jobs -pr))
+    for pid in "${pids[@]}"; do
+        if ! wait "$pid"; then
+            end_orphaned_workers
+            say "What did start is still running: ./dev down ends it."
+            exit 1
+        fi
     done
-    if [ -n "$failed" ]; then
-        end_orphaned_workers
-        say "What did start is still running: ./dev down ends it."
-        exit 1
-    fi
 }
 
 # up_programs KIND COUNT EXPLICIT: an explicit smaller count ends those above it.

@@ -1,16 +1,16 @@
 # One ./dev at a time changes a stack. The lock is a file lock: it ends with its holder, however that ends.
 #
 # A script killed with SIGKILL leaves its background steps (a build, a download) running, and they hold
-# the lock too. They carry FLASHSALE_WORKER=<stack folder> in their environment; whoever comes next
-# finds the recorded holder dead, ends them, and goes on.
+# the lock too. They carry FLASHSALE_WORKER=<stack folder>:<pid of the script> in their environment; whoever
+# comes next finds the recorded holder dead, ends them, and goes on.
 # shellcheck shell=bash
 
 LOCK_WAIT_SECONDS=900 # a first build may take this long
 
 # Runs this command again with the worker's mark in its environment, once.
 as_worker() {
-    [ "${FLASHSALE_WORKER:-}" != "$STACK_DIR" ] || return 0
-    FLASHSALE_WORKER=$STACK_DIR exec "$ROOT/dev" "$@"
+    [ "${FLASHSALE_WORKER:-}" != "$STACK_DIR:$$" ] || return 0
+    FLASHSALE_WORKER=$STACK_DIR:$$ exec "$ROOT/dev" "$@"
 }
 
 lock_stack() {
@@ -20,7 +20,7 @@ lock_stack() {
     if ! flock -n "$LOCK_FD"; then
         read -r holder start <"$STACK_DIR/lock.holder" 2>/dev/null || :
         if [ -n "${holder:-}" ] && [ "$(start_time_of "$holder")" != "$start" ]; then
-            end_orphaned_workers
+            end_steps_of "$holder"
         else
             say "waiting for another ./dev on stack '$STACK' (pid ${holder:-unknown})"
         fi
@@ -28,7 +28,7 @@ lock_stack() {
     fi
     printf '%s %s\n' "$$" "$(start_time_of $$)" >"$STACK_DIR/lock.holder"
     # Ctrl-C must not leave a build behind.
-    trap 'end_orphaned_workers; exit 130' INT TERM
+    trap 'end_steps_of $$; exit 130' INT TERM
 }
 
 unlock_stack() {
@@ -36,11 +36,11 @@ unlock_stack() {
     exec {LOCK_FD}>&-
 }
 
-# Ends what a dead holder left, sparing this script and those that called it.
-end_orphaned_workers() {
+# end_steps_of PID: ends the background steps of that ./dev, sparing this script and those that called it.
+end_steps_of() {
     local spared pid file files
     spared=$(own_ancestors)
-    files=$(grep -lzsxF "FLASHSALE_WORKER=$STACK_DIR" /proc/[0-9]*/environ 2>/dev/null) || :
+    files=$(grep -lzsxF "FLASHSALE_WORKER=$STACK_DIR:$1" /proc/[0-9]*/environ 2>/dev/null) || :
     for file in $files; do
         pid=${file#/proc/}
         pid=${pid%/environ}

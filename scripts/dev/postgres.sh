@@ -72,6 +72,7 @@ start_postgres() {
         fi
         as_postgres mv "$home/cluster.new" "$home/cluster"
     fi
+    drop_stale_lock "$home/cluster" || return 1
     as_postgres tee "$home/cluster/postgresql.conf" <"$ROOT/deploy/postgresql.conf" >/dev/null
     mapfile -t prefix < <(postgres_prefix)
     spawn postgres "${prefix[@]}" "$bin/postgres" -D "$home/cluster" -c listen_addresses=127.0.0.1 -c port="$port" \
@@ -81,7 +82,27 @@ start_postgres() {
     say_step postgres "ready on 127.0.0.1:$port ($(since_ms "$begun_ms"))"
 }
 
-postgres_answers() { "$(postgres_bin_dir)/pg_isready" -q -t 2 -h 127.0.0.1 -p "$(port_of postgres)"; }
+# A killed postmaster leaves its lock file, and Postgres refuses to start while a process of that pid can be
+# signalled: also a zombie that a lazy init has not reaped. Its helpers end by themselves; once none works in
+# the data folder any more, the file says nothing.
+drop_stale_lock() {
+    local cluster=$1
+    [ -e "$cluster/postmaster.pid" ] || return 0
+    if ! wait_until 20 no_process_works_in "$cluster"; then
+        say_error "processes still work in $cluster"
+        return 1
+    fi
+    rm -f "$cluster/postmaster.pid"
+}
+
+no_process_works_in() {
+    local link
+    for link in /proc/[0-9]*/cwd; do
+        [ "$(readlink "$link" 2>/dev/null)" != "$1" ] || return 1
+    done
+}
+
+postgres_answers() { "$(postgres_bin_dir)/pg_isready" -q -t 2 -U postgres -d postgres -h 127.0.0.1 -p "$(port_of postgres)"; }
 
 make_database() {
     local bin=$1 port=$2

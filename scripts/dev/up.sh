@@ -67,7 +67,7 @@ in_parallel() {
     done
     for pid in "${pids[@]}"; do
         if ! wait "$pid"; then
-            end_orphaned_workers
+            end_steps_of $$
             say "What did start is still running: ./dev down ends it."
             exit 1
         fi

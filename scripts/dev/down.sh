@@ -61,5 +61,6 @@ all_gone() {
 # Everything but the lock that this script holds.
 remove_stack_data() {
     remove_postgres_home
+    forget_claims
     find "$STACK_DIR" -mindepth 1 -maxdepth 1 ! -name 'lock*' -exec rm -rf -- {} +
 }

@@ -1,6 +1,22 @@
 # ./dev help [COMMAND].
 # shellcheck shell=bash
 
+# ./dev help --settings: what each process of the stack `main` is started with when every default port is free,
+# "process word" a line; for the test that compares it with docker-compose.yml.
+default_settings() {
+    local name
+    (
+        use_stack main
+        STACK_DIR=/nonexistent
+        redis_command_line | sed 's/^/redis /'
+        postgres_command_line | sed 's/^/postgres /'
+        server_properties | grep -E '^[a-z]' | sed 's/^/kafka /'
+        for name in settlement-1 gateway-1; do
+            program_command "$name" | sed "s/^/${name%-1} /"
+        done
+    )
+}
+
 cmd_help() {
     case ${1:-} in
         '')
@@ -27,6 +43,7 @@ Everything of a stack lies in .dev/<stack>/. FLASHSALE_STACK=name picks another 
 it has its own processes, ports and data. First time: ./dev demo
 TEXT
             ;;
+        --settings) default_settings ;;
         demo)
             cat <<TEXT
 usage: ./dev demo [ARGUMENT…]

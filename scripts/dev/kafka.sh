@@ -47,7 +47,7 @@ start_kafka() {
     fetch_kafka
     begun_ms=$(now_ms)
     if is_alive kafka; then await_ready kafka 30; return; fi
-    write_server_properties
+    server_properties >"$STACK_DIR/server.properties"
     format_kafka || { say_error "Kafka's storage could not be formatted"; show_log_tail "$LOG_DIR/kafka-format.log"; return 1; }
     mapfile -t java_options < <(kafka_java_options)
     spawn kafka java "${java_options[@]}" kafka.Kafka "$STACK_DIR/server.properties"
@@ -56,7 +56,7 @@ start_kafka() {
 }
 
 # The shared settings, and what is this stack's own.
-write_server_properties() {
+server_properties() {
     local broker controller
     broker=127.0.0.1:$(port_of kafka)
     controller=127.0.0.1:$(port_of kafka-controller)
@@ -66,7 +66,7 @@ write_server_properties() {
             "advertised.listeners=PLAINTEXT://$broker" \
             "controller.quorum.voters=1@$controller" \
             "log.dirs=$DATA_DIR/kafka"
-    } >"$STACK_DIR/server.properties"
+    }
 }
 
 # Once per stack. The mark is written last, so that a half-formatted folder is made anew.

@@ -46,11 +46,12 @@ port_is_taken() {
 # Two stacks of one user that start in the same second would both find a port free. A choice is
 # therefore written down for them all, and respected for as long as a start may take.
 CLAIM_SECONDS=60
+claims_dir() { printf '%s/flashsale-ports-%s' "${TMPDIR:-/tmp}" "$(id -u)"; }
 
 # settle_ports NAME…: chooses and remembers a port for each name. Only for processes that do not run.
 settle_ports() {
     local claims name port claims_fd
-    claims=${TMPDIR:-/tmp}/flashsale-ports-$(id -u)
+    claims=$(claims_dir)
     mkdir -p "$claims"
     exec {claims_fd}>"$claims/lock"
     flock -w 30 "$claims_fd" || die "another ./dev holds $claims/lock for more than 30 s"
@@ -78,6 +79,14 @@ forget_old_claims() {
         [ -e "$file" ] || continue
         age_s=$((EPOCHSECONDS - $(stat -c %Y "$file")))
         [ "$age_s" -lt "$CLAIM_SECONDS" ] || rm -f "$file"
+    done
+}
+
+# A stack that was reset gives its ports back at once.
+forget_claims() {
+    local file
+    for file in "$(claims_dir)"/[0-9]*; do
+        if [ -e "$file" ] && [ "$(cat "$file")" = "$STACK_DIR" ]; then rm -f "$file"; fi
     done
 }
 

@@ -54,8 +54,15 @@ make_postgres_home() {
     [ "$(id -u)" -ne 0 ] || chown postgres:postgres "$home"
 }
 
+# The command, one word a line. The settings lie in the cluster as postgresql.conf.
+postgres_command_line() {
+    postgres_prefix
+    printf '%s\n' "$(postgres_bin_dir)/postgres" -D "$(postgres_home)/cluster" -c listen_addresses=127.0.0.1 \
+        -c "port=$(port_of postgres)" -c unix_socket_directories=
+}
+
 start_postgres() {
-    local begun_ms bin home port prefix
+    local begun_ms bin home port command
     begun_ms=$(now_ms)
     if is_alive postgres; then await_ready postgres 20; return; fi
     make_postgres_home
@@ -74,9 +81,8 @@ start_postgres() {
     fi
     drop_stale_lock "$home/cluster" || return 1
     as_postgres tee "$home/cluster/postgresql.conf" <"$ROOT/deploy/postgresql.conf" >/dev/null
-    mapfile -t prefix < <(postgres_prefix)
-    spawn postgres "${prefix[@]}" "$bin/postgres" -D "$home/cluster" -c listen_addresses=127.0.0.1 -c port="$port" \
-        -c unix_socket_directories=
+    mapfile -t command < <(postgres_command_line)
+    spawn postgres "${command[@]}"
     await_ready postgres 60
     make_database "$bin" "$port" || { show_log_tail "$LOG_DIR/postgres.log"; return 1; }
     say_step postgres "ready on 127.0.0.1:$port ($(since_ms "$begun_ms"))"

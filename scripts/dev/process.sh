@@ -193,24 +193,23 @@ stop_limit_s_of() {
 
 # stop_processes NAME…: asks all, then waits for each; SIGKILL after its limit.
 stop_processes() {
-    local name pid begun_ms limit_ms
+    local name pid begun_ms limit_ms asked=()
     begun_ms=$(now_ms)
     for name in "$@"; do
-        pid=$(pid_of "$name") || continue
-        kill -s "$(stop_signal_of "$name")" "$pid" 2>/dev/null || :
-        kill -s CONT "$pid" 2>/dev/null || : # a frozen process cannot hear
-    done
-    for name in "$@"; do
-        if ! is_alive "$name"; then
-            [ "$name" != kafka ] || keep_class_archive
+        if pid=$(pid_of "$name"); then
+            kill -s "$(stop_signal_of "$name")" "$pid" 2>/dev/null || :
+            kill -s CONT "$pid" 2>/dev/null || : # a frozen process cannot hear
+            asked+=("$name")
+        else
             forget_process "$name"
-            continue
         fi
+    done
+    for name in "${asked[@]}"; do
         limit_ms=$(($(stop_limit_s_of "$name") * 1000 - ($(now_ms) - begun_ms)))
         if wait_until $(((limit_ms + 999) / 1000)) is_gone "$name"; then
             say_step "$name" "stopped ($(since_ms "$begun_ms"))"
         else
-            pid=$(pid_of "$name") && kill -s KILL "$pid" 2>/dev/null || :
+            if pid=$(pid_of "$name"); then kill -s KILL "$pid" 2>/dev/null || :; fi
             wait_until 5 is_gone "$name" || die "$name (pid $pid) cannot be ended"
             say_step "$name" "killed after $(stop_limit_s_of "$name") s"
         fi

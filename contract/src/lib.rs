@@ -1,0 +1,31 @@
+//! What the parts agree on: words, wire formats, names and rules. Pure: no I/O, no clock, no runtime.
+//!
+//! | module        | what it fixes                                                              |
+//! |---------------|----------------------------------------------------------------------------|
+//! | [`ids`]       | names of sales, SKUs, customers, policies; order ids; epochs; fingerprints |
+//! | [`money`]     | amounts and currencies                                                     |
+//! | [`timestamp`] | instants on the wire                                                       |
+//! | [`sale`]      | a sale's definition and its validation                                     |
+//! | [`order`]     | what a customer asks for, and its price                                    |
+//! | [`record`]    | the messages of the topic `orders`                                         |
+//! | [`publication`] | the messages of the topic `sales`                                        |
+//! | [`event`]     | the messages of `order-events` and `inventory-events`                      |
+//! | [`remembered`] | what Redis remembers of an accepted order                                 |
+//! | [`keys`]      | the names of Redis keys                                                    |
+//! | [`lifecycle`] | an order's states                                                          |
+//! | [`problem`]   | every refusal: code, status, words                                         |
+//! | [`topics`]    | topics, their partitions and settings                                      |
+
+pub mod event;
+pub mod ids;
+pub mod keys;
+pub mod lifecycle;
+pub mod money;
+pub mod order;
+pub mod problem;
+pub mod publication;
+pub mod record;
+pub mod remembered;
+pub mod sale;
+pub mod timestamp;
+pub mod topics;

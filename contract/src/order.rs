@@ -1,0 +1,355 @@
+//! What a customer asks for, and what it costs. Prices come from the sale's terms alone.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{CustomerId, IdempotencyKey, OrderId, PolicyId, RequestDigest, Sku};
+use crate::money::AMOUNT_MAX;
+use crate::sale::{DiscountKind, DiscountPolicy, QUANTITY_MAX, SaleTerms};
+
+/// Most lines in one order.
+pub const LINES_MAX: usize = 50;
+/// Longest text in an address, in bytes.
+pub const ADDRESS_TEXT_BYTES_MAX: usize = 200;
+/// Longest payment token, in bytes.
+pub const TOKEN_BYTES_MAX: usize = 200;
+
+/// The body of `POST /v1/sales/{sale}/orders`: shape only, values unchecked.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct OrderRequest {
+    /// What and how many.
+    pub items: Vec<RequestedLine>,
+    /// The discount asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discount_policy_id: Option<String>,
+    /// The final total that the customer saw; a different one is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_total: Option<i64>,
+    /// How the goods reach the customer; `ship` unless told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fulfilment: Option<Fulfilment>,
+    /// Where to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shipping_address: Option<Address>,
+    /// Pay at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment: Option<PaymentRequest>,
+}
+
+/// One line as asked for.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequestedLine {
+    /// What.
+    pub sku: String,
+    /// How many.
+    pub quantity: i64,
+}
+
+/// How the goods reach the customer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fulfilment {
+    /// Sent to the address.
+    Ship,
+    /// Kept in the warehouse until handed over.
+    Store,
+}
+
+impl Fulfilment {
+    /// The name on the wire and in Postgres.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ship => "ship",
+            Self::Store => "store",
+        }
+    }
+}
+
+/// Where an order is sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)] // the names say it
+pub struct Address {
+    pub name: String,
+    pub line1: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line2: Option<String>,
+    pub city: String,
+    pub postal_code: String,
+    pub country: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone: Option<String>,
+}
+
+/// How the customer pays.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PaymentRequest {
+    /// By what.
+    pub method: PaymentMethod,
+    /// The provider's token for a card.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+}
+
+/// By what an order is paid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum PaymentMethod {
+    Card,
+    Wallet,
+}
+
+/// One line with its price.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// What.
+    pub sku: Sku,
+    /// How many, at least 1.
+    pub quantity: u32,
+    /// For one, in the minor unit.
+    pub unit_price: u64,
+}
+
+// On the wire a line is `["sku", quantity, unit_price]`: orders are copied many times.
+impl Serialize for Line {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (&self.sku, self.quantity, self.unit_price).serialize(serializer)
+    }
+}
+impl<'de> Deserialize<'de> for Line {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (sku, quantity, unit_price) = Deserialize::deserialize(deserializer)?;
+        Ok(Self { sku, quantity, unit_price })
+    }
+}
+
+/// What an order costs, in the minor unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Amounts {
+    /// Sum of the lines.
+    pub subtotal: u64,
+    /// At most the subtotal.
+    pub discount: u64,
+    /// Added after the discount.
+    pub delivery_fee: u64,
+}
+
+impl Amounts {
+    /// What the customer pays.
+    pub fn total(&self) -> u64 {
+        self.subtotal - self.discount + self.delivery_fee
+    }
+}
+
+/// A valid order with its price: what the scripts take stock for and the log records.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// Its id.
+    pub id: OrderId,
+    /// Whose.
+    pub customer: CustomerId,
+    /// For messages to the customer (JWT `email`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<Arc<str>>,
+    /// The client's name for the request.
+    pub key: IdempotencyKey,
+    /// Of the decoded body.
+    pub digest: RequestDigest,
+    /// What is bought.
+    pub lines: Vec<Line>,
+    /// The discount asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicyId>,
+    /// In the minor unit.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub discount: u64,
+    /// In the minor unit.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub delivery_fee: u64,
+    /// How long the units are held while unpaid.
+    pub hold_seconds: u32,
+    /// `ship` where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fulfilment: Option<Fulfilment>,
+    /// Where to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<Box<Address>>,
+    /// Pay at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment: Option<Box<PaymentRequest>>,
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+impl Order {
+    /// What it costs.
+    pub fn amounts(&self) -> Amounts {
+        let subtotal = self.lines.iter().map(|line| u64::from(line.quantity) * line.unit_price).sum();
+        Amounts { subtotal, discount: self.discount, delivery_fee: self.delivery_fee }
+    }
+}
+
+/// Why a well-formed request cannot become an order.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// A value out of its bounds.
+    #[error("{0}")]
+    Invalid(String),
+    /// A SKU that the sale does not offer.
+    #[error("This sale does not offer {0}.")]
+    UnknownSku(Sku),
+    /// The customer expected another total.
+    #[error("The total is {total}, not what you expected.")]
+    TotalMismatch {
+        /// What it would cost.
+        total: u64,
+    },
+}
+
+/// A request whose values are good and whose price is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)] // as in `Order`
+pub struct PricedRequest {
+    pub lines: Vec<Line>,
+    pub policy: Option<PolicyId>,
+    pub amounts: Amounts,
+    pub fulfilment: Option<Fulfilment>,
+    pub address: Option<Box<Address>>,
+    pub payment: Option<Box<PaymentRequest>>,
+}
+
+impl OrderRequest {
+    /// The fingerprint of what was asked, whatever the order of members and the white space were.
+    pub fn digest(&self) -> RequestDigest {
+        // A struct of strings and integers always serializes.
+        RequestDigest::of(&serde_json::to_vec(self).unwrap_or_default())
+    }
+
+    /// Checks the values and prices the order by the sale's terms.
+    pub fn price(self, terms: &SaleTerms) -> Result<PricedRequest, Refused> {
+        let lines = priced_lines(&self.items, terms)?;
+        let policy = self.discount_policy_id.as_deref().map(|id| find_policy(id, terms)).transpose()?;
+        if let Some(address) = &self.shipping_address {
+            check_address(address)?;
+        }
+        if let Some(token) = self.payment.as_ref().and_then(|payment| payment.token.as_deref()) {
+            check_text("payment.token", token, TOKEN_BYTES_MAX)?;
+        }
+        let amounts = price(&lines, policy, terms)
+            .ok_or_else(|| Refused::Invalid("The order's total is too large.".into()))?;
+        let expected = self.expected_total.map(|total| {
+            u64::try_from(total).map_err(|_| Refused::Invalid("expected_total must not be negative.".into()))
+        });
+        if let Some(expected) = expected.transpose()?
+            && expected != amounts.total()
+        {
+            return Err(Refused::TotalMismatch { total: amounts.total() });
+        }
+        Ok(PricedRequest {
+            lines,
+            policy: policy.map(|policy| policy.id.clone()),
+            amounts,
+            fulfilment: self.fulfilment.filter(|fulfilment| *fulfilment != Fulfilment::Ship),
+            address: self.shipping_address.map(Box::new),
+            payment: self.payment.map(Box::new),
+        })
+    }
+}
+
+/// Values first, for every line, then the sale's offer: `invalid_order` goes before `unknown_sku`.
+fn priced_lines(items: &[RequestedLine], terms: &SaleTerms) -> Result<Vec<Line>, Refused> {
+    if items.is_empty() || items.len() > LINES_MAX {
+        return Err(Refused::Invalid(format!("An order has 1 to {LINES_MAX} lines.")));
+    }
+    let mut seen = HashSet::with_capacity(items.len());
+    for line in items {
+        if Sku::parse(&line.sku).is_err() {
+            return Err(Refused::Invalid("A SKU has 1 to 64 characters of A-Z a-z 0-9 . _ -".into()));
+        }
+        if !(1..=i64::from(QUANTITY_MAX)).contains(&line.quantity) {
+            return Err(Refused::Invalid(format!("A quantity is 1 to {QUANTITY_MAX}.")));
+        }
+        if !seen.insert(line.sku.as_str()) {
+            return Err(Refused::Invalid(format!("{} is in the order twice.", line.sku)));
+        }
+    }
+    let mut lines = Vec::with_capacity(items.len());
+    for line in items {
+        let item = terms.item(&line.sku).ok_or_else(|| match Sku::parse(&line.sku) {
+            Ok(sku) => Refused::UnknownSku(sku),
+            Err(error) => Refused::Invalid(error.to_string()),
+        })?;
+        let quantity = line.quantity as u32; // checked above
+        if quantity > item.max_quantity_per_order {
+            return Err(Refused::Invalid(format!(
+                "At most {} of {} in one order.",
+                item.max_quantity_per_order, item.sku
+            )));
+        }
+        lines.push(Line { sku: item.sku.clone(), quantity, unit_price: item.price });
+    }
+    Ok(lines)
+}
+
+fn find_policy<'a>(id: &str, terms: &'a SaleTerms) -> Result<&'a DiscountPolicy, Refused> {
+    let found = terms.discount_policies.iter().find(|policy| policy.id.as_str() == id);
+    found.ok_or_else(|| Refused::Invalid("This sale has no such discount policy.".into()))
+}
+
+/// The discount rounds down and never exceeds the subtotal; the fee's threshold is tested after it.
+/// `None`: more than [`AMOUNT_MAX`].
+pub fn price(lines: &[Line], policy: Option<&DiscountPolicy>, terms: &SaleTerms) -> Option<Amounts> {
+    let subtotal = lines.iter().try_fold(0u64, |sum, line| {
+        sum.checked_add(line.unit_price.checked_mul(u64::from(line.quantity))?)
+    })?;
+    let discount = match policy {
+        Some(policy) if subtotal >= policy.min_total => {
+            let amount = match policy.kind {
+                DiscountKind::Percent => (u128::from(subtotal) * u128::from(policy.value) / 100) as u64,
+                DiscountKind::Amount => policy.value,
+            };
+            amount.min(policy.max_discount.unwrap_or(u64::MAX)).min(subtotal)
+        }
+        _ => 0,
+    };
+    let free = terms.free_delivery_from.is_some_and(|from| subtotal - discount >= from);
+    let delivery_fee = if free { 0 } else { terms.delivery_fee };
+    let amounts = Amounts { subtotal, discount, delivery_fee };
+    (subtotal <= AMOUNT_MAX && amounts.total() <= AMOUNT_MAX).then_some(amounts)
+}
+
+fn check_address(address: &Address) -> Result<(), Refused> {
+    let required = [
+        ("name", &address.name),
+        ("line1", &address.line1),
+        ("city", &address.city),
+        ("postal_code", &address.postal_code),
+        ("country", &address.country),
+    ];
+    for (field, text) in required {
+        check_text(&format!("shipping_address.{field}"), text, ADDRESS_TEXT_BYTES_MAX)?;
+    }
+    for (field, text) in [("line2", &address.line2), ("phone", &address.phone)] {
+        if let Some(text) = text {
+            check_text(&format!("shipping_address.{field}"), text, ADDRESS_TEXT_BYTES_MAX)?;
+        }
+    }
+    Ok(())
+}
+
+fn check_text(field: &str, text: &str, bytes_max: usize) -> Result<(), Refused> {
+    if text.trim().is_empty() || text.len() > bytes_max || text.chars().any(char::is_control) {
+        return Err(Refused::Invalid(format!(
+            "{field} has 1 to {bytes_max} bytes without control characters."
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,291 @@
+//! The topic `orders`, the log: what a record is, in headers that every version understands and a
+//! JSON value of its type and version.
+//!
+//! The headers of an acceptance tell epoch, sequences and units per SKU in a form that never changes,
+//! so that a record whose value cannot be read still has its units accounted for.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::ids::{Epoch, SaleId, Sequence, Sku};
+use crate::order::Order;
+use crate::timestamp::Timestamp;
+
+/// The version of record values that this code writes, and the only one it reads.
+pub const VERSION: u32 = 1;
+/// Orders in one accepted batch: what one script call may decide.
+pub const BATCH_ORDERS_MAX: usize = 128;
+
+/// What a record says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Record {
+    /// Orders that Redis took stock for.
+    Accepted(AcceptedBatch),
+    /// New totals, checked by the script against what is free.
+    Totals(TotalsChange),
+    /// The end of every lower epoch.
+    Barrier(Barrier),
+}
+
+/// The record types, by the name in the header `type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum RecordType {
+    Accepted,
+    Totals,
+    Barrier,
+}
+
+impl RecordType {
+    /// The name in the header.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Totals => "totals",
+            Self::Barrier => "barrier",
+        }
+    }
+    fn parse(text: &str) -> Option<Self> {
+        [Self::Accepted, Self::Totals, Self::Barrier].into_iter().find(|t| t.as_str() == text)
+    }
+}
+
+/// One script call's acceptances: sequences `first_sequence`, `first_sequence + 1`, …
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AcceptedBatch {
+    /// Of which sale.
+    pub sale_id: SaleId,
+    /// In which epoch; void when a higher barrier lies before it in the log.
+    pub epoch: Epoch,
+    /// Of the first order.
+    pub first_sequence: Sequence,
+    /// Redis TIME.
+    pub accepted_at: Timestamp,
+    /// In the order of their sequences, at least one.
+    pub orders: Vec<Order>,
+}
+
+/// New absolute totals for some SKUs of a sale.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TotalsChange {
+    /// Of which sale.
+    pub sale_id: SaleId,
+    /// In which epoch; void like an acceptance.
+    pub epoch: Epoch,
+    /// Applied once, however often it is recorded.
+    pub change_id: Uuid,
+    /// The new totals.
+    pub items: Vec<NewTotal>,
+}
+
+/// A SKU's new total.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewTotal {
+    /// Which.
+    pub sku: Sku,
+    /// Units in all, sold ones included.
+    pub total: u64,
+}
+
+/// Acceptances and changes of lower epochs that follow it are void.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Barrier {
+    /// Of which sale.
+    pub sale_id: SaleId,
+    /// The epoch that begins.
+    pub epoch: Epoch,
+}
+
+/// A record's headers, as far as they were there and legible.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Headers {
+    /// `type`.
+    pub record_type: Option<String>,
+    /// `version`.
+    pub version: Option<u32>,
+    /// `epoch`.
+    pub epoch: Option<Epoch>,
+    /// `sequences`, as `first+count`.
+    pub sequences: Option<(Sequence, u64)>,
+    /// `units`, as `sku=n,sku=n`.
+    pub units: BTreeMap<Sku, u64>,
+}
+
+impl Headers {
+    /// Of an acceptance.
+    pub fn accepted(epoch: Epoch, first: Sequence, count: u64, units: BTreeMap<Sku, u64>) -> Self {
+        let headers = Self::of(RecordType::Accepted, epoch);
+        Self { sequences: Some((first, count)), units, ..headers }
+    }
+    /// Of a change of totals or a barrier.
+    pub fn of(record_type: RecordType, epoch: Epoch) -> Self {
+        Self {
+            record_type: Some(record_type.as_str().into()),
+            version: Some(VERSION),
+            epoch: Some(epoch),
+            ..Self::default()
+        }
+    }
+    /// As name and text.
+    pub fn encode(&self) -> Vec<(&'static str, String)> {
+        let mut all = Vec::with_capacity(5);
+        all.extend(self.record_type.clone().map(|text| ("type", text)));
+        all.extend(self.version.map(|n| ("version", n.to_string())));
+        all.extend(self.epoch.map(|n| ("epoch", n.to_string())));
+        all.extend(self.sequences.map(|(first, count)| ("sequences", format!("{first}+{count}"))));
+        if !self.units.is_empty() {
+            let units: Vec<_> = self.units.iter().map(|(sku, n)| format!("{sku}={n}")).collect();
+            all.push(("units", units.join(",")));
+        }
+        all
+    }
+    /// From names and bytes; what is missing or illegible stays absent.
+    pub fn decode<'a>(raw: impl Iterator<Item = (&'a str, &'a [u8])>) -> Self {
+        let mut headers = Self::default();
+        for (name, value) in raw {
+            let Ok(text) = std::str::from_utf8(value) else { continue };
+            match name {
+                "type" => headers.record_type = Some(text.into()),
+                "version" => headers.version = text.parse().ok(),
+                "epoch" => headers.epoch = text.parse().ok().map(Epoch),
+                "sequences" => {
+                    headers.sequences = text.split_once('+').and_then(|(first, count)| {
+                        Some((Sequence(first.parse().ok()?), count.parse().ok()?))
+                    });
+                }
+                "units" => {
+                    headers.units = text
+                        .split(',')
+                        .filter_map(|pair| {
+                            let (sku, n) = pair.split_once('=')?;
+                            Some((Sku::parse(sku).ok()?, n.parse().ok()?))
+                        })
+                        .collect();
+                }
+                _ => {}
+            }
+        }
+        headers
+    }
+}
+
+/// Why a record cannot be applied: what `dead_letter.reason` begins with.
+#[derive(Debug, thiserror::Error)]
+pub enum Undecodable {
+    /// No `type`, or one that this version does not know.
+    #[error("unknown record type {0:?}")]
+    UnknownType(Option<String>),
+    /// No `version`, or another one.
+    #[error("unsupported record version {0:?}")]
+    UnsupportedVersion(Option<u32>),
+    /// The value is not what its type promises.
+    #[error("malformed value: {0}")]
+    Malformed(#[from] serde_json::Error),
+    /// The value contradicts itself or its headers.
+    #[error("inconsistent value: {0}")]
+    Inconsistent(&'static str),
+}
+
+impl Undecodable {
+    /// The short name for metrics.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::UnknownType(_) => "unknown_type",
+            Self::UnsupportedVersion(_) => "unsupported_version",
+            Self::Malformed(_) => "malformed",
+            Self::Inconsistent(_) => "inconsistent",
+        }
+    }
+}
+
+/// Reads a record.
+pub fn decode(headers: &Headers, value: &[u8]) -> Result<Record, Undecodable> {
+    let record_type = headers.record_type.as_deref().and_then(RecordType::parse);
+    let record_type = record_type.ok_or_else(|| Undecodable::UnknownType(headers.record_type.clone()))?;
+    if headers.version != Some(VERSION) {
+        return Err(Undecodable::UnsupportedVersion(headers.version));
+    }
+    let (record, epoch) = match record_type {
+        RecordType::Accepted => {
+            let batch: AcceptedBatch = serde_json::from_slice(value)?;
+            let sequences = Some((batch.first_sequence, batch.orders.len() as u64));
+            if batch.orders.is_empty() || headers.sequences != sequences {
+                return Err(Undecodable::Inconsistent("the orders are not those of the header `sequences`"));
+            }
+            if headers.units != units(&batch.orders) {
+                return Err(Undecodable::Inconsistent("the lines are not those of the header `units`"));
+            }
+            let epoch = batch.epoch;
+            (Record::Accepted(batch), epoch)
+        }
+        RecordType::Totals => {
+            let change: TotalsChange = serde_json::from_slice(value)?;
+            let epoch = change.epoch;
+            (Record::Totals(change), epoch)
+        }
+        RecordType::Barrier => {
+            let barrier: Barrier = serde_json::from_slice(value)?;
+            let epoch = barrier.epoch;
+            (Record::Barrier(barrier), epoch)
+        }
+    };
+    if headers.epoch != Some(epoch) {
+        return Err(Undecodable::Inconsistent("the epoch is not that of the header"));
+    }
+    Ok(record)
+}
+
+/// Units per SKU of some orders.
+pub fn units(orders: &[Order]) -> BTreeMap<Sku, u64> {
+    let mut units = BTreeMap::new();
+    for line in orders.iter().flat_map(|order| &order.lines) {
+        *units.entry(line.sku.clone()).or_default() += u64::from(line.quantity);
+    }
+    units
+}
+
+/// The value of an acceptance around orders that are JSON already, joined by commas: the gateway and
+/// the relay both have them in this form, and must write the same bytes.
+pub fn encode_accepted(sale: &SaleId, epoch: Epoch, first: Sequence, at: Timestamp, orders: &str) -> Vec<u8> {
+    format!(
+        r#"{{"sale_id":"{sale}","epoch":{epoch},"first_sequence":{first},"accepted_at":"{at}","orders":[{orders}]}}"#
+    )
+    .into_bytes()
+}
+
+/// The id of an outbox entry, a Redis stream id. A batch's tells its sequences, so that an order is
+/// looked for in the outbox by its sequence alone; a change of totals stands between batches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OutboxId {
+    /// The batch's first sequence, or the next one at the time of a change.
+    pub first: Sequence,
+    /// [`OutboxId::BATCH`] + the number of orders, or a small number for a change.
+    pub low: u64,
+}
+
+impl OutboxId {
+    /// Added to the number of orders: batches sort after changes of the same sequence.
+    pub const BATCH: u64 = 1_000_000;
+
+    /// Of a batch.
+    pub fn batch(first: Sequence, orders: u64) -> Self {
+        Self { first, low: Self::BATCH + orders }
+    }
+    /// How many orders the entry holds; 0 for a change.
+    pub fn orders(&self) -> u64 {
+        self.low.saturating_sub(Self::BATCH)
+    }
+    /// From `high-low`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (first, low) = text.split_once('-')?;
+        Some(Self { first: Sequence(first.parse().ok()?), low: low.parse().ok()? })
+    }
+}
+
+impl std::fmt::Display for OutboxId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}-{}", self.first, self.low)
+    }
+}

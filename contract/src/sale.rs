@@ -1,0 +1,279 @@
+//! A sale's definition: what is sold, to whom, when and for how much.
+
+use std::collections::HashSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{PolicyId, Sku};
+use crate::money::{AMOUNT_MAX, Currency};
+use crate::timestamp::Timestamp;
+
+/// Items in a sale; the scripts name a batch's SKUs by two bytes, pages stay readable far below.
+pub const ITEMS_MAX: usize = 200;
+/// Discount policies of a sale.
+pub const POLICIES_MAX: usize = 50;
+/// Longest title or item name, in bytes.
+pub const TEXT_BYTES_MAX: usize = 200;
+/// Highest price or fee: with [`QUANTITY_MAX`] and [`crate::order::LINES_MAX`], no sum overflows 64 bits.
+pub const PRICE_MAX: u64 = 1_000_000_000_000;
+/// Most units of one SKU in one order.
+pub const QUANTITY_MAX: u32 = 10_000;
+/// Most units of one SKU in a sale: Lua counts exactly up to 2^53, five bytes carry 2^40 - 1.
+pub const TOTAL_MAX: u64 = 1_000_000_000;
+/// Longest hold: 30 days.
+pub const HOLD_SECONDS_MAX: u32 = 30 * 24 * 3600;
+
+/// What an operator writes (`PUT /admin/v1/sales/{sale}`) and what gateways sell by.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SaleTerms {
+    /// For people.
+    pub title: String,
+    /// Of every amount in the sale; fixed once the sale has left draft.
+    pub currency: Currency,
+    /// No order before (Redis TIME); `null`: open from the start.
+    #[serde(default)]
+    pub opens_at: Option<Timestamp>,
+    /// No order from then on; `null`: until an operator closes it.
+    #[serde(default)]
+    pub closes_at: Option<Timestamp>,
+    /// Live orders a customer may have; `null`: any number.
+    #[serde(default)]
+    pub max_orders_per_customer: Option<u32>,
+    /// How long units are held for an unpaid order.
+    #[serde(default = "default_hold_seconds")]
+    pub hold_seconds: u32,
+    /// In the minor unit; charged below `free_delivery_from`.
+    #[serde(default)]
+    pub delivery_fee: u64,
+    /// Tested after the discount; `null`: the fee is always charged.
+    #[serde(default)]
+    pub free_delivery_from: Option<u64>,
+    /// At most one applies to an order: the one the customer names.
+    #[serde(default)]
+    pub discount_policies: Vec<DiscountPolicy>,
+    /// What is sold.
+    pub items: Vec<Item>,
+}
+
+fn default_hold_seconds() -> u32 {
+    3600
+}
+
+/// A SKU offered at a price.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Item {
+    /// What is counted.
+    pub sku: Sku,
+    /// For people.
+    pub name: String,
+    /// For one unit, in the minor unit.
+    pub price: u64,
+    /// Units to sell; `null`: unlimited.
+    #[serde(default)]
+    pub total: Option<u64>,
+    /// Most units in one order.
+    #[serde(default = "default_max_quantity")]
+    pub max_quantity_per_order: u32,
+}
+
+fn default_max_quantity() -> u32 {
+    10
+}
+
+/// A reduction that the customer may ask for by its id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiscountPolicy {
+    /// What the customer names.
+    pub id: PolicyId,
+    /// How `value` counts.
+    pub kind: DiscountKind,
+    /// Percent (1 to 100) or an amount in the minor unit.
+    pub value: u64,
+    /// Below this subtotal the discount is 0.
+    #[serde(default)]
+    pub min_total: u64,
+    /// The discount's upper bound; `null`: none.
+    #[serde(default)]
+    pub max_discount: Option<u64>,
+}
+
+/// How a discount counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DiscountKind {
+    /// Of the subtotal, rounded down.
+    Percent,
+    /// In the minor unit.
+    Amount,
+}
+
+/// What an operator wants of a sale, apart from whether Redis is ready for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SaleState {
+    /// Not visible to customers, freely changed.
+    Draft,
+    /// Sells when ready and in its window.
+    Open,
+    /// Refuses until resumed.
+    Paused,
+    /// Refuses for good.
+    Closed,
+}
+
+impl SaleState {
+    /// Every state.
+    pub const ALL: [Self; 4] = [Self::Draft, Self::Open, Self::Paused, Self::Closed];
+    /// The name on the wire and in Postgres.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Draft => "draft",
+            Self::Open => "open",
+            Self::Paused => "paused",
+            Self::Closed => "closed",
+        }
+    }
+    /// By its name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
+    }
+}
+
+/// A definition that cannot be sold by; the text tells an operator what to mend.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {why}")]
+pub struct InvalidTerms {
+    /// The field, with an index where there are several.
+    pub field: String,
+    /// What is wrong and what is allowed.
+    pub why: String,
+}
+
+fn invalid(field: impl Into<String>, why: impl Into<String>) -> InvalidTerms {
+    InvalidTerms { field: field.into(), why: why.into() }
+}
+
+fn check_text(field: &str, text: &str) -> Result<(), InvalidTerms> {
+    if text.trim().is_empty() || text.len() > TEXT_BYTES_MAX || text.chars().any(char::is_control) {
+        return Err(invalid(field, format!("1 to {TEXT_BYTES_MAX} bytes without control characters")));
+    }
+    Ok(())
+}
+
+fn check_amount(field: &str, amount: u64) -> Result<(), InvalidTerms> {
+    if amount > PRICE_MAX {
+        return Err(invalid(field, format!("at most {PRICE_MAX}")));
+    }
+    Ok(())
+}
+
+impl SaleTerms {
+    /// Everything that must hold before a sale is stored.
+    pub fn validate(&self) -> Result<(), InvalidTerms> {
+        check_text("title", &self.title)?;
+        if let (Some(opens), Some(closes)) = (self.opens_at, self.closes_at)
+            && closes <= opens
+        {
+            return Err(invalid("closes_at", "must be later than opens_at"));
+        }
+        if self.max_orders_per_customer == Some(0) {
+            return Err(invalid("max_orders_per_customer", "1 or more, or null for no limit"));
+        }
+        if self.hold_seconds == 0 || self.hold_seconds > HOLD_SECONDS_MAX {
+            return Err(invalid("hold_seconds", format!("1 to {HOLD_SECONDS_MAX}")));
+        }
+        check_amount("delivery_fee", self.delivery_fee)?;
+        check_amount("free_delivery_from", self.free_delivery_from.unwrap_or(0).min(AMOUNT_MAX))?;
+        self.validate_policies()?;
+        self.validate_items()
+    }
+
+    fn validate_policies(&self) -> Result<(), InvalidTerms> {
+        if self.discount_policies.len() > POLICIES_MAX {
+            return Err(invalid("discount_policies", format!("at most {POLICIES_MAX}")));
+        }
+        let mut seen = HashSet::new();
+        for (i, policy) in self.discount_policies.iter().enumerate() {
+            let field = |name: &str| format!("discount_policies[{i}].{name}");
+            if !seen.insert(&policy.id) {
+                return Err(invalid(field("id"), "is already used in this sale"));
+            }
+            if policy.value == 0 || (policy.kind == DiscountKind::Percent && policy.value > 100) {
+                return Err(invalid(field("value"), "1 to 100 percent, or an amount above 0"));
+            }
+            check_amount(&field("value"), policy.value)?;
+            check_amount(&field("min_total"), policy.min_total)?;
+            check_amount(&field("max_discount"), policy.max_discount.unwrap_or(0))?;
+        }
+        Ok(())
+    }
+
+    fn validate_items(&self) -> Result<(), InvalidTerms> {
+        if self.items.is_empty() || self.items.len() > ITEMS_MAX {
+            return Err(invalid("items", format!("1 to {ITEMS_MAX}")));
+        }
+        let mut seen = HashSet::new();
+        for (i, item) in self.items.iter().enumerate() {
+            let field = |name: &str| format!("items[{i}].{name}");
+            if !seen.insert(&item.sku) {
+                return Err(invalid(field("sku"), "is already offered in this sale"));
+            }
+            check_text(&field("name"), &item.name)?;
+            check_amount(&field("price"), item.price)?;
+            if item.total.is_some_and(|total| total > TOTAL_MAX) {
+                return Err(invalid(field("total"), format!("at most {TOTAL_MAX}, or null for unlimited")));
+            }
+            if item.max_quantity_per_order == 0 || item.max_quantity_per_order > QUANTITY_MAX {
+                return Err(invalid(field("max_quantity_per_order"), format!("1 to {QUANTITY_MAX}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The item that offers a SKU.
+    pub fn item(&self, sku: &str) -> Option<&Item> {
+        self.items.iter().find(|item| item.sku.as_str() == sku)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn terms(json: serde_json::Value) -> Result<(), String> {
+        let mut whole = serde_json::json!({
+            "title": "T", "currency": "KRW",
+            "items": [{"sku": "A", "name": "A", "price": 1, "total": 5}],
+        });
+        whole.as_object_mut().unwrap().extend(json.as_object().unwrap().clone());
+        let terms: SaleTerms = serde_json::from_value(whole).map_err(|e| e.to_string())?;
+        terms.validate().map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn terms_are_checked_field_by_field() {
+        assert_eq!(terms(serde_json::json!({})), Ok(()));
+        for (bad, field) in [
+            (serde_json::json!({"title": " "}), "title"),
+            (serde_json::json!({"currency": "won"}), "currency"),
+            (
+                serde_json::json!({"opens_at": "2026-01-02T00:00:00Z", "closes_at": "2026-01-01T00:00:00Z"}),
+                "closes_at",
+            ),
+            (serde_json::json!({"max_orders_per_customer": 0}), "max_orders_per_customer"),
+            (serde_json::json!({"hold_seconds": 0}), "hold_seconds"),
+            (serde_json::json!({"items": []}), "items"),
+            (serde_json::json!({"surprise": 1}), "surprise"),
+            (
+                serde_json::json!({"discount_policies": [{"id": "p", "kind": "percent", "value": 101}]}),
+                "discount_policies[0].value",
+            ),
+        ] {
+            let error = terms(bad).unwrap_err();
+            assert!(error.contains(field), "{error} should name {field}");
+        }
+    }
+}

@@ -1,0 +1,39 @@
+#!lua
+-- change: set the totals of limited SKUs while the sale goes on. Totals are absolute, so a repeat
+-- changes nothing. Lowered units leave the stock here; raised ones come back as a release, after
+-- Postgres has them.
+--
+-- KEYS  stock, outbox
+-- ARGV  1 deadline_ms, 2 change id, 3 payload, then pairs: SKU, total
+-- reply 'L' lost | 'T' late, then now (6)
+--       'K' now (6), outbox id: recorded    'Q' now (6): already so, and settled
+--       'W' now (6): already so, not settled    'B' now (6): an earlier change is not settled
+--       'I' now (6), free units (6), SKU: too few are free
+local state = redis.call('HMGET', KEYS[1], ':mark', ':next', ':change')
+local now = now_ms()
+local stamp = struct.pack('>I6', now)
+if lost(state[1]) then return 'L' .. stamp end
+if now > tonumber(ARGV[1]) then return 'T' .. stamp end
+
+local writes = {}
+for i = 4, #ARGV, 2 do
+  local sku, total = ARGV[i], tonumber(ARGV[i + 1])
+  local found = redis.call('HMGET', KEYS[1], sku, '=' .. sku)
+  local available, before = tonumber(found[1]), tonumber(found[2])
+  if not available or not before then return 'I' .. stamp .. struct.pack('>I6', 0) .. sku end
+  if total < before then
+    if available < before - total then return 'I' .. stamp .. struct.pack('>I6', available) .. sku end
+    writes[#writes + 1] = sku
+    writes[#writes + 1] = available - (before - total)
+  end
+  if total ~= before then
+    writes[#writes + 1] = '=' .. sku
+    writes[#writes + 1] = total
+  end
+end
+if #writes == 0 then return (state[3] and 'W' or 'Q') .. stamp end
+if state[3] then return 'B' .. stamp end
+
+redis.call('HSET', KEYS[1], ':change', ARGV[2], unpack(writes))
+local id = redis.call('XADD', KEYS[2], state[2] .. '-*', 'change', ARGV[3])
+return 'K' .. stamp .. id

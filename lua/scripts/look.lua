@@ -1,0 +1,32 @@
+#!lua flags=no-writes
+-- look: how a sale stands, and a piece of who may hold an order in it. Everything in one reply is
+-- true at one moment, which fast refusals rest on.
+--
+-- KEYS  stock, arrivals, returning
+-- ARGV  1 from    bytes of arrivals that the caller has
+--       2 piece   bytes of arrivals to return at most
+--       then the SKUs
+-- reply 'L' lost, then now (6)
+--       'K', now (6), next sequence (5), release watermark (6), bytes of arrivals (5),
+--       per SKU: available (6, all ones: unlimited), returning (6); then the piece
+local state = redis.call('HMGET', KEYS[1], ':mark', ':next', ':released')
+local now = now_ms()
+if lost(state[1]) then return 'L' .. struct.pack('>I6', now) end
+
+local returning = {}
+for _, entry in ipairs(redis.call('LRANGE', KEYS[3], 0, -1)) do
+  local units, sku = string.match(entry, '^%d+ (%d+) (.+)$')
+  returning[sku] = (returning[sku] or 0) + tonumber(units)
+end
+local parts = { 'K' .. struct.pack('>I6I5I6I5', now, state[2], state[3], redis.call('STRLEN', KEYS[2])) }
+if #ARGV > 2 then
+  local left = redis.call('HMGET', KEYS[1], unpack(ARGV, 3))
+  for i = 3, #ARGV do
+    local available = left[i - 2]
+    if available == 'u' then available = 281474976710655 else available = tonumber(available) or 0 end
+    parts[#parts + 1] = struct.pack('>I6I6', available, returning[ARGV[i]] or 0)
+  end
+end
+local from, piece = tonumber(ARGV[1]), tonumber(ARGV[2])
+if piece > 0 then parts[#parts + 1] = redis.call('GETRANGE', KEYS[2], from, from + piece - 1) end
+return table.concat(parts)

@@ -1,0 +1,108 @@
+//! The outbox: reading what waits for the log (relay, rebuild), and `forget.lua`.
+
+use bytes::Bytes;
+use contract::ids::{Epoch, SaleId};
+use contract::keys::SaleKeys;
+use contract::order::Order;
+use contract::record::{self, Headers, OutboxId, RecordType, TotalsChange};
+use contract::timestamp::Timestamp;
+
+use crate::redis::{Redis, RedisError};
+use crate::reply::{Reader, Void};
+
+/// A record as it goes into the log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LogRecord {
+    /// Its headers.
+    pub headers: Headers,
+    /// Its value.
+    pub value: Vec<u8>,
+}
+
+/// An entry that waits for the log.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Its place.
+    pub id: OutboxId,
+    /// What it says; `Err`: why it cannot be read.
+    pub record: Result<LogRecord, String>,
+}
+
+/// The oldest entries of an epoch's outbox, at most `count`, from after `after`.
+pub async fn read(
+    redis: &Redis,
+    sale: &SaleId,
+    epoch: Epoch,
+    after: Option<OutboxId>,
+    count: usize,
+) -> Result<Vec<Entry>, RedisError> {
+    let keys = SaleKeys::new(sale, epoch);
+    let from = after.map_or("-".to_string(), |id| format!("({id}"));
+    let args =
+        [&keys.outbox, &from, "+", "COUNT", &count.to_string()].map(|arg| Bytes::from(arg.to_string()));
+    let raw: Vec<(String, Vec<Bytes>)> = redis.command("XRANGE", args.to_vec()).await?;
+    raw.into_iter()
+        .map(|(id, fields)| {
+            let id = OutboxId::parse(&id).ok_or(RedisError::UnexpectedReply("XRANGE"))?;
+            Ok(Entry { id, record: log_record(sale, epoch, id, &fields) })
+        })
+        .collect()
+}
+
+/// How many entries wait.
+pub async fn len(redis: &Redis, sale: &SaleId, epoch: Epoch) -> Result<u64, RedisError> {
+    redis.command("XLEN", vec![Bytes::from(SaleKeys::new(sale, epoch).outbox)]).await
+}
+
+fn log_record(sale: &SaleId, epoch: Epoch, id: OutboxId, fields: &[Bytes]) -> Result<LogRecord, String> {
+    let field = |name: &str| {
+        let mut pairs = fields.chunks_exact(2);
+        let text =
+            pairs.find(|pair| &pair[0][..] == name.as_bytes()).map(|pair| std::str::from_utf8(&pair[1]));
+        text.transpose().map_err(|error| error.to_string())
+    };
+    if let Some(change) = field("change")? {
+        let decoded: TotalsChange = serde_json::from_str(change).map_err(|error| error.to_string())?;
+        let headers = Headers::of(RecordType::Totals, decoded.epoch);
+        return Ok(LogRecord { headers, value: change.into() });
+    }
+    let orders = field("orders")?.ok_or("neither `orders` nor `change`")?;
+    let at: u64 = field("at")?.and_then(|at| at.parse().ok()).ok_or("no `at`")?;
+    let decoded: Vec<Order> =
+        serde_json::from_str(&format!("[{orders}]")).map_err(|error| error.to_string())?;
+    Ok(accepted(sale, epoch, id, Timestamp(at), orders, &decoded))
+}
+
+/// The record of an accepted batch, the same from the gateway and from the relay.
+pub fn accepted(
+    sale: &SaleId,
+    epoch: Epoch,
+    id: OutboxId,
+    at: Timestamp,
+    orders_json: &str,
+    orders: &[Order],
+) -> LogRecord {
+    LogRecord {
+        headers: Headers::accepted(epoch, id.first, id.orders(), record::units(orders)),
+        value: record::encode_accepted(sale, epoch, id.first, at, orders_json),
+    }
+}
+
+/// Deletes entries that the log has acknowledged.
+pub async fn forget(
+    redis: &Redis,
+    digest: &str,
+    keys: &SaleKeys,
+    ids: &[OutboxId],
+) -> Result<Result<(), Void>, RedisError> {
+    let args = ids.iter().map(|id| Bytes::from(id.to_string())).collect();
+    let reply = redis.evalsha(digest, vec![&keys.stock, &keys.outbox], args).await?;
+    let mut reader = Reader::new(&reply, "forget");
+    let code = reader.code()?;
+    redis.saw_time(reader.number(6)?);
+    match code {
+        b'L' => Ok(Err(Void::Lost)),
+        b'K' => Ok(Ok(())),
+        _ => Err(reader.unexpected()),
+    }
+}

@@ -1,0 +1,67 @@
+//! `release.lua`: units come back, each release once.
+
+use bytes::Bytes;
+use contract::ids::Sku;
+use contract::keys::SaleKeys;
+use uuid::Uuid;
+
+use crate::redis::{Redis, RedisError};
+use crate::reply::{Reader, Void};
+
+/// How long returned units are announced before they can be taken: longer than a gateway refuses from
+/// memory after a look (design.md, "Fast refusals").
+pub const ANNOUNCE_MS: u64 = 300;
+
+/// The releases of the event sequences (after, to].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Release {
+    /// The watermark that they follow.
+    pub after: u64,
+    /// The watermark that they lead to.
+    pub to: u64,
+    /// Changes of totals that Postgres has.
+    pub settled_changes: Vec<Uuid>,
+    /// What comes back.
+    pub units: Vec<(Sku, u64)>,
+}
+
+/// What the script made of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Released {
+    /// Applied.
+    Applied,
+    /// Redis stands at another watermark; nothing was written.
+    OtherWatermark(u64),
+}
+
+/// Calls the script.
+pub async fn release(
+    redis: &Redis,
+    digest: &str,
+    keys: &SaleKeys,
+    release: &Release,
+) -> Result<Result<Released, Void>, RedisError> {
+    let number = |n: u64| Bytes::from(n.to_string());
+    let mut args = vec![
+        number(release.after),
+        number(release.to),
+        number(ANNOUNCE_MS),
+        number(release.settled_changes.len() as u64),
+    ];
+    args.extend(release.settled_changes.iter().map(|id| Bytes::from(id.to_string())));
+    for (sku, units) in &release.units {
+        args.push(Bytes::copy_from_slice(sku.as_str().as_bytes()));
+        args.push(number(*units));
+    }
+    let reply = redis.evalsha(digest, vec![&keys.stock, &keys.returning], args).await?;
+    let mut reader = Reader::new(&reply, "release");
+    let code = reader.code()?;
+    redis.saw_time(reader.number(6)?);
+    let watermark = reader.number(6)?;
+    match code {
+        b'L' => Ok(Err(Void::Lost)),
+        b'K' => Ok(Ok(Released::Applied)),
+        b'S' => Ok(Ok(Released::OtherWatermark(watermark))),
+        _ => Err(reader.unexpected()),
+    }
+}

@@ -1,0 +1,113 @@
+//! Rendering and loading: what makes a set of scripts belong to one state of one server.
+
+use bytes::Bytes;
+use contract::ids::{Epoch, SaleId};
+use contract::keys::SaleKeys;
+use contract::publication::ScriptDigests;
+use sha1::{Digest, Sha1};
+
+use crate::redis::{Redis, RedisError};
+
+const COMMON: &str = include_str!("../scripts/common.lua");
+const SEAL: &str = include_str!("../scripts/seal.lua");
+
+/// The rendered scripts of one epoch.
+pub struct Scripts {
+    texts: [String; 6],
+    /// What gateways call them by.
+    pub digests: ScriptDigests,
+}
+
+impl Scripts {
+    /// Writes the four names into each script's head, behind its first line.
+    pub fn render(sale: &SaleId, epoch: Epoch, mark: &str, replid: &str) -> Self {
+        let head = COMMON
+            .replace("@SALE@", sale.as_str())
+            .replace("@EPOCH@", &epoch.to_string())
+            .replace("@MARK@", mark)
+            .replace("@REPLID@", replid);
+        let render = |text: &str| {
+            let (shebang, body) = text.split_once('\n').unwrap_or((text, ""));
+            let rendered = format!("{shebang}\n{head}\n{body}");
+            let digest = Sha1::digest(rendered.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+            (rendered, digest)
+        };
+        let (reserve, reserve_digest) = render(include_str!("../scripts/reserve.lua"));
+        let (look, look_digest) = render(include_str!("../scripts/look.lua"));
+        let (find, find_digest) = render(include_str!("../scripts/find.lua"));
+        let (change, change_digest) = render(include_str!("../scripts/change.lua"));
+        let (forget, forget_digest) = render(include_str!("../scripts/forget.lua"));
+        let (release, release_digest) = render(include_str!("../scripts/release.lua"));
+        Self {
+            texts: [reserve, look, find, change, forget, release],
+            digests: ScriptDigests {
+                reserve: reserve_digest,
+                look: look_digest,
+                find: find_digest,
+                change: change_digest,
+                forget: forget_digest,
+                release: release_digest,
+            },
+        }
+    }
+
+    /// Gives them to the server.
+    pub async fn load(&self, redis: &Redis) -> Result<(), RedisError> {
+        for text in &self.texts {
+            redis.load(text).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The server's replication id: another one is another history.
+pub async fn replication_id(redis: &Redis) -> Result<String, RedisError> {
+    let info: String = redis.command("INFO", vec![Bytes::from_static(b"replication")]).await?;
+    let id = info.lines().find_map(|line| line.strip_prefix("master_replid:"));
+    id.map(|id| id.trim().to_string()).ok_or(RedisError::UnexpectedReply("INFO"))
+}
+
+/// How much a rebuild wrote, for [`seal`] to count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    /// Fields of the stock hash, without the mark.
+    pub stock_fields: u64,
+    /// Fields of the buyers hash.
+    pub buyer_fields: u64,
+    /// Bytes of arrivals.
+    pub arrival_bytes: u64,
+}
+
+/// Why a rebuild could not be sealed.
+#[derive(Debug, thiserror::Error)]
+pub enum SealError {
+    /// Redis failed.
+    #[error(transparent)]
+    Redis(#[from] RedisError),
+    /// Something is missing or too much.
+    #[error("the rebuilt state is not whole: {0}")]
+    NotWhole(String),
+}
+
+/// The last step of a rebuild: the mark, if everything that was written is there.
+pub async fn seal(
+    redis: &Redis,
+    keys: &SaleKeys,
+    mark: &str,
+    replid: &str,
+    written: Written,
+) -> Result<(), SealError> {
+    let args = vec![
+        Bytes::from(mark.to_string()),
+        Bytes::from(replid.to_string()),
+        Bytes::from(written.stock_fields.to_string()),
+        Bytes::from(written.buyer_fields.to_string()),
+        Bytes::from(written.arrival_bytes.to_string()),
+    ];
+    let reply = redis.eval(SEAL, keys.all().to_vec(), args).await?;
+    if &reply[..] == b"sealed" {
+        Ok(())
+    } else {
+        Err(SealError::NotWhole(String::from_utf8_lossy(&reply).into()))
+    }
+}

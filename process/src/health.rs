@@ -1,0 +1,119 @@
+//! What a process depends on, whether it is there, and if not, why. Readiness comes and goes with it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{Response, StatusCode, header};
+use metrics::gauge;
+use metrics_exporter_prometheus::PrometheusHandle;
+use serde::Serialize;
+
+/// All dependencies of a process.
+#[derive(Clone, Default)]
+pub struct Health {
+    dependencies: Arc<Mutex<BTreeMap<&'static str, Dependency>>>,
+}
+
+/// One dependency's state.
+#[derive(Debug, Clone, Serialize)]
+pub struct Dependency {
+    /// Usable now.
+    pub up: bool,
+    /// Whether the process is ready without it.
+    pub required: bool,
+    /// Why it is not, in words for an operator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Readiness {
+    ready: bool,
+    dependencies: BTreeMap<&'static str, Dependency>,
+}
+
+impl Health {
+    /// Declares a dependency; it is down until someone has seen it up.
+    pub fn expect(&self, name: &'static str, required: bool) {
+        self.put(name, Dependency { up: false, required, why: Some("not tried yet".into()) });
+    }
+
+    /// It works.
+    pub fn up(&self, name: &'static str) {
+        self.set(name, true, None);
+    }
+
+    /// It does not, because.
+    pub fn down(&self, name: &'static str, why: impl Into<String>) {
+        self.set(name, false, Some(why.into()));
+    }
+
+    /// Up or down by a result.
+    pub fn report<T, E: std::fmt::Display>(&self, name: &'static str, result: &Result<T, E>) {
+        match result {
+            Ok(_) => self.up(name),
+            Err(error) => self.down(name, error.to_string()),
+        }
+    }
+
+    fn set(&self, name: &'static str, up: bool, why: Option<String>) {
+        let before = self.dependencies().get(name).cloned();
+        let required = before.as_ref().is_none_or(|dependency| dependency.required);
+        if before.as_ref().is_none_or(|before| before.up != up) {
+            match &why {
+                None => tracing::info!(dependency = name, "is there"),
+                Some(why) => tracing::warn!(dependency = name, why, "is missing"),
+            }
+        }
+        self.put(name, Dependency { up, required, why });
+    }
+
+    fn put(&self, name: &'static str, dependency: Dependency) {
+        gauge!("dependency_up", "dependency" => name).set(if dependency.up { 1.0 } else { 0.0 });
+        self.dependencies().insert(name, dependency);
+    }
+
+    fn dependencies(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, Dependency>> {
+        // A panic while it was held cannot have left it half written: each use is one insert or read.
+        self.dependencies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether every required dependency is up.
+    pub fn is_ready(&self) -> bool {
+        self.dependencies().values().all(|dependency| dependency.up || !dependency.required)
+    }
+
+    /// Whether this one is up.
+    pub fn is_up(&self, name: &'static str) -> bool {
+        self.dependencies().get(name).is_some_and(|dependency| dependency.up)
+    }
+
+    fn readiness(&self) -> Response<Full<Bytes>> {
+        let readiness = Readiness { ready: self.is_ready(), dependencies: self.dependencies().clone() };
+        let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        // A struct of texts and flags always serializes.
+        let body = serde_json::to_vec(&readiness).unwrap_or_default();
+        respond(status, "application/json", body)
+    }
+}
+
+fn respond(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
+    response
+}
+
+/// Answers `/metrics`, `/health/live` and `/health/ready`; `None` for any other path.
+pub fn answer(path: &str, health: &Health, metrics: &PrometheusHandle) -> Option<Response<Full<Bytes>>> {
+    match path {
+        "/metrics" => {
+            Some(respond(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", metrics.render()))
+        }
+        "/health/live" => Some(respond(StatusCode::OK, "application/json", r#"{"live":true}"#)),
+        "/health/ready" => Some(health.readiness()),
+        _ => None,
+    }
+}

@@ -1,0 +1,197 @@
+//! A producer whose caller awaits the log's acknowledgement. `acks=all` and idempotence are not
+//! settings here: without them a 202 would promise nothing.
+//!
+//! An idempotent producer can end in a fatal state. It is then replaced: the old one lives on until
+//! each of its messages has its answer, and new messages take the new one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use rdkafka::ClientContext;
+use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{DeliveryResult, Header, Message as _, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
+use tokio::sync::oneshot;
+
+/// How a message is to be sent.
+#[derive(Debug, Clone)]
+pub struct ProducerSettings {
+    /// How long to wait for more messages before sending, in milliseconds.
+    pub linger_ms: f64,
+    /// After this long without acknowledgement the outcome is unknown, in milliseconds.
+    pub timeout_ms: u64,
+    /// Messages that may wait in the client's queue.
+    pub queue_messages_max: usize,
+}
+
+/// One message.
+#[derive(Debug, Clone, Copy)]
+pub struct Message<'a> {
+    /// To which topic.
+    pub topic: &'a str,
+    /// To which partition; `None`: by the key's hash.
+    pub partition: Option<i32>,
+    /// Its key.
+    pub key: &'a str,
+    /// Its value; `None` deletes the key from a compacted topic.
+    pub value: Option<&'a [u8]>,
+    /// Its headers.
+    pub headers: &'a [(&'static str, String)],
+}
+
+/// Where the log put a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// The partition.
+    pub partition: i32,
+    /// The offset.
+    pub offset: i64,
+}
+
+/// Why there was no acknowledgement.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ProduceError {
+    /// The message never entered the client's queue: it is certainly not in the log.
+    #[error("not produced: {0}")]
+    NotProduced(KafkaError),
+    /// It may be in the log.
+    #[error("the outcome is not known: {0}")]
+    Unknown(KafkaError),
+    /// The producer went away before it knew.
+    #[error("the producer ended before the outcome was known")]
+    Ended,
+}
+
+impl ProduceError {
+    /// A short name for metrics.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::NotProduced(_) => "not_produced",
+            Self::Unknown(KafkaError::MessageProduction(RDKafkaErrorCode::MessageTimedOut)) => "timed_out",
+            Self::Unknown(_) => "unknown",
+            Self::Ended => "ended",
+        }
+    }
+}
+
+type Answer = oneshot::Sender<Result<Acknowledged, KafkaError>>;
+
+struct Context;
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        super::log::write(level, facility, message);
+    }
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "kafka producer");
+    }
+}
+
+impl ProducerContext for Context {
+    type DeliveryOpaque = Box<Answer>;
+
+    fn delivery(&self, delivery: &DeliveryResult<'_>, answer: Box<Answer>) {
+        let result = match delivery {
+            Ok(message) => Ok(Acknowledged { partition: message.partition(), offset: message.offset() }),
+            Err((error, _)) => Err(error.clone()),
+        };
+        let _ = answer.send(result); // whoever asked may have stopped waiting
+    }
+}
+
+/// A producer; clones share it.
+#[derive(Clone)]
+pub struct Producer {
+    config: Arc<rdkafka::ClientConfig>,
+    current: Arc<ArcSwap<ThreadedProducer<Context>>>,
+}
+
+impl Producer {
+    /// Starts it; connecting goes on in the background.
+    pub fn start(brokers: &str, name: &str, settings: &ProducerSettings) -> Result<Self, KafkaError> {
+        let mut config = super::client(brokers, name);
+        config
+            .set("acks", "all")
+            .set("enable.idempotence", "true")
+            .set("linger.ms", settings.linger_ms.to_string())
+            .set("message.timeout.ms", settings.timeout_ms.to_string())
+            .set("request.timeout.ms", settings.timeout_ms.to_string())
+            .set("socket.timeout.ms", (settings.timeout_ms + 1000).max(2000).to_string())
+            .set("queue.buffering.max.messages", settings.queue_messages_max.to_string())
+            .set("queue.buffering.max.kbytes", "262144")
+            .set("message.max.bytes", "4194304")
+            .set("retry.backoff.ms", "20")
+            .set("retry.backoff.max.ms", "200")
+            .set("compression.codec", "none");
+        Self::from_config(config)
+    }
+
+    /// With a configuration of the caller's: tests inject faults with it.
+    pub fn from_config(config: rdkafka::ClientConfig) -> Result<Self, KafkaError> {
+        let first = ThreadedProducer::from_config_and_context(&config, Context)?;
+        Ok(Self { config: Arc::new(config), current: Arc::new(ArcSwap::from_pointee(first)) })
+    }
+
+    /// Hands a message to the client, which keeps the order per partition. The future ends with the
+    /// log's answer, at the latest after the configured time-out.
+    pub fn send(
+        &self,
+        message: &Message<'_>,
+    ) -> Result<impl Future<Output = Result<Acknowledged, ProduceError>> + Send + use<>, ProduceError> {
+        let (answer, answered) = oneshot::channel();
+        let headers = message
+            .headers
+            .iter()
+            .fold(OwnedHeaders::new_with_capacity(message.headers.len()), |all, (key, value)| {
+                all.insert(Header { key, value: Some(value.as_bytes()) })
+            });
+        let mut record =
+            BaseRecord::with_opaque_to(message.topic, Box::new(answer)).key(message.key).headers(headers);
+        if let Some(value) = message.value {
+            record = record.payload(value);
+        }
+        if let Some(partition) = message.partition {
+            record = record.partition(partition);
+        }
+        let producer = self.current.load_full();
+        if let Err((error, _)) = producer.send(record) {
+            self.replace_if_fatal(&producer);
+            return Err(ProduceError::NotProduced(error));
+        }
+        let this = self.clone();
+        Ok(async move {
+            match answered.await {
+                Ok(Ok(acknowledged)) => Ok(acknowledged),
+                Ok(Err(error)) => {
+                    this.replace_if_fatal(&producer);
+                    Err(ProduceError::Unknown(error))
+                }
+                Err(_) => Err(ProduceError::Ended),
+            }
+        })
+    }
+
+    /// Messages without an answer so far.
+    pub fn in_flight(&self) -> usize {
+        self.current.load().in_flight_count().max(0) as usize
+    }
+
+    /// Waits until each message has its answer. Blocks the thread.
+    pub fn flush(&self, limit: Duration) -> Result<(), KafkaError> {
+        self.current.load().flush(limit)
+    }
+
+    fn replace_if_fatal(&self, failed: &Arc<ThreadedProducer<Context>>) {
+        let Some((code, why)) = failed.client().fatal_error() else { return };
+        let fresh = match ThreadedProducer::from_config_and_context(&self.config, Context) {
+            Ok(fresh) => Arc::new(fresh),
+            Err(error) => return tracing::error!(%error, "cannot replace a failed producer"),
+        };
+        let before = self.current.compare_and_swap(failed, fresh);
+        if Arc::ptr_eq(&before, failed) {
+            tracing::error!(%code, why, "the producer failed for good and was replaced");
+        }
+    }
+}

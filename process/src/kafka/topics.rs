@@ -1,0 +1,78 @@
+//! Making the topics exist, with explicit partitions and settings. Repeating it changes nothing.
+
+use std::time::Duration;
+
+use contract::topics::Topic;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::FromClientConfig;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+/// Replicas of a topic, where there are brokers enough.
+const REPLICAS: i32 = 3;
+/// One request's limit.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why a topic does not exist as it must.
+#[derive(Debug, thiserror::Error)]
+pub enum TopicError {
+    /// The brokers cannot be asked.
+    #[error(transparent)]
+    Kafka(#[from] KafkaError),
+    /// The brokers refused.
+    #[error("cannot create the topic {0}: {1}")]
+    Refused(String, RDKafkaErrorCode),
+    /// Somebody made it otherwise.
+    #[error("the topic {topic} has {found} partitions, not {expected}")]
+    OtherPartitions {
+        /// Which.
+        topic: &'static str,
+        /// How many it has.
+        found: i32,
+        /// How many it must have.
+        expected: i32,
+    },
+}
+
+/// Creates the topics that are missing. `orders_partitions`: of topics without a number of their own.
+/// `replication`: 0 chooses 3, or as many as there are brokers.
+pub async fn ensure(
+    brokers: &str,
+    topics: &[Topic],
+    orders_partitions: i32,
+    replication: i32,
+) -> Result<(), TopicError> {
+    let admin = AdminClient::<DefaultClientContext>::from_config(&super::client(brokers, "topics"))?;
+    let brokers_alive =
+        tokio::task::block_in_place(|| admin.inner().fetch_metadata(None, TIMEOUT))?.brokers().len();
+    let replicas = if replication > 0 { replication } else { REPLICAS.min(brokers_alive as i32) };
+    let in_sync = if replicas >= 3 { "2" } else { "1" };
+
+    let new: Vec<_> = topics
+        .iter()
+        .map(|topic| {
+            let partitions = topic.partitions.unwrap_or(orders_partitions);
+            let base = NewTopic::new(topic.name, partitions, TopicReplication::Fixed(replicas));
+            let base = base.set("min.insync.replicas", in_sync);
+            topic.settings.iter().fold(base, |topic, (name, value)| topic.set(name, value))
+        })
+        .collect();
+    let options = AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT));
+    for result in admin.create_topics(&new, &options).await? {
+        match result {
+            Ok(name) => tracing::info!(topic = name, replicas, "created"),
+            Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((name, code)) => return Err(TopicError::Refused(name, code)),
+        }
+    }
+    for topic in topics {
+        let metadata =
+            tokio::task::block_in_place(|| admin.inner().fetch_metadata(Some(topic.name), TIMEOUT))?;
+        let found = metadata.topics().first().map_or(0, |topic| topic.partitions().len() as i32);
+        let expected = topic.partitions.unwrap_or(orders_partitions);
+        if found != 0 && found != expected {
+            return Err(TopicError::OtherPartitions { topic: topic.name, found, expected });
+        }
+    }
+    Ok(())
+}

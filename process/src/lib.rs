@@ -1,0 +1,21 @@
+//! How a process of ours lives: what both binaries do the same way, so that an operator learns it once.
+//!
+//! | module       | what it holds                                                  |
+//! |--------------|----------------------------------------------------------------|
+//! | [`settings`] | the settings that both binaries take                           |
+//! | [`telemetry`]| logs and the metrics recorder                                  |
+//! | [`shutdown`] | signals, and the order in which work ends                      |
+//! | [`boottime`] | the clock that leases are measured by                          |
+//! | [`health`]   | dependencies: up or down and why; readiness                    |
+//! | [`http`]     | accepting connections within limits, and draining them         |
+//! | [`postgres`] | the pool                                                       |
+//! | [`kafka`]    | the producer, topics, client settings                          |
+
+pub mod boottime;
+pub mod health;
+pub mod http;
+pub mod kafka;
+pub mod postgres;
+pub mod settings;
+pub mod shutdown;
+pub mod telemetry;

@@ -1,0 +1,67 @@
+//! Logs and metrics, started before anything that may want to speak.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use crate::settings::{LogFormat, Process};
+
+/// Upper bounds of latency buckets, in seconds: fine around the objectives, coarse beyond.
+const SECONDS: [f64; 17] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.35, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// Upper bounds of batch sizes, in orders.
+const ORDERS: [f64; 13] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 96.0, 128.0, 512.0, 1024.0, 2048.0, 5000.0];
+/// How often histograms are folded; without it they grow between scrapes.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Telemetry that could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// `LOG_FILTER` is not a filter.
+    #[error("LOG_FILTER: {0}")]
+    Filter(#[from] tracing_subscriber::filter::ParseError),
+    /// A second recorder or subscriber in one process.
+    #[error("telemetry was started twice: {0}")]
+    Twice(String),
+}
+
+/// Starts logging to standard error.
+pub fn start_logs(process: &Process) -> Result<(), TelemetryError> {
+    let filter = EnvFilter::try_new(&process.log_filter)?;
+    let human = match process.log_format {
+        LogFormat::Auto => std::io::stderr().is_terminal(),
+        LogFormat::Human => true,
+        LogFormat::Json => false,
+    };
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = if human {
+        builder.with_target(false).try_init()
+    } else {
+        builder.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init()
+    };
+    started.map_err(|error| TelemetryError::Twice(error.to_string()))
+}
+
+/// Installs the Prometheus recorder. Histograms whose names end in `_seconds` count in [`SECONDS`],
+/// the others in [`ORDERS`].
+pub fn start_metrics() -> Result<PrometheusHandle, TelemetryError> {
+    let twice = |error: metrics_exporter_prometheus::BuildError| TelemetryError::Twice(error.to_string());
+    PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)
+        .map_err(twice)?
+        .set_buckets_for_metric(Matcher::Prefix("".into()), &ORDERS)
+        .map_err(twice)?
+        .install_recorder()
+        .map_err(twice)
+}
+
+/// Folds histograms until the process ends.
+pub async fn upkeep(handle: PrometheusHandle, stop: CancellationToken) {
+    let mut tick = tokio::time::interval(UPKEEP);
+    while stop.run_until_cancelled(tick.tick()).await.is_some() {
+        handle.run_upkeep();
+    }
+}

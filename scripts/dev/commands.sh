@@ -48,17 +48,26 @@ end_session() {
     QUIET=yes dev_here down || :
 }
 
+# The mark lets ./dev down find servers that killed tests leave behind. Which index cargo reads is left out.
+cargo_for_tests() {
+    local subcommand=$1
+    shift
+    with_stack env FLASHSALE_STARTED_BY="$STACK_DIR" FLASHSALE_BIN_DIR="$TARGET_DIR/debug" \
+        cargo "$subcommand" --locked "$@" 2> >(grep --line-buffered -vE '^ *(Updating|Locking) ' >&2)
+}
+
 cmd_test() {
     local status=0
     begin_session test
     require_packages all
     WITH_REDIS_CLUSTER=yes QUIET=yes dev_here up --services-only
     say
-    # The mark lets ./dev down find servers that killed tests leave behind.
     (
         close_inherited_files
         cd "$ROOT"
-        with_stack env FLASHSALE_STARTED_BY="$STACK_DIR" cargo test --workspace --locked "$@"
+        # Tests of one crate start the programs of another: all of them must be there, and fresh.
+        cargo_for_tests build --bins || exit
+        cargo_for_tests test "$@"
     ) || status=$?
     return "$status"
 }

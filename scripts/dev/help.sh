@@ -55,7 +55,7 @@ TEXT
             cat <<TEXT
 usage: ./dev test [ARGUMENT…]
 Starts Redis, a Redis Cluster of one node, Postgres and Kafka as the stack 'test', empty, beside
-whatever runs, and gives their addresses to 'cargo test --workspace ARGUMENT…'; then stops them.
+whatever runs, and gives their addresses to 'cargo test ARGUMENT…'; then stops them.
   ./dev test -p settlement              the tests of one crate
   ./dev test -p gateway -- some_name    tests whose name contains some_name
 TEXT
@@ -69,11 +69,12 @@ TEXT
             ;;
         up)
             cat <<TEXT
-usage: ./dev up [--gateways N] [--settlements N] [--services-only]
+usage: ./dev up [--gateways N] [--settlements N] [--services-only | --build-only]
 Builds what is older than its source, and starts whatever does not run, a killed process included.
 Without a number: as many as before, at first one. With a smaller number the surplus is stopped.
 A gateway or settlement of an older build, or with other addresses, is restarted.
   --services-only   only Redis, Postgres and Kafka (neither builds nor needs Rust)
+  --build-only      only the packages and the programs; starts nothing
 TEXT
             ;;
         down)

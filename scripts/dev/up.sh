@@ -4,13 +4,14 @@
 INSTANCES_MAX=9
 
 cmd_up() {
-    local gateways='' settlements='' services_only='' arguments=("$@")
+    local gateways='' settlements='' services_only='' build_only='' arguments=("$@")
     while [ $# -gt 0 ]; do
         case $1 in
             --gateways=* | --settlements=*) set -- "${1%%=*}" "${1#*=}" "${@:2}"; continue ;;
             --gateways) gateways=$(instances "$@"); shift 2 ;;
             --settlements) settlements=$(instances "$@"); shift 2 ;;
             --services-only) services_only=yes; shift ;;
+            --build-only) build_only=yes; shift ;;
             *) die "unknown option of ./dev up: $1 (see ./dev help up)" ;;
         esac
     done
@@ -19,6 +20,12 @@ cmd_up() {
         require_packages services
         lock_stack
         up_services
+    elif [ -n "$build_only" ]; then
+        require_packages all
+        lock_stack
+        build_binaries
+        unlock_stack
+        return
     else
         require_packages all
         lock_stack

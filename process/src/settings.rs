@@ -23,6 +23,16 @@ pub struct Services {
     /// Connections to Postgres at most.
     #[arg(long, env = "DATABASE_POOL_SIZE", default_value_t = 8, value_name = "CONNECTIONS")]
     pub database_pool_size: usize,
+    /// Stands before the name of every topic and consumer group: several systems on one Kafka (tests).
+    #[arg(long, env = "TOPIC_PREFIX", default_value = "", hide = true)]
+    pub topic_prefix: String,
+}
+
+impl Services {
+    /// A topic's or a consumer group's name on this Kafka.
+    pub fn topic(&self, name: &str) -> String {
+        format!("{}{name}", self.topic_prefix)
+    }
 }
 
 /// How the process runs and what it says.

@@ -8,6 +8,8 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::config::FromClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
+use crate::settings::Services;
+
 /// Replicas of a topic, where there are brokers enough.
 const REPLICAS: i32 = 3;
 /// One request's limit.
@@ -26,7 +28,7 @@ pub enum TopicError {
     #[error("the topic {topic} has {found} partitions, not {expected}")]
     OtherPartitions {
         /// Which.
-        topic: &'static str,
+        topic: String,
         /// How many it has.
         found: i32,
         /// How many it must have.
@@ -34,25 +36,29 @@ pub enum TopicError {
     },
 }
 
-/// Creates the topics that are missing. `orders_partitions`: of topics without a number of their own.
-/// `replication`: 0 chooses 3, or as many as there are brokers.
+/// Creates the topics that are missing. `services`: the brokers, and what stands before the names.
+/// `orders_partitions`: of topics without a number of their own. `replication`: 0 chooses 3, or as many
+/// as there are brokers.
 pub async fn ensure(
-    brokers: &str,
+    services: &Services,
     topics: &[Topic],
     orders_partitions: i32,
     replication: i32,
 ) -> Result<(), TopicError> {
-    let admin = AdminClient::<DefaultClientContext>::from_config(&super::client(brokers, "topics"))?;
+    let admin =
+        AdminClient::<DefaultClientContext>::from_config(&super::client(&services.kafka_brokers, "topics"))?;
     let brokers_alive =
         tokio::task::block_in_place(|| admin.inner().fetch_metadata(None, TIMEOUT))?.brokers().len();
     let replicas = if replication > 0 { replication } else { REPLICAS.min(brokers_alive as i32) };
     let in_sync = if replicas >= 3 { "2" } else { "1" };
 
+    let names: Vec<String> = topics.iter().map(|topic| services.topic(topic.name)).collect();
     let new: Vec<_> = topics
         .iter()
-        .map(|topic| {
+        .zip(&names)
+        .map(|(topic, name)| {
             let partitions = topic.partitions.unwrap_or(orders_partitions);
-            let base = NewTopic::new(topic.name, partitions, TopicReplication::Fixed(replicas));
+            let base = NewTopic::new(name, partitions, TopicReplication::Fixed(replicas));
             let base = base.set("min.insync.replicas", in_sync);
             topic.settings.iter().fold(base, |topic, (name, value)| topic.set(name, value))
         })
@@ -65,13 +71,12 @@ pub async fn ensure(
             Err((name, code)) => return Err(TopicError::Refused(name, code)),
         }
     }
-    for topic in topics {
-        let metadata =
-            tokio::task::block_in_place(|| admin.inner().fetch_metadata(Some(topic.name), TIMEOUT))?;
+    for (topic, name) in topics.iter().zip(names) {
+        let metadata = tokio::task::block_in_place(|| admin.inner().fetch_metadata(Some(&name), TIMEOUT))?;
         let found = metadata.topics().first().map_or(0, |topic| topic.partitions().len() as i32);
         let expected = topic.partitions.unwrap_or(orders_partitions);
         if found != 0 && found != expected {
-            return Err(TopicError::OtherPartitions { topic: topic.name, found, expected });
+            return Err(TopicError::OtherPartitions { topic: name, found, expected });
         }
     }
     Ok(())

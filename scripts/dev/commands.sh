@@ -48,40 +48,40 @@ end_session() {
     QUIET=yes dev_here down || :
 }
 
-# The mark lets ./dev down find servers that killed tests leave behind. Which index cargo reads is left out.
-cargo_for_tests() {
-    local subcommand=$1
-    shift
-    with_stack env FLASHSALE_STARTED_BY="$STACK_DIR" FLASHSALE_BIN_DIR="$TARGET_DIR/debug" \
-        cargo "$subcommand" --locked "$@" 2> >(grep --line-buffered -vE '^ *(Updating|Locking) ' >&2)
+# Runs a command in the background, so that a signal to this script is heard at once, and with the mark of
+# the stack, so that `./dev down` then ends it, and whatever servers it leaves behind.
+run_in_session() {
+    (
+        close_inherited_files
+        cd "$ROOT"
+        with_stack env FLASHSALE_STARTED_BY="$STACK_DIR" FLASHSALE_BIN_DIR="$TARGET_DIR/debug" "$@"
+    ) &
+    wait $!
+}
+
+# Cargo, without the line that tells which index it reads.
+cargo_in_session() {
+    run_in_session cargo "$1" --locked "${@:2}" 2> >(grep --line-buffered -vE '^ *(Updating|Locking) ' >&2)
 }
 
 cmd_test() {
-    local status=0
     begin_session test
     require_packages all
     WITH_REDIS_CLUSTER=yes QUIET=yes dev_here up --services-only
     say
-    (
-        close_inherited_files
-        cd "$ROOT"
-        # Tests of one crate start the programs of another: all of them must be there, and fresh.
-        cargo_for_tests build --bins || exit
-        cargo_for_tests test "$@"
-    ) || status=$?
-    return "$status"
+    # Tests of one crate start the programs of another: all of them must be there, and fresh.
+    cargo_in_session build --bins
+    cargo_in_session test "$@"
 }
 
 cmd_bench() {
-    local status=0
     if [ -n "$(use_stack main && known_names)" ]; then
         say "note: stack 'main' is up and takes part of the machine (./dev down stops it)"
     fi
     begin_session bench
     QUIET=yes dev_here up
     say
-    (close_inherited_files && with_stack "$(binary loadtest)" bench "$@") || status=$?
-    return "$status"
+    run_in_session "$(binary loadtest)" bench "$@"
 }
 
 cmd_events() {

@@ -1,0 +1,122 @@
+//! Requests as finished bytes.
+
+use contract::order::{OrderRequest, RequestedLine};
+
+/// Renders `POST /v1/sales/{sale}/orders` as a customer of the development identity sends it.
+pub fn order(host: &str, sale: &str, customer: &str, key: &str, body: &str) -> Vec<u8> {
+    post_order(host, sale, Some(customer), Some(key), "application/json", body)
+}
+
+/// The same, with what a malformed request leaves out or gets wrong.
+pub fn post_order(
+    host: &str,
+    sale: &str,
+    customer: Option<&str>,
+    key: Option<&str>,
+    content_type: &str,
+    body: &str,
+) -> Vec<u8> {
+    let mut head = format!("POST /v1/sales/{sale}/orders HTTP/1.1\r\nHost: {host}\r\n");
+    if let Some(customer) = customer {
+        head.push_str(&format!("Authorization: Bearer dev:{customer}\r\n"));
+    }
+    if let Some(key) = key {
+        head.push_str(&format!("Idempotency-Key: {key}\r\n"));
+    }
+    head.push_str(&format!("Content-Type: {content_type}\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+    head.into_bytes()
+}
+
+/// Renders a request to the admin listener.
+pub fn admin(host: &str, method: &str, path: &str, body: &str) -> Vec<u8> {
+    format!(
+        "{method} {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer dev-admin\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
+/// Renders a plain `GET`.
+pub fn get(host: &str, path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").into_bytes()
+}
+
+/// An order's body for these lines.
+pub fn body(lines: &[(&str, i64)]) -> OrderRequest {
+    OrderRequest {
+        items: lines
+            .iter()
+            .map(|(sku, quantity)| RequestedLine { sku: (*sku).to_owned(), quantity: *quantity })
+            .collect(),
+        discount_policy_id: None,
+        expected_total: None,
+        fulfilment: None,
+        shipping_address: None,
+        payment: None,
+    }
+}
+
+/// One order request whose customer and key are digits of a fixed width, so that the next customer's
+/// request is this one with a few bytes changed.
+#[derive(Debug, Clone)]
+pub struct OrderTemplate {
+    bytes: Vec<u8>,
+    customer_at: usize,
+    key_at: usize,
+}
+
+impl OrderTemplate {
+    /// Digits of a customer's number.
+    pub const DIGITS: usize = 10;
+
+    /// `prefix` comes before the digits, in the customer's name and in the key.
+    pub fn new(host: &str, sale: &str, prefix: &str, body: &str) -> Self {
+        let blank = "0".repeat(Self::DIGITS);
+        let name = format!("{prefix}{blank}");
+        let bytes = order(host, sale, &name, &name, body);
+        let after = |marker: &str| {
+            let marker = format!("{marker}{prefix}");
+            let at = bytes.windows(marker.len()).position(|window| window == marker.as_bytes());
+            at.map_or(0, |at| at + marker.len()) // both markers are written by `order`
+        };
+        let (customer_at, key_at) = (after("Bearer dev:"), after("Idempotency-Key: "));
+        Self { bytes, customer_at, key_at }
+    }
+
+    /// The request of this customer.
+    pub fn of(&mut self, customer: u64) -> &[u8] {
+        let mut digits = [b'0'; Self::DIGITS];
+        let mut rest = customer;
+        for digit in digits.iter_mut().rev() {
+            *digit = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        self.bytes[self.customer_at..][..Self::DIGITS].copy_from_slice(&digits);
+        self.bytes[self.key_at..][..Self::DIGITS].copy_from_slice(&digits);
+        &self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_gives_the_bytes_that_rendering_would() {
+        let body = r#"{"items":[{"sku":"A","quantity":1}]}"#;
+        let mut template = OrderTemplate::new("h:1", "s", "c-", body);
+        for n in [0u64, 7, 1_234_567_890] {
+            let name = format!("c-{n:010}");
+            assert_eq!(template.of(n), order("h:1", "s", &name, &name, body));
+        }
+    }
+
+    #[test]
+    fn a_malformed_request_can_leave_out_key_and_identity() {
+        let bytes = post_order("h", "s", None, None, "text/plain", "x");
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(!text.contains("Authorization") && !text.contains("Idempotency-Key"), "{text}");
+        assert!(text.ends_with("Content-Length: 1\r\n\r\nx"), "{text}");
+    }
+}

@@ -39,18 +39,24 @@ stop_stack() {
 }
 
 STRAY_SECONDS=12
+STRAY_GENERATIONS_MAX=8 # a test run: cargo, a test, a server it started, …
 
 # Marked processes without a pid file: left by tests that were killed, or by a crash of this script.
+# A parent is ended before its children, who may end with it.
 stop_unnamed() {
-    local pid recorded=" " strays=()
-    for name in $(known_names); do recorded+="$(pid_of "$name" || :) "; done
-    for pid in $(marked_pids); do
-        [[ $recorded == *" $pid "* ]] || strays+=("$pid")
+    local name pid generation recorded strays
+    for ((generation = 1; generation <= STRAY_GENERATIONS_MAX; generation++)); do
+        recorded=" "
+        strays=()
+        for name in $(known_names); do recorded+="$(pid_of "$name" || :) "; done
+        for pid in $(marked_pids); do
+            [[ $recorded == *" $pid "* ]] || strays+=("$pid")
+        done
+        [ "${#strays[@]}" -gt 0 ] || return 0
+        say_step strays "ending ${strays[*]}"
+        kill -s TERM "${strays[@]}" 2>/dev/null || :
+        wait_until "$STRAY_SECONDS" all_gone "${strays[@]}" || kill -s KILL "${strays[@]}" 2>/dev/null || :
     done
-    [ "${#strays[@]}" -gt 0 ] || return 0
-    say_step strays "ending ${strays[*]}"
-    kill -s TERM "${strays[@]}" 2>/dev/null || :
-    wait_until "$STRAY_SECONDS" all_gone "${strays[@]}" || kill -s KILL "${strays[@]}" 2>/dev/null || :
 }
 
 all_gone() {

@@ -18,11 +18,11 @@ cmd_demo() {
 }
 
 cmd_load() {
-    if [ $# -gt 0 ] && [[ " $* " == *" --help "* ]] && [ -x "$(binary loadtest)" ]; then
-        "$(binary loadtest)" "$@"
-        return
-    fi
-    is_ready gateway-1 || die "stack '$STACK' is not up: ./dev up"
+    [ -x "$(binary loadtest)" ] || die "loadtest is not built yet: ./dev up"
+    case " $* " in
+        *' --help '* | *' -h '* | ' help '* | '  ') ;;
+        *) is_ready gateway-1 || die "stack '$STACK' is not up: ./dev up" ;;
+    esac
     with_stack "$(binary loadtest)" "$@"
 }
 

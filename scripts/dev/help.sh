@@ -95,7 +95,7 @@ TEXT
             cat <<TEXT
 usage: eval "\$(./dev env)"
 Prints GATEWAY_URL, ADMIN_URL, SETTLEMENT_URL, DATABASE_URL, REDIS_URL and KAFKA_BROKERS (of the first
-of each) as shell exports.
+of each) and GATEWAY_URLS (all of them, separated by commas) as shell exports.
 TEXT
             ;;
         load)

@@ -50,13 +50,20 @@ cmd_env() {
     stack_environment | sed 's/^/export /'
 }
 
-# NAME=value a line: the first of each. Names as in the settings of the programs, and for people.
+# NAME=value a line: the first of each, and all gateways. Names as in the settings of the programs, and for people.
 stack_environment() {
     printf 'GATEWAY_URL=http://%s\n' "$(address_of gateway-1)"
+    printf 'GATEWAY_URLS=%s\n' "$(gateway_urls)"
     printf 'ADMIN_URL=http://%s\n' "$(address_of gateway-1-admin)"
     printf 'SETTLEMENT_URL=http://%s\n' "$(address_of settlement-1)"
     common_settings
     if remembered_port redis-cluster >/dev/null; then
         printf 'REDIS_CLUSTER_URL=redis://%s\n' "$(address_of redis-cluster)"
     fi
+}
+
+gateway_urls() {
+    local name urls=""
+    for name in $(known_of gateway); do urls+="${urls:+,}http://$(address_of "$name")"; done
+    printf "%s" "${urls:-http://$(address_of gateway-1)}"
 }

@@ -3,7 +3,7 @@
 #   install-packages.sh PACKAGE…
 set -euo pipefail
 
-exec 9>/run/lock/flashsale-packages.lock
+exec 9>/run/flashsale-packages.lock
 flock -w 600 9
 
 # Debian asks /usr/sbin/policy-rc.d before it starts or restarts a service; 101 means no. Ours says no

@@ -2,8 +2,8 @@
 # shellcheck shell=bash
 
 STACK=${FLASHSALE_STACK:-main}
-if ! [[ $STACK =~ ^[a-z][a-z0-9-]{0,31}$ ]]; then
-    echo "FLASHSALE_STACK must be 1 to 32 of a-z, 0-9 and -, and begin with a letter: '$STACK'" >&2
+if ! [[ $STACK =~ ^[a-z][a-z0-9-]{0,31}$ ]] || [ "$STACK" = cache ]; then
+    echo "FLASHSALE_STACK must be 1 to 32 of a-z, 0-9 and -, begin with a letter, and not be 'cache': '$STACK'" >&2
     exit 2
 fi
 
@@ -31,10 +31,10 @@ die() {
     exit 1
 }
 
-# Lines of a tool's output that name where it downloads from help nobody who reads a failure.
-without_hosts() { sed -E 's#[a-z]+://[^/ ]+#<mirror>#g'; }
+# Where a tool downloads from helps nobody who reads its failure. Addresses of our own processes stay.
+without_hosts() { sed -E 's#https?://[a-zA-Z][^/ ]*#<mirror>#g'; }
 
-# tell_log NAME LOGFILE: what a failed step leaves behind.
+# show_log_tail LOGFILE: what a failed step leaves behind.
 show_log_tail() {
     local log=$1
     if [ -s "$log" ]; then
@@ -44,7 +44,7 @@ show_log_tail() {
     say "  log: $log"
 }
 
-now_ms() { printf '%s' "${EPOCHREALTIME/./}" | cut -c1-13; }
+now_ms() { printf '%s' $((${EPOCHREALTIME/[.,]/} / 1000)); }
 
 # since_ms START: seconds with one decimal.
 since_ms() {

@@ -5,11 +5,21 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::check;
+use crate::{check, demo, surge};
 
 /// What `loadtest` can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// A burst sale sold out before your eyes: customers, report, proof.
+    ///
+    /// Defines the sample sale (left open) and a burst sale of its own, lets the customers in, waits for
+    /// settlement, prints what happened and judges every invariant. Exit code 0: all hold and every
+    /// answer was as documented.
+    Demo(demo::Arguments),
+    /// Orders at a fixed rate of arrivals (open loop), with latencies from the intended time of sending.
+    ///
+    /// Prints percentiles, and writes an HTML report with plots and a journal for `check`.
+    Surge(surge::Arguments),
     /// Compare what clients were told with Postgres, Redis and the log, invariant by invariant.
     ///
     /// Waits until the sale is at rest, then prints one line per invariant of the design. Exit code 0:
@@ -21,6 +31,8 @@ impl Command {
     /// Runs to the end.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self {
+            Self::Demo(arguments) => lean()?.block_on(demo::run(&arguments)),
+            Self::Surge(arguments) => lean()?.block_on(surge::run(&arguments)),
             Self::Check(arguments) => lean()?.block_on(check::command::run(&arguments)),
         }
     }

@@ -2,22 +2,36 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`settings`] | addresses |
+//! | [`command`], [`settings`], [`stack`] | subcommands, addresses, processes |
 //! | [`http`], [`pool`], [`request`], [`answer`] | a lean client: bytes out, answers in |
-//! | [`journal`] | what clients were told, one line an answer |
+//! | [`shop`], [`arrivals`], [`tally`], [`journal`] | customers: their attempts, their arrival, what was counted, what they were told |
+//! | [`crowd`], [`manners`] | the customers of a burst and how they misbehave |
+//! | [`admin`], [`sales`] | the operator's part, and the sales that load is driven at |
+//! | [`surge`] | a fixed rate of arrivals |
+//! | [`demo`] | the main job: a burst, its report, its proof |
 //! | [`check`] | compares the journal with Postgres, Redis and the log |
 //! | [`latency`], [`table`], [`progress`], [`plot`], [`report_page`] | how a run is measured and shown |
 
+pub mod admin;
 pub mod answer;
+pub mod arrivals;
 pub mod check;
 pub mod command;
+pub mod crowd;
+pub mod demo;
 pub mod http;
 pub mod journal;
 pub mod latency;
+pub mod manners;
 pub mod plot;
 pub mod pool;
 pub mod progress;
 pub mod report_page;
 pub mod request;
+pub mod sales;
 pub mod settings;
+pub mod shop;
+pub mod stack;
+pub mod surge;
 pub mod table;
+pub mod tally;

@@ -1,0 +1,155 @@
+//! The operator's part of a run: define a sale, open it, and wait until every gateway sells it.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use contract::sale::SaleTerms;
+use serde::Deserialize;
+
+use crate::http::{Authority, Connection};
+use crate::request;
+
+/// How often a gateway is asked whether it sells.
+const ASK_EVERY: Duration = Duration::from_millis(20);
+/// Longest wait for a sale to be ready: the first opening is a rebuild.
+pub const READY_LIMIT: Duration = Duration::from_secs(30);
+/// Longest wait for one answer.
+const ANSWER_LIMIT: Duration = Duration::from_secs(15);
+
+/// What a gateway's public listener tells about a sale, as far as load needs it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[allow(missing_docs)] // as in interfaces.md
+pub struct SaleView {
+    pub state: String,
+    pub ready: bool,
+    pub items: Vec<ItemView>,
+}
+
+/// An item of it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[allow(missing_docs)]
+pub struct ItemView {
+    pub sku: String,
+    pub total: Option<u64>,
+    pub remaining: Option<u64>,
+}
+
+/// Calls one listener, a new connection a call: it is not what is measured.
+async fn call(authority: &Authority, request: &[u8]) -> anyhow::Result<(u16, Vec<u8>)> {
+    let answered = async {
+        let mut connection = Connection::open(authority.address).await?;
+        let head = connection.call(request).await?;
+        std::io::Result::Ok((head.status, connection.body().to_vec()))
+    };
+    let answered = tokio::time::timeout(ANSWER_LIMIT, answered).await;
+    answered
+        .with_context(|| format!("{} gave no answer within {} s", authority.host, ANSWER_LIMIT.as_secs()))?
+        .with_context(|| format!("calling {}", authority.host))
+}
+
+/// The admin API of one gateway.
+#[derive(Debug)]
+pub struct Admin(Authority);
+
+impl Admin {
+    /// At `ADMIN_URL`.
+    pub fn at(url: &str) -> anyhow::Result<Self> {
+        Ok(Self(Authority::resolve(url)?))
+    }
+
+    /// Stores a sale's definition.
+    pub async fn put(&self, sale: &str, terms: &SaleTerms) -> anyhow::Result<()> {
+        let body = serde_json::to_string(terms)?;
+        self.expect("PUT", &format!("/admin/v1/sales/{sale}"), &body, &[200, 201]).await
+    }
+
+    /// Opens a sale; one that is open already stays so.
+    pub async fn open(&self, sale: &str) -> anyhow::Result<()> {
+        self.expect("POST", &format!("/admin/v1/sales/{sale}/open"), "", &[200, 202, 204]).await
+    }
+
+    async fn expect(&self, method: &str, path: &str, body: &str, statuses: &[u16]) -> anyhow::Result<()> {
+        let request = request::admin(&self.0.host, method, path, body);
+        let (status, answer) = call(&self.0, &request).await?;
+        if statuses.contains(&status) {
+            return Ok(());
+        }
+        anyhow::bail!("{method} {path}: {status} {}", String::from_utf8_lossy(&answer))
+    }
+}
+
+/// Asks a gateway for a sale; `None`: it does not know it (yet).
+pub async fn view(gateway: &Authority, sale: &str) -> anyhow::Result<Option<SaleView>> {
+    let (status, body) = call(gateway, &request::get(&gateway.host, &format!("/v1/sales/{sale}"))).await?;
+    match status {
+        200 => Ok(Some(serde_json::from_slice(&body).context("the sale that a gateway showed")?)),
+        404 => Ok(None),
+        _ => anyhow::bail!("GET /v1/sales/{sale}: {status} {}", String::from_utf8_lossy(&body)),
+    }
+}
+
+/// Waits until every gateway sells, and returns what the last one showed.
+pub async fn until_selling(gateways: &[Authority], sale: &str) -> anyhow::Result<SaleView> {
+    let begun = Instant::now();
+    let mut shown = None;
+    for gateway in gateways {
+        loop {
+            shown = view(gateway, sale).await?;
+            if shown.as_ref().is_some_and(|view| view.state == "open" && view.ready) {
+                break;
+            }
+            anyhow::ensure!(
+                begun.elapsed() < READY_LIMIT,
+                "{} does not sell {sale} within {} s of opening: {shown:?}",
+                gateway.host,
+                READY_LIMIT.as_secs()
+            );
+            tokio::time::sleep(ASK_EVERY).await;
+        }
+    }
+    shown.context("no gateway")
+}
+
+/// Makes a sale and waits until every gateway sells it.
+pub async fn make(
+    admin: &Admin,
+    gateways: &[Authority],
+    sale: &str,
+    terms: &SaleTerms,
+) -> anyhow::Result<SaleView> {
+    admin.put(sale, terms).await?;
+    admin.open(sale).await?;
+    until_selling(gateways, sale).await
+}
+
+/// Reads a page of metrics.
+pub async fn metrics(url: &str) -> anyhow::Result<String> {
+    let authority = Authority::resolve(url)?;
+    let (status, body) = call(&authority, &request::get(&authority.host, "/metrics")).await?;
+    anyhow::ensure!(status == 200, "GET {url}/metrics: {status}");
+    Ok(String::from_utf8(body)?)
+}
+
+/// The highest value of a metric on a page, over all its labels.
+pub fn metric_max(page: &str, name: &str) -> Option<f64> {
+    let values = page.lines().filter_map(|line| {
+        let rest = line.strip_prefix(name)?;
+        if !rest.starts_with(['{', ' ']) {
+            return None;
+        }
+        rest.rsplit(' ').next()?.parse::<f64>().ok()
+    });
+    values.fold(None, |max: Option<f64>, value| Some(max.map_or(value, |max| max.max(value))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::metric_max;
+
+    #[test]
+    fn the_highest_of_a_metric_is_found() {
+        let page = "# TYPE lag gauge\nlag{partition=\"0\"} 0.5\nlag{partition=\"1\"} 2\nlag_other 9\n";
+        assert_eq!(metric_max(page, "lag"), Some(2.0));
+        assert_eq!(metric_max(page, "none"), None);
+    }
+}

@@ -1,0 +1,160 @@
+//! `loadtest demo`: a burst of customers at a small stock, and the proof of what became of it.
+//!
+//! 1. [`prepare`]: the sample sale, left open to buy from, and a burst sale of this run's own
+//! 2. the burst: every customer of the [`crate::crowd`] arrives within a few seconds
+//! 3. [`watch`]: beside it, how far Postgres is behind
+//! 4. repeats, after the sale has sold out
+//! 5. [`report`]: what was offered, told and settled, the invariants, and where to look next
+
+mod prepare;
+mod report;
+mod watch;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use clap::Args;
+use contract::ids::SaleId;
+
+use crate::check;
+use crate::check::evidence::Expectations;
+use crate::crowd::{Customer, crowd};
+use crate::manners::{self, ToRepeat};
+use crate::settings::{Programs, Services, parse_duration};
+use crate::shop::Shop;
+use crate::table::heading;
+use crate::tally::Tally;
+use crate::{arrivals, journal, progress, stack, surge};
+
+/// Fewest customers for each unit: the demonstration is one of demand above supply.
+const CUSTOMERS_PER_UNIT_MIN: u64 = 2;
+
+/// How big the burst is.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Customers of the burst.
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(100..=1_000_000), value_name = "CUSTOMERS")]
+    pub customers: u64,
+    /// Units of the burst sale, over two items.
+    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(10..), value_name = "UNITS")]
+    pub units: u64,
+    /// Time within which all of them arrive.
+    #[arg(long, default_value = "4s", value_parser = parse_duration, value_name = "TIME")]
+    pub within: Duration,
+    /// Connections to each gateway at most.
+    #[arg(long, default_value_t = 256, value_name = "CONNECTIONS")]
+    pub connections: usize,
+    /// Seed of the crowd: who wants what, and who misbehaves how.
+    #[arg(long, default_value_t = 1, value_name = "NUMBER")]
+    pub seed: u64,
+    /// Folder of the journal and the findings [default: the stack's folder, or the working folder].
+    #[arg(long, env = "FLASHSALE_STACK_DIR", value_name = "FOLDER")]
+    pub out: Option<PathBuf>,
+    /// Longest wait for settlement.
+    #[arg(long, default_value = "30s", value_parser = parse_duration, value_name = "TIME")]
+    pub wait: Duration,
+    /// Where the programs are.
+    #[command(flatten)]
+    pub programs: Programs,
+    /// Where the services are.
+    #[command(flatten)]
+    pub services: Services,
+}
+
+/// What a burst did.
+struct Burst {
+    tally: Tally,
+    took: Duration,
+    behind: watch::Behind,
+}
+
+/// Prepares, lets the customers in, waits, judges, tells.
+pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    anyhow::ensure!(
+        arguments.customers >= arguments.units * CUSTOMERS_PER_UNIT_MIN,
+        "--customers must be at least {CUSTOMERS_PER_UNIT_MIN} x --units: this is about demand above supply"
+    );
+    let gateways = surge::resolve(&stack::gateways(&arguments.programs)?)?;
+    let urls: Vec<_> = gateways.iter().map(|gateway| format!("http://{}", gateway.host)).collect();
+    let sales = prepare::sales(arguments, &gateways).await?;
+    println!("{}", report::opening(arguments, &sales.burst, &urls));
+
+    let folder = arguments.out.clone().unwrap_or_default().join("demo");
+    std::fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
+    let journal_file = folder.join("journal.jsonl");
+    let (journal, writer) = journal::create(&journal_file).context("the journal")?;
+    let pools = surge::open_pools(gateways, arguments.connections, 32).await?;
+    let burst = burst(arguments, &sales, Shop::open(pools, journal)).await?;
+    writer.finish().context("the journal")?;
+
+    let sale = SaleId::parse(&sales.burst)?;
+    let entries = journal::read(&journal_file, &sales.burst)?;
+    let expectations = Expectations { journal_complete: true, sold_out: true };
+    let evidence = check::gather(&arguments.services, &sale, entries, expectations, arguments.wait).await?;
+    let findings = check::judge(&evidence);
+    print!("{}", report::tables(arguments, &burst, &evidence));
+    println!("{}", heading("Invariants (clients' journal against Postgres, Redis and the log)"));
+    print!("{}", check::report::lines(&findings));
+    let findings_file = folder.join("check.json");
+    check::report::write_json(&findings_file, sale.as_str(), &findings)?;
+    print!("{}", report::where_next(arguments, &sales, &evidence, &[&journal_file, &findings_file]));
+
+    let outcome = check::report::Outcome::of(&findings);
+    println!("{}", report::verdict(outcome, &burst.tally));
+    if outcome == check::report::Outcome::Holds && burst.tally.unexpected > 0 {
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(outcome.exit_code())
+}
+
+async fn burst(arguments: &Arguments, sales: &prepare::Sales, shop: Shop) -> anyhow::Result<Burst> {
+    let shop = Arc::new(shop);
+    let watcher =
+        watch::Watcher::start(&arguments.services.database_url, &sales.burst, Arc::clone(&shop)).await?;
+    let begun = Instant::now();
+    let to_repeat = arrive(arguments, sales, &shop).await;
+    let took = begun.elapsed();
+    repeat(&shop, to_repeat).await;
+    let behind = watcher.finish(arguments.wait).await?;
+    let tally = Arc::into_inner(shop).context("a customer is still running")?.close();
+    Ok(Burst { tally, took, behind })
+}
+
+/// All customers, each at its own time.
+async fn arrive(arguments: &Arguments, sales: &prepare::Sales, shop: &Arc<Shop>) -> Vec<ToRepeat> {
+    let crowd: Arc<[Customer]> =
+        crowd(arguments.customers, prepare::Sales::SKUS, arguments.seed).into_iter().collect();
+    let sale: Arc<str> = sales.burst.as_str().into();
+    let (later, mut to_repeat) = tokio::sync::mpsc::unbounded_channel();
+    let line = progress::bar(arguments.customers, "burst");
+    let show = |line: &indicatif::ProgressBar| line.set_message(surge::live(&shop.tally()));
+    arrivals::run(arguments.customers, arguments.within, &line, show, |n, intended| {
+        let customer = crowd[n as usize].clone();
+        let (shop, sale, later) = (Arc::clone(shop), Arc::clone(&sale), later.clone());
+        async move {
+            if let Some(again) = manners::act(shop, sale, customer, intended).await {
+                let _ = later.send(again); // the receiver outlives every customer
+            }
+        }
+    })
+    .await;
+    line.finish_and_clear();
+    drop(later);
+    let mut all = Vec::new();
+    while let Some(again) = to_repeat.recv().await {
+        all.push(again);
+    }
+    all
+}
+
+async fn repeat(shop: &Arc<Shop>, to_repeat: Vec<ToRepeat>) {
+    let mut running = tokio::task::JoinSet::new();
+    let intended = Instant::now();
+    for again in to_repeat {
+        running.spawn(manners::repeat(Arc::clone(shop), again, intended));
+    }
+    running.join_all().await;
+}

@@ -1,0 +1,207 @@
+//! `loadtest surge`: orders at a fixed rate, whatever the server does, and what customers felt.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use clap::Args;
+
+use crate::admin::{self, Admin};
+use crate::arrivals;
+use crate::http::Authority;
+use crate::journal;
+use crate::latency::ms;
+use crate::pool::Pool;
+use crate::progress;
+use crate::report_page::{self, Page};
+use crate::request;
+use crate::sales;
+use crate::settings::{Programs, parse_duration};
+use crate::shop::{Request, Shop};
+use crate::table::{Table, heading, thousands};
+use crate::tally::Tally;
+
+/// Highest number of requests in one run: they and their answers are kept until the end.
+const REQUESTS_MAX: u64 = 20_000_000;
+
+/// How hard, how long, at what.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The sale; without it a fresh one is made and opened.
+    #[arg(long, value_name = "SALE")]
+    pub sale: Option<String>,
+    /// Units of the sale that is made.
+    #[arg(long, default_value_t = 10_000, value_name = "UNITS")]
+    pub stock: u64,
+    /// What every customer orders; default: the sale's first item.
+    #[arg(long, value_name = "SKU")]
+    pub sku: Option<String>,
+    /// How many of it.
+    #[arg(long, default_value_t = 1, value_name = "UNITS")]
+    pub quantity: i64,
+    /// Arrivals a second, each another customer.
+    #[arg(long, default_value_t = 2_000, value_name = "PER SECOND")]
+    pub rate: u64,
+    /// How long customers arrive.
+    #[arg(long, default_value = "10s", value_parser = parse_duration, value_name = "TIME")]
+    pub duration: Duration,
+    /// Connections to each gateway at most.
+    #[arg(long, default_value_t = 256, value_name = "CONNECTIONS")]
+    pub connections: usize,
+    /// Where the journal goes, for `loadtest check`.
+    #[arg(long, default_value = "surge-journal.jsonl", value_name = "FILE")]
+    pub journal: PathBuf,
+    /// Where the HTML report goes.
+    #[arg(long, default_value = "surge.html", value_name = "FILE")]
+    pub report: PathBuf,
+    /// Where the programs are.
+    #[command(flatten)]
+    pub programs: Programs,
+}
+
+/// Runs and reports.
+pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let seconds = arguments.duration.as_secs_f64();
+    let count = (arguments.rate as f64 * seconds).round() as u64;
+    anyhow::ensure!((1..=REQUESTS_MAX).contains(&count), "{count} requests: 1 to {REQUESTS_MAX} make a run");
+    let gateways = resolve(&arguments.programs.gateways())?;
+    let (sale, sku) = target(arguments, &gateways).await?;
+
+    let (journal, writer) = journal::create(&arguments.journal).context("the journal")?;
+    let pools = open_pools(gateways, arguments.connections, 16).await?;
+    let line = progress::bar(count, "surge");
+    let shop = Arc::new(Shop::open(pools, journal));
+    let order = request::body(&[(&sku, arguments.quantity)]);
+    let run = sales::fresh_id("surge");
+    let begun = Instant::now();
+    let watched = Arc::clone(&shop);
+    let show = move |line: &indicatif::ProgressBar| line.set_message(live(&watched.tally()));
+    let (customers, sale_id) = (Arc::clone(&shop), sale.clone());
+    arrivals::run(count, arguments.duration, &line, &show, move |n, intended| {
+        let name = format!("{run}-{n}");
+        let request = Request::order(&sale_id, &name, &name, order.clone());
+        let shop = Arc::clone(&customers);
+        async move {
+            shop.ask(&request, n as usize, intended).await;
+        }
+    })
+    .await;
+    drop(show);
+    let took = begun.elapsed();
+    line.finish_and_clear();
+    let tally = Arc::into_inner(shop).context("a customer is still running")?.close();
+    let written = writer.finish().context("the journal")?;
+
+    let subtitle = format!(
+        "{} orders/s for {seconds} s at sale {sale}, {} of {sku} each",
+        thousands(arguments.rate),
+        arguments.quantity
+    );
+    report_page::write(&arguments.report, &page(&subtitle, &tally, took)).context("the report")?;
+    print!("{}", summary(&subtitle, &tally, took));
+    println!("  report   {}", arguments.report.display());
+    println!("  journal  {} ({} answers)", arguments.journal.display(), thousands(written));
+    println!("  check    loadtest check --sale {sale} --journal {}", arguments.journal.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn target(arguments: &Arguments, gateways: &[Authority]) -> anyhow::Result<(String, String)> {
+    let (sale, view) = match &arguments.sale {
+        Some(sale) => (sale.clone(), admin::until_selling(gateways, sale).await?),
+        None => {
+            let sale = sales::fresh_id("surge");
+            let admin = Admin::at(&arguments.programs.admin_url)?;
+            let terms = sales::single("Surge", arguments.stock);
+            let view = admin::make(&admin, gateways, &sale, &terms).await?;
+            (sale, view)
+        }
+    };
+    let first = view.items.first().map(|item| item.sku.clone());
+    let sku = arguments.sku.clone().or(first).context("the sale offers nothing")?;
+    Ok((sale, sku))
+}
+
+/// Resolves every gateway's address.
+pub fn resolve(urls: &[String]) -> anyhow::Result<Vec<Authority>> {
+    urls.iter().map(|url| Authority::resolve(url).with_context(|| format!("gateway {url}"))).collect()
+}
+
+/// One pool a gateway, with some connections open already.
+pub async fn open_pools(
+    gateways: Vec<Authority>,
+    connections: usize,
+    warm: usize,
+) -> anyhow::Result<Vec<Pool>> {
+    let mut pools = Vec::with_capacity(gateways.len());
+    for gateway in gateways {
+        let pool = Pool::new(gateway, connections);
+        pool.warm_up(warm.min(connections))
+            .await
+            .with_context(|| format!("connecting to {}", pool.host()))?;
+        pools.push(pool);
+    }
+    Ok(pools)
+}
+
+/// The live line: what customers were told so far.
+pub fn live(tally: &Tally) -> String {
+    let refused: u64 = tally.refusals.values().sum();
+    format!(
+        "{} accepted, {} refused, p99 {} ms",
+        thousands(tally.orders.len() as u64),
+        thousands(refused),
+        ms(tally.accepted.ms_at(99.0))
+    )
+}
+
+/// Answers as `202`, `409 sold_out`, `no_answer`.
+pub fn named_answers(tally: &Tally) -> Vec<(String, u64)> {
+    let name = |status: u16, code: &str| match (status, code) {
+        (0, code) => code.to_owned(),
+        (status, "") => status.to_string(),
+        (status, code) => format!("{status} {code}"),
+    };
+    tally.answers.iter().map(|((status, code), n)| (name(*status, code), *n)).collect()
+}
+
+fn summary(subtitle: &str, tally: &Tally, took: Duration) -> String {
+    let mut table = Table::default();
+    table.row(["accepted".to_owned(), tally.accepted.summary()]);
+    table.row(["refused".to_owned(), tally.refused.summary()]);
+    let mut answers = Table::new(&["answer", "count"]);
+    for (name, n) in named_answers(tally) {
+        answers.row([name, thousands(n)]);
+    }
+    format!(
+        "{}\n  {} requests, {} orders, {:.0} orders/s, {:.1} s in all\n\n{table}\n{answers}\n",
+        heading(subtitle),
+        thousands(tally.requests),
+        thousands(tally.orders.len() as u64),
+        tally.orders.len() as f64 / took.as_secs_f64(),
+        took.as_secs_f64(),
+    )
+}
+
+fn page<'a>(subtitle: &str, tally: &'a Tally, took: Duration) -> Page<'a> {
+    let refused: u64 = tally.refusals.values().sum();
+    let figure = |value: String, caption: &str| (value, caption.to_owned());
+    Page {
+        title: "Surge",
+        subtitle: subtitle.to_owned(),
+        figures: vec![
+            figure(thousands(tally.requests), "requests"),
+            figure(thousands(tally.orders.len() as u64), "orders accepted"),
+            figure(thousands(refused), "refused"),
+            figure(thousands(tally.unanswered), "without an outcome"),
+            figure(format!("{} ms", ms(tally.accepted.ms_at(50.0))), "p50 of accepted"),
+            figure(format!("{} ms", ms(tally.accepted.ms_at(99.0))), "p99 of accepted"),
+            figure(format!("{:.1} s", took.as_secs_f64()), "in all"),
+        ],
+        accepted: &tally.accepted,
+        refused: &tally.refused,
+        series: &tally.series,
+        outcomes: named_answers(tally),
+    }
+}

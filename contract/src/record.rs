@@ -238,21 +238,30 @@ pub fn decode(headers: &Headers, value: &[u8]) -> Result<Record, Undecodable> {
 }
 
 /// Units per SKU of some orders.
-pub fn units(orders: &[Order]) -> BTreeMap<Sku, u64> {
+pub fn units<'a>(orders: impl IntoIterator<Item = &'a Order>) -> BTreeMap<Sku, u64> {
     let mut units = BTreeMap::new();
-    for line in orders.iter().flat_map(|order| &order.lines) {
-        *units.entry(line.sku.clone()).or_default() += u64::from(line.quantity);
+    for line in orders.into_iter().flat_map(|order| &order.lines) {
+        match units.get_mut(&line.sku) {
+            Some(sum) => *sum += u64::from(line.quantity),
+            None => drop(units.insert(line.sku.clone(), u64::from(line.quantity))),
+        }
     }
     units
 }
 
 /// The value of an acceptance around orders that are JSON already, joined by commas: the gateway and
 /// the relay both have them in this form, and must write the same bytes.
-pub fn encode_accepted(sale: &SaleId, epoch: Epoch, first: Sequence, at: Timestamp, orders: &str) -> Vec<u8> {
-    format!(
-        r#"{{"sale_id":"{sale}","epoch":{epoch},"first_sequence":{first},"accepted_at":"{at}","orders":[{orders}]}}"#
-    )
-    .into_bytes()
+pub fn encode_accepted(
+    sale: &SaleId,
+    epoch: Epoch,
+    first: Sequence,
+    at: Timestamp,
+    orders: &[u8],
+) -> Vec<u8> {
+    let head = format!(
+        r#"{{"sale_id":"{sale}","epoch":{epoch},"first_sequence":{first},"accepted_at":"{at}","orders":["#
+    );
+    [head.as_bytes(), orders, b"]}"].concat()
 }
 
 /// The id of an outbox entry, a Redis stream id. A batch's tells its sequences, so that an order is

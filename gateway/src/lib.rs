@@ -1,1 +1,35 @@
-//! placeholder
+//! The gateway: from a request to a 202, in the order of the files.
+//!
+//! | step | file | what happens |
+//! |---|---|---|
+//! | 1 | [`route`] | which call is this |
+//! | 2 | [`authenticate`] | who calls |
+//! | 3 | [`decode`] | a strict reading of the body; prices from the sale's terms |
+//! | 4 | [`refuse`] | a sold-out answer from memory, for those who cannot hold an order |
+//! | 5 | [`reserve`] | the sale's batcher: one script call for whoever waits |
+//! | 6 | [`hand_off`] | one record into the log; its acknowledgement, under a valid lease, is the 202 |
+//! | 7 | [`respond`] | the answer, or the problem |
+//!
+//! Beside the flow: [`lease`] follows the topic `sales` and knows until when that knowledge holds;
+//! [`desk`] is a sale's place in this gateway; [`place`] strings the steps together; [`read`] answers
+//! queries; [`admin`] is the operator's side; [`metrics`] counts.
+
+pub mod admin;
+pub mod authenticate;
+pub mod cors;
+pub mod decode;
+pub mod desk;
+pub mod hand_off;
+pub mod lease;
+pub mod metrics;
+pub mod place;
+pub mod read;
+pub mod refuse;
+pub mod reserve;
+pub mod respond;
+pub mod route;
+pub mod run;
+pub mod settings;
+
+pub use run::{StartError, run};
+pub use settings::Settings;

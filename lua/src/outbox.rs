@@ -70,17 +70,17 @@ fn log_record(sale: &SaleId, epoch: Epoch, id: OutboxId, fields: &[Bytes]) -> Re
     let at: u64 = field("at")?.and_then(|at| at.parse().ok()).ok_or("no `at`")?;
     let decoded: Vec<Order> =
         serde_json::from_str(&format!("[{orders}]")).map_err(|error| error.to_string())?;
-    Ok(accepted(sale, epoch, id, Timestamp(at), orders, &decoded))
+    Ok(accepted(sale, epoch, id, Timestamp(at), orders.as_bytes(), &decoded))
 }
 
 /// The record of an accepted batch, the same from the gateway and from the relay.
-pub fn accepted(
+pub fn accepted<'a>(
     sale: &SaleId,
     epoch: Epoch,
     id: OutboxId,
     at: Timestamp,
-    orders_json: &str,
-    orders: &[Order],
+    orders_json: &[u8],
+    orders: impl IntoIterator<Item = &'a Order>,
 ) -> LogRecord {
     LogRecord {
         headers: Headers::accepted(epoch, id.first, id.orders(), record::units(orders)),

@@ -2,6 +2,7 @@
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
 
 /// A client context that only logs.
@@ -16,6 +17,8 @@ impl ClientContext for LogContext {
         tracing::debug!(%error, reason, "kafka client");
     }
 }
+
+impl ConsumerContext for LogContext {}
 
 pub(super) fn write(level: RDKafkaLogLevel, facility: &str, message: &str) {
     // Lost connections are errors to librdkafka and everyday life to us: health tells of them.

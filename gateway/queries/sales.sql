@@ -1,0 +1,17 @@
+-- Sales as the operator defined them, with what became of them; one, or all.
+SELECT jsonb_build_object(
+         'sale_id', s.sale_id, 'partition', s.partition, 'title', s.title, 'state', s.state,
+         'version', s.version, 'epoch', s.epoch, 'ready', s.ready, 'settled_epoch', s.settled_epoch,
+         'rebuild_requested', s.rebuild_requested, 'currency', s.currency,
+         'opens_at', to_char(s.opens_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+         'closes_at', to_char(s.closes_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+         'max_orders_per_customer', s.max_orders_per_customer, 'hold_seconds', s.hold_seconds,
+         'delivery_fee', s.delivery_fee, 'free_delivery_from', s.free_delivery_from,
+         'discount_policies', s.discount_policies,
+         'items', coalesce(s.pending_items, (
+             SELECT jsonb_agg(jsonb_build_object('sku', i.sku, 'name', i.name, 'price', i.price, 'total', i.total,
+                              'max_quantity_per_order', i.max_quantity_per_order) ORDER BY i.position)
+               FROM sale_item i WHERE i.sale_id = s.sale_id AND i.offered)))
+  FROM sale s
+ WHERE $1::text IS NULL OR s.sale_id = $1
+ ORDER BY s.sale_id;

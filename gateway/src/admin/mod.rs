@@ -1,0 +1,61 @@
+//! The operator's side: sales and their states, stock side by side. Everything is stored in Postgres;
+//! settlement publishes it to the gateways.
+
+mod define;
+mod inventory;
+mod state;
+mod totals;
+
+use contract::ids::SaleId;
+use contract::problem::Code;
+use hyper::StatusCode;
+use hyper::body::Incoming;
+use hyper::http::request::Parts;
+use serde_json::{Value, json};
+use tokio_postgres::Row;
+
+use crate::respond::{self, Answer, Problem};
+use crate::route::Admin;
+use crate::run::Gateway;
+
+const SALES: &str = include_str!("../../queries/sales.sql");
+
+/// Answers a call of the admin API.
+pub async fn answer(
+    gateway: &Gateway,
+    route: Admin<'_>,
+    head: &Parts,
+    body: Incoming,
+) -> Result<Answer, Problem> {
+    match route {
+        Admin::Sales => all(gateway).await,
+        Admin::PutSale { sale } => define::put(gateway, &sale_id(sale)?, head, body).await,
+        Admin::Act { sale, action } => state::act(gateway, &sale_id(sale)?, action).await,
+        Admin::Inventory { sale } => inventory::show(gateway, &sale_id(sale)?).await,
+    }
+}
+
+fn sale_id(text: &str) -> Result<SaleId, Problem> {
+    SaleId::parse(text).map_err(|error| Problem::because(Code::InvalidSale, format!("sale_id: {error}")))
+}
+
+/// `GET /admin/v1/sales`: drafts too.
+async fn all(gateway: &Gateway) -> Result<Answer, Problem> {
+    let client = gateway.reads.get().await?;
+    let statement = client.prepare_cached(SALES).await?;
+    let rows = client.query(&statement, &[&None::<&str>]).await?;
+    let sales: Vec<_> = rows.iter().map(shown).collect();
+    Ok(respond::json(StatusCode::OK, &json!({ "sales": sales })))
+}
+
+/// One sale, as the operator sees it after a change.
+async fn one(gateway: &Gateway, sale: &SaleId, status: StatusCode) -> Result<Answer, Problem> {
+    let client = gateway.writes.get().await?;
+    let statement = client.prepare_cached(SALES).await?;
+    let row = client.query_opt(&statement, &[&Some(sale.as_str())]).await?.ok_or(Code::UnknownSale)?;
+    Ok(respond::json(status, &shown(&row)))
+}
+
+fn shown(row: &Row) -> Value {
+    row.get(0)
+}

@@ -1,0 +1,134 @@
+//! Hand-off: from a reservation to the log's acknowledgement. Only that, under a lease that is still
+//! valid afterwards, turns a reservation into a 202. Whatever is not certain is not released: the
+//! outbox holds it, and the relay will bring it into the log.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use contract::ids::{Epoch, SaleId};
+use contract::record::OutboxId;
+use lua::outbox::LogRecord;
+use metrics::{Counter, Histogram, counter, histogram};
+use process::kafka::{Message, ProduceError, Producer};
+use tokio::sync::Notify;
+
+use crate::lease::Leases;
+
+/// Batches that may wait for the log's acknowledgement before new orders are refused. Each is at most
+/// 1 MiB, in practice some 30 KiB.
+pub const BATCHES_IN_FLIGHT_MAX: usize = 256;
+
+/// Hands batches to the log.
+pub struct HandOff {
+    producer: Producer,
+    topic: String,
+    leases: Arc<Leases>,
+    seconds: Histogram,
+    no_lease: Counter,
+}
+
+/// What became of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HandedOff {
+    /// The log has it, and nobody can have ended its epoch before.
+    Done,
+    /// It may be in the log, or will be brought there.
+    Unknown,
+}
+
+impl HandOff {
+    /// Into this topic.
+    pub fn new(producer: Producer, topic: String, leases: Arc<Leases>) -> Self {
+        Self {
+            producer,
+            topic,
+            leases,
+            seconds: histogram!("gateway_handoff_seconds"),
+            no_lease: counter!("gateway_handoff_failures_total", "kind" => "no_lease"),
+        }
+    }
+
+    /// Whether the log is so far behind that nothing more should be reserved.
+    pub fn is_congested(&self) -> bool {
+        self.producer.in_flight() >= BATCHES_IN_FLIGHT_MAX
+    }
+
+    /// Sends a record; the order of calls is the order in the partition. The future ends with what
+    /// may be said of it.
+    pub fn start(
+        &self,
+        sale: &SaleId,
+        epoch: Epoch,
+        partition: i32,
+        record: &LogRecord,
+    ) -> impl Future<Output = HandedOff> + Send + use<> {
+        let headers = record.headers.encode();
+        let message = Message {
+            topic: &self.topic,
+            partition: Some(partition),
+            key: sale.as_str(),
+            value: Some(&record.value),
+            headers: &headers,
+        };
+        let begun = Instant::now();
+        let sent = self.producer.send(&message);
+        let (leases, seconds, no_lease) = (self.leases.clone(), self.seconds.clone(), self.no_lease.clone());
+        let sale = sale.clone();
+        async move {
+            let acknowledged = match sent {
+                Ok(answer) => answer.await,
+                Err(error) => Err(error),
+            };
+            seconds.record(begun.elapsed());
+            match acknowledged {
+                // The clock is read after the acknowledgement that is to be answered.
+                Ok(_) if leases.load().covers(&sale, epoch) => HandedOff::Done,
+                Ok(_) => {
+                    no_lease.increment(1);
+                    tracing::warn!(sale_id = %sale, %epoch, "acknowledged without a valid lease");
+                    HandedOff::Unknown
+                }
+                Err(error) => {
+                    counter!("gateway_handoff_failures_total", "kind" => error.kind()).increment(1);
+                    tracing::warn!(sale_id = %sale, %epoch, %error, "hand-off failed");
+                    debug_assert!(!matches!(error, ProduceError::Ended), "the producer outlives its batches");
+                    HandedOff::Unknown
+                }
+            }
+        }
+    }
+}
+
+/// Outbox entries that the log has acknowledged and Redis may forget. They ride along in the sale's
+/// next script call, or in a short flush when none comes.
+#[derive(Default)]
+pub struct Acknowledged {
+    entries: Mutex<Vec<(Epoch, OutboxId)>>,
+    added: Notify,
+}
+
+impl Acknowledged {
+    /// The log has this entry.
+    pub fn add(&self, epoch: Epoch, id: OutboxId) {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner).push((epoch, id));
+        self.added.notify_one();
+    }
+    /// Waits until there is one.
+    pub async fn any(&self) {
+        while self.entries.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
+            self.added.notified().await;
+        }
+    }
+    /// Takes up to `max` entries of this epoch. Those of other epochs are dropped: their keys are gone.
+    pub fn take(&self, epoch: Epoch, max: usize) -> Vec<OutboxId> {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.retain(|(of, _)| *of == epoch);
+        let count = entries.len().min(max);
+        entries.drain(..count).map(|(_, id)| id).collect()
+    }
+    /// Puts back what could not be forgotten.
+    pub fn put_back(&self, epoch: Epoch, ids: Vec<OutboxId>) {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.extend(ids.into_iter().map(|id| (epoch, id)));
+    }
+}

@@ -1,0 +1,308 @@
+//! What the gateway knows of the sales, and until when that knowledge may be acted on.
+//!
+//! Every 500 ms: note the time s, append a heartbeat to `sales`, read the topic up to the gateway's own
+//! record. Whatever was published before s has then been read, so until s + 3 s nobody can have begun
+//! a newer epoch, outwaited the leases and be selling from it (design.md, "Epochs"). An append is a
+//! read that a deposed broker cannot serve stale.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use contract::ids::{Epoch, SaleId};
+use contract::keys::SaleKeys;
+use contract::publication::{self, Heartbeat, Message, SalePublication};
+use contract::topics::SALES;
+use metrics::gauge;
+use process::boottime::Boottime;
+use process::health::Health;
+use process::kafka::{self, LogContext, Producer};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::{Message as _, Offset, TopicPartitionList};
+use tokio_util::sync::CancellationToken;
+
+/// How long a lease lasts, in milliseconds from before the heartbeat. Rebuilds wait for it.
+pub const LEASE_MS: u64 = 3000;
+/// Between two heartbeats.
+const HEARTBEAT_EVERY: Duration = Duration::from_millis(500);
+/// How long the reader sleeps where the topic is silent.
+const POLL: Duration = Duration::from_millis(100);
+
+/// A sale as this gateway last read it.
+#[derive(Debug)]
+pub struct SaleView {
+    /// As published.
+    pub publication: SalePublication,
+    /// The keys of its epoch.
+    pub keys: SaleKeys,
+}
+
+impl SaleView {
+    /// Its epoch.
+    pub fn epoch(&self) -> Epoch {
+        self.publication.epoch
+    }
+    /// Whether orders are limited per customer.
+    pub fn limited(&self) -> bool {
+        self.publication.terms.max_orders_per_customer.is_some()
+    }
+}
+
+/// All sales as read, and until when they may be acted on. Replaced as a whole, never changed.
+#[derive(Debug, Clone)]
+pub struct Lease {
+    /// The end of validity.
+    pub until: Boottime,
+    /// As read.
+    pub sales: Arc<HashMap<SaleId, Arc<SaleView>>>,
+}
+
+impl Lease {
+    /// Whether it may be acted on now.
+    pub fn is_valid(&self) -> bool {
+        Boottime::now() < self.until
+    }
+    /// Whether an answer that rests on this epoch of this sale may be given now.
+    pub fn covers(&self, sale: &SaleId, epoch: Epoch) -> bool {
+        self.is_valid()
+            && self.sales.get(sale).is_some_and(|view| view.epoch() == epoch && view.publication.ready)
+    }
+    /// A sale, if customers may know of it.
+    pub fn sale(&self, sale: &str) -> Option<&Arc<SaleView>> {
+        self.sales.get(sale)
+    }
+}
+
+/// The current lease, and the sales that were found lost.
+pub struct Leases {
+    current: ArcSwap<Lease>,
+    lost: Mutex<HashSet<(SaleId, Epoch)>>,
+}
+
+/// A heartbeat that the log has acknowledged: the reader must come past `offset`.
+struct Appended {
+    offset: i64,
+    begun: Boottime,
+}
+
+impl Leases {
+    /// No lease and no sale yet.
+    pub fn new() -> Arc<Self> {
+        let none = Lease { until: Boottime(0), sales: Arc::default() };
+        Arc::new(Self { current: ArcSwap::from_pointee(none), lost: Mutex::default() })
+    }
+
+    /// The current one.
+    pub fn load(&self) -> arc_swap::Guard<Arc<Lease>> {
+        self.current.load()
+    }
+
+    /// The current one, to be kept across awaits.
+    pub fn load_full(&self) -> Arc<Lease> {
+        self.current.load_full()
+    }
+
+    /// Remembers a sale whose Redis state is gone; heartbeats name it.
+    pub fn found_lost(&self, sale: &SaleId, epoch: Epoch) {
+        let new = self.lost().insert((sale.clone(), epoch));
+        if new {
+            tracing::error!(sale_id = %sale, %epoch, "Redis has lost this sale's state");
+        }
+    }
+
+    fn lost(&self) -> std::sync::MutexGuard<'_, HashSet<(SaleId, Epoch)>> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The sales that are still lost: a newer epoch ends it.
+    fn still_lost(&self) -> Vec<(SaleId, Epoch)> {
+        let lease = self.load();
+        let mut lost = self.lost();
+        lost.retain(|(sale, epoch)| lease.sales.get(sale).is_some_and(|view| view.epoch() == *epoch));
+        lost.iter().cloned().collect()
+    }
+}
+
+/// Starts the reader and the heartbeats.
+pub fn start(
+    leases: Arc<Leases>,
+    brokers: &str,
+    topic: String,
+    name: String,
+    producer: Producer,
+    health: Health,
+    stop: CancellationToken,
+) -> Result<Vec<tokio::task::JoinHandle<()>>, KafkaError> {
+    let consumer: BaseConsumer<LogContext> = kafka::client(brokers, &name)
+        .set("group.id", format!("{name}-sales")) // required by the client, never used: no commits, no group
+        .set("enable.auto.commit", "false")
+        .set("auto.offset.reset", "earliest")
+        .set("fetch.wait.max.ms", "100")
+        .set("fetch.error.backoff.ms", "100")
+        .create_with_context(LogContext)?;
+    let mut partitions = TopicPartitionList::new();
+    partitions.add_partition_offset(&topic, 0, Offset::Beginning)?;
+    consumer.assign(&partitions)?;
+
+    let (appended, heartbeats) = channel();
+    let reader = Reader { leases: leases.clone(), consumer, heartbeats, health: health.clone() };
+    let stopped = stop.clone();
+    let reading = tokio::task::spawn_blocking(move || reader.run(&stopped));
+    let beating = tokio::spawn(beat(leases, topic, name, producer, appended, health, stop));
+    Ok(vec![reading, beating])
+}
+
+/// Appends a heartbeat every 500 ms, one at a time.
+async fn beat(
+    leases: Arc<Leases>,
+    topic: String,
+    name: String,
+    producer: Producer,
+    appended: Sender<Appended>,
+    health: Health,
+    stop: CancellationToken,
+) {
+    let mut every = tokio::time::interval(HEARTBEAT_EVERY);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let left = gauge!("gateway_lease_seconds_left");
+    while stop.run_until_cancelled(every.tick()).await.is_some() {
+        left.set(leases.load().until.since_ms(Boottime::now()) as f64 / 1000.0);
+        let begun = Boottime::now();
+        let heartbeat = Heartbeat { gateway: name.clone(), lost: leases.still_lost() };
+        let value = serde_json::to_vec(&heartbeat).unwrap_or_default(); // names and numbers always serialize
+        let message = kafka::Message {
+            topic: &topic,
+            partition: Some(0),
+            key: &heartbeat.key(),
+            value: Some(&value),
+            headers: &[],
+        };
+        let acknowledged = match producer.send(&message) {
+            Ok(answer) => answer.await,
+            Err(error) => Err(error),
+        };
+        health.report("kafka", &acknowledged);
+        if let Ok(acknowledged) = acknowledged {
+            let _ = appended.send(Appended { offset: acknowledged.offset, begun }); // the reader ends with us
+        }
+    }
+}
+
+/// Reads the topic on a thread of its own.
+struct Reader {
+    leases: Arc<Leases>,
+    consumer: BaseConsumer<LogContext>,
+    heartbeats: Receiver<Appended>,
+    health: Health,
+}
+
+impl Reader {
+    fn run(self, stop: &CancellationToken) {
+        let mut sales: HashMap<SaleId, Arc<SaleView>> = HashMap::new();
+        let mut shared = Arc::new(sales.clone());
+        let mut read_to = -1;
+        let mut waiting: Option<Appended> = None;
+        while !stop.is_cancelled() {
+            let mut changed = false;
+            // Whatever is there already is read before it is shared once.
+            let mut message = self.consumer.poll(POLL);
+            while let Some(polled) = message {
+                match polled {
+                    Ok(message) => {
+                        read_to = message.offset();
+                        changed |= apply(&mut sales, message.key().unwrap_or_default(), message.payload());
+                    }
+                    Err(error) => tracing::debug!(%error, "reading the topic sales"),
+                }
+                message = self.consumer.poll(Duration::ZERO);
+            }
+            if changed {
+                shared = Arc::new(sales.clone());
+            }
+            // Only the newest heartbeat that has been read past matters.
+            let mut until = self.leases.load().until;
+            while let Some(appended) = waiting.take().or_else(|| self.heartbeats.try_recv().ok()) {
+                if appended.offset > read_to {
+                    waiting = Some(appended);
+                    break;
+                }
+                until = until.max(appended.begun.plus_ms(LEASE_MS));
+            }
+            // What is newly read holds at once; only the time it holds for comes from the heartbeat.
+            self.leases.current.store(Arc::new(Lease { until, sales: shared.clone() }));
+            if self.leases.load().is_valid() {
+                self.health.up("lease");
+            } else {
+                self.health
+                    .down("lease", "no heartbeat of this gateway was read back from the log in the last 3 s");
+            }
+        }
+    }
+}
+
+/// Takes a message into what is known, never going back in (epoch, version). Whether anything changed.
+fn apply(sales: &mut HashMap<SaleId, Arc<SaleView>>, key: &[u8], value: Option<&[u8]>) -> bool {
+    let publication = match publication::decode(key, value) {
+        Ok(Message::Sale(publication)) => *publication,
+        Ok(Message::Heartbeat(_) | Message::Other) => return false,
+        Err(error) => {
+            tracing::error!(%error, topic = SALES.name, "passed over");
+            return false;
+        }
+    };
+    let known = sales.get(&publication.sale_id);
+    if known.is_some_and(|known| known.publication.rank() >= publication.rank()) {
+        return false;
+    }
+    tracing::info!(
+        sale_id = %publication.sale_id, epoch = %publication.epoch, version = publication.version,
+        state = publication.state.as_str(), ready = publication.ready, "sale read"
+    );
+    let keys = SaleKeys::new(&publication.sale_id, publication.epoch);
+    sales.insert(publication.sale_id.clone(), Arc::new(SaleView { publication, keys }));
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(epoch: u64, version: u64, ready: bool) -> (String, Vec<u8>) {
+        let value = serde_json::json!({
+            "sale_id": "s", "partition": 0, "state": "open", "version": version, "epoch": epoch, "ready": ready,
+            "terms": {"title": "T", "currency": "KRW", "items": [{"sku": "A", "name": "A", "price": 1, "total": 1}]},
+        });
+        (format!("s/{epoch}"), serde_json::to_vec(&value).unwrap())
+    }
+
+    #[test]
+    fn knowledge_never_goes_back_in_epoch_and_version() {
+        let mut sales = HashMap::new();
+        for (epoch, version, expected) in
+            [(2, 5, true), (1, 9, false), (2, 4, false), (2, 5, false), (2, 6, true), (3, 1, true)]
+        {
+            let (key, value) = message(epoch, version, true);
+            assert_eq!(
+                apply(&mut sales, key.as_bytes(), Some(&value)),
+                expected,
+                "epoch {epoch} version {version}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_lease_covers_the_epoch_it_has_read_while_it_lasts() {
+        let mut sales = HashMap::new();
+        let (key, value) = message(2, 1, true);
+        apply(&mut sales, key.as_bytes(), Some(&value));
+        let sale = SaleId::parse("s").unwrap();
+        let lease = |until| Lease { until, sales: Arc::new(sales.clone()) };
+        let later = Boottime::now().plus_ms(60_000);
+        assert!(lease(later).covers(&sale, Epoch(2)));
+        assert!(!lease(later).covers(&sale, Epoch(1)), "an epoch that has ended");
+        assert!(!lease(Boottime(1)).covers(&sale, Epoch(2)), "a lease that has run out");
+    }
+}

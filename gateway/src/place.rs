@@ -1,0 +1,231 @@
+//! Placing an order: the steps in their order, from the request to the answer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Instant, SystemTime};
+
+use contract::ids::{CustomerId, IdempotencyKey, OrderId, RequestDigest, RequestFingerprint};
+use contract::lifecycle::{Language, OrderStatus};
+use contract::money::Currency;
+use contract::order::{Amounts, Order, PricedRequest};
+use contract::problem::Code;
+use contract::timestamp::Timestamp;
+use hyper::StatusCode;
+use hyper::header::HeaderValue;
+use hyper::http::request::Parts;
+use lua::reserve::Candidate;
+use metrics::counter;
+use serde::Serialize;
+use tokio::sync::oneshot;
+
+use crate::lease::SaleView;
+use crate::metrics::outcome;
+use crate::reserve::{Job, Outcome};
+use crate::respond::{Answer, Problem, json};
+use crate::run::Gateway;
+use crate::{authenticate, decode};
+
+/// What a customer may expect between the 202 and settlement: a constant, so that replays are identical.
+const ESTIMATED_PROCESSING_MS: u64 = 500;
+
+/// The 202.
+#[derive(Debug, Serialize)]
+struct AcceptedBody<'a> {
+    order_id: OrderId,
+    sale_id: &'a str,
+    status: OrderStatus,
+    sequence: u64,
+    message: &'static str,
+    subtotal: u64,
+    discount: u64,
+    delivery_fee: u64,
+    total: u64,
+    currency: Currency,
+    hold_expires_at: Timestamp,
+    estimated_processing_ms: u64,
+    status_url: String,
+    events_url: String,
+    websocket_url: String,
+}
+
+/// Handles `POST /v1/sales/{sale}/orders`. Returns the outcome for metrics beside the answer.
+pub async fn place(
+    gateway: &Gateway,
+    sale: &str,
+    head: &Parts,
+    body: hyper::body::Incoming,
+    language: Language,
+) -> (Answer, &'static str) {
+    match place_or_refuse(gateway, sale, head, body, language).await {
+        Ok(answer) => answer,
+        Err(problem) => (problem.answer(language), problem.code.as_str()),
+    }
+}
+
+async fn place_or_refuse(
+    gateway: &Gateway,
+    sale: &str,
+    head: &Parts,
+    body: hyper::body::Incoming,
+    language: Language,
+) -> Result<(Answer, &'static str), Problem> {
+    let since = Instant::now();
+    let customer = authenticate::customer(&head.headers)?;
+    let view = gateway.leases.load().sale(sale).cloned().ok_or(Code::UnknownSale)?;
+    let body = decode::body(&head.headers, body, decode::BODY_BYTES_MAX).await?;
+    let key = decode::idempotency_key(&head.headers)?;
+    let request = decode::request(&body)?;
+    let terms = &view.publication.terms;
+    let asked = request.clone();
+    let priced = decode::price(request, terms)?;
+
+    if !view.publication.ready {
+        return Err(Code::SaleRebuilding.into());
+    }
+    let sale_id = &view.publication.sale_id;
+    let desk = gateway.desks.get(sale_id).ok_or(Code::SaleRebuilding)?;
+    desk.watch.asked();
+    {
+        let lease = gateway.leases.load();
+        if !lease.is_valid() {
+            return Err(shed(Code::LogUnavailable));
+        }
+        if let Some(sku) =
+            desk.watch.sold_out(&lease, &view, &customer, &priced.lines, gateway.redis.now_ms())
+        {
+            return Ok((gateway.sold_out.answer(&sku, language), Code::SoldOut.as_str()));
+        }
+    }
+
+    let order = Arc::new(new_order(&view, customer, key, asked.digest(), &priced));
+    // A struct of names and integers always serializes.
+    let payload = serde_json::to_vec(&*order).unwrap_or_default().into();
+    let (answer, answered) = oneshot::channel();
+    let job = Job {
+        candidate: Candidate::new(&order, payload, view.limited()),
+        order: order.clone(),
+        view: view.clone(),
+        since,
+        repeating_since: None,
+        answer,
+    };
+    desk.queue.try_send(job).map_err(|_| shed(Code::Overloaded))?;
+    // The batcher answers every job; one that it dropped was never taken to the script.
+    let outcome = answered.await.unwrap_or(Outcome::Refused(Code::Overloaded));
+    respond(&view, &order, outcome, priced.amounts, language)
+}
+
+/// A refusal for want of room, counted.
+fn shed(code: Code) -> Problem {
+    counter!("gateway_shed_total", "reason" => code.as_str()).increment(1);
+    code.into()
+}
+
+fn new_order(
+    view: &SaleView,
+    customer: CustomerId,
+    key: IdempotencyKey,
+    digest: RequestDigest,
+    priced: &PricedRequest,
+) -> Order {
+    /// Tells apart two ids of one request in one millisecond.
+    static COUNTER: AtomicU16 = AtomicU16::new(0);
+    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_millis() as u64;
+    let request = RequestFingerprint::of(&view.publication.sale_id, &customer, &key);
+    Order {
+        id: OrderId::new(now, COUNTER.fetch_add(1, Ordering::Relaxed), request),
+        customer,
+        email: None,
+        key,
+        digest,
+        lines: priced.lines.clone(),
+        policy: priced.policy.clone(),
+        discount: priced.amounts.discount,
+        delivery_fee: priced.amounts.delivery_fee,
+        hold_seconds: view.publication.terms.hold_seconds,
+        fulfilment: priced.fulfilment,
+        address: priced.address.clone(),
+        payment: priced.payment.clone(),
+    }
+}
+
+fn respond(
+    view: &SaleView,
+    order: &Order,
+    outcome: Outcome,
+    amounts: Amounts,
+    language: Language,
+) -> Result<(Answer, &'static str), Problem> {
+    Err(match outcome {
+        Outcome::Accepted { sequence, at } => {
+            let expires = at.plus_seconds(order.hold_seconds.into());
+            let answer = accepted(view, order.id, sequence.0, amounts, expires, language);
+            return Ok((answer, outcome::ACCEPTED));
+        }
+        Outcome::Replayed(first) => {
+            let expires = first.hold_expires_at();
+            let mut answer = accepted(view, first.id, first.sequence.0, first.amounts, expires, language);
+            answer.headers_mut().insert("idempotency-replayed", HeaderValue::from_static("true"));
+            return Ok((answer, outcome::REPLAYED));
+        }
+        Outcome::Duplicate(order) => Problem::from(Code::DuplicateOrder).with("order_id", order.to_string()),
+        Outcome::SoldOut { sku, remaining } => {
+            Problem::from(Code::SoldOut).with("sku", sku.as_str()).with("remaining", remaining)
+        }
+        Outcome::Refused(Code::SaleNotOpen) => {
+            let opens_at = view.publication.terms.opens_at.map(|at| at.to_string());
+            Problem::from(Code::SaleNotOpen).with("opens_at", opens_at)
+        }
+        Outcome::Refused(code) => code.into(),
+    })
+}
+
+fn accepted(
+    view: &SaleView,
+    order_id: OrderId,
+    sequence: u64,
+    amounts: Amounts,
+    hold_expires_at: Timestamp,
+    language: Language,
+) -> Answer {
+    let sale_id = view.publication.sale_id.as_str();
+    let url = |what: &str| format!("/v1/sales/{sale_id}/orders/{order_id}/{what}");
+    let body = AcceptedBody {
+        order_id,
+        sale_id,
+        status: OrderStatus::Processing,
+        sequence,
+        message: OrderStatus::Processing.description(language),
+        subtotal: amounts.subtotal,
+        discount: amounts.discount,
+        delivery_fee: amounts.delivery_fee,
+        total: amounts.total(),
+        currency: view.publication.terms.currency,
+        hold_expires_at,
+        estimated_processing_ms: ESTIMATED_PROCESSING_MS,
+        status_url: url("status"),
+        events_url: url("events"),
+        websocket_url: url("ws"),
+    };
+    json(StatusCode::ACCEPTED, &body)
+}
+
+/// Sold-out answers, kept: in a burst they are most of what is said.
+#[derive(Default)]
+pub struct SoldOutAnswers {
+    bodies: std::sync::RwLock<std::collections::HashMap<(contract::ids::Sku, bool), bytes::Bytes>>,
+}
+
+impl SoldOutAnswers {
+    /// The answer for a SKU of which nothing is left.
+    pub fn answer(&self, sku: &contract::ids::Sku, language: Language) -> Answer {
+        let key = (sku.clone(), language == Language::Korean);
+        let known = self.bodies.read().unwrap_or_else(std::sync::PoisonError::into_inner).get(&key).cloned();
+        let body = known.unwrap_or_else(|| {
+            let problem = Problem::from(Code::SoldOut).with("sku", sku.as_str()).with("remaining", 0);
+            let mut bodies = self.bodies.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+            bodies.entry(key).or_insert_with(|| problem.body(language)).clone()
+        });
+        crate::respond::problem_of(Code::SoldOut, body)
+    }
+}

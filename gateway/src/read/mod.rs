@@ -1,0 +1,61 @@
+//! Queries: the sale from memory and the last look at Redis; orders from Postgres, and from Redis
+//! while Postgres does not have them yet.
+
+mod order;
+mod sale;
+
+use contract::lifecycle::Language;
+use contract::problem::Code;
+use hyper::http::request::Parts;
+
+use crate::respond::{Answer, Problem};
+use crate::route::Public;
+use crate::run::Gateway;
+
+/// Answers a query.
+pub async fn answer(
+    gateway: &Gateway,
+    route: Public<'_>,
+    head: &Parts,
+    language: Language,
+) -> Result<Answer, Problem> {
+    match route {
+        Public::Sales => sale::all(gateway, head).await,
+        Public::Sale { sale } => sale::one(gateway, sale, head).await,
+        Public::Availability { sale, sku } => sale::availability(gateway, sale, sku, head).await,
+        Public::MyOrders { sale } => order::mine(gateway, sale, head, language).await,
+        Public::Order { sale, order } => order::one(gateway, sale, order, head, language).await,
+        Public::OrderStatus { sale, order } => order::status(gateway, sale, order, head, language).await,
+        Public::PlaceOrder { .. } => Err(Code::MethodNotAllowed.into()),
+    }
+}
+
+/// A parameter of the query string, its first occurrence, percent-decoded.
+fn parameter(head: &Parts, name: &str) -> Result<Option<String>, Problem> {
+    let query = head.uri.query().unwrap_or_default();
+    for pair in query.split('&') {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        if key == name {
+            let bad =
+                || Problem::because(Code::MalformedRequest, format!("The parameter {name} is not legible."));
+            return percent_decode(value).map(Some).ok_or_else(bad);
+        }
+    }
+    Ok(None)
+}
+
+fn percent_decode(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'%' => {
+                let (high, low) = (rest.next()?, rest.next()?);
+                (char::from(high).to_digit(16)? * 16 + char::from(low).to_digit(16)?) as u8
+            }
+            b'+' => b' ',
+            byte => byte,
+        });
+    }
+    String::from_utf8(bytes).ok()
+}

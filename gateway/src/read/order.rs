@@ -1,0 +1,289 @@
+//! A customer's orders. Postgres is asked first; an order that it does not have yet is `processing`
+//! when Redis remembers it. When neither can tell, the answer is 503, never 404: a customer must not
+//! be told that an accepted order does not exist.
+
+use contract::ids::{CustomerId, OrderId};
+use contract::keys::buyer_field;
+use contract::lifecycle::{Language, OrderStatus};
+use contract::money::Currency;
+use contract::order::Amounts;
+use contract::problem::Code;
+use contract::remembered::Remembered;
+use contract::timestamp::Timestamp;
+use hyper::StatusCode;
+use hyper::http::request::Parts;
+use lua::RedisError;
+use serde::Serialize;
+use serde_json::Value;
+use time::OffsetDateTime;
+use tokio_postgres::Row;
+
+use super::{parameter, sale};
+use crate::authenticate;
+use crate::lease::SaleView;
+use crate::respond::{Answer, Problem, json};
+use crate::run::Gateway;
+
+const ORDER: &str = include_str!("../../queries/order.sql");
+const MY_ORDERS: &str = include_str!("../../queries/my_orders.sql");
+/// Orders on a page.
+const PAGE_DEFAULT: i64 = 20;
+const PAGE_MAX: i64 = 100;
+/// Settlement follows the 202 by less than this, in seconds; told to the customer as expectation.
+const SETTLES_IN_SECONDS: u64 = 1;
+
+/// An order as its customer sees it.
+#[derive(Serialize)]
+struct OrderBody {
+    order_id: OrderId,
+    sale_id: String,
+    sequence: u64,
+    status: OrderStatus,
+    status_description: &'static str,
+    progress_percentage: u8,
+    can_cancel: bool,
+    last_updated: Timestamp,
+    expected_completion_at: Timestamp,
+    hold_expires_at: Timestamp,
+    lines: Option<Value>,
+    subtotal: u64,
+    discount: u64,
+    delivery_fee: u64,
+    total: u64,
+    currency: Currency,
+    payment: Option<Value>,
+    delivery: Option<Value>,
+    history: Vec<HistoryEntry>,
+}
+
+#[derive(Serialize)]
+struct HistoryEntry {
+    status: OrderStatus,
+    description: &'static str,
+    at: Timestamp,
+}
+
+#[derive(Serialize)]
+struct StatusBody {
+    order_id: OrderId,
+    status: OrderStatus,
+    status_description: &'static str,
+    progress_percentage: u8,
+    can_cancel: bool,
+    last_updated: Timestamp,
+}
+
+/// `GET /v1/sales/{sale}/orders/{order}`.
+pub(super) async fn one(
+    gateway: &Gateway,
+    sale: &str,
+    order: &str,
+    head: &Parts,
+    language: Language,
+) -> Result<Answer, Problem> {
+    Ok(json(StatusCode::OK, &find(gateway, sale, order, head, language).await?))
+}
+
+/// `GET /v1/sales/{sale}/orders/{order}/status`.
+pub(super) async fn status(
+    gateway: &Gateway,
+    sale: &str,
+    order: &str,
+    head: &Parts,
+    language: Language,
+) -> Result<Answer, Problem> {
+    let order = find(gateway, sale, order, head, language).await?;
+    Ok(json(
+        StatusCode::OK,
+        &StatusBody {
+            order_id: order.order_id,
+            status: order.status,
+            status_description: order.status_description,
+            progress_percentage: order.progress_percentage,
+            can_cancel: order.can_cancel,
+            last_updated: order.last_updated,
+        },
+    ))
+}
+
+async fn find(
+    gateway: &Gateway,
+    sale: &str,
+    order: &str,
+    head: &Parts,
+    language: Language,
+) -> Result<OrderBody, Problem> {
+    let customer = authenticate::customer(&head.headers)?;
+    let view = sale::find(gateway, sale)?;
+    let id: OrderId = order.parse().map_err(|_| Problem::from(Code::NotFound))?;
+    let settled = settled(gateway, &view, id, &customer, language).await;
+    if let Ok(Some(order)) = settled {
+        return Ok(order);
+    }
+    let remembered = remembered(gateway, &view, buyer_field(&customer, id.request(), view.limited())).await;
+    if let Ok(orders) = &remembered
+        && let Some(order) = orders.iter().find(|order| order.id == id)
+    {
+        return Ok(processing(&view, order, language));
+    }
+    settled?;
+    remembered?;
+    Err(Code::NotFound.into())
+}
+
+async fn settled(
+    gateway: &Gateway,
+    view: &SaleView,
+    id: OrderId,
+    customer: &CustomerId,
+    language: Language,
+) -> Result<Option<OrderBody>, Problem> {
+    let client = gateway.reads.get().await?;
+    let statement = client.prepare_cached(ORDER).await?;
+    let sale = view.publication.sale_id.as_str();
+    let row = client.query_opt(&statement, &[&id.0, &sale, &customer.as_str()]).await?;
+    row.map(|row| from_row(view, &row, language)).transpose()
+}
+
+/// What Redis remembers under a buyer field, as far as it may be believed now.
+async fn remembered(gateway: &Gateway, view: &SaleView, field: Vec<u8>) -> Result<Vec<Remembered>, Problem> {
+    let Some(scripts) = view.publication.scripts.as_ref().filter(|_| view.publication.ready) else {
+        return Err(Code::SaleRebuilding.into());
+    };
+    let sale = &view.publication.sale_id;
+    let found = lua::find::find(&gateway.redis, &scripts.find, &view.keys, field).await;
+    match found {
+        Ok(Ok(_)) if !gateway.leases.load().covers(sale, view.epoch()) => Err(Code::LogUnavailable.into()),
+        Ok(Ok(orders)) => Ok(orders),
+        Ok(Err(_)) | Err(RedisError::NoScript) => {
+            gateway.leases.found_lost(sale, view.epoch());
+            Err(Code::SaleRebuilding.into())
+        }
+        Err(_) => Err(Code::StockUnavailable.into()),
+    }
+}
+
+/// `GET /v1/sales/{sale}/orders?cursor=&limit=`: newest first.
+pub(super) async fn mine(
+    gateway: &Gateway,
+    sale: &str,
+    head: &Parts,
+    language: Language,
+) -> Result<Answer, Problem> {
+    let customer = authenticate::customer(&head.headers)?;
+    let view = sale::find(gateway, sale)?;
+    let limit = match parameter(head, "limit")? {
+        None => PAGE_DEFAULT,
+        Some(text) => text.parse().ok().filter(|n| (1..=PAGE_MAX).contains(n)).ok_or_else(|| {
+            Problem::because(Code::MalformedRequest, format!("The parameter limit is 1 to {PAGE_MAX}."))
+        })?,
+    };
+    let cursor = parameter(head, "cursor")?;
+    let before = match &cursor {
+        None => i64::MAX,
+        Some(text) => text.parse().map_err(|_| {
+            Problem::because(
+                Code::MalformedRequest,
+                "The parameter cursor is the next_cursor of the page before.",
+            )
+        })?,
+    };
+    let client = gateway.reads.get().await?;
+    let statement = client.prepare_cached(MY_ORDERS).await?;
+    let sale_id = view.publication.sale_id.as_str();
+    let rows = client.query(&statement, &[&sale_id, &customer.as_str(), &before, &(limit + 1)]).await?;
+    let mut orders = rows.iter().map(|row| from_row(&view, row, language)).collect::<Result<Vec<_>, _>>()?;
+    let more = orders.len() as i64 > limit;
+    orders.truncate(limit as usize);
+    let next_cursor = orders.last().filter(|_| more).map(|order| order.sequence.to_string());
+
+    // The newest ones may not be settled yet. Where orders are not limited they are not listed by
+    // customer in Redis; each is still found by its id.
+    if cursor.is_none() && view.limited() {
+        let field = customer.as_str().as_bytes().to_vec();
+        if let Ok(remembered) = remembered(gateway, &view, field).await {
+            let known: std::collections::HashSet<_> = orders.iter().map(|order| order.order_id).collect();
+            let newest = orders.first().map_or(0, |order| order.sequence);
+            let fresh =
+                remembered.iter().filter(|order| order.sequence.0 > newest && !known.contains(&order.id));
+            orders.splice(
+                0..0,
+                fresh.rev().map(|order| processing(&view, order, language)).collect::<Vec<_>>(),
+            );
+        }
+    }
+    Ok(json(StatusCode::OK, &serde_json::json!({ "orders": orders, "next_cursor": next_cursor })))
+}
+
+fn from_row(view: &SaleView, row: &Row, language: Language) -> Result<OrderBody, Problem> {
+    let corrupt = |what: &str| {
+        tracing::error!(what, "an order in Postgres cannot be shown");
+        Problem::from(Code::Internal)
+    };
+    let at = |name: &str| Timestamp::from_datetime(row.get::<_, OffsetDateTime>(name));
+    let amount = |name: &str| row.get::<_, i64>(name) as u64;
+    let status = OrderStatus::parse(row.get("status")).ok_or_else(|| corrupt("status"))?;
+    let history = row.get::<_, Option<Value>>("history");
+    let history =
+        history.iter().flat_map(|entries| entries.as_array().into_iter().flatten()).filter_map(|entry| {
+            let status = OrderStatus::parse(entry["status"].as_str()?)?;
+            Some(HistoryEntry {
+                status,
+                description: status.description(language),
+                at: Timestamp(entry["at_ms"].as_u64()?),
+            })
+        });
+    let hold_expires_at = at("hold_expires_at");
+    Ok(OrderBody {
+        order_id: OrderId(row.get("order_id")),
+        sale_id: view.publication.sale_id.to_string(),
+        sequence: row.get::<_, i64>("sequence") as u64,
+        status,
+        status_description: status.description(language),
+        progress_percentage: status.progress_percentage(),
+        can_cancel: status.can_cancel(),
+        last_updated: at("updated_at"),
+        expected_completion_at: hold_expires_at,
+        hold_expires_at,
+        lines: row.get("lines"),
+        subtotal: amount("subtotal"),
+        discount: amount("discount"),
+        delivery_fee: amount("delivery_fee"),
+        total: amount("total"),
+        currency: Currency::parse(row.get("currency")).ok_or_else(|| corrupt("currency"))?,
+        payment: None,
+        delivery: None,
+        history: history.collect(),
+    })
+}
+
+/// An order that the log has and Postgres not yet. Its lines are not in Redis.
+fn processing(view: &SaleView, order: &Remembered, language: Language) -> OrderBody {
+    let status = OrderStatus::Processing;
+    let Amounts { subtotal, discount, delivery_fee } = order.amounts;
+    OrderBody {
+        order_id: order.id,
+        sale_id: view.publication.sale_id.to_string(),
+        sequence: order.sequence.0,
+        status,
+        status_description: status.description(language),
+        progress_percentage: status.progress_percentage(),
+        can_cancel: status.can_cancel(),
+        last_updated: order.accepted_at,
+        expected_completion_at: order.accepted_at.plus_seconds(SETTLES_IN_SECONDS),
+        hold_expires_at: order.hold_expires_at(),
+        lines: None,
+        subtotal,
+        discount,
+        delivery_fee,
+        total: order.amounts.total(),
+        currency: view.publication.terms.currency,
+        payment: None,
+        delivery: None,
+        history: vec![HistoryEntry {
+            status,
+            description: status.description(language),
+            at: order.accepted_at,
+        }],
+    }
+}

@@ -1,0 +1,180 @@
+//! A sale as customers see it, and the availability of an item. From memory; the remaining stock is the
+//! last look's, at most 1 s old, or Postgres' where Redis cannot be looked at.
+
+use std::collections::HashMap;
+use std::time::SystemTime;
+
+use contract::problem::Code;
+use contract::sale::{DiscountPolicy, SaleState};
+use contract::timestamp::Timestamp;
+use http_body_util::Full;
+use hyper::header::{CACHE_CONTROL, ETAG, HeaderValue, IF_NONE_MATCH};
+use hyper::http::request::Parts;
+use hyper::{Response, StatusCode};
+use serde::Serialize;
+
+use super::parameter;
+use crate::lease::SaleView;
+use crate::respond::{Answer, Problem, json};
+use crate::run::Gateway;
+
+/// A look this old no longer tells the remaining stock, in milliseconds.
+const LOOK_MS_MAX: u64 = 1000;
+const AVAILABLE: &str = include_str!("../../queries/available.sql");
+
+#[derive(Serialize)]
+struct SaleBody<'a> {
+    sale_id: &'a str,
+    title: &'a str,
+    state: SaleState,
+    ready: bool,
+    opens_at: Option<Timestamp>,
+    closes_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server_time: Option<Timestamp>,
+    currency: contract::money::Currency,
+    max_orders_per_customer: Option<u32>,
+    delivery_fee: u64,
+    free_delivery_from: Option<u64>,
+    discount_policies: &'a [DiscountPolicy],
+    items: Vec<ItemBody<'a>>,
+}
+
+#[derive(Serialize)]
+struct ItemBody<'a> {
+    sku: &'a str,
+    name: &'a str,
+    price: u64,
+    total: Option<u64>,
+    remaining: Option<u64>,
+    max_quantity_per_order: u32,
+}
+
+/// `GET /v1/sales`: all that are not drafts, by name.
+pub(super) async fn all(gateway: &Gateway, head: &Parts) -> Result<Answer, Problem> {
+    let lease = gateway.leases.load_full();
+    let mut views: Vec<_> = lease.sales.values().collect();
+    views.sort_by(|a, b| a.publication.sale_id.cmp(&b.publication.sale_id));
+    let mut remaining = Vec::with_capacity(views.len());
+    for view in &views {
+        remaining.push(remaining_of(gateway, view).await?);
+    }
+    let pairs = || views.iter().zip(&remaining);
+    let tagged: Vec<_> = pairs().map(|(view, remaining)| body(view, remaining, None)).collect();
+    let now = server_time();
+    let sales: Vec<_> = pairs().map(|(view, remaining)| body(view, remaining, Some(now))).collect();
+    tagged_answer(head, &tagged, &serde_json::json!({ "sales": sales }))
+}
+
+/// `GET /v1/sales/{sale}`.
+pub(super) async fn one(gateway: &Gateway, sale: &str, head: &Parts) -> Result<Answer, Problem> {
+    let view = find(gateway, sale)?;
+    let remaining = remaining_of(gateway, &view).await?;
+    tagged_answer(head, &body(&view, &remaining, None), &body(&view, &remaining, Some(server_time())))
+}
+
+/// `GET /v1/sales/{sale}/items/{sku}/availability?quantity=n`.
+pub(super) async fn availability(
+    gateway: &Gateway,
+    sale: &str,
+    sku: &str,
+    head: &Parts,
+) -> Result<Answer, Problem> {
+    let view = find(gateway, sale)?;
+    let item = view.publication.terms.item(sku).ok_or(Code::NotFound)?;
+    let quantity = match parameter(head, "quantity")? {
+        None => 1,
+        Some(text) => text.parse::<u64>().ok().filter(|n| *n >= 1).ok_or_else(|| {
+            Problem::because(Code::MalformedRequest, "The parameter quantity is a whole number from 1 on.")
+        })?,
+    };
+    let remaining = match item.total {
+        None => None,
+        Some(_) => Some(remaining_of(gateway, &view).await?.get(sku).copied().unwrap_or(0)),
+    };
+    let available = remaining.is_none_or(|remaining| remaining >= quantity);
+    Ok(json(StatusCode::OK, &serde_json::json!({ "available": available, "remaining": remaining })))
+}
+
+pub(super) fn find(gateway: &Gateway, sale: &str) -> Result<std::sync::Arc<SaleView>, Problem> {
+    gateway.leases.load().sale(sale).cloned().ok_or_else(|| Code::UnknownSale.into())
+}
+
+fn server_time() -> Timestamp {
+    Timestamp(SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_millis() as u64)
+}
+
+/// Units left per limited SKU.
+async fn remaining_of(gateway: &Gateway, view: &SaleView) -> Result<HashMap<String, u64>, Problem> {
+    let sale = &view.publication.sale_id;
+    let desk = gateway.desks.get(sale);
+    if let Some(desk) = &desk {
+        desk.watch.asked();
+        if let Some(seen) = desk.watch.seen()
+            && seen.epoch == view.epoch()
+            && seen.age_ms() <= LOOK_MS_MAX
+        {
+            let units = |stock: lua::look::SkuStock| stock.available.map(|units| units + stock.returning);
+            return Ok(seen
+                .stock
+                .iter()
+                .filter_map(|(sku, stock)| Some((sku.to_string(), units(*stock)?)))
+                .collect());
+        }
+    }
+    let client = gateway.reads.get().await?;
+    let statement = client.prepare_cached(AVAILABLE).await?;
+    let rows = client.query(&statement, &[&sale.as_str()]).await?;
+    Ok(rows.iter().map(|row| (row.get::<_, String>(0), row.get::<_, i64>(1).max(0) as u64)).collect())
+}
+
+fn body<'a>(
+    view: &'a SaleView,
+    remaining: &HashMap<String, u64>,
+    server_time: Option<Timestamp>,
+) -> SaleBody<'a> {
+    let publication = &view.publication;
+    let terms = &publication.terms;
+    let item = |item: &'a contract::sale::Item| ItemBody {
+        sku: item.sku.as_str(),
+        name: &item.name,
+        price: item.price,
+        total: item.total,
+        remaining: item.total.map(|_| remaining.get(item.sku.as_str()).copied().unwrap_or(0)),
+        max_quantity_per_order: item.max_quantity_per_order,
+    };
+    SaleBody {
+        sale_id: publication.sale_id.as_str(),
+        title: &terms.title,
+        state: publication.state,
+        ready: publication.ready,
+        opens_at: terms.opens_at,
+        closes_at: terms.closes_at,
+        server_time,
+        currency: terms.currency,
+        max_orders_per_customer: terms.max_orders_per_customer,
+        delivery_fee: terms.delivery_fee,
+        free_delivery_from: terms.free_delivery_from,
+        discount_policies: &terms.discount_policies,
+        items: terms.items.iter().map(item).collect(),
+    }
+}
+
+/// With an ETag over everything but the server's time, which differs each time.
+fn tagged_answer(head: &Parts, tagged: &impl Serialize, whole: &impl Serialize) -> Result<Answer, Problem> {
+    let bytes = serde_json::to_vec(tagged).map_err(|_| Problem::from(Code::Internal))?;
+    let digest = contract::ids::RequestDigest::of(&bytes);
+    let tag = format!("W/\"{:016x}\"", u64::from_be_bytes(digest.0));
+    let known = head.headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let mut answer = if known.split(',').any(|known| known.trim() == tag || known.trim() == "*") {
+        let mut answer = Response::new(Full::default());
+        *answer.status_mut() = StatusCode::NOT_MODIFIED;
+        answer
+    } else {
+        json(StatusCode::OK, whole)
+    };
+    let tag = HeaderValue::from_str(&tag).map_err(|_| Problem::from(Code::Internal))?;
+    answer.headers_mut().insert(ETAG, tag);
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    Ok(answer)
+}

@@ -1,0 +1,159 @@
+//! Which call is this: method and path, nothing else. One table for both listeners.
+
+use contract::problem::Code;
+use hyper::Method;
+
+/// A call of the public listener, with its path's parameters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)] // the names say it
+pub enum Public<'a> {
+    Sales,
+    Sale { sale: &'a str },
+    Availability { sale: &'a str, sku: &'a str },
+    PlaceOrder { sale: &'a str },
+    MyOrders { sale: &'a str },
+    Order { sale: &'a str, order: &'a str },
+    OrderStatus { sale: &'a str, order: &'a str },
+}
+
+impl<'a> Public<'a> {
+    /// By method and path.
+    pub fn of(method: &Method, path: &'a str) -> Result<Self, Code> {
+        let mut parts = path.strip_prefix("/v1/sales").ok_or(Code::NotFound)?.split('/');
+        if parts.next() != Some("") {
+            return Err(Code::NotFound); // such as /v1/salesman
+        }
+        let parts: ([&str; 4], usize) = collect(parts).ok_or(Code::NotFound)?;
+        let route = match (&parts.0[..parts.1], method == Method::POST) {
+            ([], false) => Self::Sales,
+            ([sale], false) => Self::Sale { sale },
+            ([sale, "orders"], true) => return Ok(Self::PlaceOrder { sale }),
+            ([sale, "orders"], false) => Self::MyOrders { sale },
+            ([sale, "orders", order], false) => Self::Order { sale, order },
+            ([sale, "orders", order, "status"], false) => Self::OrderStatus { sale, order },
+            ([sale, "items", sku, "availability"], false) => Self::Availability { sale, sku },
+            (
+                [] | [_] | [_, "orders", _] | [_, "orders", _, "status"] | [_, "items", _, "availability"],
+                true,
+            ) => {
+                return Err(Code::MethodNotAllowed);
+            }
+            _ => return Err(Code::NotFound),
+        };
+        if method == Method::GET || method == Method::HEAD { Ok(route) } else { Err(Code::MethodNotAllowed) }
+    }
+
+    /// The label of metrics.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Sales => "sales",
+            Self::Sale { .. } => "sale",
+            Self::Availability { .. } => "availability",
+            Self::PlaceOrder { .. } => "place_order",
+            Self::MyOrders { .. } => "my_orders",
+            Self::Order { .. } => "order",
+            Self::OrderStatus { .. } => "order_status",
+        }
+    }
+}
+
+/// Path segments into an array; `None` when there are more than fit.
+fn collect<'a, const N: usize>(parts: impl Iterator<Item = &'a str>) -> Option<([&'a str; N], usize)> {
+    let mut all = [""; N];
+    let mut count = 0;
+    for part in parts {
+        *all.get_mut(count)? = part;
+        count += 1;
+    }
+    Some((all, count))
+}
+
+/// What an operator may do to a sale's state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Action {
+    Open,
+    Pause,
+    Resume,
+    Close,
+    Rebuild,
+}
+
+/// A call of the admin API, below `/admin/v1`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Admin<'a> {
+    Sales,
+    PutSale { sale: &'a str },
+    Act { sale: &'a str, action: Action },
+    Inventory { sale: &'a str },
+}
+
+impl<'a> Admin<'a> {
+    /// By method and path.
+    pub fn of(method: &Method, path: &'a str) -> Result<Self, Code> {
+        let parts = path.strip_prefix("/admin/v1/sales").ok_or(Code::NotFound)?;
+        let mut parts = parts.split('/');
+        if parts.next() != Some("") {
+            return Err(Code::NotFound);
+        }
+        let (parts, count): ([&str; 3], usize) = collect(parts).ok_or(Code::NotFound)?;
+        let (route, expected) = match &parts[..count] {
+            [] => (Self::Sales, Method::GET),
+            [sale] => (Self::PutSale { sale }, Method::PUT),
+            [sale, "inventory"] => (Self::Inventory { sale }, Method::GET),
+            [sale, "inventory", "sync"] => (Self::Act { sale, action: Action::Rebuild }, Method::POST),
+            [sale, action] => {
+                let action = match *action {
+                    "open" => Action::Open,
+                    "pause" => Action::Pause,
+                    "resume" => Action::Resume,
+                    "close" => Action::Close,
+                    "rebuild" => Action::Rebuild,
+                    _ => return Err(Code::NotFound),
+                };
+                (Self::Act { sale, action }, Method::POST)
+            }
+            _ => return Err(Code::NotFound),
+        };
+        if *method == expected { Ok(route) } else { Err(Code::MethodNotAllowed) }
+    }
+
+    /// The label of metrics.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Sales => "admin_sales",
+            Self::PutSale { .. } => "admin_put_sale",
+            Self::Act { .. } => "admin_act",
+            Self::Inventory { .. } => "admin_inventory",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_lead_to_calls_and_wrong_methods_are_told_from_wrong_paths() {
+        let of = Public::of;
+        assert_eq!(of(&Method::GET, "/v1/sales"), Ok(Public::Sales));
+        assert_eq!(of(&Method::POST, "/v1/sales/s/orders"), Ok(Public::PlaceOrder { sale: "s" }));
+        assert_eq!(of(&Method::GET, "/v1/sales/s/orders"), Ok(Public::MyOrders { sale: "s" }));
+        assert_eq!(
+            of(&Method::GET, "/v1/sales/s/orders/o/status"),
+            Ok(Public::OrderStatus { sale: "s", order: "o" })
+        );
+        assert_eq!(of(&Method::DELETE, "/v1/sales/s"), Err(Code::MethodNotAllowed));
+        assert_eq!(of(&Method::POST, "/v1/sales/s"), Err(Code::MethodNotAllowed));
+        for path in ["/", "/v1", "/v1/salesman", "/v1/sales/s/x", "/v1/sales/s/orders/o/status/x"] {
+            assert_eq!(of(&Method::GET, path), Err(Code::NotFound), "{path}");
+        }
+        assert_eq!(
+            Admin::of(&Method::POST, "/admin/v1/sales/s/inventory/sync"),
+            Ok(Admin::Act { sale: "s", action: Action::Rebuild })
+        );
+        assert_eq!(Admin::of(&Method::GET, "/admin/v1/sales/s/open"), Err(Code::MethodNotAllowed));
+        assert_eq!(Admin::of(&Method::POST, "/admin/v1/sales/s/explode"), Err(Code::NotFound));
+    }
+}

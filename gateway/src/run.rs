@@ -1,0 +1,317 @@
+//! Starting, serving, and ending in the right order.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use contract::problem::Code;
+use contract::topics::{ORDERS, SALES};
+use deadpool_postgres::Pool;
+use hyper::body::Incoming;
+use hyper::{Method, Request};
+use lua::Redis;
+use metrics_exporter_prometheus::PrometheusHandle;
+use process::health::{self, Health};
+use process::kafka::{Producer, ProducerSettings};
+use process::{http, postgres, shutdown, telemetry};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::cors::{self, Cors};
+use crate::desk::{Desk, Desks};
+use crate::hand_off::HandOff;
+use crate::lease::{self, Leases};
+use crate::metrics::{Requests, outcome};
+use crate::place::{self, SoldOutAnswers};
+use crate::reserve::Batcher;
+use crate::respond::{Answer, Problem, language};
+use crate::route::{Admin, Public};
+use crate::settings::Settings;
+use crate::{admin, authenticate, read, refuse};
+
+/// What every request may use.
+pub struct Gateway {
+    /// Sales, and until when that knowledge holds.
+    pub leases: Arc<Leases>,
+    /// Queues and looks.
+    pub desks: Desks,
+    /// Where the stock is.
+    pub redis: Redis,
+    /// For queries: read-only transactions with a time limit.
+    pub reads: Pool,
+    /// For the operator's changes.
+    pub writes: Pool,
+    /// Where changes of totals go.
+    pub hand_off: Arc<HandOff>,
+    /// Ready-made answers.
+    pub sold_out: SoldOutAnswers,
+    requests: Requests,
+    cors: Cors,
+    health: Health,
+    metrics: PrometheusHandle,
+}
+
+/// Why the gateway could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Nobody could be told from anybody.
+    #[error(
+        "no identity is configured: development identities are taken with --dev-auth (GATEWAY_DEV_AUTH=true)"
+    )]
+    NoIdentity,
+    /// An address is taken or not ours.
+    #[error("cannot listen on {0}: {1}")]
+    Listen(std::net::SocketAddr, std::io::Error),
+    /// `REDIS_URL` is no URL.
+    #[error("REDIS_URL: {0}")]
+    Redis(#[from] lua::RedisError),
+    /// `DATABASE_URL` is no URL.
+    #[error(transparent)]
+    Postgres(#[from] postgres::PoolError),
+    /// A setting that the Kafka client does not take.
+    #[error("Kafka client: {0}")]
+    Kafka(#[from] rdkafka::error::KafkaError),
+}
+
+/// A query may take so long, in milliseconds; and must not write.
+const READ_OPTIONS: &str = "-c default_transaction_read_only=on -c statement_timeout=2000";
+/// An operator's change may take so long.
+const WRITE_OPTIONS: &str = "-c statement_timeout=5000 -c lock_timeout=2000";
+/// Between two looks at dependencies, and at which sales there are.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Between two looks for new sales: a sale can be bought from this long after its publication.
+const DESKS_EVERY: Duration = Duration::from_millis(50);
+/// At shutdown, batchers may take so long to empty their queues.
+const DRAIN: Duration = Duration::from_secs(7);
+
+/// Runs the gateway until `stop`, then drains it.
+pub async fn run(
+    settings: Settings,
+    metrics: PrometheusHandle,
+    stop: CancellationToken,
+) -> Result<(), StartError> {
+    if !settings.dev_auth {
+        return Err(StartError::NoIdentity);
+    }
+    let listen = |address| async move {
+        TcpListener::bind(address).await.map_err(|error| StartError::Listen(address, error))
+    };
+    let (public, private) = (listen(settings.listen).await?, listen(settings.admin_listen).await?);
+    let name = settings.name.clone().unwrap_or_else(|| format!("gateway-{}", uuid::Uuid::new_v4().simple()));
+
+    let health = Health::default();
+    for dependency in ["redis", "kafka", "lease"] {
+        health.expect(dependency, true);
+    }
+    health.expect("postgres", false); // sales go on without it
+
+    let services = &settings.services;
+    let producer = Producer::start(
+        &services.kafka_brokers,
+        &name,
+        &ProducerSettings {
+            linger_ms: settings.handoff_linger_ms,
+            timeout_ms: settings.handoff_timeout_ms,
+            queue_messages_max: 10_000,
+        },
+    )?;
+    let leases = Leases::new();
+    let gateway = Arc::new(Gateway {
+        desks: Desks::default(),
+        redis: Redis::connect(&services.redis_url, settings.reserve_timeout())?,
+        reads: postgres::pool(
+            &services.database_url,
+            services.database_pool_size,
+            "gateway reads",
+            READ_OPTIONS,
+        )?,
+        writes: postgres::pool(&services.database_url, 4, "gateway admin", WRITE_OPTIONS)?,
+        hand_off: Arc::new(HandOff::new(producer.clone(), services.topic(ORDERS.name), leases.clone())),
+        sold_out: SoldOutAnswers::default(),
+        requests: Requests::default(),
+        cors: Cors::new(settings.cors_origins.clone()),
+        health: health.clone(),
+        metrics: metrics.clone(),
+        leases: leases.clone(),
+    });
+
+    // Ends with the process: leases are needed until the last answer.
+    let ending = CancellationToken::new();
+    let following = lease::start(
+        leases,
+        &services.kafka_brokers,
+        services.topic(SALES.name),
+        name.clone(),
+        producer.clone(),
+        health.clone(),
+        ending.clone(),
+    )?;
+    tokio::spawn(telemetry::upkeep(metrics, ending.clone()));
+    tokio::spawn(look_at_dependencies(gateway.clone(), ending.clone()));
+    let batchers = TaskTracker::new();
+    let draining = CancellationToken::new();
+    tokio::spawn(keep_desks(
+        gateway.clone(),
+        settings.queue_orders_max as usize,
+        batchers.clone(),
+        draining.clone(),
+        ending.clone(),
+    ));
+
+    tracing::info!(%name, public = %settings.listen, admin = %settings.admin_listen, "listening");
+    let serving = {
+        let gateway = gateway.clone();
+        let handler = move |request| serve_public(gateway.clone(), request);
+        http::serve(public, settings.connections_max, handler, stop.clone())
+    };
+    let operating = tokio::spawn({
+        let gateway = gateway.clone();
+        let handler = move |request| serve_private(gateway.clone(), request);
+        http::serve(private, 1000, handler, ending.clone()) // health and metrics to the end
+    });
+    serving.await;
+
+    draining.cancel();
+    batchers.close();
+    shutdown::finish("queues", DRAIN, batchers.wait()).await;
+    let flushed = tokio::task::spawn_blocking(move || producer.flush(Duration::from_secs(3))).await;
+    if !matches!(flushed, Ok(Ok(()))) {
+        tracing::warn!("the producer did not flush in time; the outbox holds what it had");
+    }
+    ending.cancel();
+    shutdown::finish("admin listener", Duration::from_secs(1), async { drop(operating.await) }).await;
+    for task in following {
+        shutdown::finish("lease", Duration::from_secs(1), async { drop(task.await) }).await;
+    }
+    gateway.redis.quit().await;
+    tracing::info!("ended");
+    Ok(())
+}
+
+/// Sets up a desk for each sale that is published.
+async fn keep_desks(
+    gateway: Arc<Gateway>,
+    queue_orders_max: usize,
+    batchers: TaskTracker,
+    draining: CancellationToken,
+    ending: CancellationToken,
+) {
+    let mut every = tokio::time::interval(DESKS_EVERY);
+    while draining.run_until_cancelled(every.tick()).await.is_some() {
+        let lease = gateway.leases.load_full();
+        for sale in lease.sales.keys() {
+            if gateway.desks.get(sale).is_some() {
+                continue;
+            }
+            let (desk, jobs) = Desk::new(sale, queue_orders_max);
+            let desk = Arc::new(desk);
+            let batcher = Batcher::new(
+                sale.clone(),
+                desk.clone(),
+                gateway.leases.clone(),
+                gateway.redis.clone(),
+                gateway.hand_off.clone(),
+            );
+            batchers.spawn(batcher.run(jobs, draining.clone()));
+            tokio::spawn(refuse::watch(
+                desk.clone(),
+                sale.clone(),
+                gateway.leases.clone(),
+                gateway.redis.clone(),
+                ending.clone(),
+            ));
+            gateway.desks.put(sale.clone(), desk);
+        }
+    }
+}
+
+/// Readiness that comes and goes with Redis and Postgres; Kafka and the lease tell of themselves.
+async fn look_at_dependencies(gateway: Arc<Gateway>, ending: CancellationToken) {
+    let mut every = tokio::time::interval(LOOK_EVERY);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    while ending.run_until_cancelled(every.tick()).await.is_some() {
+        let redis: Result<String, _> = gateway.redis.command("PING", vec![]).await;
+        gateway.health.report("redis", &redis);
+        let postgres = async {
+            let client = gateway.reads.get().await.map_err(|error| error.to_string())?;
+            client.simple_query("SELECT 1").await.map_err(|error| error.to_string())
+        };
+        gateway.health.report("postgres", &postgres.await);
+    }
+}
+
+async fn serve_public(gateway: Arc<Gateway>, request: Request<Incoming>) -> Answer {
+    let since = Instant::now();
+    let (head, body) = request.into_parts();
+    let origin = gateway.cors.allowed(&head.headers);
+    if head.method == Method::OPTIONS {
+        return gateway.cors.preflight(&head.headers);
+    }
+    let language = language(&head.headers);
+    let (mut answer, route, outcome) = match Public::of(&head.method, head.uri.path()) {
+        Err(code) => (Problem::from(code).answer(language), "none", code.as_str()),
+        Ok(route) => {
+            let (answer, outcome) = match route {
+                Public::PlaceOrder { sale } => place::place(&gateway, sale, &head, body, language).await,
+                route => match read::answer(&gateway, route, &head, language).await {
+                    Ok(answer) => (answer, outcome::OK),
+                    Err(problem) => (problem.answer(language), problem.code.as_str()),
+                },
+            };
+            (answer, route.label(), outcome)
+        }
+    };
+    if let Some(origin) = origin {
+        cors::mark(&mut answer, origin);
+    }
+    gateway.requests.count(route, outcome, since);
+    answer
+}
+
+async fn serve_private(gateway: Arc<Gateway>, request: Request<Incoming>) -> Answer {
+    let since = Instant::now();
+    let (head, body) = request.into_parts();
+    let path = head.uri.path();
+    if let Some(answer) = health::answer(path, &gateway.health, &gateway.metrics) {
+        return answer;
+    }
+    let language = language(&head.headers);
+    let (answer, route, outcome) = match Admin::of(&head.method, path) {
+        Err(code) => (Problem::from(code).answer(language), "none", code.as_str()),
+        Ok(route) => {
+            let answered = match authenticate::admin(&head.headers) {
+                Ok(()) => admin::answer(&gateway, route, &head, body).await,
+                Err(code) => Err(code.into()),
+            };
+            match answered {
+                Ok(answer) => (answer, route.label(), outcome::OK),
+                Err(problem) => (problem.answer(language), route.label(), problem.code.as_str()),
+            }
+        }
+    };
+    gateway.requests.count(route, outcome, since);
+    answer
+}
+
+impl From<deadpool_postgres::PoolError> for Problem {
+    fn from(error: deadpool_postgres::PoolError) -> Self {
+        tracing::warn!(%error, "no connection to Postgres");
+        Code::DatabaseUnavailable.into()
+    }
+}
+
+impl From<tokio_postgres::Error> for Problem {
+    /// What the customer sees tells nothing of the inside; the log has the cause.
+    fn from(error: tokio_postgres::Error) -> Self {
+        match error.code() {
+            Some(code) if !matches!(&code.code()[..2], "08" | "53" | "57" | "40" | "55") => {
+                tracing::error!(%error, cause = ?error, "a query failed");
+                Code::Internal.into()
+            }
+            _ => {
+                tracing::warn!(%error, "Postgres did not answer");
+                Code::DatabaseUnavailable.into()
+            }
+        }
+    }
+}

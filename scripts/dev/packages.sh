@@ -18,6 +18,8 @@ require_packages() {
     if [ "$1" = all ]; then
         command -v gcc >/dev/null && [ -e /usr/include/stdio.h ] ||
             { missing+=(gcc libc6-dev) what+=("a C compiler with its headers"); }
+        # librdkafka's configure asks for a C++ compiler, although nothing here is written in it.
+        command -v c++ >/dev/null || { missing+=(g++) what+=("a C++ compiler (c++)"); }
         command -v make >/dev/null || { missing+=(make) what+=("make"); }
         command -v pkg-config >/dev/null || { missing+=(pkg-config) what+=("pkg-config"); }
     fi

@@ -1,0 +1,181 @@
+//! What the scripts promise beside reservations: failing closed, the outbox, changes, releases.
+
+mod support;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use contract::ids::{Epoch, Sequence, Sku};
+use contract::record::{NewTotal, OutboxId, TotalsChange};
+use lua::change::{Changed, change};
+use lua::look::look;
+use lua::release::{Release, Released, release};
+use lua::reply::Void;
+use lua::reserve::Verdict;
+use lua::{RedisError, outbox};
+use support::{Sale, open_terms, redis};
+use uuid::Uuid;
+
+fn sku(name: &str) -> Sku {
+    Sku::parse(name).expect("a SKU")
+}
+
+async fn stock_of(sale: &Sale, name: &str) -> lua::look::SkuStock {
+    let look = look(&sale.redis, &sale.scripts.digests.look, &sale.keys, [sku(name)].iter(), 0, false).await;
+    look.expect("a reply").expect("not lost").stock[0]
+}
+
+async fn totals(sale: &Sale, id: Uuid, total: u64) -> Changed {
+    let wanted = TotalsChange {
+        sale_id: sale.id.clone(),
+        epoch: Epoch(1),
+        change_id: id,
+        items: vec![NewTotal { sku: sku("A"), total }],
+    };
+    let deadline = sale.redis.deadline().await.expect("the time");
+    change(&sale.redis, &sale.scripts.digests.change, &sale.keys, deadline, &wanted)
+        .await
+        .expect("a reply")
+        .expect("not lost")
+}
+
+#[tokio::test]
+async fn a_state_without_its_mark_is_lost_and_nothing_is_written() {
+    let sale = Sale::open(redis().await, &[("A", Some(5))]).await;
+    let _: u64 = sale
+        .redis
+        .command("HDEL", [&sale.keys.stock, ":mark"].map(|a| Bytes::from(a.to_string())).to_vec())
+        .await
+        .unwrap();
+    let order = sale.order("c", "k", 1, &[("A", 1)]);
+    assert_eq!(sale.reserve(&open_terms(Some(1)), &[order], true).await, Err(Void::Lost));
+    let left: u64 = sale
+        .redis
+        .command("HGET", [&sale.keys.stock, "A"].map(|a| Bytes::from(a.to_string())).to_vec())
+        .await
+        .unwrap();
+    let exists: u64 =
+        sale.redis.command("EXISTS", vec![Bytes::from(sale.keys.buyers.clone())]).await.unwrap();
+    assert_eq!((left, exists), (5, 0));
+}
+
+#[tokio::test]
+async fn scripts_of_another_servers_history_find_the_state_lost() {
+    let mut sale = Sale::open(redis().await, &[("A", Some(5))]).await;
+    // What a restored copy or a failback looks like: state and mark are there, the history is another.
+    let foreign = "f".repeat(40);
+    sale.scripts = lua::Scripts::render(&sale.id, Epoch(1), support::MARK, &foreign);
+    sale.scripts.load(&sale.redis).await.unwrap();
+    let order = sale.order("c", "k", 1, &[("A", 1)]);
+    assert_eq!(sale.reserve(&open_terms(Some(1)), &[order], true).await, Err(Void::Lost));
+    let found =
+        lua::find::find(&sale.redis, &sale.scripts.digests.find, &sale.keys, b"c".to_vec()).await.unwrap();
+    assert_eq!(found, Err(Void::Lost));
+}
+
+#[tokio::test]
+async fn a_server_that_was_never_given_the_scripts_answers_no_script() {
+    let sale = Sale::open(redis().await, &[("A", Some(5))]).await;
+    let unknown = lua::Scripts::render(&sale.id, Epoch(2), "another", "x");
+    let looked = look(&sale.redis, &unknown.digests.look, &sale.keys, [sku("A")].iter(), 0, false).await;
+    assert!(matches!(looked, Err(RedisError::NoScript)), "{looked:?}");
+}
+
+#[tokio::test]
+async fn an_accepted_batch_waits_in_the_outbox_until_the_log_has_it() {
+    let sale = Sale::open(redis().await, &[("A", Some(5))]).await;
+    let orders = [sale.order("a", "k", 1, &[("A", 1)]), sale.order("b", "k", 2, &[("A", 2)])];
+    let decided = sale.reserve(&open_terms(Some(1)), &orders, true).await.unwrap();
+    assert_eq!(decided.outbox_id(), OutboxId::batch(Sequence(1), 2));
+
+    let waiting = outbox::read(&sale.redis, &sale.id, Epoch(1), None, 10).await.unwrap();
+    let record = waiting[0].record.as_ref().unwrap();
+    let contract::record::Record::Accepted(batch) =
+        contract::record::decode(&record.headers, &record.value).unwrap()
+    else {
+        panic!("not an acceptance")
+    };
+    assert_eq!((batch.first_sequence, &batch.orders[..]), (Sequence(1), &orders[..]));
+
+    let repeat = sale.reserve(&open_terms(Some(1)), &orders[..1], true).await.unwrap();
+    assert!(matches!(repeat.verdicts[0], Verdict::Replayed { in_outbox: true, .. }));
+    let ids = [decided.outbox_id()];
+    outbox::forget(&sale.redis, &sale.scripts.digests.forget, &sale.keys, &ids).await.unwrap().unwrap();
+    let repeat = sale.reserve(&open_terms(Some(1)), &orders[..1], true).await.unwrap();
+    assert!(matches!(repeat.verdicts[0], Verdict::Replayed { in_outbox: false, .. }));
+    assert_eq!(outbox::len(&sale.redis, &sale.id, Epoch(1)).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_release_is_applied_once_and_its_units_are_announced_before_they_are_sold() {
+    let sale = Sale::open(redis().await, &[("A", Some(1))]).await;
+    let first =
+        sale.reserve(&open_terms(Some(1)), &[sale.order("a", "k", 1, &[("A", 1)])], true).await.unwrap();
+    assert_eq!(first.accepted, 1);
+    let back = Release { after: 0, to: 9, settled_changes: vec![], units: vec![(sku("A"), 1)] };
+    let apply = async || {
+        release(&sale.redis, &sale.scripts.digests.release, &sale.keys, &back).await.unwrap().unwrap()
+    };
+    assert_eq!(apply().await, Released::Applied);
+    assert_eq!(apply().await, Released::OtherWatermark(9), "a repeat finds the watermark moved");
+    let stock = stock_of(&sale, "A").await;
+    assert_eq!((stock.available, stock.returning), (Some(0), 1));
+
+    let next = sale.order("b", "k", 2, &[("A", 1)]);
+    let early = sale.reserve(&open_terms(Some(1)), std::slice::from_ref(&next), true).await.unwrap();
+    assert!(
+        matches!(early.verdicts[0], Verdict::SoldOut { remaining: 0, .. }),
+        "announced, not yet to be taken"
+    );
+    let until = std::time::Instant::now() + Duration::from_secs(2);
+    loop {
+        let decided = sale.reserve(&open_terms(Some(1)), std::slice::from_ref(&next), true).await.unwrap();
+        match decided.verdicts[0] {
+            Verdict::Accepted(sequence) => break assert_eq!(sequence, Sequence(2)),
+            _ => assert!(std::time::Instant::now() < until, "returned units were never sold"),
+        }
+        let waited = decided.at.0.saturating_sub(early.at.0);
+        assert!(waited < lua::release::ANNOUNCE_MS + 50, "still refused {waited} ms after the announcement");
+    }
+}
+
+#[tokio::test]
+async fn totals_change_once_and_one_at_a_time() {
+    let sale = Sale::open(redis().await, &[("A", Some(10))]).await;
+    sale.reserve(&open_terms(None), &[sale.order("a", "k", 1, &[("A", 4)])], false).await.unwrap();
+
+    assert_eq!(totals(&sale, Uuid::now_v7(), 3).await, Changed::InUse { sku: sku("A"), free: 6 });
+    let lower = Uuid::now_v7();
+    assert!(matches!(totals(&sale, lower, 5).await, Changed::Recorded(_)));
+    assert_eq!(stock_of(&sale, "A").await.available, Some(1), "lowered units leave at once");
+    assert_eq!(totals(&sale, Uuid::now_v7(), 5).await, Changed::Already { settled: false });
+    assert_eq!(totals(&sale, Uuid::now_v7(), 20).await, Changed::Busy);
+
+    let settled = Release { after: 0, to: 4, settled_changes: vec![lower], units: vec![] };
+    release(&sale.redis, &sale.scripts.digests.release, &sale.keys, &settled).await.unwrap().unwrap();
+    assert_eq!(totals(&sale, Uuid::now_v7(), 5).await, Changed::Already { settled: true });
+    let raise = totals(&sale, Uuid::now_v7(), 20).await;
+    assert!(matches!(raise, Changed::Recorded(id) if id.orders() == 0), "{raise:?}");
+    assert_eq!(stock_of(&sale, "A").await.available, Some(1), "raised units come as a release");
+    let waiting = outbox::read(&sale.redis, &sale.id, Epoch(1), None, 10).await.unwrap();
+    assert_eq!(waiting.len(), 3, "the batch and two changes");
+    assert!(waiting.iter().all(|entry| entry.record.is_ok()), "{waiting:?}");
+}
+
+#[tokio::test]
+async fn an_incomplete_rebuild_is_not_sealed() {
+    let sale = Sale::open(redis().await, &[("A", Some(5))]).await;
+    let keys = contract::keys::SaleKeys::new(&sale.id, Epoch(2));
+    let args = [&keys.stock, "A", "5", ":next", "1"].map(|arg| Bytes::from(arg.to_string()));
+    let _: u64 = sale.redis.command("HSET", args.to_vec()).await.unwrap();
+    let replid = lua::scripts::replication_id(&sale.redis).await.unwrap();
+    let written = lua::scripts::Written { stock_fields: 3, buyer_fields: 0, arrival_bytes: 0 };
+    let sealed = lua::scripts::seal(&sale.redis, &keys, "mark", &replid, written).await;
+    assert!(matches!(sealed, Err(lua::scripts::SealError::NotWhole(_))), "{sealed:?}");
+    let mark: Option<String> = sale
+        .redis
+        .command("HGET", [&keys.stock, ":mark"].map(|a| Bytes::from(a.to_string())).to_vec())
+        .await
+        .unwrap();
+    assert_eq!(mark, None);
+}

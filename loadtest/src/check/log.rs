@@ -33,6 +33,8 @@ impl Reader {
             .set("bootstrap.servers", &services.kafka_brokers)
             .set("group.id", "loadtest-check") // required by the library, never joined
             .set("enable.auto.commit", "false")
+            // A fetch that waits for more holds up every question to the same broker behind it.
+            .set("fetch.wait.max.ms", "10")
             .set("enable.partition.eof", "false")
             .set("auto.offset.reset", "error")
             .create()

@@ -106,6 +106,15 @@ fn respond(status: StatusCode, content_type: &'static str, body: impl Into<Bytes
     response
 }
 
+/// Any other path of a listener that serves nothing else.
+pub fn not_found() -> Response<Full<Bytes>> {
+    respond(
+        StatusCode::NOT_FOUND,
+        "application/json",
+        r#"{"paths":["/metrics","/health/live","/health/ready"]}"#,
+    )
+}
+
 /// Answers `/metrics`, `/health/live` and `/health/ready`; `None` for any other path.
 pub fn answer(path: &str, health: &Health, metrics: &PrometheusHandle) -> Option<Response<Full<Bytes>>> {
     match path {

@@ -1,0 +1,68 @@
+//! How long to wait before trying again: short at first, never long.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+const FIRST: Duration = Duration::from_millis(50);
+const LONGEST: Duration = Duration::from_secs(1);
+
+/// Doubles with each failure, from 50 ms to 1 s (or the bound given).
+#[derive(Debug, Clone)]
+pub struct Backoff {
+    next: Duration,
+    longest: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self::up_to(LONGEST)
+    }
+}
+
+impl Backoff {
+    /// With another bound.
+    pub fn up_to(longest: Duration) -> Self {
+        Self { next: FIRST.min(longest), longest }
+    }
+    /// The next pause.
+    pub fn advance(&mut self) -> Duration {
+        let pause = self.next;
+        self.next = (pause * 2).min(self.longest);
+        pause
+    }
+    /// It worked: begin anew.
+    pub fn reset(&mut self) {
+        self.next = FIRST.min(self.longest);
+    }
+    /// Waits, unless `stop` comes first; then false.
+    pub async fn pause(&mut self, stop: &CancellationToken) -> bool {
+        let pause = self.advance();
+        stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some()
+    }
+}
+
+/// Tries until it works or `stop` comes (then `None`). The first failure and each tenth after it are
+/// logged: a missing dependency is said, not shouted.
+pub async fn until_done<T, E, F>(
+    what: &'static str,
+    stop: &CancellationToken,
+    mut attempt: impl FnMut() -> F,
+) -> Option<T>
+where
+    E: std::fmt::Display,
+    F: Future<Output = Result<T, E>>,
+{
+    let mut backoff = Backoff::default();
+    for tries in 0u64.. {
+        match stop.run_until_cancelled(attempt()).await? {
+            Ok(done) => return Some(done),
+            Err(error) if tries % 10 == 0 => tracing::warn!(what, tries, %error, "waiting, trying again"),
+            Err(_) => {}
+        }
+        if !backoff.pause(stop).await {
+            break;
+        }
+    }
+    None
+}

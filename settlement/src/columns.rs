@@ -1,0 +1,119 @@
+//! Rows as columns: a vector for each column, which Postgres unnests. They borrow from the records, so
+//! that an order costs pushes and no copies.
+
+use contract::order::{Address, Order, PaymentRequest};
+use contract::record::AcceptedBatch;
+use time::OffsetDateTime;
+use tokio_postgres::types::Json;
+use uuid::Uuid;
+
+/// New orders. Every vector has one entry an order.
+#[derive(Debug, Default)]
+#[allow(missing_docs)] // the columns of customer_order
+pub struct OrderColumns<'a> {
+    pub order_id: Vec<Uuid>,
+    pub sale_id: Vec<&'a str>,
+    pub customer_id: Vec<&'a str>,
+    pub customer_email: Vec<Option<&'a str>>,
+    pub sequence: Vec<i64>,
+    pub epoch: Vec<i64>,
+    pub subtotal: Vec<i64>,
+    pub discount_policy_id: Vec<Option<&'a str>>,
+    pub discount: Vec<i64>,
+    pub delivery_fee: Vec<i64>,
+    pub currency: Vec<&'a str>,
+    pub idempotency_key: Vec<&'a str>,
+    pub request_digest: Vec<&'a [u8]>,
+    pub hold_seconds: Vec<i32>,
+    pub fulfilment: Vec<&'static str>,
+    pub shipping_address: Vec<Option<Json<&'a Address>>>,
+    pub payment_request: Vec<Option<Json<&'a PaymentRequest>>>,
+    pub accepted_at: Vec<OffsetDateTime>,
+}
+
+/// Lines of new orders. Every vector has one entry a line.
+#[derive(Debug, Default)]
+#[allow(missing_docs)] // the columns of order_line
+pub struct LineColumns<'a> {
+    pub order_id: Vec<Uuid>,
+    pub line: Vec<i32>,
+    pub sku: Vec<&'a str>,
+    pub quantity: Vec<i32>,
+    pub unit_price: Vec<i64>,
+}
+
+impl<'a> OrderColumns<'a> {
+    /// Makes room.
+    pub(crate) fn reserve(&mut self, orders: usize) {
+        self.order_id.reserve(orders);
+        self.sale_id.reserve(orders);
+        self.customer_id.reserve(orders);
+        self.customer_email.reserve(orders);
+        self.sequence.reserve(orders);
+        self.epoch.reserve(orders);
+        self.subtotal.reserve(orders);
+        self.discount_policy_id.reserve(orders);
+        self.discount.reserve(orders);
+        self.delivery_fee.reserve(orders);
+        self.currency.reserve(orders);
+        self.idempotency_key.reserve(orders);
+        self.request_digest.reserve(orders);
+        self.hold_seconds.reserve(orders);
+        self.fulfilment.reserve(orders);
+        self.shipping_address.reserve(orders);
+        self.payment_request.reserve(orders);
+        self.accepted_at.reserve(orders);
+    }
+
+    /// Adds an order.
+    pub(crate) fn push(
+        &mut self,
+        batch: &'a AcceptedBatch,
+        order: &'a Order,
+        sequence: i64,
+        currency: &'a str,
+        accepted_at: OffsetDateTime,
+    ) {
+        let amounts = order.amounts();
+        self.order_id.push(order.id.0);
+        self.sale_id.push(batch.sale_id.as_str());
+        self.customer_id.push(order.customer.as_str());
+        self.customer_email.push(order.email.as_deref());
+        self.sequence.push(sequence);
+        self.epoch.push(batch.epoch.0 as i64);
+        self.subtotal.push(amounts.subtotal as i64);
+        self.discount_policy_id.push(order.policy.as_ref().map(|policy| policy.as_str()));
+        self.discount.push(amounts.discount as i64);
+        self.delivery_fee.push(amounts.delivery_fee as i64);
+        self.currency.push(currency);
+        self.idempotency_key.push(order.key.as_str());
+        self.request_digest.push(&order.digest.0);
+        self.hold_seconds.push(order.hold_seconds as i32);
+        self.fulfilment.push(order.fulfilment.map_or("ship", |fulfilment| fulfilment.as_str()));
+        self.shipping_address.push(order.address.as_deref().map(Json));
+        self.payment_request.push(order.payment.as_deref().map(Json));
+        self.accepted_at.push(accepted_at);
+    }
+}
+
+impl<'a> LineColumns<'a> {
+    /// Makes room.
+    pub(crate) fn reserve(&mut self, lines: usize) {
+        self.order_id.reserve(lines);
+        self.line.reserve(lines);
+        self.sku.reserve(lines);
+        self.quantity.reserve(lines);
+        self.unit_price.reserve(lines);
+    }
+
+    /// Adds the lines of an order.
+    pub(crate) fn push(&mut self, order: &'a Order) {
+        for (line, number) in order.lines.iter().zip(1..) {
+            self.order_id.push(order.id.0);
+            self.line.push(number);
+            self.sku.push(line.sku.as_str());
+            self.quantity.push(line.quantity as i32);
+            self.unit_price.push(line.unit_price as i64);
+        }
+    }
+}

@@ -1,0 +1,399 @@
+//! The consumer of the log, on a thread of its own: librdkafka blocks.
+//!
+//! Positions live in Postgres, not in Kafka. So when the group assigns partitions, nothing is fetched
+//! until the settle loop has read where to go on ([`Command::Place`]), and then exactly from there.
+//! Eager assignment, because it fits that: a rebalance or an error stops every partition of the process,
+//! and one call of `assign` with explicit offsets starts them all. With few partitions, and a takeover
+//! that costs one query, there is nothing that cooperative assignment could save.
+//!
+//! Each assignment has a generation. What was gathered under an older one is dropped by whoever meets it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError};
+use std::time::{Duration, Instant};
+
+use contract::topics::ORDERS;
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::{Message, Offset, TopicPartitionList};
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio_util::sync::CancellationToken;
+
+use crate::backoff::Backoff;
+use crate::incoming::Incoming;
+use crate::rebalance::{Rebalance, Rebalances};
+use crate::settings::Settings;
+
+/// Consumer group of settlement.
+pub const GROUP: &str = "settlement";
+/// The group takes a partition from a silent member after this long.
+const SESSION_TIMEOUT_MS: &str = "6000";
+/// How long one poll waits where nothing is gathered; commands wait as long.
+const POLL_IDLE: Duration = Duration::from_millis(20);
+/// How long to wait for the settle loop where a whole batch is gathered.
+const POLL_FULL: Duration = Duration::from_millis(1);
+/// After so long without room for a batch, partitions are paused and polling goes on, so that the group
+/// keeps us. Not sooner: pausing drops what librdkafka has fetched ahead.
+const STALL: Duration = Duration::from_millis(500);
+/// Positions are told to Kafka so often, for the usual tools; nothing reads them back.
+const COMMIT_EVERY: Duration = Duration::from_secs(1);
+/// Longest pause between attempts to read from a log that has a gap or has lost an offset.
+const RETRY_MAX: Duration = Duration::from_secs(10);
+
+/// From the settle loop.
+#[derive(Debug)]
+pub enum Command {
+    /// Go on from these offsets.
+    Place {
+        /// The assignment that they are for.
+        generation: u64,
+        /// Partition and next offset.
+        positions: Vec<(i32, i64)>,
+    },
+    /// Forget everything, and ask for positions again.
+    Restart {
+        /// Unless that has happened meanwhile.
+        generation: u64,
+    },
+    /// For Kafka's information.
+    Settled {
+        /// Which partition.
+        partition: i32,
+        /// What comes next.
+        next_offset: i64,
+    },
+}
+
+/// To the settle loop.
+#[derive(Debug)]
+pub enum Handover {
+    /// A new assignment, or the same one to begin anew.
+    Assigned {
+        /// Its number.
+        generation: u64,
+        /// All that is owned now.
+        partitions: Vec<i32>,
+    },
+    /// Records, gathered by partition, in order.
+    Batch {
+        /// The assignment under which they were read.
+        generation: u64,
+        /// Partition and records.
+        parts: Vec<(i32, Vec<Incoming>)>,
+    },
+}
+
+/// Where the settle loop sends its commands.
+#[derive(Clone)]
+pub struct Commands(Sender<Command>);
+
+impl Commands {
+    /// Never blocks. A consumer that has ended does not mind.
+    pub fn send(&self, command: Command) {
+        let _ = self.0.send(command);
+    }
+}
+
+/// A pair of ends for commands.
+pub fn commands() -> (Commands, Receiver<Command>) {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    (Commands(sender), receiver)
+}
+
+/// Consumes until `stop`, then leaves the group. Blocks its thread.
+pub fn consume(
+    settings: &Settings,
+    handovers: &mpsc::Sender<Handover>,
+    commands: &Receiver<Command>,
+    stop: &CancellationToken,
+) {
+    let mut generation = 0;
+    let mut backoff = Backoff::default();
+    while !stop.is_cancelled() {
+        match Consumer::start(settings, generation) {
+            Ok(mut consumer) => {
+                if let Err(error) = consumer.run(handovers, commands, stop) {
+                    tracing::error!(%error, "the consumer failed for good and is replaced");
+                }
+                generation = consumer.generation + 1;
+            }
+            Err(error) => tracing::error!(%error, "cannot start the consumer"),
+        }
+        if !stop.is_cancelled() {
+            std::thread::sleep(backoff.advance());
+        }
+    }
+}
+
+struct Consumer {
+    consumer: BaseConsumer<Rebalances>,
+    topic: String,
+    orders_max: usize,
+    wait: Duration,
+    generation: u64,
+    partitions: Vec<i32>,
+    /// The next offset of each partition that is placed.
+    expected: BTreeMap<i32, i64>,
+    gathered: BTreeMap<i32, Vec<Incoming>>,
+    gathered_orders: usize,
+    gathered_since: Option<Instant>,
+    queue: VecDeque<Handover>,
+    full_since: Option<Instant>,
+    paused: bool,
+    /// An assignment is not announced before: pauses after errors.
+    announce_at: Option<Instant>,
+    backoff: Backoff,
+    settled: BTreeMap<i32, i64>,
+    commit_at: Instant,
+}
+
+impl Consumer {
+    fn start(settings: &Settings, generation: u64) -> Result<Self, KafkaError> {
+        let services = &settings.services;
+        let mut config = process::kafka::client(&services.kafka_brokers, "settlement");
+        config
+            .set("group.id", services.topic(GROUP))
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("auto.offset.reset", "error")
+            .set("partition.assignment.strategy", "range,roundrobin")
+            .set("session.timeout.ms", SESSION_TIMEOUT_MS)
+            .set("heartbeat.interval.ms", "1000")
+            .set("fetch.wait.max.ms", "50")
+            .set("fetch.error.backoff.ms", "50")
+            .set("queued.min.messages", "1000")
+            .set("queued.max.messages.kbytes", "16384");
+        let consumer = BaseConsumer::from_config_and_context(&config, Rebalances::default())?;
+        let topic = services.topic(ORDERS.name);
+        consumer.subscribe(&[&topic])?;
+        Ok(Self {
+            consumer,
+            topic,
+            orders_max: settings.settlement.batch_orders_max as usize,
+            wait: settings.settlement.batch_wait(),
+            generation,
+            partitions: Vec::new(),
+            expected: BTreeMap::new(),
+            gathered: BTreeMap::new(),
+            gathered_orders: 0,
+            gathered_since: None,
+            queue: VecDeque::new(),
+            full_since: None,
+            paused: false,
+            announce_at: None,
+            backoff: Backoff::up_to(RETRY_MAX),
+            settled: BTreeMap::new(),
+            commit_at: Instant::now(),
+        })
+    }
+
+    fn run(
+        &mut self,
+        handovers: &mpsc::Sender<Handover>,
+        commands: &Receiver<Command>,
+        stop: &CancellationToken,
+    ) -> Result<(), KafkaError> {
+        while !stop.is_cancelled() {
+            self.obey(commands)?;
+            self.hand_over(handovers)?;
+            self.poll()?;
+            self.follow_group();
+            self.commit();
+        }
+        self.commit_at = Instant::now();
+        self.commit();
+        Ok(())
+    }
+
+    fn obey(&mut self, commands: &Receiver<Command>) -> Result<(), KafkaError> {
+        loop {
+            match commands.try_recv() {
+                Ok(Command::Place { generation, positions }) if generation == self.generation => {
+                    let mut list = TopicPartitionList::new();
+                    for (partition, offset) in &positions {
+                        list.add_partition_offset(&self.topic, *partition, Offset::Offset(*offset))?;
+                    }
+                    self.consumer.assign(&list)?;
+                    self.expected = positions.into_iter().collect();
+                }
+                Ok(Command::Restart { generation }) if generation == self.generation => self.restart(None)?,
+                Ok(Command::Settled { partition, next_offset }) => {
+                    self.settled.insert(partition, next_offset);
+                }
+                Ok(_) => {} // of an older generation
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return Ok(()),
+            }
+        }
+    }
+
+    /// Nothing is fetched any more; the settle loop is asked for positions, after a pause if there is one.
+    fn restart(&mut self, pause: Option<Duration>) -> Result<(), KafkaError> {
+        self.consumer.assign(&TopicPartitionList::new())?;
+        self.begin_generation(self.partitions.clone(), pause);
+        Ok(())
+    }
+
+    fn begin_generation(&mut self, partitions: Vec<i32>, pause: Option<Duration>) {
+        self.generation += 1;
+        self.partitions = partitions;
+        self.expected.clear();
+        self.gathered.clear();
+        self.gathered_orders = 0;
+        self.gathered_since = None;
+        self.queue.clear();
+        self.full_since = None;
+        self.paused = false;
+        self.announce_at = pause.map(|pause| Instant::now() + pause);
+        let handover =
+            Handover::Assigned { generation: self.generation, partitions: self.partitions.clone() };
+        self.queue.push_back(handover);
+    }
+
+    fn follow_group(&mut self) {
+        for rebalance in self.consumer.context().take() {
+            let partitions = match rebalance {
+                Rebalance::Assigned(partitions) => partitions,
+                Rebalance::Revoked => Vec::new(),
+            };
+            self.begin_generation(partitions, None);
+        }
+    }
+
+    fn hand_over(&mut self, handovers: &mpsc::Sender<Handover>) -> Result<(), KafkaError> {
+        if self.announce_at.is_some_and(|at| at > Instant::now()) {
+            return Ok(());
+        }
+        self.announce_at = None;
+        let due = self.gathered_since.is_some_and(|since| since.elapsed() >= self.wait);
+        if self.queue.is_empty() && (due || self.gathered_orders >= self.orders_max) {
+            let parts = std::mem::take(&mut self.gathered).into_iter().collect();
+            self.queue.push_back(Handover::Batch { generation: self.generation, parts });
+            self.gathered_since = None;
+            self.gathered_orders = 0;
+        }
+        while let Some(handover) = self.queue.pop_front() {
+            match handovers.try_send(handover) {
+                Ok(()) => {
+                    self.full_since = None;
+                    self.resume()?;
+                }
+                Err(TrySendError::Full(handover)) => {
+                    self.queue.push_front(handover);
+                    let since = *self.full_since.get_or_insert_with(Instant::now);
+                    if since.elapsed() > STALL {
+                        self.pause()?;
+                    }
+                    break;
+                }
+                Err(TrySendError::Closed(_)) => break, // the process is ending
+            }
+        }
+        Ok(())
+    }
+
+    fn pause(&mut self) -> Result<(), KafkaError> {
+        if !self.paused {
+            tracing::warn!("settling takes long: the log is not read meanwhile");
+            self.consumer.pause(&self.consumer.assignment()?)?;
+            self.paused = true;
+        }
+        Ok(())
+    }
+
+    fn resume(&mut self) -> Result<(), KafkaError> {
+        if self.paused {
+            self.consumer.resume(&self.consumer.assignment()?)?;
+            self.paused = false;
+        }
+        Ok(())
+    }
+
+    fn poll(&mut self) -> Result<(), KafkaError> {
+        if self.gathered_orders >= self.orders_max && !self.paused {
+            std::thread::sleep(POLL_FULL);
+            return Ok(());
+        }
+        let patience = match self.gathered_since {
+            Some(since) => self.wait.saturating_sub(since.elapsed()).clamp(POLL_FULL, POLL_IDLE),
+            None => POLL_IDLE,
+        };
+        match self.consumer.poll(patience) {
+            None => Ok(()),
+            Some(Ok(message)) => {
+                let (partition, offset) = (message.partition(), message.offset());
+                match self.expected.get(&partition).copied() {
+                    None => Ok(()), // fetched before a restart
+                    Some(expected) if offset < expected => Ok(()),
+                    Some(expected) if offset > expected => {
+                        tracing::error!(
+                            partition,
+                            expected,
+                            found = offset,
+                            "the log has a gap: records are missing"
+                        );
+                        let pause = self.backoff.advance();
+                        drop(message);
+                        self.restart(Some(pause))
+                    }
+                    Some(_) => {
+                        let incoming = Incoming::read(&message);
+                        drop(message);
+                        self.gather(partition, incoming);
+                        Ok(())
+                    }
+                }
+            }
+            Some(Err(error)) => self.failed(error),
+        }
+    }
+
+    fn gather(&mut self, partition: i32, incoming: Incoming) {
+        self.expected.insert(partition, incoming.offset + 1);
+        self.gathered_orders += incoming.orders();
+        self.gathered_since.get_or_insert_with(Instant::now);
+        self.gathered.entry(partition).or_default().push(incoming);
+        self.backoff.reset();
+    }
+
+    fn failed(&mut self, error: KafkaError) -> Result<(), KafkaError> {
+        match error {
+            KafkaError::MessageConsumptionFatal(_) => Err(error),
+            KafkaError::MessageConsumption(
+                RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange,
+            ) => {
+                tracing::error!(
+                    positions = ?self.expected,
+                    "the log does not have the offset to go on from: it is never skipped; restore the topic, \
+                     or set log_position by hand after a check"
+                );
+                let pause = self.backoff.advance();
+                self.restart(Some(pause))
+            }
+            // Brokers come and go: the client goes on by itself, and health tells of it.
+            _ => {
+                tracing::debug!(%error, "consumer");
+                Ok(())
+            }
+        }
+    }
+
+    fn commit(&mut self) {
+        if self.settled.is_empty() || self.commit_at > Instant::now() {
+            return;
+        }
+        self.commit_at = Instant::now() + COMMIT_EVERY;
+        let mut list = TopicPartitionList::new();
+        for (partition, offset) in std::mem::take(&mut self.settled) {
+            if self.partitions.contains(&partition) {
+                let _ = list.add_partition_offset(&self.topic, partition, Offset::Offset(offset));
+            }
+        }
+        if list.count() > 0
+            && let Err(error) = self.consumer.commit(&list, CommitMode::Async)
+        {
+            tracing::debug!(%error, "positions were not told to Kafka");
+        }
+    }
+}

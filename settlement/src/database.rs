@@ -1,0 +1,50 @@
+//! The pool of settlement's connections, and errors with their cause in one line.
+
+use deadpool_postgres::{Pool, PoolError};
+use process::settings::Services;
+
+/// Settings of every connection. A statement that takes longer is a fault; nothing here is worth
+/// compiling; the plans of prepared statements do not depend on their arguments.
+const OPTIONS: &str = "-c statement_timeout=15s -c lock_timeout=10s -c idle_in_transaction_session_timeout=30s \
+     -c jit=off -c plan_cache_mode=force_generic_plan -c timezone=UTC";
+
+/// Connections that are kept by one task each: the settle loop, the publisher of events, the publisher
+/// of sales; and two for everything else.
+const CONNECTIONS_MIN: usize = 5;
+
+/// Builds the pool; it connects when it is first asked.
+pub fn pool(services: &Services) -> Result<Pool, process::postgres::PoolError> {
+    let size = services.database_pool_size;
+    if size < CONNECTIONS_MIN {
+        tracing::warn!(size, at_least = CONNECTIONS_MIN, "DATABASE_POOL_SIZE is too small: taking the least");
+    }
+    process::postgres::pool(&services.database_url, size.max(CONNECTIONS_MIN), "settlement", OPTIONS)
+}
+
+/// Why Postgres did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// No connection.
+    #[error("no connection: {}", chain(.0))]
+    Pool(#[from] PoolError),
+    /// A statement failed.
+    #[error("{}", chain(.0))]
+    Postgres(#[from] tokio_postgres::Error),
+    /// A row that this code cannot have written.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+/// An error and its causes: tokio-postgres says only "db error" by itself.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        cause = inner.source();
+    }
+    text
+}

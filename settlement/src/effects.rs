@@ -1,0 +1,244 @@
+//! What a batch of records does to Postgres, decided from the records and the memory alone, in the
+//! order of the log. Columns borrow from the records: nothing is copied for an order.
+
+use std::collections::BTreeMap;
+
+use contract::ids::{Epoch, SaleId};
+use contract::record::{AcceptedBatch, Record, TotalsChange};
+use rustc_hash::{FxHashMap, FxHashSet};
+use uuid::Uuid;
+
+use crate::columns::{LineColumns, OrderColumns};
+use crate::incoming::{Incoming, Refusal};
+use crate::memory::{Memory, SaleMemory};
+
+/// One batch's effects.
+#[derive(Debug, Default)]
+pub struct Effects<'a> {
+    /// New orders, a vector a column.
+    pub orders: OrderColumns<'a>,
+    /// Their lines.
+    pub lines: LineColumns<'a>,
+    /// Units that they hold, per sale and SKU.
+    pub held: FxHashMap<(&'a str, &'a str), i64>,
+    /// Sales whose next sequence or settled epoch moves, with both.
+    pub sales: BTreeMap<&'a str, (i64, i64)>,
+    /// Changes of totals, with the first event sequence that each may use (one for each item).
+    pub changes: Vec<(&'a TotalsChange, i64)>,
+    /// Records that cannot be applied.
+    pub dead_letters: Vec<DeadLetter<'a>>,
+    /// Orders and changes of ended epochs.
+    pub void_orders: u64,
+    /// Orders that were settled before.
+    pub doubled_orders: u64,
+}
+
+/// A record that cannot be applied.
+#[derive(Debug)]
+pub struct DeadLetter<'a> {
+    /// The record.
+    pub record: &'a Incoming,
+    /// Why.
+    pub refusal: Refusal,
+    /// The units that it holds back: those of known SKUs, unless its epoch is void.
+    pub units: BTreeMap<&'a str, i64>,
+}
+
+/// Records that are not all new by their sequences: their orders' ids must be looked for.
+pub fn suspects(memory: &Memory, records: &[Incoming]) -> Vec<Uuid> {
+    let mut next: FxHashMap<&SaleId, u64> = FxHashMap::default();
+    let mut ids = Vec::new();
+    for batch in records.iter().filter_map(accepted) {
+        let Some(sale) = memory.sales.get(&batch.sale_id) else { continue };
+        if batch.epoch < sale.settled_epoch {
+            continue;
+        }
+        let next = next.entry(&batch.sale_id).or_insert(sale.next_sequence);
+        if batch.first_sequence.0 < *next {
+            ids.extend(batch.orders.iter().map(|order| order.id.0));
+        }
+        *next = (*next).max(batch.first_sequence.0 + batch.orders.len() as u64);
+    }
+    ids
+}
+
+fn accepted(record: &Incoming) -> Option<&AcceptedBatch> {
+    match &record.body {
+        Ok(Record::Accepted(batch)) => Some(batch),
+        _ => None,
+    }
+}
+
+impl<'a> Effects<'a> {
+    /// Decides about each record in order. `settled`: those of the [`suspects`] that Postgres has; `None`
+    /// where there are no suspects.
+    pub fn decide(
+        partition: i32,
+        memory: &'a Memory,
+        records: &'a [Incoming],
+        mut settled: Option<FxHashSet<Uuid>>,
+    ) -> Self {
+        let mut effects = Self::with_capacity(records.iter().map(Incoming::orders).sum());
+        let first_seq = memory.next_seq;
+        let mut change_seqs = 0;
+        let mut moved: FxHashMap<&'a SaleId, (u64, Epoch)> = FxHashMap::default();
+        for record in records {
+            let known = record.sale.as_ref().and_then(|name| Some((name, memory.sales.get(name)?)));
+            let Some((name, sale)) = known else {
+                effects.bury(record, unapplicable(record, "unknown_sale", "no such sale"), None);
+                continue;
+            };
+            let (next_sequence, settled_epoch) =
+                moved.get(name).copied().unwrap_or((sale.next_sequence, sale.settled_epoch));
+            let body = match &record.body {
+                Ok(_) if sale.partition != partition => {
+                    let detail = format!("the sale belongs to partition {}", sale.partition);
+                    Err(Refusal::new("wrong_partition", detail))
+                }
+                Ok(body) => body_of_known_skus(record, body, sale),
+                Err(refusal) => Err(refusal.clone()),
+            };
+            match body {
+                Err(refusal) => {
+                    let void = record.headers.epoch.is_some_and(|epoch| epoch < settled_epoch);
+                    effects.bury(record, refusal, (!void).then_some(sale));
+                }
+                Ok(Record::Accepted(batch)) if batch.epoch < settled_epoch => {
+                    effects.void_orders += batch.orders.len() as u64;
+                }
+                Ok(Record::Totals(change)) if change.epoch < settled_epoch => {
+                    tracing::info!(sale_id = %name, change_id = %change.change_id, "a change of totals is void");
+                }
+                Ok(Record::Accepted(batch)) => {
+                    effects.accept(record, batch, &sale.currency, settled.as_mut());
+                    let next = batch.first_sequence.0 + batch.orders.len() as u64;
+                    moved.insert(name, (next_sequence.max(next), settled_epoch));
+                }
+                Ok(Record::Totals(change)) => {
+                    // Its events come behind those of all orders of the batch.
+                    effects.changes.push((change, change_seqs));
+                    change_seqs += change.items.len() as i64;
+                }
+                Ok(Record::Barrier(barrier)) => {
+                    if barrier.epoch > settled_epoch {
+                        tracing::info!(sale_id = %name, epoch = barrier.epoch.0, offset = record.offset, "barrier: lower epochs have ended");
+                        moved.insert(name, (next_sequence, barrier.epoch));
+                    }
+                }
+            }
+        }
+        let behind_orders = first_seq + effects.orders.order_id.len() as i64;
+        for (_, seq) in &mut effects.changes {
+            *seq += behind_orders;
+        }
+        effects.sales = moved
+            .iter()
+            .map(|(name, (next, epoch))| (name.as_str(), (*next as i64, epoch.0 as i64)))
+            .collect();
+        effects
+    }
+
+    /// Moves the memory to where it is once the effects are committed. Apart from [`Self::decide`], because
+    /// the effects borrow from the memory.
+    pub fn aftermath(&self) -> Aftermath {
+        let changes: usize = self.changes.iter().map(|(change, _)| change.items.len()).sum();
+        Aftermath {
+            seqs: (self.orders.order_id.len() + changes) as i64,
+            sales: self.sales.iter().map(|(name, moved)| ((*name).to_string(), *moved)).collect(),
+        }
+    }
+
+    fn with_capacity(orders: usize) -> Self {
+        let mut effects = Self::default();
+        effects.orders.reserve(orders);
+        effects.lines.reserve(orders);
+        effects
+    }
+
+    fn accept(
+        &mut self,
+        record: &'a Incoming,
+        batch: &'a AcceptedBatch,
+        currency: &'a str,
+        mut seen: Option<&mut FxHashSet<Uuid>>,
+    ) {
+        let sale = batch.sale_id.as_str();
+        let accepted_at = batch.accepted_at.to_datetime();
+        let mut new = 0;
+        for (order, sequence) in batch.orders.iter().zip(batch.first_sequence.0..) {
+            // Only where a record may be a double is each order looked up, and remembered for the next.
+            if let Some(seen) = &mut seen
+                && !seen.insert(order.id.0)
+            {
+                self.doubled_orders += 1;
+                continue;
+            }
+            new += 1;
+            self.orders.push(batch, order, sequence as i64, currency, accepted_at);
+            self.lines.push(order);
+        }
+        if new == batch.orders.len() {
+            // The headers' units are those of the lines: checked when the record was read.
+            for (sku, units) in &record.headers.units {
+                *self.held.entry((sale, sku.as_str())).or_default() += *units as i64;
+            }
+        } else {
+            let from = self.orders.order_id.len() - new;
+            let added: FxHashSet<Uuid> = self.orders.order_id[from..].iter().copied().collect();
+            for line in batch.orders.iter().filter(|o| added.contains(&o.id.0)).flat_map(|o| &o.lines) {
+                *self.held.entry((sale, line.sku.as_str())).or_default() += i64::from(line.quantity);
+            }
+        }
+    }
+
+    fn bury(&mut self, record: &'a Incoming, refusal: Refusal, counted: Option<&SaleMemory>) {
+        let units = record.headers.units.iter();
+        let units = units.filter(|(sku, _)| counted.is_some_and(|sale| sale.skus.contains(*sku)));
+        let units = units.filter_map(|(sku, n)| Some((sku.as_str(), i64::try_from(*n).ok()?))).collect();
+        self.dead_letters.push(DeadLetter { record, refusal, units });
+    }
+}
+
+/// How the memory moves with a batch.
+#[derive(Debug)]
+pub struct Aftermath {
+    /// Event sequences that the batch used.
+    pub seqs: i64,
+    sales: Vec<(String, (i64, i64))>,
+}
+
+impl Aftermath {
+    /// The batch is committed, up to `next_offset`.
+    pub fn apply(self, memory: &mut Memory, next_offset: i64) {
+        memory.next_offset = next_offset;
+        memory.next_seq += self.seqs;
+        for (name, (next_sequence, settled_epoch)) in self.sales {
+            if let Some(sale) = memory.sales.get_mut(name.as_str()) {
+                sale.next_sequence = sale.next_sequence.max(next_sequence as u64);
+                sale.settled_epoch = sale.settled_epoch.max(Epoch(settled_epoch as u64));
+            }
+        }
+    }
+}
+
+/// The refusal of a record whose sale cannot be found: its own, if it could not even be read.
+fn unapplicable(record: &Incoming, reason: &'static str, detail: &str) -> Refusal {
+    record.body.as_ref().err().cloned().unwrap_or_else(|| Refusal::new(reason, detail))
+}
+
+fn body_of_known_skus<'a>(
+    record: &Incoming,
+    body: &'a Record,
+    sale: &SaleMemory,
+) -> Result<&'a Record, Refusal> {
+    let unknown = match body {
+        // The headers' SKUs are those of the lines: checked when the record was read.
+        Record::Accepted(_) => record.headers.units.keys().find(|sku| !sale.skus.contains(*sku)),
+        Record::Totals(change) => change.items.iter().map(|i| &i.sku).find(|sku| !sale.skus.contains(*sku)),
+        Record::Barrier(_) => None,
+    };
+    match unknown {
+        Some(sku) => Err(Refusal::new("unknown_sku", format!("the sale has no {sku}"))),
+        None => Ok(body),
+    }
+}

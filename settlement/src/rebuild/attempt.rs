@@ -1,0 +1,150 @@
+//! One attempt, step by step. It never resumes an older one: whatever state that left is under another
+//! epoch's keys.
+
+use std::time::Duration;
+
+use contract::ids::Epoch;
+use contract::keys::SaleKeys;
+use lua::scripts::{Scripts, SealError, replication_id, seal};
+use lua::{Redis, RedisError};
+use process::kafka::ProduceError;
+use tokio_postgres::types::Json;
+use uuid::Uuid;
+
+use super::{Due, Tools, fence, items, restock};
+use crate::database::DatabaseError;
+use crate::publication::{self, PublishError};
+
+/// A call's limit. Scripts are small and chunks are bounded: longer than this is a fault.
+const REDIS_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Why an attempt did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum RebuildError {
+    /// Postgres failed.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// Redis failed.
+    #[error("Redis: {0}")]
+    Redis(#[from] RedisError),
+    /// The mark was not set.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// The sale could not be published.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// The barrier was not acknowledged.
+    #[error("the barrier: {0}")]
+    Barrier(ProduceError),
+    /// The barrier was not settled although the loop did not move.
+    #[error("the barrier was not settled: the partition did not move for {0:?}")]
+    NotSettled(Duration),
+    /// A newer epoch has begun, or the sale is a draft again.
+    #[error("another attempt has begun")]
+    Superseded,
+}
+
+impl From<tokio_postgres::Error> for RebuildError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Database(error.into())
+    }
+}
+impl From<deadpool_postgres::PoolError> for RebuildError {
+    fn from(error: deadpool_postgres::PoolError) -> Self {
+        Self::Database(error.into())
+    }
+}
+
+/// What an attempt made.
+#[derive(Debug, Clone, Copy)]
+#[allow(missing_docs)]
+pub struct Built {
+    pub epoch: Epoch,
+    pub orders: u64,
+}
+
+/// An epoch that has begun.
+#[derive(Debug, Clone, Copy)]
+pub struct Begun {
+    /// Its number.
+    pub epoch: Epoch,
+    /// Some epoch was ready: gateways may hold leases on it.
+    pub was_ready: bool,
+    /// The highest barrier that is settled: older outboxes are void.
+    pub settled_epoch: Epoch,
+}
+
+/// The whole protocol (design.md, "Rebuild"), in order.
+pub async fn attempt(tools: &Tools, due: &Due) -> Result<Built, RebuildError> {
+    // No epoch is taken while there is no Redis to build it in. The connection is never mended: what is
+    // sealed at the end was written through it, on one server.
+    let redis = Redis::connect_once(&tools.services.redis_url, REDIS_TIMEOUT).await?;
+    let built = on_one_connection(tools, due, &redis).await;
+    redis.quit().await;
+    built
+}
+
+async fn on_one_connection(tools: &Tools, due: &Due, redis: &Redis) -> Result<Built, RebuildError> {
+    let replid = replication_id(redis).await?;
+    let begun = begin(tools, due).await?;
+    let epoch = begun.epoch;
+    tracing::info!(sale_id = %due.sale, partition = due.partition, epoch = epoch.0, first = !begun.was_ready, "rebuilding");
+    publish(tools, due).await?;
+    if begun.was_ready {
+        tokio::time::sleep(tools.lease_wait).await;
+        fence::drain_outboxes(tools, due, &begun, redis).await;
+    }
+    fence::write_barrier(tools, due, epoch).await?;
+    fence::barrier_settled(tools, due, epoch).await?;
+    items::make_pending(tools, due, epoch).await?;
+    restock::unlink_older(redis, &due.sale, epoch).await?;
+
+    let keys = SaleKeys::new(&due.sale, epoch);
+    let (written, orders) = restock::write_snapshot(tools, due, epoch, &keys, redis).await?;
+    let mark = Uuid::new_v4().simple().to_string();
+    let scripts = Scripts::render(&due.sale, epoch, &mark, &replid);
+    scripts.load(redis).await?;
+    seal(redis, &keys, &mark, &replid, written).await?;
+    finish(tools, due, epoch, &mark, &scripts).await?;
+    publish(tools, due).await?;
+    Ok(Built { epoch, orders })
+}
+
+async fn begin(tools: &Tools, due: &Due) -> Result<Begun, RebuildError> {
+    let client = tools.pool.get().await?;
+    let update = client.prepare_cached(include_str!("../../queries/begin_epoch.sql")).await?;
+    let row = client.query_opt(&update, &[&due.sale.as_str(), &(due.epoch.0 as i64)]).await?;
+    let row = row.ok_or(RebuildError::Superseded)?;
+    Ok(Begun {
+        epoch: Epoch(row.get::<_, i64>(0) as u64),
+        was_ready: row.get(1),
+        settled_epoch: Epoch(row.get::<_, i64>(2) as u64),
+    })
+}
+
+async fn finish(
+    tools: &Tools,
+    due: &Due,
+    epoch: Epoch,
+    mark: &str,
+    scripts: &Scripts,
+) -> Result<(), RebuildError> {
+    let client = tools.pool.get().await?;
+    let update = client.prepare_cached(include_str!("../../queries/finish_epoch.sql")).await?;
+    let finished = client
+        .execute(&update, &[&due.sale.as_str(), &(epoch.0 as i64), &mark, &Json(&scripts.digests)])
+        .await?;
+    if finished == 1 { Ok(()) } else { Err(RebuildError::Superseded) }
+}
+
+/// Publishes the sale as Postgres has it now, and waits for the log's acknowledgement.
+async fn publish(tools: &Tools, due: &Due) -> Result<(), RebuildError> {
+    let read = {
+        let client = tools.pool.get().await?;
+        publication::read(&client, &[due.sale.as_str()]).await?
+    };
+    let sale = read.into_iter().next().ok_or(RebuildError::Superseded)??;
+    let answer = publication::produce(&tools.producer, &tools.services, &sale).map_err(PublishError::from)?;
+    answer.await.map_err(PublishError::from)?;
+    Ok(())
+}

@@ -1,0 +1,196 @@
+//! The settle loop: batches in, one transaction each, for every partition that this process owns.
+//!
+//! Errors are never answered by skipping. Whatever goes wrong (Postgres away, a commit whose outcome is
+//! not known, another owner), the loop forgets what it knows, the consumer starts over from the position
+//! that Postgres has, and what was queued in between is dropped by its generation. Only a record that
+//! Postgres refuses for what it says is set aside, alone, as a dead letter.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use deadpool_postgres::{Client, Pool};
+use rustc_hash::FxHashMap;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::backoff::{Backoff, until_done};
+use crate::consume::{Command, Commands, Handover};
+use crate::database::DatabaseError;
+use crate::effects::{self, Effects};
+use crate::incoming::{Incoming, Refusal};
+use crate::memory::Memory;
+use crate::ownership::{Announce, Owned};
+use crate::progress::Progress;
+use crate::settle_metrics::Metrics;
+use crate::store::{self, Span, StoreError};
+
+/// The loop's state.
+pub struct Settler {
+    pool: Pool,
+    /// Kept for as long as it works: its prepared statements are worth more than fairness.
+    client: Option<Client>,
+    memories: FxHashMap<i32, Memory>,
+    metrics: Metrics,
+    progress: Progress,
+}
+
+impl Settler {
+    /// Owns nothing yet.
+    pub fn new(pool: Pool, progress: Progress) -> Self {
+        Self { pool, client: None, memories: FxHashMap::default(), metrics: Metrics::new(), progress }
+    }
+
+    /// Settles what the consumer hands over until `stop`; a transaction that has begun is finished.
+    pub async fn run(
+        mut self,
+        mut handovers: mpsc::Receiver<Handover>,
+        commands: Commands,
+        announce: Announce,
+        stop: CancellationToken,
+    ) {
+        let mut generation = None;
+        let mut backoff = Backoff::default();
+        while let Some(Some(handover)) = stop.run_until_cancelled(handovers.recv()).await {
+            match handover {
+                Handover::Assigned { generation: new, partitions } => {
+                    tracing::info!(?partitions, generation = new, "owns");
+                    announce.send_replace(Owned::from(partitions.as_slice()));
+                    self.forget();
+                    let Some(positions) = self.take_over(&partitions, &stop).await else { break };
+                    generation = Some(new);
+                    commands.send(Command::Place { generation: new, positions });
+                }
+                Handover::Batch { generation: of, parts } if Some(of) == generation => {
+                    match self.settle_parts(parts, &commands).await {
+                        Ok(()) => backoff.reset(),
+                        Err(error) => {
+                            log(&error);
+                            self.forget();
+                            generation = None;
+                            commands.send(Command::Restart { generation: of });
+                            backoff.pause(&stop).await;
+                        }
+                    }
+                }
+                Handover::Batch { .. } => {} // read before an error or a rebalance: it will be read again
+            }
+        }
+        announce.send_replace(Owned::from([]));
+    }
+
+    fn forget(&mut self) {
+        self.memories.clear();
+        self.client = None;
+    }
+
+    /// Reads where to go on, however long it takes.
+    async fn take_over(&mut self, partitions: &[i32], stop: &CancellationToken) -> Option<Vec<(i32, i64)>> {
+        let pool = &self.pool;
+        let read = || async move {
+            let client = pool.get().await.map_err(DatabaseError::from)?;
+            let memories = Memory::read(&client, partitions).await?;
+            Ok::<_, DatabaseError>((client, memories))
+        };
+        let (client, memories) = until_done("reading the positions to settle from", stop, read).await?;
+        self.client = Some(client);
+        let positions: Vec<_> =
+            memories.iter().map(|(partition, memory)| (*partition, memory.next_offset)).collect();
+        for partition in partitions.iter().filter(|p| !positions.iter().any(|(known, _)| known == *p)) {
+            tracing::error!(partition, "has no position in Postgres and is not settled");
+        }
+        self.progress.placed(&positions);
+        self.memories = memories.into_iter().collect();
+        Some(positions)
+    }
+
+    async fn settle_parts(
+        &mut self,
+        parts: Vec<(i32, Vec<Incoming>)>,
+        commands: &Commands,
+    ) -> Result<(), StoreError> {
+        for (partition, records) in parts {
+            let next_offset = self.settle(partition, records).await?;
+            commands.send(Command::Settled { partition, next_offset });
+        }
+        Ok(())
+    }
+
+    /// Settles records of one partition that follow its position; returns the next offset. A batch that
+    /// Postgres refuses is halved until the record is found that it refuses.
+    pub async fn settle(&mut self, partition: i32, records: Vec<Incoming>) -> Result<i64, StoreError> {
+        let mut work = VecDeque::from([records]);
+        let mut next_offset = 0;
+        while let Some(mut records) = work.pop_front() {
+            match self.settle_batch(partition, &records).await {
+                Ok(next) => next_offset = next,
+                Err(StoreError::Refused(why)) => {
+                    self.remember(partition).await?;
+                    if records.len() > 1 {
+                        let rest = records.split_off(records.len() / 2);
+                        work.push_front(rest);
+                    } else if let Some(record) = records.first_mut() {
+                        tracing::error!(sale_id = ?record.sale, partition, offset = record.offset, why, "guard trip");
+                        self.metrics.guard_trips.increment(1);
+                        record.body = Err(Refusal::new("guard_trip", why));
+                    }
+                    work.push_front(records);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(next_offset)
+    }
+
+    /// After a refusal the memory is read again: the batch has moved nothing, but nothing is assumed.
+    pub async fn remember(&mut self, partition: i32) -> Result<(), DatabaseError> {
+        let client = self.client().await?;
+        let read = Memory::read(client, &[partition]).await?;
+        self.memories.extend(read);
+        Ok(())
+    }
+
+    async fn client(&mut self) -> Result<&mut Client, DatabaseError> {
+        if self.client.is_none() {
+            self.client = Some(self.pool.get().await?);
+        }
+        self.client.as_mut().ok_or_else(|| DatabaseError::Pool(deadpool_postgres::PoolError::Closed))
+    }
+
+    async fn settle_batch(&mut self, partition: i32, records: &[Incoming]) -> Result<i64, StoreError> {
+        let begun = Instant::now();
+        self.client().await?;
+        let (Some(client), Some(memory), Some(last)) =
+            (self.client.as_mut(), self.memories.get_mut(&partition), records.last())
+        else {
+            return Err(StoreError::Fenced);
+        };
+        memory.learn(client, records).await?;
+        let suspects = effects::suspects(memory, records);
+        let settled = if suspects.is_empty() { None } else { Some(store::settled(client, &suspects).await?) };
+        let effects = Effects::decide(partition, memory, records, settled);
+        let aftermath = effects.aftermath();
+        let span = Span {
+            partition,
+            from_offset: memory.next_offset,
+            from_seq: memory.next_seq,
+            to_offset: last.offset + 1,
+            to_seq: memory.next_seq + aftermath.seqs,
+        };
+        store::store(client, span, &effects).await?;
+        self.metrics.committed(&effects, begun.elapsed());
+        let released = !effects.changes.is_empty();
+        aftermath.apply(memory, span.to_offset);
+        self.progress.settled(partition, span, released);
+        Ok(span.to_offset)
+    }
+}
+
+fn log(error: &StoreError) {
+    match error {
+        StoreError::Database(_) => tracing::warn!(%error, "settling is interrupted, trying again"),
+        StoreError::Fenced => tracing::warn!(%error, "fenced"),
+        StoreError::Refused(_) | StoreError::DoubledSequence(_) => {
+            tracing::error!(%error, "settling is interrupted, trying again");
+        }
+    }
+}

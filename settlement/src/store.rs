@@ -1,0 +1,248 @@
+//! One transaction a batch: the position's compare-and-set, and everything that the records do.
+
+use contract::topics::ORDERS;
+use deadpool_postgres::{Client, Transaction};
+use futures_util::future::try_join_all;
+use futures_util::{FutureExt, future::BoxFuture};
+use rustc_hash::FxHashSet;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{Json, ToSql};
+use uuid::Uuid;
+
+use crate::database::DatabaseError;
+use crate::effects::{DeadLetter, Effects};
+use contract::record::TotalsChange;
+
+/// Why a batch is not in Postgres.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Anything that may pass: no connection, a failed statement, a commit whose outcome is not known.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// The position is not where the memory has it.
+    #[error("another owner has settled from this position, or the memory is stale")]
+    Fenced,
+    /// What a record says cannot be: a constraint or a type refused it.
+    #[error("Postgres refused: {0}")]
+    Refused(String),
+    /// An event sequence stands already. There is one writer of them, so this is a fault of ours.
+    #[error("an event sequence is doubled: {0}")]
+    DoubledSequence(String),
+}
+
+impl From<tokio_postgres::Error> for StoreError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        let Some(cause) = error.as_db_error() else { return Self::Database(error.into()) };
+        let violated = [SqlState::CHECK_VIOLATION, SqlState::UNIQUE_VIOLATION].contains(cause.code());
+        match cause.table() {
+            Some("order_event" | "stock_release") if violated => Self::DoubledSequence(cause.to_string()),
+            _ if violated || cause.code().code().starts_with("22") => Self::Refused(cause.to_string()),
+            _ => Self::Database(error.into()),
+        }
+    }
+}
+
+/// Where a batch begins and ends.
+#[derive(Debug, Clone, Copy)]
+#[allow(missing_docs)] // the columns of log_position
+pub struct Span {
+    pub partition: i32,
+    pub from_offset: i64,
+    pub from_seq: i64,
+    pub to_offset: i64,
+    pub to_seq: i64,
+}
+
+/// Which of these orders Postgres has.
+pub async fn settled(client: &Client, ids: &[Uuid]) -> Result<FxHashSet<Uuid>, DatabaseError> {
+    let select = client.prepare_cached(include_str!("../queries/select_settled_orders.sql")).await?;
+    Ok(client.query(&select, &[&ids]).await?.iter().map(|row| row.get(0)).collect())
+}
+
+/// Commits a batch, or leaves nothing of it (or, where the commit itself failed, it is not known).
+pub async fn store(client: &mut Client, span: Span, effects: &Effects<'_>) -> Result<(), StoreError> {
+    let statements = Statements::prepare(client).await?;
+    let transaction = client.transaction().await?;
+    // First of all the position: it is the lock that keeps a zombie from going any further.
+    move_position(&transaction, &statements, span).await?;
+    // The rest does not depend on each other: sent at once, answered in order.
+    let mut work: Vec<BoxFuture<'_, Result<(), StoreError>>> = Vec::new();
+    if !effects.orders.order_id.is_empty() {
+        work.push(insert_orders(&transaction, &statements, effects).boxed());
+        work.push(insert_lines(&transaction, &statements, effects).boxed());
+        work.push(insert_events(&transaction, &statements, span, effects).boxed());
+        work.push(hold_units(&transaction, &statements, effects).boxed());
+    }
+    if !effects.sales.is_empty() {
+        work.push(move_sales(&transaction, &statements, effects).boxed());
+    }
+    try_join_all(work).await?;
+    for (change, seq) in &effects.changes {
+        change_totals(&transaction, span.partition, change, *seq).await?;
+    }
+    for letter in &effects.dead_letters {
+        bury(&transaction, span.partition, letter).await?;
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+struct Statements {
+    position: tokio_postgres::Statement,
+    orders: tokio_postgres::Statement,
+    lines: tokio_postgres::Statement,
+    events: tokio_postgres::Statement,
+    items: tokio_postgres::Statement,
+    sales: tokio_postgres::Statement,
+}
+
+impl Statements {
+    async fn prepare(client: &Client) -> Result<Self, tokio_postgres::Error> {
+        Ok(Self {
+            position: client.prepare_cached(include_str!("../queries/move_position.sql")).await?,
+            orders: client.prepare_cached(include_str!("../queries/insert_orders.sql")).await?,
+            lines: client.prepare_cached(include_str!("../queries/insert_lines.sql")).await?,
+            events: client.prepare_cached(include_str!("../queries/insert_created_events.sql")).await?,
+            items: client.prepare_cached(include_str!("../queries/hold_units.sql")).await?,
+            sales: client.prepare_cached(include_str!("../queries/move_sales.sql")).await?,
+        })
+    }
+}
+
+async fn move_position(tx: &Transaction<'_>, statements: &Statements, span: Span) -> Result<(), StoreError> {
+    let params: [&(dyn ToSql + Sync); 6] =
+        [&ORDERS.name, &span.partition, &span.to_offset, &span.to_seq, &span.from_offset, &span.from_seq];
+    match tx.execute(&statements.position, &params).await? {
+        1 => Ok(()),
+        _ => Err(StoreError::Fenced),
+    }
+}
+
+async fn insert_orders(
+    tx: &Transaction<'_>,
+    statements: &Statements,
+    effects: &Effects<'_>,
+) -> Result<(), StoreError> {
+    let c = &effects.orders;
+    let params: [&(dyn ToSql + Sync); 18] = [
+        &c.order_id,
+        &c.sale_id,
+        &c.customer_id,
+        &c.customer_email,
+        &c.sequence,
+        &c.epoch,
+        &c.subtotal,
+        &c.discount_policy_id,
+        &c.discount,
+        &c.delivery_fee,
+        &c.currency,
+        &c.idempotency_key,
+        &c.request_digest,
+        &c.hold_seconds,
+        &c.fulfilment,
+        &c.shipping_address,
+        &c.payment_request,
+        &c.accepted_at,
+    ];
+    tx.execute(&statements.orders, &params).await?;
+    Ok(())
+}
+
+async fn insert_lines(
+    tx: &Transaction<'_>,
+    statements: &Statements,
+    effects: &Effects<'_>,
+) -> Result<(), StoreError> {
+    let c = &effects.lines;
+    tx.execute(&statements.lines, &[&c.order_id, &c.line, &c.sku, &c.quantity, &c.unit_price]).await?;
+    Ok(())
+}
+
+async fn insert_events(
+    tx: &Transaction<'_>,
+    statements: &Statements,
+    span: Span,
+    effects: &Effects<'_>,
+) -> Result<(), StoreError> {
+    tx.execute(&statements.events, &[&span.partition, &span.from_seq, &effects.orders.order_id]).await?;
+    Ok(())
+}
+
+async fn hold_units(
+    tx: &Transaction<'_>,
+    statements: &Statements,
+    effects: &Effects<'_>,
+) -> Result<(), StoreError> {
+    let sales: Vec<&str> = effects.held.keys().map(|(sale, _)| *sale).collect();
+    let skus: Vec<&str> = effects.held.keys().map(|(_, sku)| *sku).collect();
+    let units: Vec<i64> = effects.held.values().copied().collect();
+    let held = tx.execute(&statements.items, &[&sales, &skus, &units]).await?;
+    if held != units.len() as u64 {
+        return Err(StoreError::Refused("an item has been removed".into()));
+    }
+    Ok(())
+}
+
+async fn move_sales(
+    tx: &Transaction<'_>,
+    statements: &Statements,
+    effects: &Effects<'_>,
+) -> Result<(), StoreError> {
+    let names: Vec<&str> = effects.sales.keys().copied().collect();
+    let next: Vec<i64> = effects.sales.values().map(|(next, _)| *next).collect();
+    let epochs: Vec<i64> = effects.sales.values().map(|(_, epoch)| *epoch).collect();
+    tx.execute(&statements.sales, &[&names, &next, &epochs]).await?;
+    Ok(())
+}
+
+async fn change_totals(
+    tx: &Transaction<'_>,
+    partition: i32,
+    change: &TotalsChange,
+    seq: i64,
+) -> Result<(), StoreError> {
+    let skus: Vec<&str> = change.items.iter().map(|item| item.sku.as_str()).collect();
+    let totals: Vec<i64> = change.items.iter().map(|item| item.total as i64).collect();
+    let statement = tx.prepare_cached(include_str!("../queries/change_totals.sql")).await?;
+    let params: [&(dyn ToSql + Sync); 7] =
+        [&change.change_id, &change.sale_id.as_str(), &Json(&change.items), &skus, &totals, &partition, &seq];
+    let row = tx.query_one(&statement, &params).await?;
+    let (new, found, limited): (bool, i64, i64) = (row.get(0), row.get(1), row.get(2));
+    let wanted = skus.len() as i64;
+    if found != wanted || limited != wanted {
+        return Err(StoreError::Refused("a total for an item that has none".into()));
+    }
+    tracing::info!(sale_id = %change.sale_id, change_id = %change.change_id, new, "totals changed");
+    Ok(())
+}
+
+async fn bury(tx: &Transaction<'_>, partition: i32, letter: &DeadLetter<'_>) -> Result<(), StoreError> {
+    let record = letter.record;
+    let headers: std::collections::BTreeMap<_, _> =
+        record.raw.headers.iter().map(|(name, value)| (name, value)).collect();
+    let (first, count) = record.headers.sequences.map_or((0, 0), |(first, count)| (first.0, count));
+    let last = first.saturating_add(count).saturating_sub(1);
+    let insert = tx.prepare_cached(include_str!("../queries/insert_dead_letter.sql")).await?;
+    let params: [&(dyn ToSql + Sync); 13] = [
+        &ORDERS.name,
+        &partition,
+        &record.offset,
+        &record.raw.key,
+        &record.raw.value,
+        &Json(&headers),
+        &record.sale.as_ref().map(|sale| sale.as_str()),
+        &record.headers.epoch.map(|epoch| epoch.0 as i64),
+        &Json(&letter.units),
+        &letter.refusal.reason,
+        &letter.refusal.detail.replace('\0', "\u{fffd}"),
+        &(first as i64),
+        &(last as i64),
+    ];
+    let row = tx.query_one(&insert, &params).await?;
+    if let Some(sale) = &record.sale {
+        let count = tx.prepare_cached(include_str!("../queries/count_dead_lettered.sql")).await?;
+        let units: serde_json::Value = row.get(0);
+        tx.execute(&count, &[&sale.as_str(), &units]).await?;
+    }
+    Ok(())
+}

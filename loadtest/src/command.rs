@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{check, demo, surge};
+use crate::{bench, check, demo, floor, rush, surge};
 
 /// What `loadtest` can do.
 #[derive(Debug, Subcommand)]
@@ -16,10 +16,20 @@ pub enum Command {
     /// settlement, prints what happened and judges every invariant. Exit code 0: all hold and every
     /// answer was as documented.
     Demo(demo::Arguments),
+    /// Customers of goose: look at the sale, order, retry with the same key, wait until settled.
+    ///
+    /// Writes goose's HTML report and a journal for `check`.
+    Rush(rush::Arguments),
     /// Orders at a fixed rate of arrivals (open loop), with latencies from the intended time of sending.
     ///
     /// Prints percentiles, and writes an HTML report with plots and a journal for `check`.
     Surge(surge::Arguments),
+    /// Accepted orders a second beside the floors that they are compared with, in one run.
+    ///
+    /// Needs the machine for itself. Exit code 1 when a target was missed.
+    Bench(bench::Arguments),
+    /// A server that answers every order with the same 202: floor (a) of `bench`.
+    Floor(floor::Arguments),
     /// Compare what clients were told with Postgres, Redis and the log, invariant by invariant.
     ///
     /// Waits until the sale is at rest, then prints one line per invariant of the design. Exit code 0:
@@ -32,7 +42,10 @@ impl Command {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self {
             Self::Demo(arguments) => lean()?.block_on(demo::run(&arguments)),
+            Self::Rush(arguments) => all_cores()?.block_on(rush::run(&arguments)),
             Self::Surge(arguments) => lean()?.block_on(surge::run(&arguments)),
+            Self::Bench(arguments) => lean()?.block_on(bench::run(&arguments)),
+            Self::Floor(arguments) => all_cores()?.block_on(floor::run(&arguments)),
             Self::Check(arguments) => lean()?.block_on(check::command::run(&arguments)),
         }
     }
@@ -42,4 +55,9 @@ impl Command {
 /// another.
 fn lean() -> anyhow::Result<Runtime> {
     Ok(Builder::new_current_thread().enable_all().build()?)
+}
+
+/// As many threads as cores, as the gateway has.
+fn all_cores() -> anyhow::Result<Runtime> {
+    Ok(Builder::new_multi_thread().enable_all().build()?)
 }

@@ -141,19 +141,22 @@ pub fn now_us() -> u64 {
 
 /// Takes entries from any task; cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Journal(mpsc::Sender<Entry>);
+pub struct Journal(mpsc::Sender<Option<Entry>>);
 
 impl Journal {
     /// Writes an answer down.
     pub fn write(&self, entry: Entry) {
-        // The writer ends only after every sender, or with an error that `Writer::finish` reports.
-        let _ = self.0.send(entry);
+        // The writer ends when it is told to, or with an error that `Writer::finish` reports.
+        let _ = self.0.send(Some(entry));
     }
 }
 
 /// The thread that writes.
 #[derive(Debug)]
-pub struct Writer(JoinHandle<io::Result<u64>>);
+pub struct Writer {
+    end: mpsc::Sender<Option<Entry>>,
+    thread: JoinHandle<io::Result<u64>>,
+}
 
 /// Opens a journal file, replacing an older one.
 pub fn create(path: &Path) -> io::Result<(Journal, Writer)> {
@@ -161,10 +164,10 @@ pub fn create(path: &Path) -> io::Result<(Journal, Writer)> {
         std::fs::create_dir_all(folder)?;
     }
     let mut file = BufWriter::with_capacity(256 * 1024, File::create(path)?);
-    let (sender, entries) = mpsc::channel::<Entry>();
+    let (sender, entries) = mpsc::channel::<Option<Entry>>();
     let thread = std::thread::Builder::new().name("journal".into()).spawn(move || {
         let mut written = 0;
-        for entry in entries {
+        while let Ok(Some(entry)) = entries.recv() {
             serde_json::to_writer(&mut file, &entry)?;
             file.write_all(b"\n")?;
             written += 1;
@@ -172,14 +175,14 @@ pub fn create(path: &Path) -> io::Result<(Journal, Writer)> {
         file.flush()?;
         Ok(written)
     })?;
-    Ok((Journal(sender), Writer(thread)))
+    Ok((Journal(sender.clone()), Writer { end: sender, thread }))
 }
 
 impl Writer {
-    /// Waits until everything is in the file; every [`Journal`] must be dropped before. Returns the
-    /// number of entries.
+    /// Waits until everything written so far is in the file. Returns the number of entries.
     pub fn finish(self) -> io::Result<u64> {
-        self.0.join().map_err(|_| io::Error::other("the journal's writer panicked"))?
+        let _ = self.end.send(None); // fails where the thread has ended with an error
+        self.thread.join().map_err(|_| io::Error::other("the journal's writer panicked"))?
     }
 }
 

@@ -8,26 +8,32 @@
 //! | [`crowd`], [`manners`] | the customers of a burst and how they misbehave |
 //! | [`admin`], [`sales`] | the operator's part, and the sales that load is driven at |
 //! | [`surge`] | a fixed rate of arrivals |
+//! | [`rush`] | customers of goose, as people act |
 //! | [`demo`] | the main job: a burst, its report, its proof |
+//! | [`bench`], [`floor`], [`procs`] | throughput beside floors, the floor server, what processes cost |
 //! | [`check`] | compares the journal with Postgres, Redis and the log |
 //! | [`latency`], [`table`], [`progress`], [`plot`], [`report_page`] | how a run is measured and shown |
 
 pub mod admin;
 pub mod answer;
 pub mod arrivals;
+pub mod bench;
 pub mod check;
 pub mod command;
 pub mod crowd;
 pub mod demo;
+pub mod floor;
 pub mod http;
 pub mod journal;
 pub mod latency;
 pub mod manners;
 pub mod plot;
 pub mod pool;
+pub mod procs;
 pub mod progress;
 pub mod report_page;
 pub mod request;
+pub mod rush;
 pub mod sales;
 pub mod settings;
 pub mod shop;

@@ -157,3 +157,73 @@ impl Shop {
         told
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Authority;
+    use crate::journal;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    /// Answers one request a connection: with these bytes, or by hanging up where there are none.
+    async fn gateway(answers: &'static [&'static str]) -> (Authority, tokio::task::JoinHandle<Vec<String>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let served = tokio::spawn(async move {
+            let mut seen = Vec::new();
+            for answer in answers {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut buffer = vec![0; 4096];
+                let read = stream.read(&mut buffer).await.unwrap();
+                seen.push(String::from_utf8(buffer[..read].to_vec()).unwrap());
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+            seen
+        });
+        (Authority::resolve(&url).unwrap(), served)
+    }
+
+    const AGAIN: &str = "HTTP/1.1 503 x\r\nRetry-After: 0\r\nConnection: close\r\nContent-Length: 26\r\n\r\n\
+                         {\"code\":\"outcome_unknown\"}";
+    const ACCEPTED: &str = "HTTP/1.1 202 x\r\nConnection: close\r\nContent-Length: 51\r\n\r\n\
+                            {\"order_id\":\"01890a5d-ac96-774b-bcce-b302099a8057\"}";
+
+    #[tokio::test]
+    async fn what_may_have_happened_is_asked_again_with_the_same_key_at_the_other_gateway() {
+        let (first, first_saw) = gateway(&[AGAIN]).await;
+        let (second, second_saw) = gateway(&[ACCEPTED]).await;
+        let file = std::env::temp_dir().join(format!("shop-{}.jsonl", std::process::id()));
+        let (journal, writer) = journal::create(&file).unwrap();
+        let pools = [first, second].map(|gateway| Pool::new(gateway, 1)).into();
+        let shop = Shop::open(pools, journal);
+        let request = Request::order("s", "c", "the-key", request::body(&[("A", 1)]));
+        let told = shop.ask(&request, 0, Instant::now()).await;
+        assert!(told.answer.is_accepted(), "{told:?}");
+        for saw in [first_saw, second_saw] {
+            assert!(saw.await.unwrap()[0].contains("Idempotency-Key: the-key\r\n"));
+        }
+        let tally = shop.close();
+        assert_eq!((tally.requests, tally.accepted.count(), tally.orders.len()), (2, 1, 1));
+        writer.finish().unwrap();
+        let entries = journal::read(&file, "s").unwrap();
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(entries.iter().map(|entry| entry.status).collect::<Vec<_>>(), [503, 202]);
+        assert_eq!(entries[0].code.as_deref(), Some("outcome_unknown"));
+    }
+
+    #[tokio::test]
+    async fn a_client_that_hangs_up_leaves_an_entry_without_an_answer() {
+        let (target, saw) = gateway(&[""]).await;
+        let file = std::env::temp_dir().join(format!("shop-hung-{}.jsonl", std::process::id()));
+        let (journal, writer) = journal::create(&file).unwrap();
+        let shop = Shop::open(vec![Pool::new(target, 1)], journal);
+        let request = Request::order("s", "c", "k", request::body(&[("A", 1)]));
+        shop.hang_up(&request.because(Class::HungUp), 0).await;
+        assert!(saw.await.unwrap()[0].starts_with("POST /v1/sales/s/orders"));
+        writer.finish().unwrap();
+        let entries = journal::read(&file, "s").unwrap();
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!((entries[0].status, entries[0].class), (0, Class::HungUp));
+    }
+}

@@ -1,6 +1,6 @@
 //! What `./dev` knows about the running stack: process ids and addresses.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context;
@@ -53,6 +53,16 @@ pub fn gateways(programs: &Programs) -> anyhow::Result<Vec<String>> {
         }
     }
     Ok(programs.gateways())
+}
+
+/// Where a run leaves a file that nobody named: in the folder of the stack that `./dev` runs it for, or in
+/// the working folder.
+pub fn output(named: Option<&Path>, name: &str) -> PathBuf {
+    match (named, std::env::var_os("FLASHSALE_STACK_DIR")) {
+        (Some(named), _) => named.to_owned(),
+        (None, Some(folder)) => Path::new(&folder).join("load").join(name),
+        (None, None) => PathBuf::from(name),
+    }
 }
 
 #[cfg(test)]

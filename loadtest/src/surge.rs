@@ -20,6 +20,7 @@ use crate::request;
 use crate::sales;
 use crate::settings::{Programs, parse_duration};
 use crate::shop::{Request, Shop};
+use crate::stack;
 use crate::table::{Table, heading, thousands};
 use crate::tally::Tally;
 
@@ -50,12 +51,12 @@ pub struct Arguments {
     /// Connections to each gateway at most.
     #[arg(long, default_value_t = 256, value_name = "CONNECTIONS")]
     pub connections: usize,
-    /// Where the journal goes, for `loadtest check`.
-    #[arg(long, default_value = "surge-journal.jsonl", value_name = "FILE")]
-    pub journal: PathBuf,
-    /// Where the HTML report goes.
-    #[arg(long, default_value = "surge.html", value_name = "FILE")]
-    pub report: PathBuf,
+    /// Where the journal goes, for `loadtest check` [default: surge-journal.jsonl in the stack's load folder].
+    #[arg(long, value_name = "FILE")]
+    pub journal: Option<PathBuf>,
+    /// Where the HTML report goes [default: surge.html in the stack's load folder].
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
     /// Where the programs are.
     #[command(flatten)]
     pub programs: Programs,
@@ -66,10 +67,12 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let seconds = arguments.duration.as_secs_f64();
     let count = (arguments.rate as f64 * seconds).round() as u64;
     anyhow::ensure!((1..=REQUESTS_MAX).contains(&count), "{count} requests: 1 to {REQUESTS_MAX} make a run");
+    let report = stack::output(arguments.report.as_deref(), "surge.html");
+    let journal_file = stack::output(arguments.journal.as_deref(), "surge-journal.jsonl");
     let gateways = resolve(&arguments.programs.gateways())?;
     let (sale, sku) = target(arguments, &gateways).await?;
 
-    let (journal, writer) = journal::create(&arguments.journal).context("the journal")?;
+    let (journal, writer) = journal::create(&journal_file).context("the journal")?;
     let pools = open_pools(gateways, arguments.connections, 16).await?;
     let line = progress::bar(count, "surge");
     let shop = Arc::new(Shop::open(pools, journal));
@@ -99,11 +102,11 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         thousands(arguments.rate),
         arguments.quantity
     );
-    report_page::write(&arguments.report, &page(&subtitle, &tally, took)).context("the report")?;
+    report_page::write(&report, &page(&subtitle, &tally, took)).context("the report")?;
     print!("{}", summary(&subtitle, &tally, took));
-    println!("  report   {}", arguments.report.display());
-    println!("  journal  {} ({} answers)", arguments.journal.display(), thousands(written));
-    println!("  check    loadtest check --sale {sale} --journal {}", arguments.journal.display());
+    println!("  report   {}", report.display());
+    println!("  journal  {} ({} answers)", journal_file.display(), thousands(written));
+    println!("  check    ./dev load check --sale {sale} --journal {}", journal_file.display());
     Ok(ExitCode::SUCCESS)
 }
 

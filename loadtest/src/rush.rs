@@ -1,0 +1,284 @@
+//! `loadtest rush`: goose customers who look at the sale, order, retry what may have happened with the
+//! same key, and wait until their order is settled; with goose's own HTML report.
+//!
+//! Closed loop, as people are: a slow server slows them down. For latencies see [`crate::surge`].
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use clap::Args;
+use contract::order::OrderRequest;
+use goose::config::GooseConfiguration;
+use goose::goose::GooseResponse;
+use goose::prelude::*;
+use serde::Deserialize;
+
+use crate::admin::{self, Admin};
+use crate::answer::Answer;
+use crate::journal::{self, Class, Entry, Journal, Sent, now_us};
+use crate::settings::{Programs, parse_duration};
+use crate::shop::ATTEMPTS_MAX;
+use crate::table::thousands;
+use crate::{request, sales, stack, surge};
+
+/// Pause between two looks at an order that is being processed.
+const POLL_EVERY: Duration = Duration::from_millis(100);
+/// Longest wait until an accepted order is settled.
+const SETTLE_LIMIT: Duration = Duration::from_secs(30);
+
+/// How many, how long, at what.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The sale; without it a fresh one is made and opened.
+    #[arg(long, value_name = "SALE")]
+    pub sale: Option<String>,
+    /// Units of the sale that is made.
+    #[arg(long, default_value_t = 5_000, value_name = "UNITS")]
+    pub stock: u64,
+    /// Customers at the same time; each that is done is followed by another.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=10_000), value_name = "USERS")]
+    pub users: u64,
+    /// How long; 1h at most.
+    #[arg(long, default_value = "20s", value_parser = parse_duration, value_name = "TIME")]
+    pub run_time: Duration,
+    /// Where goose's HTML report goes [default: rush.html in the stack's load folder].
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Where the journal goes, for `loadtest check` [default: rush-journal.jsonl in the stack's load folder].
+    #[arg(long, value_name = "FILE")]
+    pub journal: Option<PathBuf>,
+    /// Where the programs are.
+    #[command(flatten)]
+    pub programs: Programs,
+}
+
+/// What all users share. Goose takes plain functions as transactions, so it stands in a static.
+#[derive(Debug)]
+struct Rush {
+    sale: String,
+    sku: String,
+    gateway: String,
+    run: String,
+    customers: AtomicU64,
+    journal: Journal,
+}
+
+static RUSH: OnceLock<std::sync::Mutex<Option<Arc<Rush>>>> = OnceLock::new();
+
+fn slot() -> &'static std::sync::Mutex<Option<Arc<Rush>>> {
+    RUSH.get_or_init(|| std::sync::Mutex::new(None))
+}
+
+fn lock() -> std::sync::MutexGuard<'static, Option<Arc<Rush>>> {
+    slot().lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// A user's current order.
+#[derive(Debug, Clone)]
+struct Customer {
+    rush: Arc<Rush>,
+    name: String,
+    order: Option<OrderRequest>,
+    /// Path of the accepted order.
+    accepted: Option<String>,
+}
+
+/// Runs goose.
+pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    anyhow::ensure!(arguments.run_time <= Duration::from_secs(3600), "--run-time is 1h at most");
+    let report = stack::output(arguments.report.as_deref(), "rush.html");
+    let journal_file = stack::output(arguments.journal.as_deref(), "rush-journal.jsonl");
+    if let Some(folder) = report.parent() {
+        std::fs::create_dir_all(folder).context("the report's folder")?;
+    }
+    let gateways = surge::resolve(std::slice::from_ref(&arguments.programs.gateway_url))?;
+    let (sale, view) = match &arguments.sale {
+        Some(sale) => (sale.clone(), admin::until_selling(&gateways, sale).await?),
+        None => {
+            let sale = sales::fresh_id("rush");
+            let admin = Admin::at(&arguments.programs.admin_url)?;
+            let view = admin::make(&admin, &gateways, &sale, &sales::single("Rush", arguments.stock)).await?;
+            (sale, view)
+        }
+    };
+    let sku = view.items.first().context("the sale offers nothing")?.sku.clone();
+    let (journal, writer) = journal::create(&journal_file).context("the journal")?;
+    let rush = Rush {
+        sale: sale.clone(),
+        sku,
+        gateway: gateways[0].host.clone(),
+        run: sales::fresh_id("rush"),
+        customers: AtomicU64::new(0),
+        journal,
+    };
+    lock().replace(Arc::new(rush));
+    let scenario = scenario!("rush")
+        .register_transaction(transaction!(arrive).set_name("arrive"))
+        .register_transaction(transaction!(browse).set_name("look at the sale"))
+        .register_transaction(transaction!(order).set_name("order"))
+        .register_transaction(transaction!(until_settled).set_name("wait until settled"));
+    let metrics = GooseAttack::initialize_with_config(configuration(arguments, &report)?)?
+        .register_scenario(scenario)
+        .execute()
+        .await?;
+    print!("{metrics}");
+    lock().take();
+    let written = writer.finish().context("the journal")?;
+    println!("  report   {}", report.display());
+    println!("  journal  {} ({} answers)", journal_file.display(), thousands(written));
+    println!("  check    ./dev load check --sale {sale} --journal {}", journal_file.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn configuration(arguments: &Arguments, report: &Path) -> anyhow::Result<GooseConfiguration> {
+    let seconds = arguments.run_time.as_secs().max(1);
+    let report = report.to_str().context("the report's name is not UTF-8")?;
+    let words = [
+        "--host".to_owned(),
+        arguments.programs.gateway_url.clone(),
+        "--users".into(),
+        arguments.users.to_string(),
+        // All of them within a second: it is a rush.
+        "--increase-rate".into(),
+        arguments.users.to_string(),
+        "--run-time".into(),
+        format!("{seconds}s"),
+        "--report-file".into(),
+        report.to_owned(),
+        "--timeout".into(),
+        "15".into(),
+        "--no-telnet".into(),
+        "--no-websocket".into(),
+        "--no-print-metrics".into(),
+        "--quiet".into(),
+    ];
+    GooseConfiguration::parse_args_default(&words).context("goose's settings")
+}
+
+/// Another customer takes this user's place.
+async fn arrive(user: &mut GooseUser) -> TransactionResult {
+    let Some(rush) = lock().clone() else { return Ok(()) };
+    let n = rush.customers.fetch_add(1, Ordering::Relaxed);
+    let name = format!("{}-{n}", rush.run);
+    user.set_session_data(Customer { rush, name, order: None, accepted: None });
+    Ok(())
+}
+
+async fn browse(user: &mut GooseUser) -> TransactionResult {
+    let Some(path) = user.get_session_data::<Customer>().map(|c| format!("/v1/sales/{}", c.rush.sale)) else {
+        return Ok(());
+    };
+    user.get_named(&path, "GET /v1/sales/{sale}").await?;
+    Ok(())
+}
+
+/// Orders, with the same key until there is a definite answer.
+async fn order(user: &mut GooseUser) -> TransactionResult {
+    let Some(customer) = user.get_session_data_mut::<Customer>() else { return Ok(()) };
+    customer.order = Some(request::body(&[(&customer.rush.sku, 1)]));
+    for _ in 0..ATTEMPTS_MAX {
+        let answer = attempt(user).await?;
+        if answer.is_accepted() {
+            if let (Some(customer), Some(id)) = (user.get_session_data_mut::<Customer>(), answer.order_id) {
+                customer.accepted = Some(format!("/v1/sales/{}/orders/{id}", customer.rush.sale));
+            }
+            break;
+        }
+        if !answer.wants_retry() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_secs(answer.retry_after_seconds.unwrap_or(1).into())).await;
+    }
+    Ok(())
+}
+
+async fn attempt(user: &mut GooseUser) -> Result<Answer, Box<TransactionError>> {
+    let customer = user.get_session_data_unchecked::<Customer>();
+    let (rush, name, order) = (Arc::clone(&customer.rush), customer.name.clone(), customer.order.clone());
+    let path = format!("/v1/sales/{}/orders", rush.sale);
+    let builder = user
+        .get_request_builder(&GooseMethod::Post, &path)?
+        .bearer_auth(format!("dev:{name}"))
+        .header("Idempotency-Key", &name)
+        .json(&order);
+    let goose_request = GooseRequest::builder()
+        .method(GooseMethod::Post)
+        .path(path.as_str())
+        .name("POST /v1/sales/{sale}/orders")
+        .set_request_builder(builder)
+        .build();
+    let sent_us = now_us();
+    let response = user.request(goose_request).await?;
+    let mut request = response.request.clone();
+    let answer = read(response).await;
+    let sent = Sent {
+        sale: &rush.sale,
+        customer: &name,
+        key: Some(&name),
+        gateway: &rush.gateway,
+        class: Class::Plain,
+        order: order.as_ref(),
+        sent_us,
+    };
+    rush.journal.write(Entry::new(&sent, &answer));
+    // A refusal that the interface promises is no failure of the server.
+    if (400..500).contains(&answer.status) && answer.status != 429 {
+        user.set_success(&mut request)?;
+    }
+    Ok(answer)
+}
+
+async fn read(response: GooseResponse) -> Answer {
+    let Ok(response) = response.response else { return Answer::none() };
+    let status = response.status().as_u16();
+    let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+    let replayed = header("idempotency-replayed") == Some("true");
+    let retry_after = header("retry-after").and_then(|seconds| seconds.parse().ok());
+    match response.bytes().await {
+        Ok(body) => Answer::parse(status, replayed, retry_after, &body),
+        Err(_) => Answer::none(),
+    }
+}
+
+#[derive(Deserialize)]
+struct OrderView {
+    status: String,
+}
+
+/// Looks at the order until it is no longer `processing`.
+async fn until_settled(user: &mut GooseUser) -> TransactionResult {
+    let customer = user.get_session_data::<Customer>();
+    let Some((path, name)) = customer.and_then(|c| Some((c.accepted.clone()?, c.name.clone()))) else {
+        return Ok(());
+    };
+    let begun = Instant::now();
+    loop {
+        let builder = user.get_request_builder(&GooseMethod::Get, &path)?.bearer_auth(format!("dev:{name}"));
+        let goose_request = GooseRequest::builder()
+            .method(GooseMethod::Get)
+            .path(path.as_str())
+            .name("GET /v1/sales/{sale}/orders/{order}")
+            .set_request_builder(builder)
+            .build();
+        let GooseResponse { mut request, response } = user.request(goose_request).await?;
+        let settled = match response {
+            Ok(response) => {
+                let view = response.bytes().await.ok();
+                let view = view.and_then(|body| serde_json::from_slice::<OrderView>(&body).ok());
+                view.is_some_and(|view| view.status != "processing")
+            }
+            Err(_) => false,
+        };
+        if settled {
+            return Ok(());
+        }
+        if begun.elapsed() >= SETTLE_LIMIT {
+            return user.set_failure("not settled in time", &mut request, None, None);
+        }
+        tokio::time::sleep(POLL_EVERY).await;
+    }
+}

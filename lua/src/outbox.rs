@@ -1,8 +1,8 @@
 //! The outbox: reading what waits for the log (relay, rebuild), and `forget.lua`.
 
 use bytes::Bytes;
-use contract::ids::{Epoch, SaleId};
-use contract::keys::SaleKeys;
+use contract::ids::{Epoch, SaleId, Sequence};
+use contract::keys::{SaleKeys, stock_fields};
 use contract::order::Order;
 use contract::record::{self, Headers, OutboxId, RecordType, TotalsChange};
 use contract::timestamp::Timestamp;
@@ -52,6 +52,18 @@ pub async fn read(
 /// How many entries wait.
 pub async fn len(redis: &Redis, sale: &SaleId, epoch: Epoch) -> Result<u64, RedisError> {
     redis.command("XLEN", vec![Bytes::from(SaleKeys::new(sale, epoch).outbox)]).await
+}
+
+/// The next sequence of an epoch's state: every batch with a lower one was written before. `None`: the
+/// state is not there.
+pub async fn next_sequence(
+    redis: &Redis,
+    sale: &SaleId,
+    epoch: Epoch,
+) -> Result<Option<Sequence>, RedisError> {
+    let args = [SaleKeys::new(sale, epoch).stock, stock_fields::NEXT.into()];
+    let next: Option<u64> = redis.command("HGET", args.map(Bytes::from).to_vec()).await?;
+    Ok(next.map(Sequence))
 }
 
 fn log_record(sale: &SaleId, epoch: Epoch, id: OutboxId, fields: &[Bytes]) -> Result<LogRecord, String> {

@@ -14,6 +14,10 @@
 //! | [`progress`], [`ownership`] | word to those that follow                                   |
 //! | [`publish_sales`], [`publication`] | sales to the gateways                                |
 //! | [`rebuild`]   | a sale's state into Redis, the first opening included                     |
+//! | [`publish_events`], [`event`] | what happened, to the event topics                        |
+//! | [`relay`]     | accepted orders that nobody handed off, into the log                      |
+//! | [`release`]   | units that come back, into Redis                                          |
+//! | [`ready_sales`], [`stock_gauges`] | what these go through; stock as both sides have it    |
 //! | [`checks`], [`lag`] | health, and how far behind                                          |
 
 pub mod backoff;
@@ -22,6 +26,7 @@ pub mod columns;
 pub mod consume;
 pub mod database;
 pub mod effects;
+pub mod event;
 pub mod incoming;
 pub mod lag;
 pub mod memory;
@@ -29,12 +34,17 @@ pub mod migrate;
 pub mod ownership;
 pub mod progress;
 pub mod publication;
+pub mod publish_events;
 pub mod publish_sales;
+pub mod ready_sales;
 pub mod rebalance;
 pub mod rebuild;
+pub mod relay;
+pub mod release;
 pub mod settings;
 pub mod settle;
 pub mod settle_metrics;
+pub mod stock_gauges;
 pub mod store;
 pub mod topics;
 

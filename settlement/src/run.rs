@@ -17,9 +17,12 @@ use crate::backoff::until_done;
 use crate::consume::{commands, consume};
 use crate::progress::Progress;
 use crate::rebuild::{self, Tools};
+use crate::relay::Relay;
 use crate::settings::Settings;
 use crate::settle::Settler;
-use crate::{checks, database, lag, migrate, ownership, publish_sales, topics};
+use crate::{
+    checks, database, lag, migrate, ownership, publish_events, publish_sales, release, stock_gauges, topics,
+};
 
 /// How long a gateway may still answer under an old epoch: its lease, and a margin for two clocks that
 /// do not run alike.
@@ -68,6 +71,7 @@ pub async fn run(
     tasks.spawn(checks::postgres(pool.clone(), health.clone(), shutdown.clone()));
     tasks.spawn(checks::redis(redis.clone(), health.clone(), shutdown.clone()));
     let producer = Producer::start(&settings.services.kafka_brokers, "settlement", &PRODUCER)?;
+    let events = publish_events::producer(&settings.services)?;
 
     if prepare(&settings, &pool, &health, &shutdown).await.is_some() {
         let (announce, ownership) = ownership::channel();
@@ -103,6 +107,28 @@ pub async fn run(
             lease_wait: LEASE_WAIT,
         };
         tasks.spawn(rebuild::run(tools, ownership.clone(), shutdown.clone()));
+        let (pool_, own, stop) = (pool.clone(), ownership.clone(), shutdown.clone());
+        tasks.spawn(publish_events::run(
+            pool_,
+            settings.services.clone(),
+            events.clone(),
+            own,
+            progress.clone(),
+            stop,
+        ));
+        let (pool_, own, stop) = (pool.clone(), ownership.clone(), shutdown.clone());
+        tasks.spawn(release::run(pool_, redis.clone(), own, progress.clone(), stop));
+        let (pool_, own, stop) = (pool.clone(), ownership.clone(), shutdown.clone());
+        tasks.spawn(stock_gauges::run(pool_, redis.clone(), own, stop));
+        let relay = Relay {
+            pool: pool.clone(),
+            redis: redis.clone(),
+            producer: producer.clone(),
+            services: settings.services.clone(),
+            ownership,
+            after: settings.settlement.relay_after(),
+        };
+        tasks.spawn(relay.run(shutdown.clone()));
         shutdown.cancelled().await;
         tasks.close();
         shutdown::finish("settling", DRAIN, tasks.wait()).await;

@@ -26,6 +26,27 @@ pub struct ProducerSettings {
     pub queue_messages_max: usize,
 }
 
+impl ProducerSettings {
+    /// The client's configuration, for callers who add to it.
+    pub fn config(&self, brokers: &str, name: &str) -> rdkafka::ClientConfig {
+        let mut config = super::client(brokers, name);
+        config
+            .set("acks", "all")
+            .set("enable.idempotence", "true")
+            .set("linger.ms", self.linger_ms.to_string())
+            .set("message.timeout.ms", self.timeout_ms.to_string())
+            .set("request.timeout.ms", self.timeout_ms.to_string())
+            .set("socket.timeout.ms", (self.timeout_ms + 1000).max(2000).to_string())
+            .set("queue.buffering.max.messages", self.queue_messages_max.to_string())
+            .set("queue.buffering.max.kbytes", "262144")
+            .set("message.max.bytes", "4194304")
+            .set("retry.backoff.ms", "20")
+            .set("retry.backoff.max.ms", "200")
+            .set("compression.codec", "none");
+        config
+    }
+}
+
 /// One message.
 #[derive(Debug, Clone, Copy)]
 pub struct Message<'a> {
@@ -111,21 +132,7 @@ pub struct Producer {
 impl Producer {
     /// Starts it; connecting goes on in the background.
     pub fn start(brokers: &str, name: &str, settings: &ProducerSettings) -> Result<Self, KafkaError> {
-        let mut config = super::client(brokers, name);
-        config
-            .set("acks", "all")
-            .set("enable.idempotence", "true")
-            .set("linger.ms", settings.linger_ms.to_string())
-            .set("message.timeout.ms", settings.timeout_ms.to_string())
-            .set("request.timeout.ms", settings.timeout_ms.to_string())
-            .set("socket.timeout.ms", (settings.timeout_ms + 1000).max(2000).to_string())
-            .set("queue.buffering.max.messages", settings.queue_messages_max.to_string())
-            .set("queue.buffering.max.kbytes", "262144")
-            .set("message.max.bytes", "4194304")
-            .set("retry.backoff.ms", "20")
-            .set("retry.backoff.max.ms", "200")
-            .set("compression.codec", "none");
-        Self::from_config(config)
+        Self::from_config(settings.config(brokers, name))
     }
 
     /// With a configuration of the caller's: tests inject faults with it.

@@ -1,0 +1,152 @@
+//! Units on their way back to Redis. Postgres has decided; the script applies each release once, by a
+//! watermark that it keeps itself and that it is asked for every time: there is no cursor here to lose.
+
+use std::time::Duration;
+
+use contract::ids::Sku;
+use contract::topics::ORDERS;
+use deadpool_postgres::Pool;
+use lua::look::look;
+use lua::release::{Release, Released, release};
+use lua::{Redis, RedisError};
+use metrics::{Counter, counter};
+use tokio_util::sync::CancellationToken;
+
+use crate::database::DatabaseError;
+use crate::ownership::Ownership;
+use crate::progress::Progress;
+use crate::ready_sales::{self, ReadySale};
+
+/// Looks so often even if nobody says that there is something to release.
+const EVERY: Duration = Duration::from_secs(1);
+/// Rows of one call.
+const ROWS_MAX: i64 = 1000;
+
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    #[error("Redis: {0}")]
+    Redis(#[from] RedisError),
+}
+impl From<tokio_postgres::Error> for Error {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Database(error.into())
+    }
+}
+
+/// What it counts.
+struct Metrics {
+    releases: Counter,
+    ahead: Counter,
+}
+
+/// Releases what is due in owned partitions, until `stop`.
+pub async fn run(
+    pool: Pool,
+    redis: Redis,
+    ownership: Ownership,
+    progress: Progress,
+    stop: CancellationToken,
+) {
+    let metrics = Metrics {
+        releases: counter!("settlement_releases_total"),
+        ahead: counter!("settlement_watermark_ahead_total"),
+    };
+    while !stop.is_cancelled() {
+        let woken = async { drop(tokio::time::timeout(EVERY, progress.releases()).await) };
+        stop.run_until_cancelled(woken).await;
+        let sales = match sales(&pool, &ownership.now()).await {
+            Ok(sales) => sales,
+            Err(error) => {
+                tracing::debug!(%error, "cannot ask which sales are ready");
+                continue;
+            }
+        };
+        for sale in sales {
+            if stop.is_cancelled() {
+                return;
+            }
+            if let Err(error) = release_all(&pool, &redis, &sale, &metrics).await {
+                tracing::debug!(sale_id = %sale.sale, %error, "units were not released, trying again");
+            }
+        }
+    }
+}
+
+async fn sales(pool: &Pool, owned: &[i32]) -> Result<Vec<ReadySale>, DatabaseError> {
+    let client = pool.get().await?;
+    ready_sales::read(&client, owned).await
+}
+
+async fn release_all(pool: &Pool, redis: &Redis, sale: &ReadySale, metrics: &Metrics) -> Result<(), Error> {
+    let nothing: [Sku; 0] = [];
+    let looked = look(redis, &sale.scripts.look, &sale.keys, nothing.iter(), 0, false).await?;
+    let Ok(looked) = looked else { return Ok(()) }; // lost: a rebuild will have it all
+    let mut watermark = looked.released;
+    loop {
+        let due = due(pool, sale, watermark).await?;
+        let (due, more) = match due {
+            Due::Nothing => return Ok(()),
+            Due::Ahead { last } => {
+                metrics.ahead.increment(1);
+                tracing::error!(sale_id = %sale.sale, epoch = sale.epoch.0, watermark, last, "Redis has released what Postgres does not know: this sale must be rebuilt");
+                return Ok(());
+            }
+            Due::Some { release, more } => (release, more),
+        };
+        match release(redis, &sale.scripts.release, &sale.keys, &due).await? {
+            Ok(Released::Applied) => {
+                metrics.releases.increment(due.units.len() as u64);
+                let units: u64 = due.units.iter().map(|(_, units)| units).sum();
+                tracing::info!(sale_id = %sale.sale, units, to = due.to, changes = due.settled_changes.len(), "released");
+                watermark = due.to;
+            }
+            // Another process was quicker: what it has applied must not be applied again.
+            Ok(Released::OtherWatermark(at)) if at > watermark => watermark = at,
+            Ok(Released::OtherWatermark(_)) | Err(_) => return Ok(()), // another state: look again later
+        }
+        if !more {
+            return Ok(());
+        }
+    }
+}
+
+enum Due {
+    Nothing,
+    /// The watermark lies behind the last sequence that Postgres knows.
+    Ahead {
+        last: u64,
+    },
+    Some {
+        release: Release,
+        more: bool,
+    },
+}
+
+async fn due(pool: &Pool, sale: &ReadySale, watermark: u64) -> Result<Due, Error> {
+    let client = pool.get().await.map_err(DatabaseError::from)?;
+    let select = client.prepare_cached(include_str!("../queries/select_releases.sql")).await?;
+    let after = i64::try_from(watermark).unwrap_or(i64::MAX);
+    let rows = client.query(&select, &[&sale.sale.as_str(), &after, &ROWS_MAX]).await?;
+    let Some(last) = rows.last() else {
+        let select = client.prepare_cached(include_str!("../queries/select_next_seq.sql")).await?;
+        let next: i64 = client.query_one(&select, &[&ORDERS.name, &sale.partition]).await?.get(0);
+        return Ok(if after >= next { Due::Ahead { last: (next - 1) as u64 } } else { Due::Nothing });
+    };
+    let mut release = Release { after: watermark, to: last.get::<_, i64>(0) as u64, ..Release::default() };
+    for row in &rows {
+        let units = row.get::<_, i64>(2) as u64; // checked to be >= 0 by the table
+        if let Some(sku) = row.get::<_, Option<&str>>(1).and_then(|sku| Sku::parse(sku).ok())
+            && units > 0
+        {
+            release.units.push((sku, units));
+        }
+        if let Some(change) = row.get(3)
+            && !release.settled_changes.contains(&change)
+        {
+            release.settled_changes.push(change);
+        }
+    }
+    Ok(Due::Some { release, more: rows.len() == ROWS_MAX as usize })
+}

@@ -1,0 +1,180 @@
+//! Stock as Postgres and Redis have it, once a second, by the owner alone.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
+
+use contract::ids::{SaleId, Sku};
+use contract::sale::SaleState;
+use deadpool_postgres::Pool;
+use lua::Redis;
+use lua::look::{SkuStock, look};
+use metrics::{Gauge, gauge};
+use tokio_util::sync::CancellationToken;
+
+use crate::database::DatabaseError;
+use crate::ownership::Ownership;
+use crate::ready_sales::{self, ReadySale};
+
+const EVERY: Duration = Duration::from_secs(1);
+
+/// A sale's gauges.
+struct SaleGauges {
+    epoch: Gauge,
+    states: Vec<(SaleState, Gauge)>,
+}
+
+/// A SKU's gauges.
+struct SkuGauges {
+    total: Gauge,
+    available: Gauge,
+    held: Gauge,
+    sold: Gauge,
+    drift: Gauge,
+    oversold: Gauge,
+}
+
+impl SaleGauges {
+    fn new(sale: &str) -> Self {
+        let state = |state: SaleState| {
+            (state, gauge!("sale_state", "sale" => sale.to_string(), "state" => state.as_str()))
+        };
+        Self {
+            epoch: gauge!("sale_epoch", "sale" => sale.to_string()),
+            states: SaleState::ALL.into_iter().map(state).collect(),
+        }
+    }
+    fn set(&self, epoch: i64, now: Option<SaleState>) {
+        self.epoch.set(epoch as f64);
+        for (state, gauge) in &self.states {
+            gauge.set(if Some(*state) == now { 1.0 } else { 0.0 });
+        }
+    }
+}
+
+impl SkuGauges {
+    fn new(sale: &str, sku: &str) -> Self {
+        let units = |state| gauge!("stock_units", "sale" => sale.to_string(), "sku" => sku.to_string(), "state" => state);
+        Self {
+            total: units("total"),
+            available: units("available"),
+            held: units("held"),
+            sold: units("sold"),
+            drift: gauge!("stock_drift_units", "sale" => sale.to_string(), "sku" => sku.to_string()),
+            oversold: gauge!("oversold_units", "sale" => sale.to_string(), "sku" => sku.to_string()),
+        }
+    }
+    fn set(&self, stock: &Stock) {
+        self.total.set(stock.total.unwrap_or_default() as f64);
+        self.available.set(stock.available().unwrap_or_default() as f64);
+        self.held.set(stock.held as f64);
+        self.sold.set(stock.sold as f64);
+        self.oversold.set(stock.oversold() as f64);
+    }
+}
+
+/// A SKU in Postgres.
+#[derive(Debug, Clone, Default)]
+struct Stock {
+    total: Option<i64>,
+    held: i64,
+    sold: i64,
+    dead_lettered: i64,
+}
+
+impl Stock {
+    /// `None`: unlimited.
+    fn available(&self) -> Option<i64> {
+        self.total.map(|total| total - self.held - self.sold - self.dead_lettered)
+    }
+    fn oversold(&self) -> i64 {
+        self.total.map_or(0, |total| (self.held + self.sold - total).max(0))
+    }
+}
+
+#[derive(Default)]
+struct Gauges {
+    sales: HashMap<String, SaleGauges>,
+    skus: HashMap<(String, Sku), SkuGauges>,
+}
+
+/// Sets the gauges until `stop`.
+pub async fn run(pool: Pool, redis: Redis, ownership: Ownership, stop: CancellationToken) {
+    let mut gauges = Gauges::default();
+    while stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
+        if let Err(error) = refresh(&pool, &redis, &ownership.now(), &mut gauges).await {
+            tracing::debug!(%error, "stock gauges stand still");
+        }
+    }
+}
+
+async fn refresh(
+    pool: &Pool,
+    redis: &Redis,
+    owned: &[i32],
+    gauges: &mut Gauges,
+) -> Result<(), DatabaseError> {
+    let mut sales: HashSet<String> = HashSet::new();
+    let mut stocks: BTreeMap<(String, Sku), Stock> = BTreeMap::new();
+    let ready = {
+        let client = pool.get().await?;
+        let select = client.prepare_cached(include_str!("../queries/select_stock.sql")).await?;
+        for row in client.query(&select, &[&owned]).await? {
+            let sale: String = row.get(0);
+            if sales.insert(sale.clone()) {
+                let of_sale = gauges.sales.entry(sale.clone()).or_insert_with(|| SaleGauges::new(&sale));
+                of_sale.set(row.get(2), SaleState::parse(row.get(1)));
+            }
+            let Some(sku) = row.get::<_, Option<&str>>(3).and_then(|sku| Sku::parse(sku).ok()) else {
+                continue;
+            };
+            let stock =
+                Stock { total: row.get(4), held: row.get(5), sold: row.get(6), dead_lettered: row.get(7) };
+            let of_sku = gauges
+                .skus
+                .entry((sale.clone(), sku.clone()))
+                .or_insert_with(|| SkuGauges::new(&sale, sku.as_str()));
+            of_sku.set(&stock);
+            stocks.insert((sale, sku), stock);
+        }
+        ready_sales::read(&client, owned).await?
+    };
+    for sale in &ready {
+        set_drift(redis, sale, &stocks, gauges).await;
+    }
+    // Sales that another process owns now, and items that are not offered any more.
+    for (_, gone) in gauges.sales.iter().filter(|(sale, _)| !sales.contains(*sale)) {
+        gone.set(0, None);
+    }
+    for (_, gone) in gauges.skus.iter().filter(|(item, _)| !stocks.contains_key(*item)) {
+        gone.set(&Stock::default());
+        gone.drift.set(0.0);
+    }
+    Ok(())
+}
+
+/// What Redis has for sale, units on their way back included, minus what Postgres has. Orders that are
+/// accepted and not settled yet show as a negative drift that passes.
+async fn set_drift(
+    redis: &Redis,
+    sale: &ReadySale,
+    stocks: &BTreeMap<(String, Sku), Stock>,
+    gauges: &Gauges,
+) {
+    let of_sale = |sale: &SaleId| {
+        let name = sale.to_string();
+        stocks.iter().filter(move |((of, _), _)| *of == name)
+    };
+    let (skus, stocks): (Vec<&Sku>, Vec<&Stock>) =
+        of_sale(&sale.sale).map(|((_, sku), stock)| (sku, stock)).unzip();
+    let looked = look(redis, &sale.scripts.look, &sale.keys, skus.iter().copied(), 0, false).await;
+    let Ok(Ok(looked)) = looked else { return }; // no answer, or lost: health and the gateways tell
+    for ((sku, stock), found) in skus.into_iter().zip(stocks).zip(looked.stock) {
+        let SkuStock { available: Some(in_redis), returning } = found else { continue };
+        let (Some(in_postgres), Some(of_sku)) =
+            (stock.available(), gauges.skus.get(&(sale.sale.to_string(), sku.clone())))
+        else {
+            continue;
+        };
+        of_sku.drift.set((in_redis + returning) as f64 - in_postgres as f64);
+    }
+}

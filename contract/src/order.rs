@@ -235,7 +235,8 @@ impl OrderRequest {
 
     /// Checks the values and prices the order by the sale's terms.
     pub fn price(self, terms: &SaleTerms) -> Result<PricedRequest, Refused> {
-        let lines = priced_lines(&self.items, terms)?;
+        // Every value first: `invalid_order` goes before `unknown_sku`, and that before `total_mismatch`.
+        check_lines(&self.items, terms)?;
         let policy = self.discount_policy_id.as_deref().map(|id| find_policy(id, terms)).transpose()?;
         if let Some(address) = &self.shipping_address {
             check_address(address)?;
@@ -243,12 +244,14 @@ impl OrderRequest {
         if let Some(token) = self.payment.as_ref().and_then(|payment| payment.token.as_deref()) {
             check_text("payment.token", token, TOKEN_BYTES_MAX)?;
         }
-        let amounts = price(&lines, policy, terms)
-            .ok_or_else(|| Refused::Invalid("The order's total is too large.".into()))?;
         let expected = self.expected_total.map(|total| {
             u64::try_from(total).map_err(|_| Refused::Invalid("expected_total must not be negative.".into()))
         });
-        if let Some(expected) = expected.transpose()?
+        let expected = expected.transpose()?;
+        let lines = priced_lines(&self.items, terms)?;
+        let amounts = price(&lines, policy, terms)
+            .ok_or_else(|| Refused::Invalid("The order's total is too large.".into()))?;
+        if let Some(expected) = expected
             && expected != amounts.total()
         {
             return Err(Refused::TotalMismatch { total: amounts.total() });
@@ -264,8 +267,8 @@ impl OrderRequest {
     }
 }
 
-/// Values first, for every line, then the sale's offer: `invalid_order` goes before `unknown_sku`.
-fn priced_lines(items: &[RequestedLine], terms: &SaleTerms) -> Result<Vec<Line>, Refused> {
+/// The values of the lines; a SKU that the sale does not offer is none of them.
+fn check_lines(items: &[RequestedLine], terms: &SaleTerms) -> Result<(), Refused> {
     if items.is_empty() || items.len() > LINES_MAX {
         return Err(Refused::Invalid(format!("An order has 1 to {LINES_MAX} lines.")));
     }
@@ -280,23 +283,27 @@ fn priced_lines(items: &[RequestedLine], terms: &SaleTerms) -> Result<Vec<Line>,
         if !seen.insert(line.sku.as_str()) {
             return Err(Refused::Invalid(format!("{} is in the order twice.", line.sku)));
         }
+        if let Some(item) = terms.item(&line.sku)
+            && line.quantity > i64::from(item.max_quantity_per_order)
+        {
+            let (most, sku) = (item.max_quantity_per_order, &item.sku);
+            return Err(Refused::Invalid(format!("At most {most} of {sku} in one order.")));
+        }
     }
-    let mut lines = Vec::with_capacity(items.len());
-    for line in items {
+    Ok(())
+}
+
+/// The lines at the sale's prices. Their values have been checked.
+fn priced_lines(items: &[RequestedLine], terms: &SaleTerms) -> Result<Vec<Line>, Refused> {
+    let priced = |line: &RequestedLine| {
         let item = terms.item(&line.sku).ok_or_else(|| match Sku::parse(&line.sku) {
             Ok(sku) => Refused::UnknownSku(sku),
             Err(error) => Refused::Invalid(error.to_string()),
         })?;
-        let quantity = line.quantity as u32; // checked above
-        if quantity > item.max_quantity_per_order {
-            return Err(Refused::Invalid(format!(
-                "At most {} of {} in one order.",
-                item.max_quantity_per_order, item.sku
-            )));
-        }
-        lines.push(Line { sku: item.sku.clone(), quantity, unit_price: item.price });
-    }
-    Ok(lines)
+        let quantity = line.quantity as u32; // at most QUANTITY_MAX
+        Ok(Line { sku: item.sku.clone(), quantity, unit_price: item.price })
+    };
+    items.iter().map(priced).collect()
 }
 
 fn find_policy<'a>(id: &str, terms: &'a SaleTerms) -> Result<&'a DiscountPolicy, Refused> {

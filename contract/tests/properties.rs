@@ -1,0 +1,349 @@
+//! What must hold for every value, not only for the ones we thought of.
+
+#![allow(clippy::unwrap_used)] // tests
+
+mod strategies;
+
+use std::collections::BTreeMap;
+
+use contract::ids::{
+    CustomerId, Epoch, IdempotencyKey, OrderId, RequestDigest, RequestFingerprint, SaleId, Sequence,
+};
+use contract::money::AMOUNT_MAX;
+use contract::order::{Amounts, Order, OrderRequest, PricedRequest, Refused, RequestedLine};
+use contract::record::{self, AcceptedBatch, Headers, OutboxId, Record};
+use contract::remembered::{BYTES, Remembered};
+use contract::sale::{DiscountKind, SaleTerms};
+use contract::timestamp::Timestamp;
+use proptest::prelude::*;
+use strategies::{
+    address, line_of, name, order, order_id, payment, request, shuffled_json, terms, terms_and_request,
+    timestamp, visible,
+};
+
+/// What an order costs, said once more and in wider numbers.
+fn expected_amounts(priced: &PricedRequest, terms: &SaleTerms) -> (u128, u128, u128) {
+    let price = |sku: &str| terms.items.iter().find(|item| item.sku.as_str() == sku).unwrap().price;
+    let subtotal: u128 = priced
+        .lines
+        .iter()
+        .map(|line| u128::from(price(line.sku.as_str())) * u128::from(line.quantity))
+        .sum();
+    let policy = priced.policy.as_ref();
+    let policy = policy.map(|id| terms.discount_policies.iter().find(|policy| policy.id == *id).unwrap());
+    let discount = policy.filter(|policy| subtotal >= policy.min_total.into()).map_or(0, |policy| {
+        let full = match policy.kind {
+            DiscountKind::Percent => subtotal * u128::from(policy.value) / 100, // rounds down
+            DiscountKind::Amount => policy.value.into(),
+        };
+        full.min(policy.max_discount.map_or(u128::MAX, u128::from)).min(subtotal)
+    });
+    let after = subtotal - discount;
+    let free = terms.free_delivery_from.is_some_and(|from| after >= from.into());
+    (subtotal, discount, if free { 0 } else { terms.delivery_fee.into() })
+}
+
+/// A fault that is planted into a good request, by the code that must answer it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fault {
+    Invalid(u8),
+    UnknownSku,
+    TotalMismatch,
+}
+
+/// Kinds of invalid values that [`plant`] knows.
+const INVALID_KINDS: u8 = 10;
+
+fn plant(request: &mut OrderRequest, terms: &SaleTerms, fault: Fault) {
+    let first_max = terms.item(&request.items[0].sku).map(|item| i64::from(item.max_quantity_per_order));
+    match fault {
+        Fault::Invalid(0) => request.items[0].quantity = 0,
+        Fault::Invalid(1) => request.items[0].quantity = -3,
+        Fault::Invalid(2) => request.items[0].quantity = first_max.unwrap_or(10_000) + 1,
+        Fault::Invalid(3) => request.items.push(request.items[0].clone()),
+        Fault::Invalid(4) => request.items.push(RequestedLine { sku: "no name".into(), quantity: 1 }),
+        Fault::Invalid(5) => request.discount_policy_id = Some("no-such-policy".into()),
+        Fault::Invalid(6) => request.expected_total = Some(-1),
+        Fault::Invalid(7) => {
+            let address = request.shipping_address.get_or_insert_with(strategies::some_address);
+            address.city = "Seo\u{7}ul".into();
+        }
+        Fault::Invalid(8) => {
+            let payment = request.payment.get_or_insert_with(strategies::some_payment);
+            payment.token = Some("x".repeat(201));
+        }
+        Fault::Invalid(_) => request.items = (0..51).map(|i| line_of(&format!("S{i}"))).collect(),
+        Fault::UnknownSku => request.items.insert(0, line_of("never-offered")),
+        Fault::TotalMismatch => request.expected_total = Some(AMOUNT_MAX as i64), // no order costs so much
+    }
+}
+
+proptest! {
+    // A failing case is printed with its seed; nothing is written into the sources.
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_price_is_the_terms_price_and_its_sums_agree((terms, request) in terms_and_request()) {
+        prop_assert_eq!(terms.validate(), Ok(()));
+        let asked = request.clone();
+        match request.price(&terms) {
+            Ok(priced) => {
+                let Amounts { subtotal, discount, delivery_fee } = priced.amounts;
+                let (expected_subtotal, expected_discount, expected_fee) = expected_amounts(&priced, &terms);
+                prop_assert_eq!(u128::from(subtotal), expected_subtotal);
+                prop_assert_eq!(u128::from(discount), expected_discount);
+                prop_assert_eq!(u128::from(delivery_fee), expected_fee);
+                prop_assert!(discount <= subtotal);
+                prop_assert_eq!(priced.amounts.total(), subtotal - discount + delivery_fee);
+                prop_assert!(priced.amounts.total() <= AMOUNT_MAX);
+                prop_assert!(asked.expected_total.is_none_or(|total| total as u64 == priced.amounts.total()));
+                let lines: Vec<_> =
+                    priced.lines.iter().map(|l| (l.sku.to_string(), i64::from(l.quantity))).collect();
+                let wanted: Vec<_> = asked.items.iter().map(|l| (l.sku.clone(), l.quantity)).collect();
+                prop_assert_eq!(lines, wanted);
+            }
+            // The request was good: only its sum can be refused.
+            Err(Refused::Invalid(why)) => prop_assert!(why.contains("too large"), "{}", why),
+            Err(other) => prop_assert!(false, "{:?}", other),
+        }
+    }
+
+    #[test]
+    fn an_expected_total_is_met_exactly_or_refused((terms, mut request) in terms_and_request(), off in 1i64..1000) {
+        request.expected_total = None;
+        if let Ok(priced) = request.clone().price(&terms) {
+            let total = priced.amounts.total() as i64;
+            request.expected_total = Some(total);
+            prop_assert_eq!(&request.clone().price(&terms).unwrap(), &priced);
+            for other in [total + off, total - off] {
+                request.expected_total = Some(other);
+                let refused = request.clone().price(&terms).unwrap_err();
+                if other < 0 {
+                    prop_assert!(matches!(refused, Refused::Invalid(_)));
+                } else {
+                    prop_assert_eq!(refused, Refused::TotalMismatch { total: total as u64 });
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn of_several_faults_the_first_in_precedence_is_told(
+        (terms, mut request) in terms_and_request(),
+        total_mismatch: bool,
+        unknown: bool,
+        invalid in proptest::option::of(0..INVALID_KINDS),
+    ) {
+        request.expected_total = None;
+        prop_assume!(request.clone().price(&terms).is_ok());
+        // Planted in this order, so that an invalid value is not overwritten.
+        let mut faults = vec![];
+        faults.extend(total_mismatch.then_some(Fault::TotalMismatch));
+        faults.extend(invalid.map(Fault::Invalid));
+        for fault in &faults {
+            plant(&mut request, &terms, *fault);
+        }
+        if unknown {
+            plant(&mut request, &terms, Fault::UnknownSku);
+            faults.push(Fault::UnknownSku);
+        }
+        let told = request.price(&terms).map(drop);
+        match faults.iter().min() {
+            None => prop_assert_eq!(told, Ok(())),
+            Some(Fault::Invalid(_)) => prop_assert!(matches!(told, Err(Refused::Invalid(_))), "{:?}", told),
+            Some(Fault::UnknownSku) => prop_assert!(matches!(told, Err(Refused::UnknownSku(_))), "{:?}", told),
+            Some(Fault::TotalMismatch) => {
+                prop_assert!(matches!(told, Err(Refused::TotalMismatch { .. })), "{:?}", told);
+            }
+        }
+    }
+
+    #[test]
+    fn any_request_is_priced_or_refused_without_a_panic(
+        terms in terms(),
+        lines in proptest::collection::vec((".{0,70}", any::<i64>()), 0..60),
+        policy in proptest::option::of(".{0,70}"),
+        expected_total: Option<i64>,
+    ) {
+        let items = lines.into_iter().map(|(sku, quantity)| RequestedLine { sku, quantity }).collect();
+        let request = OrderRequest {
+            items,
+            discount_policy_id: policy,
+            expected_total,
+            fulfilment: None,
+            shipping_address: None,
+            payment: None,
+        };
+        let _ = request.price(&terms);
+    }
+
+    #[test]
+    fn terms_survive_json(terms in terms()) {
+        let json = serde_json::to_string(&terms).unwrap();
+        prop_assert_eq!(serde_json::from_str::<SaleTerms>(&json).unwrap(), terms);
+    }
+
+    #[test]
+    fn an_order_survives_json(order in order()) {
+        let json = serde_json::to_vec(&order).unwrap();
+        prop_assert_eq!(serde_json::from_slice::<Order>(&json).unwrap(), order);
+    }
+
+    #[test]
+    fn a_batch_survives_the_log(
+        orders in proptest::collection::vec(order(), 1..8),
+        first in 1u64..1 << 40,
+        epoch: u32,
+        at in timestamp(),
+        sale in name(),
+    ) {
+        let sale = SaleId::parse(&sale).unwrap();
+        let (first, epoch) = (Sequence(first), Epoch(epoch.into()));
+        let json: Vec<_> = orders.iter().map(|order| serde_json::to_string(order).unwrap()).collect();
+        let value = record::encode_accepted(&sale, epoch, first, at, json.join(",").as_bytes());
+        let headers = Headers::accepted(epoch, first, orders.len() as u64, record::units(&orders));
+        let batch = AcceptedBatch { sale_id: sale, epoch, first_sequence: first, accepted_at: at, orders };
+        prop_assert_eq!(record::decode(&headers, &value).unwrap(), Record::Accepted(batch));
+        // Headers that tell something else than the value are not believed, and nor is the value.
+        for wrong in [
+            Headers { epoch: Some(Epoch(epoch.0 + 1)), ..headers.clone() },
+            Headers { sequences: headers.sequences.map(|(f, n)| (f, n + 1)), ..headers.clone() },
+            Headers { units: BTreeMap::new(), ..headers.clone() },
+            Headers { version: Some(2), ..headers.clone() },
+            Headers { record_type: Some("later_kind".into()), ..headers.clone() },
+        ] {
+            prop_assert!(record::decode(&wrong, &value).is_err(), "{:?}", wrong);
+        }
+    }
+
+    #[test]
+    fn headers_survive_their_text(
+        record_type in proptest::option::of("[a-z_]{1,20}"),
+        version: Option<u32>,
+        epoch: Option<u64>,
+        sequences: Option<(u64, u64)>,
+        units in proptest::collection::btree_map(name(), any::<u64>(), 0..6),
+    ) {
+        let headers = Headers {
+            record_type,
+            version,
+            epoch: epoch.map(Epoch),
+            sequences: sequences.map(|(first, count)| (Sequence(first), count)),
+            units: units.into_iter().map(|(sku, n)| (sku.parse().unwrap(), n)).collect(),
+        };
+        let encoded = headers.encode();
+        prop_assert_eq!(Headers::decode(encoded.iter().map(|(n, text)| (*n, text.as_bytes()))), headers);
+    }
+
+    #[test]
+    fn illegible_headers_stay_absent(raw in proptest::collection::vec(
+        ("type|version|epoch|sequences|units|other", proptest::collection::vec(any::<u8>(), 0..20)), 0..8,
+    )) {
+        let headers = Headers::decode(raw.iter().map(|(name, value)| (name.as_str(), value.as_slice())));
+        prop_assert!(headers.version.is_none() || raw.iter().any(|(name, _)| name == "version"));
+        let _ = record::decode(&headers, b"{}");
+    }
+
+    #[test]
+    fn a_remembered_order_survives_its_sixty_bytes(
+        id in order_id(),
+        digest: [u8; 8],
+        sequence in 0u64..1 << 40,
+        at in timestamp(),
+        hold_seconds: u32,
+        subtotal in 0..=AMOUNT_MAX,
+        delivery_fee in 0u64..1 << 48,
+        part in 0.0..=1.0f64,
+        live: bool,
+    ) {
+        let order = Remembered {
+            id,
+            digest: RequestDigest(digest),
+            sequence: Sequence(sequence),
+            accepted_at: at,
+            hold_seconds,
+            amounts: Amounts { subtotal, discount: (subtotal as f64 * part) as u64, delivery_fee },
+            live,
+        };
+        let bytes = order.encode();
+        prop_assert_eq!(Remembered::decode(&bytes), Some(order));
+        prop_assert_eq!(Remembered::decode(&bytes[1..]), None);
+        let mut unknown_flag = bytes;
+        unknown_flag[BYTES - 1] = b'?';
+        prop_assert_eq!(Remembered::decode(&unknown_flag), None);
+    }
+
+    #[test]
+    fn an_order_id_carries_its_request(sale in name(), customer in name(), key in visible(128), ms in 0u64..1 << 48, random: u16) {
+        let request = RequestFingerprint::of(
+            &SaleId::parse(&sale).unwrap(),
+            &CustomerId::parse(&customer).unwrap(),
+            &IdempotencyKey::parse(&key).unwrap(),
+        );
+        let id = OrderId::new(ms, random, request);
+        prop_assert_eq!(id.request(), request);
+        prop_assert_eq!(id.to_string().parse::<OrderId>().unwrap(), id);
+        prop_assert_eq!((id.0.get_version_num(), id.0.get_variant()), (7, uuid::Variant::RFC4122));
+        let later = OrderId::new(ms + 1, 0, request);
+        prop_assert!(ms + 1 >= 1 << 48 || id < later, "ids sort by time");
+    }
+
+    #[test]
+    fn outbox_ids_sort_as_redis_sorts_them(a: (u64, u64), b: (u64, u64), orders in 1u64..=128) {
+        let id = |(first, low)| OutboxId { first: Sequence(first), low };
+        prop_assert_eq!(id(a).cmp(&id(b)), a.cmp(&b)); // a stream's order: the two numbers in turn
+        prop_assert_eq!(OutboxId::parse(&id(a).to_string()), Some(id(a)));
+        let batch = OutboxId::batch(Sequence(a.0), orders);
+        prop_assert_eq!(batch.orders(), orders);
+        let change = id((a.0, a.1 % OutboxId::BATCH));
+        prop_assert_eq!(change.orders(), 0);
+        prop_assert!(change < batch, "a change stands before the batch with the sequence it found");
+    }
+
+    #[test]
+    fn a_time_survives_its_text(at in timestamp(), seconds in 0u64..1 << 33) {
+        prop_assert_eq!(Timestamp::parse(&at.to_string()), Some(at));
+        prop_assert_eq!(Timestamp::from_datetime(at.to_datetime()), at);
+        let json = serde_json::to_string(&at).unwrap();
+        prop_assert_eq!(serde_json::from_str::<Timestamp>(&json).unwrap(), at);
+        prop_assert!(at.plus_seconds(seconds) >= at);
+    }
+
+    #[test]
+    fn a_digest_ignores_how_a_request_is_written(request in request(), seed: u64) {
+        let value = serde_json::to_value(&request).unwrap();
+        let text = shuffled_json(&value, seed);
+        let read: OrderRequest = serde_json::from_str(&text).unwrap();
+        prop_assert_eq!(read.digest(), request.digest(), "{}", text);
+    }
+
+    #[test]
+    fn a_digest_sees_each_value(request in request(), other in request(), address in address(), payment in payment()) {
+        let mut changed = vec![];
+        let mut change = |with: &dyn Fn(&mut OrderRequest)| {
+            let mut copy = request.clone();
+            with(&mut copy);
+            changed.push(copy);
+        };
+        change(&|r| r.items[0].sku.push('x'));
+        change(&|r| r.items[0].quantity += 1);
+        change(&|r| r.items.push(line_of("one-more")));
+        change(&|r| r.items.reverse());
+        change(&|r| r.discount_policy_id = other.discount_policy_id.clone());
+        change(&|r| r.expected_total = r.expected_total.map_or(Some(0), |total| Some(total + 1)));
+        change(&|r| r.fulfilment = other.fulfilment);
+        change(&|r| r.shipping_address = Some(address.clone()));
+        change(&|r| if let Some(a) = &mut r.shipping_address { a.phone = None });
+        change(&|r| if let Some(a) = &mut r.shipping_address { std::mem::swap(&mut a.name, &mut a.line1) });
+        change(&|r| r.payment = Some(payment.clone()));
+        change(&|r| if let Some(p) = &mut r.payment { p.token = None });
+        let json = |request: &OrderRequest| serde_json::to_value(request).unwrap();
+        for copy in changed {
+            prop_assert_eq!(
+                copy.digest() == request.digest(),
+                json(&copy) == json(&request),
+                "{:?} and {:?}", copy, request
+            );
+        }
+    }
+}

@@ -154,6 +154,9 @@ fn configuration(arguments: &Arguments, report: &Path) -> anyhow::Result<GooseCo
         "--no-telnet".into(),
         "--no-websocket".into(),
         "--no-print-metrics".into(),
+        "--no-reset-metrics".into(),
+        // Goose takes every 4xx for an error, and would list each promised refusal.
+        "--no-error-summary".into(),
         "--quiet".into(),
     ];
     GooseConfiguration::parse_args_default(&words).context("goose's settings")
@@ -172,7 +175,7 @@ async fn browse(user: &mut GooseUser) -> TransactionResult {
     let Some(path) = user.get_session_data::<Customer>().map(|c| format!("/v1/sales/{}", c.rush.sale)) else {
         return Ok(());
     };
-    user.get_named(&path, "GET /v1/sales/{sale}").await?;
+    user.get_named(&path, "/v1/sales/{sale}").await?;
     Ok(())
 }
 
@@ -208,7 +211,7 @@ async fn attempt(user: &mut GooseUser) -> Result<Answer, Box<TransactionError>> 
     let goose_request = GooseRequest::builder()
         .method(GooseMethod::Post)
         .path(path.as_str())
-        .name("POST /v1/sales/{sale}/orders")
+        .name("/v1/sales/{sale}/orders")
         .set_request_builder(builder)
         .build();
     let sent_us = now_us();
@@ -227,6 +230,7 @@ async fn attempt(user: &mut GooseUser) -> Result<Answer, Box<TransactionError>> 
     rush.journal.write(Entry::new(&sent, &answer));
     // A refusal that the interface promises is no failure of the server.
     if (400..500).contains(&answer.status) && answer.status != 429 {
+        request.error.clear();
         user.set_success(&mut request)?;
     }
     Ok(answer)
@@ -261,7 +265,7 @@ async fn until_settled(user: &mut GooseUser) -> TransactionResult {
         let goose_request = GooseRequest::builder()
             .method(GooseMethod::Get)
             .path(path.as_str())
-            .name("GET /v1/sales/{sale}/orders/{order}")
+            .name("/v1/sales/{sale}/orders/{order}")
             .set_request_builder(builder)
             .build();
         let GooseResponse { mut request, response } = user.request(goose_request).await?;

@@ -25,8 +25,10 @@ pub struct Expectations {
 pub struct Evidence {
     /// What the caller knows.
     pub expectations: Expectations,
-    /// What was still going on when the wait for rest ended; empty: at rest.
+    /// What moved stock or orders when the wait for rest ended; empty: at rest.
     pub unrest: Vec<String>,
+    /// Events that were not published when the wait ended.
+    pub untold: u64,
     /// The row of `sale`.
     pub sale: SaleRow,
     /// The rows of `sale_item`.

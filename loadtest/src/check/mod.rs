@@ -83,6 +83,7 @@ pub async fn gather(
     Ok(Evidence {
         expectations,
         unrest: rest.unrest,
+        untold: rest.untold,
         sale: stored.sale,
         items: stored.items,
         orders: stored.orders,

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
+
+use contract::order::OrderRequest;
 
 use crate::check::evidence::Evidence;
 use crate::check::report::Outcome;
@@ -11,18 +14,28 @@ use crate::table::{Style, Table, heading, styled, thousands};
 use crate::tally::Tally;
 
 use super::prepare::Sales;
+use super::watch::ASK_EVERY;
 use super::{Arguments, Burst};
 
 /// Before the burst.
 pub(super) fn opening(arguments: &Arguments, sale: &str, gateways: &[String]) -> String {
-    let mut manners: BTreeMap<&str, u64> = BTreeMap::new();
-    for customer in crowd(arguments.customers, Sales::SKUS, arguments.seed) {
+    let crowd = crowd(arguments.customers, Sales::SKUS, arguments.seed);
+    let mut manners: BTreeMap<&str, usize> = BTreeMap::new();
+    for customer in &crowd {
         *manners.entry(customer.manner.as_str()).or_default() += 1;
     }
+    let mut manners: Vec<_> = manners.into_iter().collect();
+    manners.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     let mut table = Table::default();
+    let mut line = |count: usize, what: &str| {
+        table.row([thousands(count as u64), what.to_owned()]);
+    };
     for (manner, count) in manners {
-        table.row([thousands(count), manner.to_owned()]);
+        line(count, manner);
     }
+    let count = |of: fn(&OrderRequest) -> bool| crowd.iter().filter(|customer| of(&customer.order)).count();
+    line(count(|order| order.items.len() > 1), "of all want both items");
+    line(count(|order| order.discount_policy_id.is_some()), "of all ask for the discount");
     format!(
         "{}\n  {} customers for {} units of two items, within {:.0} s, through {}\n\n{table}",
         heading(&format!("Burst sale {sale}")),
@@ -72,8 +85,7 @@ fn settlement(burst: &Burst, evidence: &Evidence) -> Table {
     let customers: std::collections::HashSet<_> =
         evidence.orders.iter().map(|order| &order.customer).collect();
     let behind = &burst.behind;
-    let after =
-        behind.after_last.map_or("not within the wait".to_owned(), |t| format!("{} ms", t.as_millis()));
+    let after = behind.after_last.map_or("not within the wait".to_owned(), within);
     let rate = tally.orders.len() as f64 / burst.took.as_secs_f64();
     let mut table = Table::default();
     table.row(["settled orders".to_owned(), thousands(behind.settled)]);
@@ -85,6 +97,15 @@ fn settlement(burst: &Burst, evidence: &Evidence) -> Table {
     table.row(["doubled orders".to_owned(), thousands((evidence.orders.len() - customers.len()) as u64)]);
     table.row(["accepted a second, over the burst".to_owned(), thousands(rate as u64)]);
     table
+}
+
+/// As exactly as it was looked at.
+fn within(time: Duration) -> String {
+    if time < ASK_EVERY {
+        format!("within {} ms", ASK_EVERY.as_millis())
+    } else {
+        format!("{} ms", time.as_millis())
+    }
 }
 
 fn lag(evidence: &Evidence) -> String {

@@ -11,7 +11,7 @@ use crate::check::postgres;
 use crate::shop::Shop;
 
 /// How often Postgres is asked.
-const ASK_EVERY: Duration = Duration::from_millis(25);
+pub(super) const ASK_EVERY: Duration = Duration::from_millis(25);
 
 /// What was seen.
 #[derive(Debug, Clone, Copy)]

@@ -169,6 +169,7 @@ pub(crate) fn healthy(sale: &str) -> Evidence {
     Evidence {
         expectations: Expectations { journal_complete: true, sold_out: false },
         unrest: Vec::new(),
+        untold: 0,
         sale: SaleRow {
             sale_id: sale,
             partition: PARTITION,

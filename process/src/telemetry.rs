@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
@@ -45,17 +45,18 @@ pub fn start_logs(process: &Process) -> Result<(), TelemetryError> {
     started.map_err(|error| TelemetryError::Twice(error.to_string()))
 }
 
-/// Installs the Prometheus recorder. Histograms whose names end in `_seconds` count in [`SECONDS`],
-/// the others in [`ORDERS`].
+/// Installs the Prometheus recorder.
 pub fn start_metrics() -> Result<PrometheusHandle, TelemetryError> {
-    let twice = |error: metrics_exporter_prometheus::BuildError| TelemetryError::Twice(error.to_string());
+    let started = builder().and_then(PrometheusBuilder::install_recorder);
+    started.map_err(|error| TelemetryError::Twice(error.to_string()))
+}
+
+/// Histograms whose names end in `_seconds` count in [`SECONDS`], the others in [`ORDERS`]: as the
+/// default, not as a second matcher, because matchers of prefixes go before those of suffixes.
+fn builder() -> Result<PrometheusBuilder, BuildError> {
     PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)
-        .map_err(twice)?
-        .set_buckets_for_metric(Matcher::Prefix("".into()), &ORDERS)
-        .map_err(twice)?
-        .install_recorder()
-        .map_err(twice)
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)?
+        .set_buckets(&ORDERS)
 }
 
 /// Folds histograms until the process ends.
@@ -63,5 +64,26 @@ pub async fn upkeep(handle: PrometheusHandle, stop: CancellationToken) {
     let mut tick = tokio::time::interval(UPKEEP);
     while stop.run_until_cancelled(tick.tick()).await.is_some() {
         handle.run_upkeep();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn latencies_and_sizes_count_in_buckets_of_their_own() {
+        let recorder = super::builder().expect("a builder").build_recorder();
+        metrics::with_local_recorder(&recorder, || {
+            metrics::histogram!("some_seconds").record(0.003);
+            metrics::histogram!("some_orders").record(100.0);
+        });
+        let text = recorder.handle().render();
+        for line in [
+            r#"some_seconds_bucket{le="0.0025"} 0"#,
+            r#"some_seconds_bucket{le="0.005"} 1"#,
+            r#"some_orders_bucket{le="96"} 0"#,
+            r#"some_orders_bucket{le="128"} 1"#,
+        ] {
+            assert!(text.contains(line), "{line} is not in:\n{text}");
+        }
     }
 }

@@ -11,6 +11,7 @@ use super::{Arguments, redis_floor};
 use crate::admin::{self, Admin};
 use crate::http::Authority;
 use crate::procs;
+use crate::progress;
 use crate::sales;
 use crate::stack::Process;
 
@@ -67,22 +68,28 @@ pub(super) async fn run(
     let mut settlement = Settled::of(&arguments.services, &sale).await?;
     let lag = LagSeen::default();
     let before = procs::cpu_times(processes);
+    let line = progress::waiting(&format!("round {number}: accepted orders"));
     let watching = lag.watch(&arguments.programs.settlement_url);
     let accepted = closed_loop::run(&plan(gateway, &sale, long), watching).await?;
     let catch_up = settlement.catch_up().await?;
     let cpu = procs::cpu_between(&before, &procs::cpu_times(processes));
     let settled = settlement.orders().await?;
+    line.set_prefix(format!("round {number}: floor (a)"));
     let floor_run = closed_loop::run(&plan(floor, &sale, short), std::future::ready(())).await?;
 
     let sale = sales::fresh_id("bench-gone");
     admin::make(&admin, gateways, &sale, &sales::single("Bench", SOLD_OUT_UNITS)).await?;
     let first = Plan { prefix: "first-".into(), ..plan(gateway, &sale, SELL_OUT) };
+    line.set_prefix(format!("round {number}: sold out"));
     closed_loop::run(&first, std::future::ready(())).await?;
     let sold_out = closed_loop::run(&plan(gateway, &sale, short), std::future::ready(())).await?;
+    line.set_prefix(format!("round {number}: floor (a) again"));
     let floor_again = closed_loop::run(&plan(floor, &sale, short), std::future::ready(())).await?;
 
+    line.set_prefix(format!("round {number}: floor (b)"));
     let redis = redis_floor::measure(&arguments.services.redis_url, connections, 1).await?;
     let redis_pipelined = redis_floor::measure(&arguments.services.redis_url, connections, PIPELINE).await?;
+    line.finish_and_clear();
     Ok(Round {
         accepted,
         settled,

@@ -1,0 +1,175 @@
+//! The same request again gets the first answer, whatever has happened since.
+
+use reqwest::Method;
+use serde_json::json;
+use testkit::client::{order_of, terms};
+use testkit::{fresh, shared};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+#[tokio::test]
+async fn a_customer_whose_202_was_lost_gets_it_again_after_sell_out_pause_and_close() {
+    let (client, other) = (shared().client(), shared().client_of(1));
+    let sale = fresh("replay");
+    client.open_sale(&sale, terms(&[("A", 1000, Some(1))])).await;
+    other.until_sale(&sale, "open", true).await;
+    let body = order_of(&[("A", 1)]);
+    let first = client.order_until_told(&sale, "buyer", "key", &body).await;
+    assert_eq!((first.status.as_u16(), first.replayed()), (202, false), "{:?}", first.body);
+
+    // Sold out: wait until gateways refuse from memory, which must never hit the buyer.
+    for gateway in [&client, &other] {
+        testkit::until("the sale is shown sold out", async || {
+            gateway.get("x", &format!("/v1/sales/{sale}")).await.body["items"][0]["remaining"] == 0
+        })
+        .await;
+        for i in 0..20 {
+            let refused = gateway.order_until_told(&sale, &format!("late-{i}"), "key", &body).await;
+            assert_eq!(refused.code(), "sold_out");
+            let again = gateway.order_until_told(&sale, "buyer", "key", &body).await;
+            assert_eq!((again.status.as_u16(), again.replayed(), &again.body), (202, true, &first.body));
+        }
+    }
+    for (action, state) in [("pause", "paused"), ("close", "closed")] {
+        client.admin(Method::POST, &format!("/admin/v1/sales/{sale}/{action}"), None).await;
+        for gateway in [&client, &other] {
+            gateway.until_sale(&sale, state, true).await;
+            let again = gateway.order_until_told(&sale, "buyer", "key", &body).await;
+            assert_eq!(
+                (again.status.as_u16(), again.replayed(), &again.body),
+                (202, true, &first.body),
+                "{state}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn white_space_and_member_order_do_not_make_another_request() {
+    let client = shared().client();
+    let sale = fresh("canonical");
+    client.open_sale(&sale, terms(&[("A", 1000, Some(5))])).await;
+    let send = async |body: &'static str| {
+        let request = client.request(Method::POST, &format!("/v1/sales/{sale}/orders"));
+        let request = request
+            .bearer_auth("dev:c")
+            .header("Idempotency-Key", "k")
+            .header("Content-Type", "application/json");
+        client.send(request.body(body)).await
+    };
+    let first = send(r#"{"items":[{"sku":"A","quantity":1}],"fulfilment":"store"}"#).await;
+    assert_eq!(first.status, 202, "{:?}", first.body);
+    let again = send(r#"{ "fulfilment" : "store", "items" : [ { "quantity" : 1, "sku" : "A" } ] }"#).await;
+    assert_eq!((again.status.as_u16(), again.replayed(), &again.body), (202, true, &first.body));
+    assert_eq!(
+        send(r#"{"items":[{"sku":"A","quantity":2}],"fulfilment":"store"}"#).await.code(),
+        "idempotency_key_reused"
+    );
+}
+
+#[tokio::test]
+async fn prices_that_change_do_not_change_the_first_answer() {
+    let client = shared().client();
+    let sale = fresh("price");
+    let mut sold_by = terms(&[("A", 1000, Some(5))]);
+    client.open_sale(&sale, sold_by.clone()).await;
+    let first = client.order_until_told(&sale, "c", "k", &order_of(&[("A", 1)])).await;
+    sold_by["items"][0]["price"] = json!(9000);
+    sold_by["hold_seconds"] = json!(60);
+    let changed = client.admin(Method::PUT, &format!("/admin/v1/sales/{sale}"), Some(&sold_by)).await;
+    assert_eq!(changed.status, 200, "{:?}", changed.body);
+    testkit::until("the new price is shown", async || {
+        client.get("c", &format!("/v1/sales/{sale}")).await.body["items"][0]["price"] == 9000
+    })
+    .await;
+    let again = client.order(&sale, "c", "k", &order_of(&[("A", 1)])).await;
+    assert_eq!((again.status.as_u16(), &again.body), (202, &first.body));
+    let new = client.order_until_told(&sale, "d", "k", &order_of(&[("A", 1)])).await;
+    assert_eq!(new.body["total"], 9000, "{:?}", new.body);
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_after_sending_finds_its_order_at_the_other_gateway() {
+    let (client, other) = (shared().client(), shared().client_of(1));
+    let sale = fresh("hang-up");
+    client.open_sale(&sale, terms(&[("A", 1000, Some(50))])).await;
+    other.until_sale(&sale, "open", true).await;
+    let address = shared().gateways[0].0.strip_prefix("http://").unwrap().to_string();
+    let body = order_of(&[("A", 1)]);
+    for i in 0..50 {
+        let customer = format!("c{i}");
+        let text = body.to_string();
+        let mut socket = TcpStream::connect(&address).await.unwrap();
+        let request = format!(
+            "POST /v1/sales/{sale}/orders HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer dev:{customer}\r\n\
+             Idempotency-Key: k\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{text}",
+            text.len()
+        );
+        socket.write_all(request.as_bytes()).await.unwrap();
+        drop(socket); // gone before any answer
+        let answer = other.order_until_told(&sale, &customer, "k", &body).await;
+        assert_eq!(answer.status, 202, "{:?}", answer.body);
+        let settled = other.until_settled(&sale, &customer, &answer.order_id()).await;
+        assert_eq!(settled["sequence"], answer.body["sequence"]);
+    }
+    let rows = shared()
+        .database()
+        .await
+        .query_one("SELECT count(*) FROM customer_order WHERE sale_id = $1", &[&sale])
+        .await;
+    assert_eq!(rows.unwrap().get::<_, i64>(0), 50, "one order a customer, whichever request made it");
+}
+
+#[tokio::test]
+async fn the_same_key_at_both_gateways_at_once_makes_one_order() {
+    let (client, other) = (shared().client(), shared().client_of(1));
+    let sale = fresh("twice");
+    client.open_sale(&sale, terms(&[("A", 1000, Some(500))])).await;
+    other.until_sale(&sale, "open", true).await;
+    let body = order_of(&[("A", 1)]);
+    let pairs = (0..100).map(|i| {
+        let (client, other, sale, body) = (client.clone(), other.clone(), sale.clone(), body.clone());
+        tokio::spawn(async move {
+            let customer = format!("c{i}");
+            tokio::join!(
+                client.order_until_told(&sale, &customer, "k", &body),
+                other.order_until_told(&sale, &customer, "k", &body)
+            )
+        })
+    });
+    for pair in pairs.collect::<Vec<_>>() {
+        let (one, two) = pair.await.unwrap();
+        assert_eq!((one.status.as_u16(), two.status.as_u16()), (202, 202), "{:?} {:?}", one.body, two.body);
+        assert_eq!(one.body, two.body);
+        assert!(one.replayed() != two.replayed(), "one of them is the first");
+    }
+}
+
+#[tokio::test]
+async fn without_a_limit_a_customer_orders_often_and_each_key_stands_for_itself() {
+    let client = shared().client();
+    let sale = fresh("unlimited");
+    let mut sold_by = terms(&[("A", 10, None), ("B", 10, Some(100))]);
+    sold_by["max_orders_per_customer"] = json!(null);
+    client.open_sale(&sale, sold_by).await;
+    let mut orders = vec![];
+    for i in 0..30 {
+        let answer =
+            client.order_until_told(&sale, "c", &format!("k{i}"), &order_of(&[("A", 3), ("B", 1)])).await;
+        assert_eq!(
+            (answer.status.as_u16(), &answer.body["sequence"]),
+            (202, &json!(i + 1)),
+            "{:?}",
+            answer.body
+        );
+        // Straight after the 202 the order is there, settled or not, at any gateway.
+        let shown =
+            shared().client_of(1).get("c", &format!("/v1/sales/{sale}/orders/{}", answer.order_id())).await;
+        assert!(shown.status == 200 || shown.status == 503, "{:?}", shown.body);
+        orders.push(answer);
+    }
+    for (i, first) in orders.iter().enumerate() {
+        let again = client.order(&sale, "c", &format!("k{i}"), &order_of(&[("A", 3), ("B", 1)])).await;
+        assert_eq!((&again.body, again.replayed()), (&first.body, true));
+    }
+}

@@ -1,0 +1,69 @@
+//! A gateway that is told to stop answers what it has begun and takes nothing new.
+
+use std::time::{Duration, Instant};
+
+use testkit::client::{order_of, terms};
+use testkit::system::Shape;
+use testkit::{System, fresh};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn orders_in_flight_are_answered_and_settled_when_the_gateway_stops() {
+    let mut system = System::start(Shape { gateways: 1, ..Shape::default() }).await;
+    let stop = system.add_gateway(&[]);
+    let (first, stopping) = (system.client_of(0), system.client_of(1));
+    let sale = fresh("drain");
+    first.open_sale(&sale, terms(&[("A", 1000, Some(5000))])).await;
+    stopping.until_sale(&sale, "open", true).await;
+
+    // A crowd that asks until it is no longer served; each customer one order at a time.
+    let (url, admin) = system.gateways[1].clone();
+    let crowd: Vec<_> = (0..32)
+        .map(|i| {
+            let (url, sale) = (url.clone(), sale.clone());
+            tokio::spawn(async move {
+                let http = reqwest::Client::new();
+                let mut accepted = vec![];
+                for n in 0.. {
+                    let request = http.post(format!("{url}/v1/sales/{sale}/orders"));
+                    let request = request.bearer_auth(format!("dev:c{i}-{n}")).header("Idempotency-Key", "k");
+                    let Ok(answer) = request.json(&order_of(&[("A", 1)])).send().await else { break };
+                    let status = answer.status();
+                    let body: serde_json::Value =
+                        serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
+                    match status.as_u16() {
+                        202 => accepted.push(body["order_id"].as_str().unwrap().to_string()),
+                        503 => {}
+                        _ => panic!("{body}"),
+                    }
+                    assert!(n < 2000, "the gateway was never stopped");
+                }
+                accepted
+            })
+        })
+        .collect();
+    testkit::until("the crowd is being served", async || {
+        let database = system.database().await;
+        database.query_one("SELECT count(*) FROM customer_order", &[]).await.unwrap().get::<_, i64>(0) > 50
+    })
+    .await;
+    let begun = Instant::now();
+    stop.cancel();
+    let mut accepted = vec![];
+    for one in crowd {
+        accepted.extend(one.await.unwrap());
+    }
+    testkit::until("the admin listener is gone", async || {
+        reqwest::get(format!("{admin}/health/live")).await.is_err()
+    })
+    .await;
+    assert!(begun.elapsed() < Duration::from_secs(10), "took {:?}", begun.elapsed());
+
+    let database = system.database().await;
+    testkit::until("every 202 of the stopped gateway is settled", async || {
+        let ids: Vec<uuid::Uuid> = accepted.iter().map(|id| id.parse().unwrap()).collect();
+        let row =
+            database.query_one("SELECT count(*) FROM customer_order WHERE order_id = ANY($1)", &[&ids]).await;
+        row.unwrap().get::<_, i64>(0) as usize == accepted.len()
+    })
+    .await;
+}

@@ -1,0 +1,29 @@
+//! What tests share: a whole system in this process, on the real services that `./dev test` starts,
+//! with a database and topics of its own, so that test programs run side by side.
+//!
+//! | module | what it gives |
+//! |---|---|
+//! | [`system`] | gateways and settlers, started in this process |
+//! | [`client`] | an operator and customers, over HTTP |
+//! | [`redis_server`] | a Redis of the test's own, to be killed, stopped and emptied |
+//! | [`wait`] | waiting for a condition, within a limit |
+
+pub mod client;
+pub mod redis_server;
+pub mod system;
+pub mod wait;
+
+pub use client::{Answer, Client};
+pub use redis_server::RedisServer;
+pub use system::{System, shared};
+pub use wait::{eventually, until};
+
+/// A setting that `./dev test` exports.
+pub fn environment(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run the tests by ./dev test"))
+}
+
+/// A name that no other test, and no earlier run, has used.
+pub fn fresh(prefix: &str) -> String {
+    format!("{prefix}-{}", uuid::Uuid::now_v7().simple())
+}

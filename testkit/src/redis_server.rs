@@ -1,0 +1,78 @@
+//! A Redis of the test's own, on a free loopback port, with the settings of every Redis we run.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use lua::Redis;
+
+/// A running server; ended with the value.
+pub struct RedisServer {
+    port: u16,
+    directory: PathBuf,
+    child: Option<Child>,
+}
+
+impl RedisServer {
+    /// Starts an empty one.
+    pub async fn start() -> Self {
+        let port = {
+            let probe = TcpListener::bind("127.0.0.1:0").expect("a free port");
+            probe.local_addr().expect("its address").port()
+        };
+        let directory = std::env::temp_dir().join(crate::fresh("redis"));
+        std::fs::create_dir_all(&directory).expect("a directory");
+        let mut server = Self { port, directory, child: None };
+        server.run().await;
+        server
+    }
+
+    /// Its URL.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// A connection for the test's own commands.
+    pub async fn client(&self) -> Redis {
+        Redis::connect_once(&self.url(), Duration::from_secs(2)).await.expect("Redis is there")
+    }
+
+    /// Starts it where it is not running; nothing of an earlier run is left.
+    pub async fn run(&mut self) {
+        let port = self.port.to_string();
+        let child = Command::new("redis-server")
+            .args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+            .args(["--maxmemory-policy", "noeviction", "--repl-backlog-ttl", "0"])
+            .arg("--dir")
+            .arg(&self.directory)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("redis-server is installed");
+        self.child = Some(child);
+        let url = self.url();
+        crate::until("redis-server answers", async || {
+            match Redis::connect_once(&url, Duration::from_millis(200)).await {
+                Ok(redis) => redis.command::<String>("PING", vec![]).await.is_ok(),
+                Err(_) => false,
+            }
+        })
+        .await;
+    }
+
+    /// SIGKILL: it forgets everything.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill(); // it may have ended by itself
+            let _ = child.wait();
+        }
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.kill();
+        let _ = std::fs::remove_dir_all(&self.directory); // left-overs in the temporary folder do no harm
+    }
+}

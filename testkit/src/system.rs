@@ -1,0 +1,200 @@
+//! Gateways and settlers in this process, each with a runtime of its own, on a database and topics
+//! that nobody else uses.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::OnceLock;
+
+use clap::Parser;
+use metrics_exporter_prometheus::PrometheusHandle;
+use process::telemetry;
+use tokio_postgres::NoTls;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Client, environment};
+
+/// How a system is made.
+#[derive(Debug, Clone)]
+pub struct Shape {
+    /// Gateways.
+    pub gateways: usize,
+    /// Settlers.
+    pub settlements: usize,
+    /// Another Redis than the shared one.
+    pub redis_url: Option<String>,
+    /// Further arguments of each gateway.
+    pub gateway_args: Vec<String>,
+    /// Further arguments of each settler.
+    pub settlement_args: Vec<String>,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self { gateways: 1, settlements: 1, redis_url: None, gateway_args: vec![], settlement_args: vec![] }
+    }
+}
+
+/// A running system; stopped with the value.
+pub struct System {
+    /// Of each gateway: the public and the admin address.
+    pub gateways: Vec<(String, String)>,
+    /// Of each settler.
+    pub settlements: Vec<String>,
+    /// Its own database.
+    pub database_url: String,
+    /// Before its topics' names.
+    pub topic_prefix: String,
+    /// Its Redis.
+    pub redis_url: String,
+    running: Vec<(CancellationToken, Option<std::thread::JoinHandle<()>>)>,
+}
+
+/// One recorder a process: the numbers of all systems in it add up.
+fn metrics() -> PrometheusHandle {
+    static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
+    METRICS.get_or_init(|| telemetry::start_metrics().expect("the first recorder")).clone()
+}
+
+fn free_address() -> SocketAddr {
+    let probe = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    probe.local_addr().expect("its address")
+}
+
+/// An empty database on the shared server.
+pub async fn fresh_database() -> String {
+    let url = environment("DATABASE_URL");
+    let name = format!("t{}", uuid::Uuid::now_v7().simple());
+    let (client, connection) = tokio_postgres::connect(&url, NoTls).await.expect("Postgres is there");
+    tokio::spawn(connection);
+    client.batch_execute(&format!("CREATE DATABASE {name}")).await.expect("created");
+    let (server, _) = url.rsplit_once('/').expect("a URL with a database");
+    format!("{server}/{name}")
+}
+
+impl System {
+    /// Starts it and waits until every process is ready.
+    pub async fn start(shape: Shape) -> Self {
+        let mut system = Self {
+            gateways: vec![],
+            settlements: vec![],
+            database_url: fresh_database().await,
+            topic_prefix: format!("{}-", crate::fresh("t")),
+            redis_url: shape.redis_url.clone().unwrap_or_else(|| environment("REDIS_URL")),
+            running: vec![],
+        };
+        for _ in 0..shape.settlements {
+            system.add_settlement(&shape.settlement_args);
+        }
+        for _ in 0..shape.gateways {
+            system.add_gateway(&shape.gateway_args);
+        }
+        for address in system.gateways.iter().map(|(_, admin)| admin).chain(&system.settlements) {
+            let url = format!("{address}/health/ready");
+            crate::until(&format!("{url} is ready"), async || {
+                reqwest::get(&url).await.is_ok_and(|answer| answer.status().is_success())
+            })
+            .await;
+        }
+        system
+    }
+
+    /// A client of the first gateway.
+    pub fn client(&self) -> Client {
+        self.client_of(0)
+    }
+
+    /// A client of a gateway.
+    pub fn client_of(&self, gateway: usize) -> Client {
+        let (public, admin) = &self.gateways[gateway];
+        Client::new(public, admin)
+    }
+
+    /// A connection to its database.
+    pub async fn database(&self) -> tokio_postgres::Client {
+        let (client, connection) =
+            tokio_postgres::connect(&self.database_url, NoTls).await.expect("Postgres");
+        tokio::spawn(connection);
+        client
+    }
+
+    /// What both binaries are told.
+    pub fn service_args(&self) -> Vec<String> {
+        [
+            ("--kafka-brokers", environment("KAFKA_BROKERS")),
+            ("--redis-url", self.redis_url.clone()),
+            ("--database-url", self.database_url.clone()),
+            ("--topic-prefix", self.topic_prefix.clone()),
+        ]
+        .into_iter()
+        .flat_map(|(name, value)| [name.to_string(), value])
+        .collect()
+    }
+
+    /// One more settler.
+    pub fn add_settlement(&mut self, args: &[String]) -> CancellationToken {
+        let listen = free_address();
+        let own = ["settlement".into(), "--settlement-listen".into(), listen.to_string()];
+        let all = own.into_iter().chain(self.service_args()).chain(args.iter().cloned());
+        let settings = settlement::Settings::parse_from(all);
+        self.settlements.push(format!("http://{listen}"));
+        self.run(move |stop| async move {
+            settlement::run(settings, metrics(), stop).await.expect("settlement runs");
+        })
+    }
+
+    /// One more gateway.
+    pub fn add_gateway(&mut self, args: &[String]) -> CancellationToken {
+        let (public, admin) = (free_address(), free_address());
+        let own =
+            ["gateway", "--dev-auth", "--listen", &public.to_string(), "--admin-listen", &admin.to_string()]
+                .map(str::to_string);
+        let all = own.into_iter().chain(self.service_args()).chain(args.iter().cloned());
+        let settings = gateway::Settings::parse_from(all);
+        self.gateways.push((format!("http://{public}"), format!("http://{admin}")));
+        self.run(move |stop| async move {
+            gateway::run(settings, metrics(), stop).await.expect("the gateway runs");
+        })
+    }
+
+    fn run<F: Future<Output = ()>>(
+        &mut self,
+        work: impl FnOnce(CancellationToken) -> F + Send + 'static,
+    ) -> CancellationToken {
+        let stop = CancellationToken::new();
+        let work_stop = stop.clone();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+            runtime.expect("a runtime").block_on(work(work_stop));
+        });
+        self.running.push((stop.clone(), Some(thread)));
+        stop
+    }
+}
+
+impl Drop for System {
+    fn drop(&mut self) {
+        for (stop, _) in &self.running {
+            stop.cancel();
+        }
+        for (_, thread) in &mut self.running {
+            let ended = thread.take().map(std::thread::JoinHandle::join);
+            if !std::thread::panicking() {
+                assert!(!matches!(ended, Some(Err(_))), "a process of the system ended by a panic");
+            }
+        }
+    }
+}
+
+/// The system that the tests of one program share: two gateways, one settler. Each test makes its own
+/// sale.
+pub fn shared() -> &'static System {
+    static SHARED: OnceLock<System> = OnceLock::new();
+    SHARED.get_or_init(|| {
+        // On a thread of its own: the first caller is inside a runtime already.
+        let starting = std::thread::spawn(|| {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(System::start(Shape { gateways: 2, ..Shape::default() }))
+        });
+        starting.join().expect("the shared system starts")
+    })
+}

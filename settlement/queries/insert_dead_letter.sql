@@ -4,7 +4,7 @@
 INSERT INTO dead_letter (topic, partition, log_offset, key, value, headers, sale_id, epoch, units, reason, detail)
 SELECT $1, $2, $3, $4, $5, $6, $7, $8,
        CASE WHEN EXISTS (SELECT FROM dead_letter
-                          WHERE sale_id = $7 AND epoch = $8 AND headers ->> 'sequences' = $6 ->> 'sequences')
+                          WHERE sale_id = $7 AND epoch = $8 AND headers ->> 'sequences' = $6::jsonb ->> 'sequences')
               OR EXISTS (SELECT FROM customer_order
                           WHERE sale_id = $7 AND sequence BETWEEN $12 AND $13)
             THEN '{}'::jsonb ELSE $9 END,

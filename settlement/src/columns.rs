@@ -1,6 +1,7 @@
 //! Rows as columns: a vector for each column, which Postgres unnests. They borrow from the records, so
 //! that an order costs pushes and no copies.
 
+use contract::money::Currency;
 use contract::order::{Address, Order, PaymentRequest};
 use contract::record::AcceptedBatch;
 use time::OffsetDateTime;
@@ -71,7 +72,7 @@ impl<'a> OrderColumns<'a> {
         batch: &'a AcceptedBatch,
         order: &'a Order,
         sequence: i64,
-        currency: &'a str,
+        currency: &'a Currency,
         accepted_at: OffsetDateTime,
     ) {
         let amounts = order.amounts();
@@ -85,7 +86,7 @@ impl<'a> OrderColumns<'a> {
         self.discount_policy_id.push(order.policy.as_ref().map(|policy| policy.as_str()));
         self.discount.push(amounts.discount as i64);
         self.delivery_fee.push(amounts.delivery_fee as i64);
-        self.currency.push(currency);
+        self.currency.push(currency.as_str());
         self.idempotency_key.push(order.key.as_str());
         self.request_digest.push(&order.digest.0);
         self.hold_seconds.push(order.hold_seconds as i32);

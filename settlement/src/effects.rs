@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use contract::ids::{Epoch, SaleId};
+use contract::ids::{Epoch, SaleId, Sequence};
+use contract::money::Currency;
+use contract::order::Order;
 use contract::record::{AcceptedBatch, Record, TotalsChange};
 use rustc_hash::{FxHashMap, FxHashSet};
 use uuid::Uuid;
@@ -27,10 +29,22 @@ pub struct Effects<'a> {
     pub changes: Vec<(&'a TotalsChange, i64)>,
     /// Records that cannot be applied.
     pub dead_letters: Vec<DeadLetter<'a>>,
+    /// The new orders again, for their events.
+    pub created: Vec<Created<'a>>,
     /// Orders and changes of ended epochs.
     pub void_orders: u64,
     /// Orders that were settled before.
     pub doubled_orders: u64,
+}
+
+/// An order that is new.
+#[derive(Debug, Clone, Copy)]
+#[allow(missing_docs)] // the names say it
+pub struct Created<'a> {
+    pub batch: &'a AcceptedBatch,
+    pub order: &'a Order,
+    pub sequence: Sequence,
+    pub currency: Currency,
 }
 
 /// A record that cannot be applied.
@@ -152,6 +166,7 @@ impl<'a> Effects<'a> {
         let mut effects = Self::default();
         effects.orders.reserve(orders);
         effects.lines.reserve(orders);
+        effects.created.reserve(orders);
         effects
     }
 
@@ -159,7 +174,7 @@ impl<'a> Effects<'a> {
         &mut self,
         record: &'a Incoming,
         batch: &'a AcceptedBatch,
-        currency: &'a str,
+        currency: &'a Currency,
         mut seen: Option<&mut FxHashSet<Uuid>>,
     ) {
         let sale = batch.sale_id.as_str();
@@ -176,6 +191,7 @@ impl<'a> Effects<'a> {
             new += 1;
             self.orders.push(batch, order, sequence as i64, currency, accepted_at);
             self.lines.push(order);
+            self.created.push(Created { batch, order, sequence: Sequence(sequence), currency: *currency });
         }
         if new == batch.orders.len() {
             // The headers' units are those of the lines: checked when the record was read.

@@ -9,10 +9,14 @@ use process::kafka::Message;
 use tokio_postgres::Row;
 
 use crate::database::DatabaseError;
+use crate::effects::Created;
 
 /// One row of `order_event`, with its order.
+#[derive(Debug)]
 pub struct Event {
-    id: String,
+    /// Its place among the events of its partition.
+    pub seq: i64,
+    partition: i32,
     order: OrderEvent,
     stock: Vec<(Sku, u64)>,
 }
@@ -45,7 +49,8 @@ impl Event {
         let stock = skus.iter().zip(quantities);
         let stock = stock.map(|(sku, quantity)| Ok((Sku::parse(sku)?, quantity as u64)));
         Ok(Self {
-            id: format!("{partition}-{seq}"),
+            seq,
+            partition,
             stock: stock.collect::<Result<_, contract::ids::InvalidName>>().map_err(|_| invalid("sku"))?,
             order: OrderEvent {
                 order_id: OrderId(row.get(1)),
@@ -64,13 +69,40 @@ impl Event {
         })
     }
 
+    /// Of an order that has just been settled, as [`Self::from_row`] would read it back.
+    pub fn created(partition: i32, seq: i64, created: &Created<'_>, time: Timestamp) -> Self {
+        let Created { batch, order, sequence, currency } = *created;
+        let amounts = order.amounts();
+        let status = OrderStatus::Created;
+        Self {
+            seq,
+            partition,
+            stock: order.lines.iter().map(|line| (line.sku.clone(), u64::from(line.quantity))).collect(),
+            order: OrderEvent {
+                order_id: order.id,
+                customer_id: order.customer.clone(),
+                sale_id: batch.sale_id.clone(),
+                status,
+                description: status.description(Language::English).into(),
+                time,
+                sequence,
+                subtotal: amounts.subtotal,
+                discount: amounts.discount,
+                delivery_fee: amounts.delivery_fee,
+                total: amounts.total(),
+                currency,
+            },
+        }
+    }
+
     /// Tells it: to the order's followers, then of each SKU to those of stock.
     pub fn tell<E>(&self, tell: &mut impl FnMut(&Told<'_>) -> Result<(), E>) -> Result<(), E> {
         let order = &self.order;
+        let id = format!("{}-{}", self.partition, self.seq);
         let key = order.order_id.to_string();
         // Structs of names, texts and numbers always serialize.
         let value = serde_json::to_vec(order).unwrap_or_default();
-        let about = headers(&self.id, &order_event_type(order.status), &key, order.time);
+        let about = headers(&id, &order_event_type(order.status), &key, order.time);
         tell(&Told { of_stock: false, key: &key, value: &value, headers: &about })?;
         let Some(movement) = movement(order.status) else { return Ok(()) };
         for (sku, quantity) in &self.stock {
@@ -83,7 +115,7 @@ impl Event {
             };
             let value = serde_json::to_vec(&moved).unwrap_or_default();
             let key = format!("{}/{sku}", order.sale_id);
-            let about = headers(&format!("{}-{sku}", self.id), movement.as_str(), &key, order.time);
+            let about = headers(&format!("{id}-{sku}"), movement.as_str(), &key, order.time);
             tell(&Told { of_stock: true, key: &key, value: &value, headers: &about })?;
         }
         Ok(())

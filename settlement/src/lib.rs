@@ -14,7 +14,7 @@
 //! | [`progress`], [`ownership`] | word to those that follow                                   |
 //! | [`publish_sales`], [`publication`] | sales to the gateways                                |
 //! | [`rebuild`]   | a sale's state into Redis, the first opening included                     |
-//! | [`publish_events`], [`event`] | what happened, to the event topics                        |
+//! | [`news`], [`publish_events`], [`event`] | what happened, to the event topics              |
 //! | [`relay`]     | accepted orders that nobody handed off, into the log                      |
 //! | [`release`]   | units that come back, into Redis                                          |
 //! | [`ready_sales`], [`stock_gauges`] | what these go through; stock as both sides have it    |
@@ -31,6 +31,7 @@ pub mod incoming;
 pub mod lag;
 pub mod memory;
 pub mod migrate;
+pub mod news;
 pub mod ownership;
 pub mod progress;
 pub mod publication;

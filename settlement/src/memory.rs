@@ -4,6 +4,7 @@
 //! After any error it is thrown away.
 
 use contract::ids::{Epoch, SaleId, Sku};
+use contract::money::Currency;
 use contract::record::Record;
 use deadpool_postgres::Client;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -35,7 +36,7 @@ pub struct SaleMemory {
     /// Acceptances of lower epochs are void.
     pub settled_epoch: Epoch,
     /// Of all its amounts.
-    pub currency: String,
+    pub currency: Currency,
     /// All it ever offered that has not been removed without a trace.
     pub skus: FxHashSet<Sku>,
 }
@@ -70,6 +71,7 @@ impl Memory {
         for row in client.query(&select, &[&unknown]).await? {
             // Postgres holds what the gateway has parsed.
             let Ok(sale) = SaleId::parse(row.get(0)) else { continue };
+            let Some(currency) = Currency::parse(row.get(4)) else { continue };
             let skus: Vec<&str> = row.get(5);
             self.sales.insert(
                 sale,
@@ -77,7 +79,7 @@ impl Memory {
                     partition: row.get(1),
                     next_sequence: row.get::<_, i64>(2) as u64,
                     settled_epoch: Epoch(row.get::<_, i64>(3) as u64),
-                    currency: row.get(4),
+                    currency,
                     skus: skus.into_iter().filter_map(|sku| Sku::parse(sku).ok()).collect(),
                 },
             );

@@ -1,5 +1,5 @@
 //! Word from the settle loop to those who follow it: how far each partition is, and that there is
-//! something new to publish or to release. Nobody can hold the loop up.
+//! something to release or to publish. Nobody can hold the loop up.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +15,6 @@ pub struct Progress(Arc<Inner>);
 #[derive(Default)]
 struct Inner {
     next_offsets: Mutex<BTreeMap<i32, i64>>,
-    events: Notify,
     releases: Notify,
     sales: Notify,
 }
@@ -24,17 +23,13 @@ impl Progress {
     /// The loop begins at these offsets.
     pub fn placed(&self, positions: &[(i32, i64)]) {
         self.next_offsets().extend(positions.iter().copied());
-        // What a former owner left behind is to be published, too.
-        self.0.events.notify_one();
+        // What a former owner left behind is to be released, too.
         self.0.releases.notify_one();
     }
 
     /// A batch is committed.
     pub fn settled(&self, partition: i32, span: Span, released: bool) {
         self.next_offsets().insert(partition, span.to_offset);
-        if span.to_seq > span.from_seq {
-            self.0.events.notify_one();
-        }
         if released {
             self.0.releases.notify_one();
             self.0.sales.notify_one();
@@ -46,10 +41,6 @@ impl Progress {
         self.next_offsets().get(&partition).copied()
     }
 
-    /// Ends when there may be events to publish.
-    pub async fn events(&self) {
-        self.0.events.notified().await;
-    }
     /// Ends when there may be units to release.
     pub async fn releases(&self) {
         self.0.releases.notified().await;

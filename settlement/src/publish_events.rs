@@ -3,6 +3,7 @@
 //! same at every delivery. It follows the settle loop and never holds it up: it has a task, a connection
 //! and a producer of its own.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use contract::topics::{INVENTORY_EVENTS, ORDER_EVENTS};
@@ -11,13 +12,14 @@ use metrics::{Counter, counter};
 use process::kafka::{ProduceError, Producer, ProducerSettings};
 use process::settings::Services;
 use rdkafka::error::KafkaError;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
 use crate::database::DatabaseError;
 use crate::event::{Event, Told};
+use crate::news::Batch;
 use crate::ownership::Ownership;
-use crate::progress::Progress;
 
 /// Events that are read and told at once.
 const EVENTS_MAX: i64 = 2000;
@@ -61,7 +63,7 @@ pub async fn run(
     services: Services,
     producer: Producer,
     ownership: Ownership,
-    progress: Progress,
+    mut news: mpsc::Receiver<Batch>,
     stop: CancellationToken,
 ) {
     let mut publisher = Publisher {
@@ -70,28 +72,41 @@ pub async fn run(
         producer,
         order_topic: services.topic(ORDER_EVENTS.name),
         inventory_topic: services.topic(INVENTORY_EVENTS.name),
+        partitions: BTreeMap::new(),
         published: counter!("events_published_total"),
     };
     let mut backoff = Backoff::default();
     while !stop.is_cancelled() {
+        let woken = async {
+            let first = tokio::time::timeout(EVERY, news.recv()).await;
+            publisher.heard(first.ok().flatten());
+            tokio::time::sleep(GATHER).await;
+        };
+        stop.run_until_cancelled(woken).await;
+        while let Ok(batch) = news.try_recv() {
+            publisher.heard(Some(batch));
+        }
+        // What has begun is finished: a time-out of the producer bounds it.
         match publisher.publish(&ownership.now(), &stop).await {
-            Ok(0) => {
-                backoff.reset();
-                let woken = async { drop(tokio::time::timeout(EVERY, progress.events()).await) };
-                stop.run_until_cancelled(woken).await;
-                stop.run_until_cancelled(tokio::time::sleep(GATHER)).await;
-            }
-            Ok(_) => {
-                backoff.reset();
-                stop.run_until_cancelled(tokio::time::sleep(GATHER)).await;
-            }
+            Ok(()) => backoff.reset(),
             Err(error) => {
-                publisher.client = None;
+                publisher.forget();
                 tracing::warn!(%error, "publishing events is interrupted, trying again");
                 backoff.pause(&stop).await;
             }
         }
     }
+}
+
+/// What is known of a partition.
+#[derive(Default)]
+struct Partition {
+    /// The first event that is not told; `None`: to be read.
+    next: Option<i64>,
+    /// Batches that the settle loop has committed, oldest first.
+    news: VecDeque<Batch>,
+    /// Whether there may be events that only Postgres knows of.
+    behind: bool,
 }
 
 struct Publisher {
@@ -100,56 +115,130 @@ struct Publisher {
     producer: Producer,
     order_topic: String,
     inventory_topic: String,
+    partitions: BTreeMap<i32, Partition>,
     published: Counter,
 }
 
 impl Publisher {
-    /// Tells everything that is new in these partitions; returns how many events that was.
-    async fn publish(&mut self, partitions: &[i32], stop: &CancellationToken) -> Result<usize, Error> {
-        if self.client.is_none() && !partitions.is_empty() {
-            self.client = Some(self.pool.get().await.map_err(DatabaseError::from)?);
+    /// A batch was committed; or nothing was for a while: then Postgres is asked, in case it was not said.
+    fn heard(&mut self, batch: Option<Batch>) {
+        match batch {
+            Some(batch) => self.partitions.entry(batch.partition).or_default().news.push_back(batch),
+            None => self.forget(),
         }
-        let Some(client) = &self.client else { return Ok(0) };
-        let mut all = 0;
-        for partition in partitions {
-            while !stop.is_cancelled() {
-                let published = self.publish_some(client, *partition).await?;
-                self.published.increment(published as u64);
-                all += published;
-                if published < EVENTS_MAX as usize {
-                    break;
-                }
-            }
-        }
-        Ok(all)
     }
 
-    async fn publish_some(&self, client: &Object, partition: i32) -> Result<usize, Error> {
-        let cursor = client.prepare_cached(include_str!("../queries/select_publish_cursor.sql")).await?;
-        let Some(cursor) = client.query_opt(&cursor, &[&partition]).await? else { return Ok(0) };
-        let next: i64 = cursor.get(0);
-        let select = client.prepare_cached(include_str!("../queries/select_events.sql")).await?;
-        let rows = client.query(&select, &[&partition, &next, &EVENTS_MAX]).await?;
-        let Some(last) = rows.last() else { return Ok(0) };
-        let behind = last.get::<_, i64>(0) + 1;
+    fn forget(&mut self) {
+        self.client = None;
+        self.partitions.clear();
+    }
 
-        let mut answers = Vec::with_capacity(2 * rows.len());
-        for row in &rows {
-            let event = Event::from_row(partition, row)?;
-            let mut tell = |told: &Told<'_>| {
+    /// Tells everything that is new in these partitions.
+    async fn publish(&mut self, owned: &[i32], stop: &CancellationToken) -> Result<(), Error> {
+        self.partitions.retain(|partition, _| owned.contains(partition));
+        if owned.is_empty() {
+            return Ok(());
+        }
+        let client = match self.client.take() {
+            Some(client) => client,
+            None => self.pool.get().await.map_err(DatabaseError::from)?,
+        };
+        for partition in owned.iter().copied() {
+            let mut state = self.partitions.remove(&partition).unwrap_or_default();
+            while !stop.is_cancelled() && self.publish_some(&client, partition, &mut state).await? {}
+            self.partitions.insert(partition, state);
+        }
+        self.client = Some(client);
+        Ok(())
+    }
+
+    /// Tells the next events of a partition; false when there are none.
+    async fn publish_some(
+        &self,
+        client: &Object,
+        partition: i32,
+        state: &mut Partition,
+    ) -> Result<bool, Error> {
+        let next = match state.next {
+            Some(next) => next,
+            None => {
+                state.behind = true;
+                read_cursor(client, partition).await?
+            }
+        };
+        let Some((events, behind)) = next_events(client, partition, next, state).await? else {
+            state.next = Some(next);
+            return Ok(false);
+        };
+        self.tell(&events).await?;
+        let update = client.prepare_cached(include_str!("../queries/move_publish_cursor.sql")).await?;
+        if client.execute(&update, &[&partition, &behind, &next]).await? != 1 {
+            return Err(Error::Fenced(partition));
+        }
+        self.published.increment(events.len() as u64);
+        state.next = Some(behind);
+        Ok(true)
+    }
+
+    /// Produces them, and waits until both topics have them all.
+    async fn tell(&self, events: &[Event]) -> Result<(), Error> {
+        let mut answers = Vec::with_capacity(2 * events.len());
+        for event in events {
+            event.tell(&mut |told: &Told<'_>| {
                 let topic = if told.of_stock { &self.inventory_topic } else { &self.order_topic };
                 answers.push(self.producer.send(&told.message(topic))?);
                 Ok::<_, ProduceError>(())
-            };
-            event.tell(&mut tell)?;
+            })?;
         }
         for answer in answers {
             answer.await?;
         }
-        let update = client.prepare_cached(include_str!("../queries/move_publish_cursor.sql")).await?;
-        match client.execute(&update, &[&partition, &behind, &next]).await? {
-            1 => Ok(rows.len()),
-            _ => Err(Error::Fenced(partition)),
-        }
+        Ok(())
     }
+}
+
+async fn read_cursor(client: &Object, partition: i32) -> Result<i64, Error> {
+    let select = client.prepare_cached(include_str!("../queries/select_publish_cursor.sql")).await?;
+    Ok(client.query_one(&select, &[&partition]).await?.get(0))
+}
+
+/// The events from `next` on, and the sequence behind them: from the settle loop where they follow, else
+/// from Postgres.
+async fn next_events(
+    client: &Object,
+    partition: i32,
+    next: i64,
+    state: &mut Partition,
+) -> Result<Option<(Vec<Event>, i64)>, Error> {
+    while state.news.front().is_some_and(|batch| batch.to_seq <= next) {
+        state.news.pop_front(); // told already, from Postgres
+    }
+    if let Some(batch) = take_if(&mut state.news, |batch| batch.from_seq <= next) {
+        let (mut events, mut behind) = (batch.events, batch.to_seq);
+        events.retain(|event| event.seq >= next);
+        while let Some(more) = take_if(&mut state.news, |more| {
+            more.from_seq == behind && events.len() + more.events.len() <= EVENTS_MAX as usize
+        }) {
+            events.extend(more.events);
+            behind = more.to_seq;
+        }
+        return Ok(Some((events, behind)));
+    }
+    if state.news.is_empty() && !state.behind {
+        return Ok(None);
+    }
+    let select = client.prepare_cached(include_str!("../queries/select_events.sql")).await?;
+    let rows = client.query(&select, &[&partition, &next, &EVENTS_MAX]).await?;
+    let events = rows.iter().map(|row| Event::from_row(partition, row)).collect::<Result<Vec<_>, _>>()?;
+    state.behind = events.len() == EVENTS_MAX as usize;
+    let behind = match events.last() {
+        Some(last) => Some(last.seq + 1),
+        // Only sequences that are no events lie before the next batch.
+        None => state.news.front().map(|batch| batch.from_seq),
+    };
+    Ok(behind.map(|behind| (events, behind)))
+}
+
+fn take_if(news: &mut VecDeque<Batch>, wanted: impl FnOnce(&Batch) -> bool) -> Option<Batch> {
+    if news.front().is_some_and(wanted) { news.pop_front() } else { None }
 }

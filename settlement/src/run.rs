@@ -21,7 +21,8 @@ use crate::relay::Relay;
 use crate::settings::Settings;
 use crate::settle::Settler;
 use crate::{
-    checks, database, lag, migrate, ownership, publish_events, publish_sales, release, stock_gauges, topics,
+    checks, database, lag, migrate, news, ownership, publish_events, publish_sales, release, stock_gauges,
+    topics,
 };
 
 /// How long a gateway may still answer under an old epoch: its lease, and a margin for two clocks that
@@ -89,7 +90,8 @@ pub async fn run(
             let measure = move || lag::measure(&settings.services, &ownership, &progress, &health, &stop);
             std::thread::Builder::new().name("lag".into()).spawn(measure).map_err(RunError::Thread)?
         };
-        let settler = Settler::new(pool.clone(), progress.clone());
+        let (tell, news) = news::channel();
+        let settler = Settler::new(pool.clone(), progress.clone(), tell);
         tasks.spawn(settler.run(received, commands, announce, shutdown.clone()));
         let services = settings.services.clone();
         tasks.spawn(publish_sales::run(
@@ -108,14 +110,7 @@ pub async fn run(
         };
         tasks.spawn(rebuild::run(tools, ownership.clone(), shutdown.clone()));
         let (pool_, own, stop) = (pool.clone(), ownership.clone(), shutdown.clone());
-        tasks.spawn(publish_events::run(
-            pool_,
-            settings.services.clone(),
-            events.clone(),
-            own,
-            progress.clone(),
-            stop,
-        ));
+        tasks.spawn(publish_events::run(pool_, settings.services.clone(), events.clone(), own, news, stop));
         let (pool_, own, stop) = (pool.clone(), ownership.clone(), shutdown.clone());
         tasks.spawn(release::run(pool_, redis.clone(), own, progress.clone(), stop));
         let (pool_, own, stop) = (pool.clone(), ownership.clone(), shutdown.clone());

@@ -8,8 +8,10 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use contract::timestamp::Timestamp;
 use deadpool_postgres::{Client, Pool};
 use rustc_hash::FxHashMap;
+use time::OffsetDateTime;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +21,7 @@ use crate::database::DatabaseError;
 use crate::effects::{self, Effects};
 use crate::incoming::{Incoming, Refusal};
 use crate::memory::Memory;
+use crate::news::News;
 use crate::ownership::{Announce, Owned};
 use crate::progress::Progress;
 use crate::settle_metrics::Metrics;
@@ -32,12 +35,13 @@ pub struct Settler {
     memories: FxHashMap<i32, Memory>,
     metrics: Metrics,
     progress: Progress,
+    news: News,
 }
 
 impl Settler {
     /// Owns nothing yet.
-    pub fn new(pool: Pool, progress: Progress) -> Self {
-        Self { pool, client: None, memories: FxHashMap::default(), metrics: Metrics::new(), progress }
+    pub fn new(pool: Pool, progress: Progress, news: News) -> Self {
+        Self { pool, client: None, memories: FxHashMap::default(), metrics: Metrics::new(), progress, news }
     }
 
     /// Settles what the consumer hands over until `stop`; a transaction that has begun is finished.
@@ -175,14 +179,20 @@ impl Settler {
             from_seq: memory.next_seq,
             to_offset: last.offset + 1,
             to_seq: memory.next_seq + aftermath.seqs,
+            at: now(),
         };
         store::store(client, span, &effects).await?;
         self.metrics.committed(&effects, begun.elapsed());
+        self.news.tell(span, &effects);
         let released = !effects.changes.is_empty();
         aftermath.apply(memory, span.to_offset);
         self.progress.settled(partition, span, released);
         Ok(span.to_offset)
     }
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_datetime(OffsetDateTime::now_utc())
 }
 
 fn log(error: &StoreError) {

@@ -1,5 +1,7 @@
 //! One transaction a batch: the position's compare-and-set, and everything that the records do.
 
+use contract::record::TotalsChange;
+use contract::timestamp::Timestamp;
 use contract::topics::ORDERS;
 use deadpool_postgres::{Client, Transaction};
 use futures_util::future::try_join_all;
@@ -11,7 +13,6 @@ use uuid::Uuid;
 
 use crate::database::DatabaseError;
 use crate::effects::{DeadLetter, Effects};
-use contract::record::TotalsChange;
 
 /// Why a batch is not in Postgres.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +43,7 @@ impl From<tokio_postgres::Error> for StoreError {
     }
 }
 
-/// Where a batch begins and ends.
+/// Where a batch begins and ends, and when it was settled.
 #[derive(Debug, Clone, Copy)]
 #[allow(missing_docs)] // the columns of log_position
 pub struct Span {
@@ -51,6 +52,8 @@ pub struct Span {
     pub from_seq: i64,
     pub to_offset: i64,
     pub to_seq: i64,
+    /// When it happened.
+    pub at: Timestamp,
 }
 
 /// Which of these orders Postgres has.
@@ -164,7 +167,9 @@ async fn insert_events(
     span: Span,
     effects: &Effects<'_>,
 ) -> Result<(), StoreError> {
-    tx.execute(&statements.events, &[&span.partition, &span.from_seq, &effects.orders.order_id]).await?;
+    let at = span.at.to_datetime();
+    let params: [&(dyn ToSql + Sync); 4] = [&span.partition, &span.from_seq, &effects.orders.order_id, &at];
+    tx.execute(&statements.events, &params).await?;
     Ok(())
 }
 

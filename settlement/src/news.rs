@@ -1,0 +1,47 @@
+//! Events of batches that have just been committed, from the settle loop to the publisher, so that the
+//! publisher need not read back from Postgres what was in memory a moment ago. A short cut only: when
+//! there is no room the batch is left out, and the publisher finds it where it stands, in Postgres.
+
+use tokio::sync::mpsc;
+
+use crate::effects::Effects;
+use crate::event::Event;
+use crate::store::Span;
+
+/// Batches on their way, at most.
+const BATCHES: usize = 16;
+
+/// The events of one batch.
+#[derive(Debug)]
+pub struct Batch {
+    /// Of which partition.
+    pub partition: i32,
+    /// Its first sequence.
+    pub from_seq: i64,
+    /// In order; sequences that are no events (releases) may lie behind them.
+    pub events: Vec<Event>,
+    /// The sequence behind the batch.
+    pub to_seq: i64,
+}
+
+/// The settle loop's end.
+pub struct News(mpsc::Sender<Batch>);
+
+/// Both ends.
+pub fn channel() -> (News, mpsc::Receiver<Batch>) {
+    let (sender, receiver) = mpsc::channel(BATCHES);
+    (News(sender), receiver)
+}
+
+impl News {
+    /// A batch is committed.
+    pub fn tell(&self, span: Span, effects: &Effects<'_>) {
+        let Ok(room) = self.0.try_reserve() else { return };
+        let seqs = span.from_seq..;
+        let events = effects.created.iter().zip(seqs);
+        let events = events.map(|(created, seq)| Event::created(span.partition, seq, created, span.at));
+        let events = events.collect();
+        let Span { partition, from_seq, to_seq, .. } = span;
+        room.send(Batch { partition, from_seq, events, to_seq });
+    }
+}

@@ -1,0 +1,274 @@
+//! What the tests of settlement share: a log to write records into, sales to write them of, and
+//! settlers in this process or as processes of their own.
+#![allow(dead_code)] // each test program uses a part of it
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use contract::ids::{
+    CustomerId, Epoch, IdempotencyKey, OrderId, RequestDigest, RequestFingerprint, SaleId, Sequence, Sku,
+};
+use contract::order::{Line, Order};
+use contract::record::{Headers, NewTotal, OutboxId, RecordType, TotalsChange};
+use contract::timestamp::Timestamp;
+use lua::outbox::{LogRecord, accepted};
+use process::kafka::{Message, Producer, ProducerSettings};
+use testkit::system::{Shape, System};
+use testkit::{environment, eventually, until};
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+/// A database, topics and settlers of a test's own.
+pub(crate) struct Bench {
+    pub(crate) system: System,
+    pub(crate) db: Client,
+    pub(crate) producer: Producer,
+}
+
+/// An item: SKU and total.
+pub(crate) type Items<'a> = &'a [(&'a str, Option<i64>)];
+
+impl Bench {
+    /// With so many settlers in this process.
+    pub(crate) async fn start(settlements: usize) -> Self {
+        Self::with_args(settlements, &[]).await
+    }
+
+    pub(crate) async fn with_args(settlements: usize, args: &[&str]) -> Self {
+        let args = args.iter().map(ToString::to_string).collect();
+        let shape = Shape { gateways: 0, settlements, settlement_args: args, ..Shape::default() };
+        let system = System::start(shape).await;
+        let db = system.database().await;
+        let settings = ProducerSettings { linger_ms: 1.0, timeout_ms: 10_000, queue_messages_max: 100_000 };
+        let producer = Producer::start(&environment("KAFKA_BROKERS"), "test", &settings).expect("a producer");
+        Self { system, db, producer }
+    }
+
+    /// A settler as a process of its own; schema and topics are there.
+    pub(crate) async fn process(&self, args: &[&str]) -> Process {
+        let process = Process::start(&self.system, args);
+        until("schema and topics are there", async || {
+            self.db.query_one("SELECT FROM log_position LIMIT 1", &[]).await.is_ok()
+        })
+        .await;
+        process
+    }
+
+    pub(crate) fn topic(&self, name: &str) -> String {
+        format!("{}{name}", self.system.topic_prefix)
+    }
+
+    /// A sale, open but not necessarily ready.
+    pub(crate) async fn define(&self, partition: i32, limit: Option<i32>, items: Items<'_>) -> SaleId {
+        let sale = SaleId::parse(&testkit::fresh("s")).expect("a name");
+        let insert = "INSERT INTO sale (sale_id, partition, title, currency, hold_seconds, delivery_fee, \
+                      max_orders_per_customer, state) VALUES ($1, $2, 'T', 'KRW', 3600, 0, $3, 'draft')";
+        self.db.execute(insert, &[&sale.as_str(), &partition, &limit]).await.expect("a sale");
+        for ((sku, total), position) in items.iter().zip(0i32..) {
+            let insert = "INSERT INTO sale_item (sale_id, sku, position, name, price, max_quantity_per_order, total) \
+                          VALUES ($1, $2, $3, $2, 100, 10, $4)";
+            self.db.execute(insert, &[&sale.as_str(), sku, &position, total]).await.expect("an item");
+        }
+        self.run("UPDATE sale SET state = 'open' WHERE sale_id = $1", &sale).await;
+        sale
+    }
+
+    /// A sale that is ready; returns its epoch, too.
+    pub(crate) async fn open(&self, partition: i32, limit: Option<i32>, items: Items<'_>) -> (SaleId, Epoch) {
+        let sale = self.define(partition, limit, items).await;
+        let epoch = self.until_ready(&sale, 1).await;
+        (sale, epoch)
+    }
+
+    /// Waits until a sale is ready in this epoch or a later one.
+    pub(crate) async fn until_ready(&self, sale: &SaleId, epoch: i64) -> Epoch {
+        eventually(&format!("{sale} is ready"), async || {
+            let select = "SELECT epoch FROM sale WHERE sale_id = $1 AND ready AND epoch >= $2";
+            let row = self.db.query_opt(select, &[&sale.as_str(), &epoch]).await.expect("Postgres");
+            row.map(|row| Epoch(row.get::<_, i64>(0) as u64))
+        })
+        .await
+    }
+
+    /// A statement about a sale.
+    pub(crate) async fn run(&self, statement: &str, sale: &SaleId) {
+        self.db.execute(statement, &[&sale.as_str()]).await.expect("Postgres");
+    }
+
+    /// One number about a sale.
+    pub(crate) async fn number(&self, select: &str, sale: &SaleId) -> i64 {
+        let row = self.db.query_one(select, &[&sale.as_str()]).await.expect("Postgres");
+        row.get::<_, Option<i64>>(0).unwrap_or_default()
+    }
+
+    /// Orders in Postgres.
+    pub(crate) async fn orders(&self, sale: &SaleId) -> i64 {
+        self.number("SELECT count(*) FROM customer_order WHERE sale_id = $1", sale).await
+    }
+
+    /// Units held, and dead-lettered, of a SKU.
+    pub(crate) async fn units(&self, sale: &SaleId, sku: &str) -> (i64, i64) {
+        let select = "SELECT held, dead_lettered FROM sale_item WHERE sale_id = $1 AND sku = $2";
+        let row = self.db.query_one(select, &[&sale.as_str(), &sku]).await.expect("Postgres");
+        (row.get(0), row.get(1))
+    }
+
+    /// Waits until so many orders are settled, and not more.
+    pub(crate) async fn until_orders(&self, sale: &SaleId, orders: i64) {
+        until(&format!("{orders} orders are settled"), async || self.orders(sale).await >= orders).await;
+        assert_eq!(self.orders(sale).await, orders);
+    }
+
+    /// Waits until everything before an offset is settled.
+    pub(crate) async fn until_settled(&self, partition: i32, offset: i64) {
+        until(&format!("offset {offset} is settled"), async || {
+            let select = "SELECT next_offset FROM log_position WHERE partition = $1";
+            let row = self.db.query_one(select, &[&partition]).await.expect("Postgres");
+            row.get::<_, i64>(0) > offset
+        })
+        .await;
+    }
+
+    /// Writes a record; returns its offset.
+    pub(crate) async fn write(&self, partition: i32, sale: &SaleId, record: &LogRecord) -> i64 {
+        self.write_raw(partition, sale.as_str(), &record.value, &record.headers.encode()).await
+    }
+
+    pub(crate) async fn write_raw(
+        &self,
+        partition: i32,
+        key: &str,
+        value: &[u8],
+        headers: &[(&'static str, String)],
+    ) -> i64 {
+        let message = Message {
+            topic: &self.topic("orders"),
+            partition: Some(partition),
+            key,
+            value: Some(value),
+            headers,
+        };
+        let answer = self.producer.send(&message).expect("room in the queue");
+        answer.await.expect("acknowledged").offset
+    }
+
+    /// The invariants that hold at every moment at which nothing is in flight.
+    pub(crate) async fn check(&self, sale: &SaleId) {
+        let held = "SELECT coalesce(sum(i.held - coalesce(l.units, 0)), 0)::bigint FROM sale_item i LEFT JOIN \
+                    (SELECT sale_id, sku, sum(quantity) AS units FROM order_line JOIN customer_order USING (order_id) \
+                     GROUP BY sale_id, sku) l USING (sale_id, sku) WHERE i.sale_id = $1";
+        assert_eq!(self.number(held, sale).await, 0, "held units are those of the lines");
+        let events = "SELECT count(*) - count(DISTINCT e.order_id) FROM order_event e \
+                      JOIN customer_order o USING (order_id) WHERE o.sale_id = $1";
+        assert_eq!(self.number(events, sale).await, 0, "one event an order");
+        let without = "SELECT count(*) FROM customer_order o WHERE sale_id = $1 \
+                       AND NOT EXISTS (SELECT FROM order_event e WHERE e.order_id = o.order_id)";
+        assert_eq!(self.number(without, sale).await, 0, "no order without its event");
+        let next = "SELECT next_sequence - 1 - coalesce((SELECT max(sequence) FROM customer_order WHERE sale_id = $1), 0) \
+                    FROM sale WHERE sale_id = $1";
+        assert!(self.number(next, sale).await >= 0, "next_sequence is behind every order");
+    }
+}
+
+/// An order of a customer, with a key of its own.
+pub(crate) fn order(sale: &SaleId, customer: &str, lines: &[(&str, u32)]) -> Order {
+    keyed_order(sale, customer, &testkit::fresh("k"), lines)
+}
+
+pub(crate) fn keyed_order(sale: &SaleId, customer: &str, key: &str, lines: &[(&str, u32)]) -> Order {
+    let customer = CustomerId::parse(customer).expect("a name");
+    let key = IdempotencyKey::parse(key).expect("a key");
+    let lines = lines.iter().map(|(sku, quantity)| Line {
+        sku: Sku::parse(sku).expect("a name"),
+        quantity: *quantity,
+        unit_price: 100,
+    });
+    Order {
+        id: OrderId::new(now().0, 1, RequestFingerprint::of(sale, &customer, &key)),
+        customer,
+        email: None,
+        key,
+        digest: RequestDigest::of(b"body"),
+        lines: lines.collect(),
+        policy: None,
+        discount: 0,
+        delivery_fee: 0,
+        hold_seconds: 3600,
+        fulfilment: None,
+        address: None,
+        payment: None,
+    }
+}
+
+/// The record of an accepted batch, as a gateway writes it.
+pub(crate) fn acceptance(sale: &SaleId, epoch: Epoch, first: u64, orders: &[Order]) -> LogRecord {
+    let json: Vec<_> = orders.iter().map(|order| serde_json::to_string(order).expect("an order")).collect();
+    let id = OutboxId::batch(Sequence(first), orders.len() as u64);
+    accepted(sale, epoch, id, now(), json.join(",").as_bytes(), orders)
+}
+
+/// The record of a change of totals.
+pub(crate) fn totals(sale: &SaleId, epoch: Epoch, change: Uuid, items: &[(&str, u64)]) -> LogRecord {
+    let items =
+        items.iter().map(|(sku, total)| NewTotal { sku: Sku::parse(sku).expect("a name"), total: *total });
+    let change = TotalsChange { sale_id: sale.clone(), epoch, change_id: change, items: items.collect() };
+    let value = serde_json::to_vec(&change).expect("a change");
+    LogRecord { headers: Headers::of(RecordType::Totals, epoch), value }
+}
+
+/// A barrier.
+pub(crate) fn barrier(sale: &SaleId, epoch: Epoch) -> LogRecord {
+    let value = format!(r#"{{"sale_id":"{sale}","epoch":{epoch}}}"#).into_bytes();
+    LogRecord { headers: Headers::of(RecordType::Barrier, epoch), value }
+}
+
+pub(crate) fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+    Timestamp(since.as_millis() as u64)
+}
+
+/// A settler as a process of its own; killed with the value.
+pub(crate) struct Process(Child);
+
+impl Process {
+    pub(crate) fn start(system: &System, args: &[&str]) -> Self {
+        // Measurements name the release build.
+        let program = std::env::var("SETTLEMENT_PROGRAM");
+        let mut command = Command::new(program.as_deref().unwrap_or(env!("CARGO_BIN_EXE_settlement")));
+        command.args(["--settlement-listen", "127.0.0.1:0", "--log-filter", "warn"]);
+        command.args(system.service_args()).args(args).stdin(Stdio::null());
+        Self(command.spawn().expect("settlement starts"))
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// SIGKILL, between any two instructions.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.0.kill(); // it may have ended by itself
+        let _ = self.0.wait();
+    }
+
+    /// A signal by its name.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.id().to_string()]).status();
+        assert!(sent.expect("kill").success());
+    }
+
+    /// Waits until it has ended by itself.
+    pub(crate) async fn ended(&mut self, limit: Duration) -> bool {
+        let ended = async {
+            while self.0.try_wait().expect("a child").is_none() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(limit, ended).await.is_ok()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

@@ -49,7 +49,23 @@ pub fn cpu_times(processes: &[Process]) -> BTreeMap<String, Duration> {
         let used: Duration = members.iter().filter_map(|pid| all.get(pid)).map(|(_, cpu)| *cpu).sum();
         *times.entry(kind(&process.name).to_owned()).or_default() += used;
     }
+    let ours: Duration = times.values().sum();
+    let whole = fs::read_to_string("/proc/stat").map(|stat| busy(&stat)).unwrap_or_default();
+    times.insert(OTHERS.to_owned(), whole.saturating_sub(ours));
     times
+}
+
+/// The name under which [`cpu_times`] counts what no process of ours used.
+pub const OTHERS: &str = "everything else";
+
+/// CPU time of the whole machine so far, from the first line of `/proc/stat`.
+fn busy(stat: &str) -> Duration {
+    // user, nice, system, idle, iowait, irq, softirq, steal
+    let fields: Vec<u64> =
+        stat.lines().next().unwrap_or("").split_whitespace().skip(1).filter_map(|f| f.parse().ok()).collect();
+    let ticks: u64 =
+        fields.iter().take(8).enumerate().filter(|(at, _)| *at != 3 && *at != 4).map(|(_, t)| t).sum();
+    Duration::from_millis(ticks * 1000 / TICKS_A_SECOND)
 }
 
 /// What each kind used between two looks.
@@ -97,6 +113,12 @@ mod tests {
         let stat = "42 (a) b (c) S 7 1 1 0 -1 4194560 1 2 3 4 250 50 10 5 20 0 1 0 100 0 0";
         assert_eq!(cpu_of(stat), Some((7, Duration::from_millis(3150))));
         assert_eq!(cpu_of("nonsense"), None);
+    }
+
+    #[test]
+    fn idle_and_waiting_time_is_not_busy() {
+        assert_eq!(busy("cpu  100 10 50 9999 888 5 5 30 7 7\ncpu0 1 2"), Duration::from_secs(2));
+        assert_eq!(busy(""), Duration::ZERO);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Arguments;
 use super::rounds::Round;
+use crate::procs;
 use crate::table::{Style, Table, heading, styled, thousands};
 
 /// Accepted orders a second, against floor (a).
@@ -12,6 +13,9 @@ const ACCEPTED_MIN: f64 = 0.4;
 const SOLD_OUT_MIN: f64 = 0.8;
 /// Seconds that settlement may be behind.
 const BEHIND_SECONDS_MAX: f64 = 1.0;
+
+/// Share of the machine that strangers may take before the figures mean little.
+const OTHERS_SHARE_MAX: f64 = 0.05;
 
 /// Mean, lowest and highest.
 fn spread(rounds: &[Round], of: impl Fn(&Round) -> f64) -> (f64, f64, f64) {
@@ -44,6 +48,15 @@ pub(super) fn text(arguments: &Arguments, rounds: &[Round]) -> String {
     ));
     text.push_str(&format!("{}\n{}", heading("CPU time per accepted order"), cpu(rounds)));
     text.push_str(&format!("{}\n{}", heading("Settlement"), settlement(rounds)));
+    let (_, _, others) = spread(rounds, others_share);
+    if others > OTHERS_SHARE_MAX {
+        let warning = format!(
+            "Other programs took {:.0} % of the machine while orders were accepted: these figures and ratios do \
+             not count. Repeat on a machine that does nothing else.",
+            others * 100.0
+        );
+        text.push_str(&format!("\n  {}\n", styled(Style::Bad, &warning)));
+    }
     text
 }
 
@@ -90,6 +103,13 @@ fn ratios(rounds: &[Round]) -> Table {
     line("sold out / floor (a)", Round::sold_out_ratio, Some(SOLD_OUT_MIN));
     line("accepted / floor (b)", Round::redis_ratio, None);
     table
+}
+
+/// Which part of the machine's time went to programs that are not measured.
+fn others_share(round: &Round) -> f64 {
+    let cores = std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64);
+    let others = round.cpu.get(procs::OTHERS).copied().unwrap_or_default();
+    others.as_secs_f64() / ((round.accepted.seconds + round.catch_up.as_secs_f64()) * cores)
 }
 
 fn cpu(rounds: &[Round]) -> Table {

@@ -3,9 +3,10 @@
 use deadpool_postgres::{Pool, PoolError};
 use process::settings::Services;
 
-/// Settings of every connection. A statement that takes longer is a fault; nothing here is worth
-/// compiling; the plans of prepared statements do not depend on their arguments.
-const OPTIONS: &str = "-c statement_timeout=15s -c lock_timeout=10s -c idle_in_transaction_session_timeout=30s \
+/// Settings of every connection. A statement that takes longer is a fault. A process that stands still
+/// inside a transaction must not keep its successor from the rows that it has locked. Nothing here is worth
+/// compiling, and the plans of prepared statements do not depend on their arguments.
+const OPTIONS: &str = "-c statement_timeout=15s -c lock_timeout=10s -c idle_in_transaction_session_timeout=5s \
      -c jit=off -c plan_cache_mode=force_generic_plan -c timezone=UTC";
 
 /// Connections that are kept by one task each: the settle loop, the publisher of events, the publisher

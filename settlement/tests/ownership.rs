@@ -1,0 +1,243 @@
+//! Crashes, successors and zombies: whoever settles, nothing is settled twice and nothing is left out.
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use contract::ids::{Epoch, SaleId};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use settlement::incoming::{Incoming, Raw};
+use settlement::progress::Progress;
+use settlement::settle::Settler;
+use settlement::store::StoreError;
+use settlement::{database, news};
+use support::{Bench, acceptance, order};
+use testkit::until;
+
+/// Small batches: more places to crash between and within.
+const SMALL: [&str; 4] = ["--batch-orders-max", "8", "--batch-wait-ms", "1"];
+
+/// Writes records of two orders each until it is told to stop.
+struct Stream {
+    stop: Arc<AtomicBool>,
+    written: Arc<AtomicU64>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Stream {
+    fn start(bench: &Arc<Bench>, partition: i32, sale: &SaleId, epoch: Epoch) -> Self {
+        let (stop, written) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let (bench, sale) = (bench.clone(), sale.clone());
+        let (stopped, count) = (stop.clone(), written.clone());
+        let task = tokio::spawn(async move {
+            while !stopped.load(Ordering::Relaxed) {
+                let first = count.load(Ordering::Relaxed) + 1;
+                let orders: Vec<_> =
+                    (first..first + 2).map(|n| order(&sale, &format!("c{n}"), &[("A", 1)])).collect();
+                bench.write(partition, &sale, &acceptance(&sale, epoch, first, &orders)).await;
+                count.store(first + 1, Ordering::Relaxed);
+            }
+        });
+        Self { stop, written, task }
+    }
+
+    fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+
+    async fn end(self) -> i64 {
+        self.stop.store(true, Ordering::Relaxed);
+        self.task.await.unwrap();
+        self.written.load(Ordering::Relaxed) as i64
+    }
+}
+
+/// Waits until a transaction of settlement waits for a lock.
+async fn until_blocked(bench: &Bench) {
+    until("a transaction waits for the lock", async || {
+        let select = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                      AND application_name = 'settlement' AND wait_event_type = 'Lock' AND query LIKE '%order_event%'";
+        bench.db.query_one(select, &[]).await.unwrap().get::<_, i64>(0) > 0
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_settler_that_is_killed_between_and_within_batches_leaves_no_trace() {
+    let bench = Arc::new(Bench::start(0).await);
+    let mut process = bench.process(&SMALL).await;
+    let (sale, epoch) = bench.open(0, None, &[("A", Some(1_000_000))]).await;
+
+    // Between: at some moment of a stream.
+    let stream = Stream::start(&bench, 0, &sale, epoch);
+    until("orders are being settled", async || bench.orders(&sale).await > 20).await;
+    process.kill();
+    let written = stream.end().await;
+
+    // Within: the rows of orders are inserted, the transaction waits.
+    let lock = bench.system.database().await;
+    lock.batch_execute("BEGIN; LOCK TABLE order_event IN EXCLUSIVE MODE").await.unwrap();
+    process = bench.process(&SMALL).await;
+    let more = order(&sale, "last", &[("A", 1)]);
+    let last = bench.write(0, &sale, &acceptance(&sale, epoch, written as u64 + 1, &[more])).await;
+    until_blocked(&bench).await;
+    process.kill();
+    lock.batch_execute("COMMIT").await.unwrap();
+
+    let _process = bench.process(&SMALL).await;
+    bench.until_settled(0, last).await;
+    bench.until_orders(&sale, written + 1).await;
+    assert_eq!(bench.units(&sale, "A").await, (written + 1, 0));
+    assert_eq!(bench.number("SELECT count(*) FROM dead_letter WHERE sale_id = $1", &sale).await, 0);
+    bench.check(&sale).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_move_in_mid_stream_without_a_double_or_a_gap() {
+    let mut bench = Bench::with_args(1, &SMALL).await;
+    let mut sales = Vec::new();
+    for partition in 0..4 {
+        let (sale, epoch) = bench.open(partition, None, &[("A", Some(1_000_000))]).await;
+        sales.push((partition, sale, epoch));
+    }
+    let second = bench.system.add_settlement(&SMALL.map(str::to_string));
+    let group = bench.topic("settlement");
+    let bench = Arc::new(bench);
+    let streams: Vec<_> = sales
+        .iter()
+        .map(|(partition, sale, epoch)| Stream::start(&bench, *partition, sale, *epoch))
+        .collect();
+    members(&group, 2).await;
+    let mark = streams.iter().map(Stream::written).sum::<u64>() + 200;
+    until("two settle", async || streams.iter().map(Stream::written).sum::<u64>() > mark).await;
+    second.cancel(); // leaves in good order
+    members(&group, 1).await;
+    let mark = streams.iter().map(Stream::written).sum::<u64>() + 200;
+    until("one settles", async || streams.iter().map(Stream::written).sum::<u64>() > mark).await;
+    for (stream, (_, sale, _)) in streams.into_iter().zip(&sales) {
+        let written = stream.end().await;
+        bench.until_orders(sale, written).await;
+        assert_eq!(bench.units(sale, "A").await, (written, 0));
+        bench.check(sale).await;
+    }
+}
+
+/// Waits until the consumer group is settled with so many members.
+async fn members(group: &str, count: usize) {
+    let config = process::kafka::client(&testkit::environment("KAFKA_BROKERS"), "test");
+    let consumer: BaseConsumer = config.create().unwrap();
+    until(&format!("{count} members share the partitions"), async || {
+        let groups = consumer.fetch_group_list(Some(group), Duration::from_secs(5)).unwrap();
+        let found = groups.groups().iter().find(|found| found.name() == group);
+        found.is_some_and(|found| found.state() == "Stable" && found.members().len() == count)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_settler_whose_memory_is_stale_is_fenced_by_the_position() {
+    let bench = Bench::start(0).await;
+    let mut process = bench.process(&[]).await;
+    let (sale, epoch) = bench.open(0, None, &[("A", Some(100))]).await;
+    process.kill();
+    let mut services = settings(&bench).services;
+    services.database_pool_size = 5;
+    let settler = || {
+        let (news, _) = news::channel();
+        Settler::new(database::pool(&services).unwrap(), Progress::default(), news)
+    };
+    let record = |offset: i64, first: u64| {
+        let record = acceptance(&sale, epoch, first, &[order(&sale, "c", &[("A", 1)])]);
+        let raw = Raw { key: Some(sale.to_string().into()), value: Some(record.value), ..Raw::default() };
+        Incoming::new(offset, record.headers, raw)
+    };
+    let (mut owner, mut zombie) = (settler(), settler());
+    owner.remember(0).await.unwrap();
+    zombie.remember(0).await.unwrap();
+    let next: i64 = bench
+        .number("SELECT next_offset FROM log_position WHERE partition = 0 AND $1::text <> ''", &sale)
+        .await;
+    assert_eq!(owner.settle(0, vec![record(next, 1)]).await.unwrap(), next + 1);
+    // The same record, and one that the zombie alone has read: both are refused whole.
+    let refused = zombie.settle(0, vec![record(next, 1), record(next + 1, 2)]).await;
+    assert!(matches!(refused, Err(StoreError::Fenced)), "{refused:?}");
+    assert_eq!(bench.orders(&sale).await, 1);
+    // It goes on from where Postgres stands.
+    zombie.remember(0).await.unwrap();
+    assert_eq!(zombie.settle(0, vec![record(next + 1, 2)]).await.unwrap(), next + 2);
+    assert_eq!(bench.orders(&sale).await, 2);
+    bench.check(&sale).await;
+}
+
+fn settings(bench: &Bench) -> settlement::Settings {
+    use clap::Parser as _;
+    settlement::Settings::parse_from(
+        std::iter::once("settlement".to_string()).chain(bench.system.service_args()),
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_settler_that_was_stopped_inside_a_transaction_cannot_harm_its_successor() {
+    let bench = Bench::start(0).await;
+    let zombie = bench.process(&SMALL).await;
+    let (sale, epoch) = bench.open(0, None, &[("A", Some(100))]).await;
+    let write = async |first: u64| {
+        let record = acceptance(&sale, epoch, first, &[order(&sale, "c", &[("A", 1)])]);
+        bench.write(0, &sale, &record).await
+    };
+    let lock = bench.system.database().await;
+    lock.batch_execute("BEGIN; LOCK TABLE order_event IN EXCLUSIVE MODE").await.unwrap();
+    write(1).await;
+    until_blocked(&bench).await;
+    zombie.signal("STOP");
+    lock.batch_execute("COMMIT").await.unwrap();
+    let _successor = bench.process(&SMALL).await;
+    let last = write(2).await;
+    bench.until_settled(0, last).await;
+    zombie.signal("CONT");
+    let last = write(3).await;
+    bench.until_settled(0, last).await;
+    bench.until_orders(&sale, 3).await;
+    assert_eq!(bench.units(&sale, "A").await, (3, 0));
+    bench.check(&sale).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cut_connections_to_postgres_are_survived_in_place() {
+    let bench = Arc::new(Bench::with_args(1, &SMALL).await);
+    let (sale, epoch) = bench.open(0, None, &[("A", Some(1_000_000))]).await;
+    let stream = Stream::start(&bench, 0, &sale, epoch);
+    for _ in 0..5 {
+        let mark = bench.orders(&sale).await + 20;
+        until("settling goes on", async || bench.orders(&sale).await > mark).await;
+        let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                   WHERE datname = current_database() AND application_name = 'settlement'";
+        assert!(!bench.db.query(cut, &[]).await.unwrap().is_empty());
+    }
+    let written = stream.end().await;
+    bench.until_orders(&sale, written).await;
+    assert_eq!(bench.units(&sale, "A").await, (written, 0));
+    bench.check(&sale).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_ends_the_process_in_time_and_in_good_order() {
+    let bench = Arc::new(Bench::start(0).await);
+    let mut first = bench.process(&SMALL).await;
+    let (sale, epoch) = bench.open(0, None, &[("A", Some(1_000_000))]).await;
+    let stream = Stream::start(&bench, 0, &sale, epoch);
+    until("orders are being settled", async || bench.orders(&sale).await > 20).await;
+    first.signal("TERM");
+    assert!(first.ended(Duration::from_secs(10)).await, "it ends within 10 s");
+    // It has left the group: its successor need not wait for a session to time out.
+    let begun = std::time::Instant::now();
+    let _second = bench.process(&SMALL).await;
+    let mark = bench.orders(&sale).await;
+    until("the successor settles", async || bench.orders(&sale).await > mark).await;
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    let written = stream.end().await;
+    bench.until_orders(&sale, written).await;
+    bench.check(&sale).await;
+}

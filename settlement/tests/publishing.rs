@@ -1,0 +1,187 @@
+//! What settlement tells: sales to the gateways, events to whoever follows.
+
+mod support;
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use contract::ids::SaleId;
+use contract::publication::{self, Message as SalesMessage, SalePublication};
+use process::kafka::Message;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::message::{Headers as _, Message as _};
+use rdkafka::{Offset, TopicPartitionList};
+use support::{Bench, acceptance, order};
+use testkit::until;
+
+/// A topic, read from its beginning.
+struct Topic(BaseConsumer);
+
+/// A message, copied.
+struct Read {
+    key: String,
+    value: serde_json::Value,
+    headers: BTreeMap<String, String>,
+    raw: Vec<u8>,
+}
+
+impl Topic {
+    fn follow(bench: &Bench, name: &str, partitions: i32) -> Self {
+        let mut config = process::kafka::client(&testkit::environment("KAFKA_BROKERS"), "test");
+        config.set("group.id", "none").set("auto.offset.reset", "earliest").set("fetch.wait.max.ms", "20");
+        let consumer: BaseConsumer = config.create().unwrap();
+        let mut list = TopicPartitionList::new();
+        for partition in 0..partitions {
+            list.add_partition_offset(&bench.topic(name), partition, Offset::Beginning).unwrap();
+        }
+        consumer.assign(&list).unwrap();
+        Self(consumer)
+    }
+
+    fn next(&self) -> Option<Read> {
+        let message = self.0.poll(Duration::from_millis(50))?.unwrap();
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let headers = message.headers().map(|headers| {
+            headers.iter().map(|h| (h.key.to_string(), text(h.value.unwrap_or_default()))).collect()
+        });
+        let raw = message.payload().unwrap_or_default().to_vec();
+        Some(Read {
+            key: text(message.key().unwrap_or_default()),
+            value: serde_json::from_slice(&raw).unwrap_or_default(),
+            headers: headers.unwrap_or_default(),
+            raw,
+        })
+    }
+
+    /// The last publication under each key, once `done` says that it is enough.
+    async fn until(&self, what: &str, done: impl Fn(&HashMap<String, SalePublication>) -> bool) {
+        let mut last = HashMap::new();
+        until(what, async || {
+            while let Some(read) = self.next() {
+                if let Ok(SalesMessage::Sale(sale)) =
+                    publication::decode(read.key.as_bytes(), Some(&read.raw))
+                {
+                    last.insert(read.key, *sale);
+                }
+            }
+            done(&last)
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gateways_hear_of_each_change_and_of_no_draft() {
+    let bench = Bench::start(1).await;
+    let topic = Topic::follow(&bench, "sales", 1);
+    let (sale, epoch) = bench.open(2, Some(2), &[("B", Some(5)), ("A", None)]).await;
+    let draft = bench.define(0, None, &[("A", None)]).await;
+    bench.run("UPDATE sale SET state = 'draft', epoch = 1, ready = true WHERE sale_id = $1", &draft).await;
+    let key = format!("{sale}/{epoch}");
+    topic
+        .until("ready, with scripts and terms", |all| {
+            all.get(&key).is_some_and(|sale| {
+                let skus: Vec<_> = sale.terms.items.iter().map(|item| item.sku.as_str()).collect();
+                let whole = skus == ["B", "A"] && sale.terms.max_orders_per_customer == Some(2);
+                sale.ready && sale.scripts.is_some() && sale.partition == 2 && whole
+            })
+        })
+        .await;
+    bench.run("UPDATE sale SET state = 'paused', version = version + 1 WHERE sale_id = $1", &sale).await;
+    topic
+        .until("paused", |all| {
+            all.get(&key).is_some_and(|sale| sale.state.as_str() == "paused" && sale.ready)
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_a_former_publisher_wrote_late_is_put_right() {
+    let bench = Bench::start(1).await;
+    let topic = Topic::follow(&bench, "sales", 1);
+    let (sale, epoch) = bench.open(0, None, &[("A", Some(5))]).await;
+    let key = format!("{sale}/{epoch}");
+    let last = std::cell::RefCell::new(None);
+    topic
+        .until("ready", |all| {
+            *last.borrow_mut() = all.get(&key).cloned();
+            all.get(&key).is_some_and(|sale| sale.ready)
+        })
+        .await;
+    let current = last.into_inner().unwrap();
+    let late =
+        SalePublication { ready: false, scripts: None, version: current.version - 1, ..current.clone() };
+    let value = serde_json::to_vec(&late).unwrap();
+    let message = Message {
+        topic: &bench.topic("sales"),
+        partition: Some(0),
+        key: &key,
+        value: Some(&value),
+        headers: &[],
+    };
+    bench.producer.send(&message).unwrap().await.unwrap();
+    // The late message, and then the right one again: what compaction keeps is right.
+    topic
+        .until("the right one follows the late one", |all| {
+            all.get(&key).is_some_and(|sale| sale.version == current.version && sale.ready)
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_order_is_told_with_ids_that_are_the_same_at_every_delivery() {
+    let bench = Bench::start(1).await;
+    let (sale, epoch) = bench.open(0, None, &[("A", Some(500)), ("B", None)]).await;
+    let orders: Vec<_> = (0..300).map(|n| order(&sale, &format!("c{n}"), &[("A", 1), ("B", 2)])).collect();
+    for (batch, first) in orders.chunks(50).zip((1..).step_by(50)) {
+        bench.write(0, &sale, &acceptance(&sale, epoch, first, batch)).await;
+    }
+    let (of_orders, of_stock) =
+        (Topic::follow(&bench, "order-events", 4), Topic::follow(&bench, "inventory-events", 4));
+    let (told, moved) = (collect(&of_orders, 300).await, collect(&of_stock, 600).await);
+    for (n, order) in orders.iter().enumerate() {
+        let event = &told[&format!("0-{}", n + 1)];
+        assert_eq!(event.key, order.id.to_string());
+        assert_eq!(event.headers["ce_type"], "order.created");
+        assert_eq!(event.headers["ce_specversion"], "1.0");
+        assert_eq!((&event.value["sequence"], &event.value["total"]), (&(n + 1).into(), &300.into()));
+        assert_eq!(event.value["sale_id"], sale.as_str());
+        let stock = &moved[&format!("0-{}-B", n + 1)];
+        assert_eq!((stock.key.as_str(), &stock.value["quantity"]), (format!("{sale}/B").as_str(), &2.into()));
+        assert_eq!(stock.headers["ce_type"], "STOCK_RESERVED");
+        assert!(moved.contains_key(&format!("0-{}-A", n + 1)));
+    }
+    cursor_is(&bench, &sale, 301).await;
+
+    // A publisher that died before its cursor moved: told again, from Postgres now, and byte for byte.
+    bench.db.execute("UPDATE publish_cursor SET next_seq = 101 WHERE partition = 0", &[]).await.unwrap();
+    let again = collect(&of_orders, 200).await;
+    for (id, event) in &again {
+        assert_eq!(event.raw, told[id].raw);
+        assert_eq!(event.headers, told[id].headers);
+    }
+    assert!(again.contains_key("0-101") && !again.contains_key("0-100"));
+    cursor_is(&bench, &sale, 301).await;
+}
+
+/// The next so many different events, by their ids.
+async fn collect(topic: &Topic, count: usize) -> HashMap<String, Read> {
+    let mut all = HashMap::new();
+    until(&format!("{count} events"), async || {
+        while let Some(read) = topic.next() {
+            all.insert(read.headers["ce_id"].clone(), read);
+        }
+        all.len() >= count
+    })
+    .await;
+    assert_eq!(all.len(), count);
+    all
+}
+
+async fn cursor_is(bench: &Bench, sale: &SaleId, next: i64) {
+    until("the cursor is behind them", async || {
+        bench.number("SELECT next_seq FROM publish_cursor WHERE partition = 0 AND $1::text <> ''", sale).await
+            == next
+    })
+    .await;
+}

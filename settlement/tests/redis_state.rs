@@ -1,0 +1,226 @@
+//! What settlement does in Redis: rebuilds, relays and releases.
+
+mod support;
+
+use std::time::Duration;
+
+use contract::ids::{Epoch, SaleId};
+use contract::keys::{SaleKeys, buyer_field};
+use contract::order::Order;
+use contract::publication::ScriptDigests;
+use contract::remembered::{BYTES, Remembered};
+use contract::sale::SaleState;
+use lua::Redis;
+use lua::reserve::{Candidate, Terms, Verdict, reserve};
+use support::{Bench, acceptance, keyed_order, order};
+use testkit::until;
+use tokio_postgres::types::Json;
+
+/// A gateway's view of a sale in Redis.
+struct Shop {
+    redis: Redis,
+    keys: SaleKeys,
+    scripts: ScriptDigests,
+    limit: Option<u32>,
+}
+
+impl Shop {
+    async fn of(bench: &Bench, sale: &SaleId, epoch: Epoch, limit: Option<u32>) -> Self {
+        let redis = Redis::connect_once(&bench.system.redis_url, Duration::from_secs(2)).await.unwrap();
+        let select = "SELECT scripts FROM sale WHERE sale_id = $1 AND ready";
+        let Json(scripts) = bench.db.query_one(select, &[&sale.as_str()]).await.unwrap().get(0);
+        Self { redis, keys: SaleKeys::new(sale, epoch), scripts, limit }
+    }
+
+    async fn reserve(&self, order: &Order) -> Verdict {
+        let payload = serde_json::to_vec(order).unwrap().into();
+        let candidate = Candidate::new(order, payload, self.limit.is_some());
+        let terms = Terms { opens_at: None, closes_at: None, state: SaleState::Open, limit: self.limit };
+        let deadline = self.redis.deadline().await.unwrap();
+        let decided =
+            reserve(&self.redis, &self.scripts.reserve, &self.keys, &terms, deadline, &[], &[&candidate])
+                .await;
+        decided.unwrap().unwrap().verdicts.remove(0)
+    }
+
+    async fn get(&self, key: &str, field: &[u8]) -> Option<bytes::Bytes> {
+        let args = vec![key.to_string().into(), bytes::Bytes::copy_from_slice(field)];
+        self.redis.command("HGET", args).await.unwrap()
+    }
+
+    async fn units(&self, sku: &str) -> String {
+        let found = self.get(&self.keys.stock, sku.as_bytes()).await.unwrap();
+        String::from_utf8(found.to_vec()).unwrap()
+    }
+
+    async fn exists(&self, key: &str) -> bool {
+        self.redis.command::<i64>("EXISTS", vec![key.to_string().into()]).await.unwrap() == 1
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_opening_takes_less_than_two_seconds() {
+    let bench = Bench::start(1).await;
+    let (first, _) = bench.open(0, None, &[("A", Some(1))]).await; // partitions are assigned
+    let begun = std::time::Instant::now();
+    let (sale, epoch) = bench.open(3, Some(1), &[("A", Some(2)), ("C", None)]).await;
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    let shop = Shop::of(&bench, &sale, epoch, Some(1)).await;
+    assert_eq!(
+        shop.reserve(&order(&sale, "c1", &[("A", 1), ("C", 9)])).await,
+        Verdict::Accepted(contract::ids::Sequence(1))
+    );
+    assert_eq!(shop.units("A").await, "1");
+    assert_ne!(first, sale);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebuild_brings_stock_keys_limits_and_sequences_back() {
+    let bench = Bench::start(1).await;
+    let (sale, epoch) = bench.open(2, Some(3), &[("A", Some(5000)), ("B", None)]).await;
+    // 2,500 orders of 1,000 customers: their second and third orders lie in other chunks than the first.
+    let orders: Vec<_> = (0..2500)
+        .map(|n| keyed_order(&sale, &format!("c{}", n % 1000), &format!("k{n}"), &[("A", 1), ("B", 2)]))
+        .collect();
+    for (batch, first) in orders.chunks(100).zip((1..).step_by(100)) {
+        bench.write(2, &sale, &acceptance(&sale, epoch, first, batch)).await;
+    }
+    bench.until_orders(&sale, 2500).await;
+    bench.run("UPDATE sale SET rebuild_requested = true WHERE sale_id = $1", &sale).await;
+    let rebuilt = bench.until_ready(&sale, epoch.0 as i64 + 1).await;
+    assert_eq!(rebuilt, Epoch(epoch.0 + 1));
+
+    let shop = Shop::of(&bench, &sale, rebuilt, Some(3)).await;
+    assert_eq!((shop.units("A").await, shop.units("=A").await), ("2500".into(), "5000".into()));
+    assert_eq!((shop.units("B").await, shop.units(":next").await), ("u".into(), "2501".into()));
+    let released = "SELECT next_seq - 1 FROM log_position WHERE partition = 2 AND $1::text <> ''";
+    assert_eq!(shop.units(":released").await, bench.number(released, &sale).await.to_string());
+    let arrivals: i64 = shop.redis.command("STRLEN", vec![shop.keys.arrivals.clone().into()]).await.unwrap();
+    assert_eq!(arrivals, 2500 * 8);
+    for customer in [0, 499, 500, 999] {
+        let mine: Vec<&Order> = orders.iter().skip(customer).step_by(1000).collect();
+        let field = buyer_field(&mine[0].customer, mine[0].id.request(), true);
+        let found = shop.get(&shop.keys.buyers, &field).await.unwrap();
+        let found: Vec<_> = found.chunks(BYTES).map(|bytes| Remembered::decode(bytes).unwrap()).collect();
+        let expected: Vec<_> = mine.iter().map(|order| order.id).collect();
+        assert_eq!(found.iter().map(|order| order.id).collect::<Vec<_>>(), expected, "oldest first");
+        assert!(found.iter().all(|order| order.live && order.amounts.subtotal == 300));
+    }
+    // A retry meets its first answer, a full customer the limit, everyone else goes on.
+    assert!(
+        matches!(shop.reserve(&orders[1700]).await, Verdict::Replayed { order, in_outbox: false } if order.id == orders[1700].id)
+    );
+    assert!(
+        matches!(shop.reserve(&order(&sale, "c3", &[("A", 1)])).await, Verdict::Duplicate { order, .. } if order == orders[2003].id)
+    );
+    assert_eq!(
+        shop.reserve(&order(&sale, "c700", &[("A", 1)])).await,
+        Verdict::Accepted(contract::ids::Sequence(2501))
+    );
+    for key in SaleKeys::new(&sale, epoch).all() {
+        assert!(!shop.exists(key).await, "{key} is unlinked");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unlimited_sale_remembers_each_order_for_itself() {
+    let bench = Bench::start(1).await;
+    let (sale, epoch) = bench.open(0, None, &[("A", Some(10))]).await;
+    let orders: Vec<_> = (0..3).map(|_| order(&sale, "same", &[("A", 1)])).collect();
+    bench.write(0, &sale, &acceptance(&sale, epoch, 1, &orders)).await;
+    bench.until_orders(&sale, 3).await;
+    bench.run("UPDATE sale SET rebuild_requested = true WHERE sale_id = $1", &sale).await;
+    let epoch = bench.until_ready(&sale, epoch.0 as i64 + 1).await;
+    let shop = Shop::of(&bench, &sale, epoch, None).await;
+    for known in &orders {
+        assert!(matches!(shop.reserve(known).await, Verdict::Replayed { order, .. } if order.id == known.id));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_that_ends_in_the_middle_is_followed_by_a_new_epoch() {
+    let bench = Bench::start(0).await;
+    let mut process = bench.process(&[]).await;
+    let (sale, epoch) = bench.open(0, Some(1), &[("A", Some(10))]).await;
+    bench.run("UPDATE sale SET rebuild_requested = true WHERE sale_id = $1", &sale).await;
+    until("an epoch has begun", async || {
+        bench
+            .number(
+                "SELECT epoch FROM sale WHERE sale_id = $1 AND NOT ready UNION ALL SELECT 0 LIMIT 1",
+                &sale,
+            )
+            .await
+            > epoch.0 as i64
+    })
+    .await;
+    process.kill(); // while it waits for leases
+    let _process = bench.process(&[]).await;
+    let rebuilt = bench.until_ready(&sale, epoch.0 as i64 + 1).await;
+    assert!(rebuilt.0 >= epoch.0 + 2, "{rebuilt}: a begun epoch is never resumed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pending_items_are_made_by_the_rebuild() {
+    let bench = Bench::start(1).await;
+    let (sale, epoch) = bench.open(0, None, &[("A", Some(10)), ("B", Some(10)), ("C", Some(10))]).await;
+    bench.write(0, &sale, &acceptance(&sale, epoch, 1, &[order(&sale, "c", &[("A", 4), ("B", 2)])])).await;
+    bench.until_orders(&sale, 1).await;
+    // A: fewer than are taken. B: gone, with orders. C: gone without a trace. D: new, unlimited.
+    let items = serde_json::json!([
+        {"sku": "D", "name": "New", "price": 7, "total": null, "max_quantity_per_order": 5},
+        {"sku": "A", "name": "A", "price": 100, "total": 3, "max_quantity_per_order": 10},
+    ]);
+    let update = "UPDATE sale SET pending_items = $2, rebuild_requested = true WHERE sale_id = $1";
+    bench.db.execute(update, &[&sale.as_str(), &items]).await.unwrap();
+    let epoch = bench.until_ready(&sale, epoch.0 as i64 + 1).await;
+    let shop = Shop::of(&bench, &sale, epoch, None).await;
+    assert_eq!((shop.units("A").await, shop.units("D").await), ("0".into(), "u".into()));
+    let rows = bench
+        .db
+        .query("SELECT sku, offered, total FROM sale_item WHERE sale_id = $1 ORDER BY sku", &[&sale.as_str()])
+        .await
+        .unwrap();
+    let rows: Vec<(String, bool, Option<i64>)> =
+        rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
+    assert_eq!(rows, [("A".into(), true, Some(4)), ("B".into(), false, Some(10)), ("D".into(), true, None)]);
+    // What was removed is known all the same: an order that was accepted before is not lost.
+    bench.write(0, &sale, &acceptance(&sale, epoch, 2, &[order(&sale, "late", &[("B", 1), ("D", 1)])])).await;
+    bench.until_orders(&sale, 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranded_reservation_is_relayed_once_it_is_old() {
+    let bench = Bench::with_args(1, &["--relay-after-ms", "400"]).await;
+    let (sale, epoch) = bench.open(1, Some(1), &[("A", Some(10))]).await;
+    let shop = Shop::of(&bench, &sale, epoch, Some(1)).await;
+    // The gateway that reserved it died before its hand-off.
+    for n in 0..3 {
+        assert!(matches!(
+            shop.reserve(&order(&sale, &format!("c{n}"), &[("A", 1)])).await,
+            Verdict::Accepted(_)
+        ));
+    }
+    bench.until_orders(&sale, 3).await;
+    until("the outbox is empty", async || {
+        let left: i64 = shop.redis.command("XLEN", vec![shop.keys.outbox.clone().into()]).await.unwrap();
+        left == 0
+    })
+    .await;
+    assert_eq!(bench.units(&sale, "A").await, (3, 0));
+    bench.check(&sale).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebuild_drains_the_old_outbox_before_its_barrier() {
+    let bench = Bench::with_args(1, &["--relay-after-ms", "600000"]).await;
+    let (sale, epoch) = bench.open(1, Some(1), &[("A", Some(10))]).await;
+    let shop = Shop::of(&bench, &sale, epoch, Some(1)).await;
+    let stranded = order(&sale, "c", &[("A", 1)]);
+    assert!(matches!(shop.reserve(&stranded).await, Verdict::Accepted(_)));
+    bench.run("UPDATE sale SET rebuild_requested = true WHERE sale_id = $1", &sale).await;
+    let epoch = bench.until_ready(&sale, epoch.0 as i64 + 1).await;
+    assert_eq!(bench.orders(&sale).await, 1, "it was settled, not void");
+    let shop = Shop::of(&bench, &sale, epoch, Some(1)).await;
+    assert_eq!(shop.units("A").await, "9");
+    assert!(matches!(shop.reserve(&stranded).await, Verdict::Replayed { in_outbox: false, .. }));
+}

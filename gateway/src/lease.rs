@@ -2,7 +2,7 @@
 //!
 //! Every 500 ms: note the time s, append a heartbeat to `sales`, read the topic up to the gateway's own
 //! record. Whatever was published before s has then been read, so until s + 3 s nobody can have begun
-//! a newer epoch, outwaited the leases and be selling from it (design.md, "Epochs"). An append is a
+//! a newer epoch, outwaited the leases and be selling from it (ARCHITECTURE.md, "Epochs"). An append is a
 //! read that a deposed broker cannot serve stale.
 
 use std::collections::{HashMap, HashSet};

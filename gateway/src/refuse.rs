@@ -4,7 +4,7 @@
 //!
 //! A refusal rests on one look at the stock (`look.lua`), sent at most 250 ms before, which showed 0
 //! units and nothing returning. Returning units are announced 300 ms before they can be taken, so no
-//! gateway refuses from memory while another sells (design.md, "Fast refusals").
+//! gateway refuses from memory while another sells (ARCHITECTURE.md, "Fast refusals").
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};

@@ -32,7 +32,7 @@ pub enum Command {
     Floor(floor::Arguments),
     /// Compare what clients were told with Postgres, Redis and the log, invariant by invariant.
     ///
-    /// Waits until the sale is at rest, then prints one line per invariant of the design. Exit code 0:
+    /// Waits until the sale is at rest, then prints one line per invariant of ARCHITECTURE.md. Exit code 0:
     /// all hold; 1: one is violated; 2: something could not be checked.
     Check(check::command::Arguments),
 }

@@ -39,7 +39,7 @@ fn terms(title: &str, limit: Option<u32>, items: Vec<Item>) -> SaleTerms {
     }
 }
 
-/// Requirement 37: A 10,000 won x 50, B 20,000 won x 30, C 5,000 won unlimited.
+/// To be bought from by hand: A 10,000 won x 50, B 20,000 won x 30, C 5,000 won unlimited.
 pub fn sample() -> SaleTerms {
     let items = vec![
         item("A", "Item A", 10_000, Some(50)),

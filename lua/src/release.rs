@@ -9,7 +9,7 @@ use crate::redis::{Redis, RedisError};
 use crate::reply::{Reader, Void};
 
 /// How long returned units are announced before they can be taken: longer than a gateway refuses from
-/// memory after a look (design.md, "Fast refusals").
+/// memory after a look (ARCHITECTURE.md, "Fast refusals").
 pub const ANNOUNCE_MS: u64 = 300;
 
 /// The releases of the event sequences (after, to].

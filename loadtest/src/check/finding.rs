@@ -22,7 +22,7 @@ pub enum Verdict {
 /// One line of a check's report.
 #[derive(Debug, Clone, Serialize)]
 pub struct Finding {
-    /// The invariant's number in the design.
+    /// The invariant's number in ARCHITECTURE.md.
     pub invariant: u8,
     /// What must hold.
     pub title: &'static str,

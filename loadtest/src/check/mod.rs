@@ -1,5 +1,5 @@
 //! The checker: compares what clients were told with what Postgres, Redis and the log hold, and prints
-//! one line per invariant of the design.
+//! one line per invariant of ARCHITECTURE.md.
 //!
 //! | module       | what it is                                                   |
 //! |--------------|--------------------------------------------------------------|
@@ -34,7 +34,7 @@ use finding::Finding;
 use crate::journal::Entry;
 use crate::settings::Services;
 
-/// Every invariant, in the order of the design.
+/// Every invariant, in the order of ARCHITECTURE.md.
 pub const INVARIANTS: [fn(&Evidence) -> Finding; 10] = [
     stock::never_oversold,
     orders::every_acceptance_is_settled,

@@ -74,7 +74,7 @@ pub struct Begun {
     pub settled_epoch: Epoch,
 }
 
-/// The whole protocol (design.md, "Rebuild"), in order.
+/// The whole protocol (ARCHITECTURE.md, "Rebuild"), in order.
 pub async fn attempt(tools: &Tools, due: &Due) -> Result<Built, RebuildError> {
     // No epoch is taken while there is no Redis to build it in. The connection is never mended: what is
     // sealed at the end was written through it, on one server.

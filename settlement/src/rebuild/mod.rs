@@ -1,4 +1,4 @@
-//! Rebuilds: how a sale's state comes into Redis, the first opening included (design.md, "Epochs").
+//! Rebuilds: how a sale's state comes into Redis, the first opening included (ARCHITECTURE.md, "Epochs").
 //!
 //! | module      | step                                                                |
 //! |-------------|---------------------------------------------------------------------|

@@ -1,5 +1,7 @@
 //! What settlement tells: sales to the gateways, events to whoever follows.
 
+#![allow(clippy::unwrap_used)] // a failed step is a failed test
+
 mod support;
 
 use std::collections::{BTreeMap, HashMap};

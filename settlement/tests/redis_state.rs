@@ -1,5 +1,7 @@
 //! What settlement does in Redis: rebuilds, relays and releases.
 
+#![allow(clippy::unwrap_used)] // a failed step is a failed test
+
 mod support;
 
 use std::time::Duration;

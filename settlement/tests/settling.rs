@@ -1,5 +1,7 @@
 //! Records of the log, and what becomes of them in Postgres.
 
+#![allow(clippy::unwrap_used)] // a failed step is a failed test
+
 mod support;
 
 use contract::ids::Epoch;

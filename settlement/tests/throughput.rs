@@ -3,41 +3,46 @@
 
 mod support;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use contract::ids::{Epoch, SaleId};
 use support::{Bench, acceptance, order};
 
-const RECORDS: u64 = 3000;
+const RECORDS: u64 = 2000;
 const ORDERS_A_RECORD: u64 = 64;
 
-/// User and system time of a process in microseconds, from /proc (in hundredths of a second).
-fn cpu_us(pid: i32) -> u64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks = |at: usize| fields.get(at).and_then(|n| n.parse::<u64>().ok()).unwrap_or_default();
-    (ticks(11) + ticks(12)) * 10_000
+/// User and system time of processes in microseconds, from /proc (in hundredths of a second).
+fn cpu_us(pids: &[i32]) -> f64 {
+    let of = |pid: &i32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks = |at: usize| fields.get(at).and_then(|n| n.parse::<f64>().ok()).unwrap_or_default();
+        (ticks(11) + ticks(12)) * 10_000.0
+    };
+    pids.iter().map(of).sum()
 }
 
 async fn backends(bench: &Bench) -> Vec<i32> {
-    let select = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'settlement'";
+    let select = "SELECT pid FROM pg_stat_activity \
+                  WHERE datname = current_database() AND application_name = 'settlement'";
     bench.db.query(select, &[]).await.expect("Postgres").iter().map(|row| row.get(0)).collect()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "a measurement"]
-async fn settle_a_backlog() {
-    let bench = Bench::start(0).await;
-    let mut process = bench.process(&[]).await;
-    let (sale, epoch) = bench.open(0, Some(1), &[("A", Some(10_000_000)), ("B", Some(10_000_000))]).await;
-    let orders = (RECORDS * ORDERS_A_RECORD) as i64;
-    process.kill();
+async fn until_at_least(bench: &Bench, sale: &SaleId, select: &str, number: i64) {
+    while bench.number(select, sale).await < number {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// A backlog, written while nobody settles.
+async fn write_backlog(bench: &Bench, sale: &SaleId, epoch: Epoch, from: u64) {
     let mut answers = Vec::new();
     for record in 0..RECORDS {
-        let first = 1 + record * ORDERS_A_RECORD;
+        let first = from + record * ORDERS_A_RECORD;
         let batch: Vec<_> = (first..first + ORDERS_A_RECORD)
-            .map(|n| order(&sale, &format!("customer-{n}"), &[(if n % 2 == 0 { "A" } else { "B" }, 1)]))
+            .map(|n| order(sale, &format!("customer-{n}"), &[(if n % 2 == 0 { "A" } else { "B" }, 1)]))
             .collect();
-        let record = acceptance(&sale, epoch, first, &batch);
+        let record = acceptance(sale, epoch, first, &batch);
         let message = process::kafka::Message {
             topic: &bench.topic("orders"),
             partition: Some(0),
@@ -50,35 +55,48 @@ async fn settle_a_backlog() {
     for answer in answers {
         answer.await.expect("acknowledged");
     }
-    let process = bench.process(&[]).await;
-    while bench.orders(&sale).await == 0 {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement"]
+async fn settle_a_backlog() {
+    let settled = "SELECT next_sequence - 1 FROM sale WHERE sale_id = $1";
+    let told = "SELECT next_seq - 1 FROM publish_cursor WHERE partition = 0 AND $1::text IS NOT NULL";
+    let bench = Bench::start(0).await;
+    let mut process = bench.process(&[]).await;
+    let (sale, epoch) = bench.open(0, Some(1), &[("A", Some(10_000_000)), ("B", Some(10_000_000))]).await;
+    let lock = bench.system.database().await;
+    let mut behind = 0;
+    for telling in [false, true, false, true] {
+        process.kill();
+        write_backlog(&bench, &sale, epoch, behind as u64 + 1).await;
+        if !telling {
+            lock.batch_execute("BEGIN; SELECT FROM publish_cursor WHERE partition = 0 FOR UPDATE").await.expect("locked");
+        }
+        process = bench.process(&[]).await;
+        let from = behind;
+        behind += (RECORDS * ORDERS_A_RECORD) as i64;
+        until_at_least(&bench, &sale, settled, from + 1).await;
+        let (begun, from) = (Instant::now(), bench.number(settled, &sale).await);
+        let (own, postgres) = (vec![process.id() as i32], backends(&bench).await);
+        let (own_before, postgres_before) = (cpu_us(&own), cpu_us(&postgres));
+        until_at_least(&bench, &sale, settled, behind).await;
+        let took = begun.elapsed();
+        if telling {
+            until_at_least(&bench, &sale, told, behind).await;
+        }
+        let orders = (behind - from) as f64;
+        println!(
+            "{orders} orders {}: {:.0} orders/s; {:.1} µs of settlement, {:.1} µs of Postgres an order",
+            if telling { "settled and told" } else { "settled" },
+            orders / took.as_secs_f64(),
+            (cpu_us(&own) - own_before) / orders,
+            (cpu_us(&postgres) - postgres_before) / orders,
+        );
+        if !telling {
+            lock.batch_execute("COMMIT").await.expect("unlocked");
+        }
+        until_at_least(&bench, &sale, told, behind).await;
     }
-    let (begun, before) = (Instant::now(), bench.orders(&sale).await);
-    let pids = backends(&bench).await;
-    let cpu = |pids: &[i32]| (cpu_us(process.id() as i32), pids.iter().map(|pid| cpu_us(*pid)).sum::<u64>());
-    let (own, postgres) = cpu(&pids);
-    while bench.orders(&sale).await < orders {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
-    let (took, settled) = (begun.elapsed(), orders - before);
-    let (own_after, postgres_after) = cpu(&pids);
-    println!(
-        "settled {settled} orders in {took:?}: {:.0} orders/s, {:.2} µs of settlement and {:.2} µs of Postgres an order",
-        settled as f64 / took.as_secs_f64(),
-        (own_after - own) as f64 / settled as f64,
-        (postgres_after - postgres) as f64 / settled as f64,
-    );
-    let published = "SELECT next_seq - 1 FROM publish_cursor WHERE partition = 0 AND $1::text IS NOT NULL";
-    while bench.number(published, &sale).await < orders {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
-    let (own_told, postgres_told) = cpu(&pids);
-    println!(
-        "and told in {:?}: {:.2} µs of settlement and {:.2} µs of Postgres an order, settling included",
-        begun.elapsed(),
-        (own_told - own) as f64 / settled as f64,
-        (postgres_told - postgres) as f64 / settled as f64,
-    );
     bench.check(&sale).await;
 }

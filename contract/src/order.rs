@@ -234,7 +234,7 @@ impl OrderRequest {
     }
 
     /// Checks the values and prices the order by the sale's terms.
-    pub fn price(self, terms: &SaleTerms) -> Result<PricedRequest, Refused> {
+    pub fn price(&self, terms: &SaleTerms) -> Result<PricedRequest, Refused> {
         // Every value first: `invalid_order` goes before `unknown_sku`, and that before `total_mismatch`.
         check_lines(&self.items, terms)?;
         let policy = self.discount_policy_id.as_deref().map(|id| find_policy(id, terms)).transpose()?;
@@ -261,8 +261,8 @@ impl OrderRequest {
             policy: policy.map(|policy| policy.id.clone()),
             amounts,
             fulfilment: self.fulfilment.filter(|fulfilment| *fulfilment != Fulfilment::Ship),
-            address: self.shipping_address.map(Box::new),
-            payment: self.payment.map(Box::new),
+            address: self.shipping_address.clone().map(Box::new),
+            payment: self.payment.clone().map(Box::new),
         })
     }
 }

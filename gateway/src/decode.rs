@@ -79,7 +79,7 @@ pub fn request(body: &[u8]) -> Result<OrderRequest, Problem> {
 }
 
 /// The values of the body, and the price.
-pub fn price(request: OrderRequest, terms: &SaleTerms) -> Result<PricedRequest, Problem> {
+pub fn price(request: &OrderRequest, terms: &SaleTerms) -> Result<PricedRequest, Problem> {
     request.price(terms).map_err(|refused| {
         let detail = refused.to_string();
         match refused {

@@ -76,8 +76,7 @@ async fn place_or_refuse(
     let key = decode::idempotency_key(&head.headers)?;
     let request = decode::request(&body)?;
     let terms = &view.publication.terms;
-    let asked = request.clone();
-    let priced = decode::price(request, terms)?;
+    let priced = decode::price(&request, terms)?;
 
     if !view.publication.ready {
         return Err(Code::SaleRebuilding.into());
@@ -97,7 +96,7 @@ async fn place_or_refuse(
         }
     }
 
-    let order = Arc::new(new_order(&view, customer, key, asked.digest(), &priced));
+    let order = Arc::new(new_order(&view, customer, key, request.digest(), &priced));
     // A struct of names and integers always serializes.
     let payload = serde_json::to_vec(&*order).unwrap_or_default().into();
     let (answer, answered) = oneshot::channel();

@@ -17,7 +17,7 @@ use lua::reply::Void;
 use lua::reserve::{Candidate, Decided, Terms, Verdict, reserve};
 use lua::{Redis, RedisError, outbox};
 use metrics::{Histogram, histogram};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -27,6 +27,10 @@ use crate::lease::{Leases, SaleView};
 
 /// Bytes of orders in one call, so that a record stays far below the broker's limit (4 MiB).
 const BATCH_BYTES_MAX: usize = 1 << 20;
+/// Batches of a sale on their way into the log. While they are, orders gather for a fuller next batch:
+/// Redis and Kafka cost per batch more than per order. Two, so that one is decided while the other is
+/// being written.
+const HAND_OFFS_MAX: usize = 2;
 /// Acknowledged entries that ride along in one call.
 const DELETES_MAX: usize = 512;
 /// Without a call for this long, acknowledged entries are deleted by a call of their own.
@@ -97,6 +101,7 @@ pub struct Batcher {
     /// Where accepted orders go.
     pub hand_off: Arc<HandOff>,
     tasks: TaskTracker,
+    hand_offs: Arc<Semaphore>,
     acknowledged: Arc<Acknowledged>,
     seconds: Histogram,
     batch_size: Histogram,
@@ -118,6 +123,7 @@ impl Batcher {
             redis,
             hand_off,
             tasks: TaskTracker::new(),
+            hand_offs: Arc::new(Semaphore::new(HAND_OFFS_MAX)),
             acknowledged: Arc::default(),
             seconds: histogram!("gateway_reserve_seconds"),
             batch_size: histogram!("gateway_reserve_batch_size"),
@@ -129,7 +135,8 @@ impl Batcher {
         let mut waiting: VecDeque<Job> = VecDeque::with_capacity(BATCH_ORDERS_MAX);
         let mut arrived = Vec::with_capacity(BATCH_ORDERS_MAX);
         let mut stopping = false;
-        loop {
+        // The semaphore is never closed. A place is held from before the script to the acknowledgement.
+        while let Ok(place) = self.hand_offs.clone().acquire_owned().await {
             if waiting.is_empty() {
                 tokio::select! {
                     biased;
@@ -153,7 +160,7 @@ impl Batcher {
             }
             waiting.extend(arrived.drain(..));
             let batch = take_batch(&mut waiting);
-            self.decide(batch).await;
+            self.decide(batch, place).await;
         }
         self.tasks.close();
         process::shutdown::finish("hand-offs", DRAIN, self.tasks.wait()).await;
@@ -184,7 +191,7 @@ impl Batcher {
     }
 
     /// One call, and what follows from it.
-    async fn decide(&self, batch: Vec<Job>) {
+    async fn decide(&self, batch: Vec<Job>, place: OwnedSemaphorePermit) {
         let lease = self.leases.load_full();
         let view = match lease.sale(self.sale.as_str()) {
             _ if !lease.is_valid() => return refuse(batch, Code::LogUnavailable),
@@ -230,7 +237,7 @@ impl Batcher {
             self.acknowledged.put_back(view.epoch(), deletes);
         }
         match decided {
-            Ok(Ok(decided)) => self.answer(&view, batch, decided),
+            Ok(Ok(decided)) => self.answer(&view, batch, decided, place),
             Ok(Err(Void::Lost)) | Err(RedisError::NoScript) => {
                 self.leases.found_lost(&self.sale, view.epoch());
                 refuse(batch, Code::SaleRebuilding);
@@ -245,7 +252,7 @@ impl Batcher {
     }
 
     /// Accepted orders go to the log, everyone else gets their answer.
-    fn answer(&self, view: &Arc<SaleView>, batch: Vec<Job>, decided: Decided) {
+    fn answer(&self, view: &Arc<SaleView>, batch: Vec<Job>, decided: Decided, place: OwnedSemaphorePermit) {
         let covered = self.leases.load().covers(&self.sale, view.epoch());
         let id = decided.outbox_id();
         let mut accepted = Vec::with_capacity(decided.accepted as usize);
@@ -271,7 +278,7 @@ impl Batcher {
             let _ = job.answer.send(outcome); // a client that hung up needs no answer
         }
         if !accepted.is_empty() {
-            self.hand_off_batch(view, accepted, id, decided.at);
+            self.hand_off_batch(view, accepted, id, decided.at, place);
         }
     }
 
@@ -281,6 +288,7 @@ impl Batcher {
         accepted: Vec<(Job, Sequence)>,
         id: contract::record::OutboxId,
         at: Timestamp,
+        place: OwnedSemaphorePermit,
     ) {
         let record = record_of(&self.sale, view, &accepted, id, at);
         let epoch = view.epoch();
@@ -288,6 +296,7 @@ impl Batcher {
         let acknowledged = self.acknowledged.clone();
         self.tasks.spawn(async move {
             let done = handed_off.await == HandedOff::Done;
+            drop(place);
             if done {
                 acknowledged.add(epoch, id);
             }

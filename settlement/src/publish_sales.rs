@@ -212,7 +212,7 @@ fn from_the_beginning(brokers: &str, topic: &str) -> Result<BaseConsumer<LogCont
         .set("enable.auto.commit", "false")
         .set("enable.partition.eof", "true")
         .set("auto.offset.reset", "earliest") // compaction may take the first offset away
-        .set("fetch.wait.max.ms", "100")
+        .set("fetch.wait.max.ms", "250")
         .set("queued.max.messages.kbytes", "4096");
     let consumer = BaseConsumer::from_config_and_context(&config, LogContext)?;
     let mut list = TopicPartitionList::new();

@@ -18,6 +18,7 @@ use lua::Redis;
 use lua::look::{SkuStock, look};
 use process::boottime::Boottime;
 use rustc_hash::FxHashSet;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::lease::{Lease, Leases, SaleView};
@@ -71,6 +72,7 @@ pub struct Watch {
     seen: ArcSwapOption<Seen>,
     buyers: RwLock<Buyers>,
     asked_ms: AtomicU64,
+    woken: Notify,
 }
 
 impl Watch {
@@ -79,9 +81,13 @@ impl Watch {
         self.seen.load_full()
     }
 
-    /// Someone is interested in this sale: look more often.
+    /// Someone is interested in this sale: look more often, from now on.
     pub fn asked(&self) {
-        self.asked_ms.store(Boottime::now().0, Ordering::Relaxed);
+        let now = Boottime::now();
+        let before = self.asked_ms.swap(now.0, Ordering::Relaxed);
+        if now.since_ms(Boottime(before)) >= ASKED_MS {
+            self.woken.notify_one();
+        }
     }
 
     fn is_hot(&self) -> bool {
@@ -160,8 +166,10 @@ pub async fn watch(
             continue; // more customers to read: each piece is a new look
         }
         let pause = if watch.is_hot() { LOOK_EVERY } else { LOOK_EVERY_IDLE };
-        if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
-            return;
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = watch.woken.notified() => {}
+            () = stop.cancelled() => return,
         }
     }
 }

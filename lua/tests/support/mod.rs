@@ -1,5 +1,5 @@
 //! A sale's Redis state, made as a rebuild makes it, on the real servers that `./dev test` starts.
-#![allow(dead_code)] // each test file uses its part
+#![allow(dead_code, unreachable_pub)] // each test file uses its part
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

@@ -2,19 +2,18 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::Pool;
-use lua::Redis;
 use process::health::Health;
 use tokio_util::sync::CancellationToken;
 
 use crate::database::DatabaseError;
+use crate::handles::Handles;
 
 const EVERY: Duration = Duration::from_secs(1);
 /// A service that takes longer to say hello is not there.
 const ANSWER_MAX: Duration = Duration::from_secs(2);
 
-/// Asks Postgres until `stop`.
-pub async fn postgres(pool: Pool, health: Health, stop: CancellationToken) {
+/// Asks Postgres until the process stops.
+pub async fn postgres(Handles { pool, health, stop, .. }: Handles) {
     let ask = || async {
         let client = pool.get().await?;
         client.simple_query("SELECT 1").await?;
@@ -23,8 +22,8 @@ pub async fn postgres(pool: Pool, health: Health, stop: CancellationToken) {
     every_second("postgres", &health, &stop, ask).await;
 }
 
-/// Asks Redis until `stop`.
-pub async fn redis(redis: Redis, health: Health, stop: CancellationToken) {
+/// Asks Redis until the process stops.
+pub async fn redis(Handles { redis, health, stop, .. }: Handles) {
     every_second("redis", &health, &stop, || redis.command::<String>("PING", vec![])).await;
 }
 

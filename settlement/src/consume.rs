@@ -8,11 +8,12 @@
 //!
 //! Each assignment has a generation. What was gathered under an older one is dropped by whoever meets it.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::mpsc::{Receiver, Sender, TryRecvError};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
 use contract::topics::ORDERS;
+use process::health::Health;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -22,10 +23,13 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
+use crate::handover::{Command, Handover};
 use crate::incoming::Incoming;
 use crate::rebalance::{Rebalance, Rebalances};
 use crate::settings::Settings;
 
+/// The log as a dependency: there, and readable from where Postgres stands.
+pub const LOG: &str = "log";
 /// Consumer group of settlement.
 pub const GROUP: &str = "settlement";
 /// The group takes a partition from a silent member after this long.
@@ -42,69 +46,10 @@ const COMMIT_EVERY: Duration = Duration::from_secs(1);
 /// Longest pause between attempts to read from a log that has a gap or has lost an offset.
 const RETRY_MAX: Duration = Duration::from_secs(10);
 
-/// From the settle loop.
-#[derive(Debug)]
-pub enum Command {
-    /// Go on from these offsets.
-    Place {
-        /// The assignment that they are for.
-        generation: u64,
-        /// Partition and next offset.
-        positions: Vec<(i32, i64)>,
-    },
-    /// Forget everything, and ask for positions again.
-    Restart {
-        /// Unless that has happened meanwhile.
-        generation: u64,
-    },
-    /// For Kafka's information.
-    Settled {
-        /// Which partition.
-        partition: i32,
-        /// What comes next.
-        next_offset: i64,
-    },
-}
-
-/// To the settle loop.
-#[derive(Debug)]
-pub enum Handover {
-    /// A new assignment, or the same one to begin anew.
-    Assigned {
-        /// Its number.
-        generation: u64,
-        /// All that is owned now.
-        partitions: Vec<i32>,
-    },
-    /// Records, gathered by partition, in order.
-    Batch {
-        /// The assignment under which they were read.
-        generation: u64,
-        /// Partition and records.
-        parts: Vec<(i32, Vec<Incoming>)>,
-    },
-}
-
-/// Where the settle loop sends its commands.
-#[derive(Clone)]
-pub struct Commands(Sender<Command>);
-
-impl Commands {
-    /// Never blocks. A consumer that has ended does not mind.
-    pub fn send(&self, command: Command) {
-        let _ = self.0.send(command);
-    }
-}
-
-/// A pair of ends for commands.
-pub fn commands() -> (Commands, Receiver<Command>) {
-    let (sender, receiver) = std::sync::mpsc::channel();
-    (Commands(sender), receiver)
-}
-
 /// Consumes until `stop`, then leaves the group. Blocks its thread.
 pub fn consume(
     settings: &Settings,
+    health: &Health,
     handovers: &mpsc::Sender<Handover>,
     commands: &Receiver<Command>,
     stop: &CancellationToken,
@@ -112,7 +57,7 @@ pub fn consume(
     let mut generation = 0;
     let mut backoff = Backoff::default();
     while !stop.is_cancelled() {
-        match Consumer::start(settings, generation) {
+        match Consumer::start(settings, health, generation) {
             Ok(mut consumer) => {
                 if let Err(error) = consumer.run(handovers, commands, stop) {
                     tracing::error!(%error, "the consumer failed for good and is replaced");
@@ -129,6 +74,9 @@ pub fn consume(
 
 struct Consumer {
     consumer: BaseConsumer<Rebalances>,
+    health: Health,
+    /// Partitions that have not been read since they were placed; empty: the log is as it should be.
+    unread: BTreeSet<i32>,
     topic: String,
     orders_max: usize,
     wait: Duration,
@@ -150,7 +98,7 @@ struct Consumer {
 }
 
 impl Consumer {
-    fn start(settings: &Settings, generation: u64) -> Result<Self, KafkaError> {
+    fn start(settings: &Settings, health: &Health, generation: u64) -> Result<Self, KafkaError> {
         let services = &settings.services;
         let mut config = process::kafka::client(&services.kafka_brokers, "settlement");
         config
@@ -158,6 +106,7 @@ impl Consumer {
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "error")
+            .set("enable.partition.eof", "true")
             .set("partition.assignment.strategy", "range,roundrobin")
             .set("session.timeout.ms", SESSION_TIMEOUT_MS)
             .set("heartbeat.interval.ms", "1000")
@@ -172,6 +121,8 @@ impl Consumer {
         consumer.subscribe(&[&topic])?;
         Ok(Self {
             consumer,
+            health: health.clone(),
+            unread: BTreeSet::new(),
             topic,
             orders_max: settings.settlement.batch_orders_max as usize,
             wait: settings.settlement.batch_wait(),
@@ -218,7 +169,11 @@ impl Consumer {
                         list.add_partition_offset(&self.topic, *partition, Offset::Offset(*offset))?;
                     }
                     self.consumer.assign(&list)?;
+                    self.unread = positions.iter().map(|(partition, _)| *partition).collect();
                     self.expected = positions.into_iter().collect();
+                    if self.unread.is_empty() {
+                        self.health.up(LOG); // nothing is ours: others settle
+                    }
                 }
                 Ok(Command::Restart { generation }) if generation == self.generation => self.restart(None)?,
                 Ok(Command::Settled { partition, next_offset }) => {
@@ -329,15 +284,10 @@ impl Consumer {
                     None => Ok(()), // fetched before a restart
                     Some(expected) if offset < expected => Ok(()),
                     Some(expected) if offset > expected => {
-                        tracing::error!(
-                            partition,
-                            expected,
-                            found = offset,
-                            "the log has a gap: records are missing"
-                        );
-                        let pause = self.backoff.advance();
                         drop(message);
-                        self.restart(Some(pause))
+                        self.records_missing(&format!(
+                            "partition {partition} goes on at {offset}, but {expected} is expected"
+                        ))
                     }
                     Some(_) => {
                         let incoming = Incoming::read(&message);
@@ -356,22 +306,40 @@ impl Consumer {
         self.gathered_orders += incoming.orders();
         self.gathered_since.get_or_insert_with(Instant::now);
         self.gathered.entry(partition).or_default().push(incoming);
-        self.backoff.reset();
+        self.readable(partition);
+    }
+
+    /// A partition can be read from where Postgres stands. Once all of them can, the log is sound.
+    fn readable(&mut self, partition: i32) {
+        if self.unread.remove(&partition) && self.unread.is_empty() {
+            self.backoff.reset();
+            self.health.up(LOG);
+        }
+    }
+
+    /// Records are never skipped: somebody must look. Until then it is tried again, and said again.
+    fn records_missing(&mut self, why: &str) -> Result<(), KafkaError> {
+        tracing::error!(
+            why,
+            "the log has lost records: restore the topic, or set log_position by hand after a check"
+        );
+        self.health.down(LOG, why);
+        let pause = self.backoff.advance();
+        self.restart(Some(pause))
     }
 
     fn failed(&mut self, error: KafkaError) -> Result<(), KafkaError> {
         match error {
             KafkaError::MessageConsumptionFatal(_) => Err(error),
+            KafkaError::PartitionEOF(partition) => {
+                self.readable(partition);
+                Ok(())
+            }
             KafkaError::MessageConsumption(
                 RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange,
             ) => {
-                tracing::error!(
-                    positions = ?self.expected,
-                    "the log does not have the offset to go on from: it is never skipped; restore the topic, \
-                     or set log_position by hand after a check"
-                );
-                let pause = self.backoff.advance();
-                self.restart(Some(pause))
+                let why = format!("an offset to go on from is not there: {:?}", self.expected);
+                self.records_missing(&why)
             }
             // Brokers come and go: the client goes on by itself, and health tells of it.
             _ => {

@@ -6,17 +6,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use contract::topics::ORDERS;
 use metrics::{Gauge, gauge};
-use process::health::Health;
 use process::kafka::LogContext;
-use process::settings::Services;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::{Message as _, Offset, TopicPartitionList};
-use tokio_util::sync::CancellationToken;
 
-use crate::ownership::Ownership;
-use crate::progress::Progress;
+use crate::handles::Handles;
 
 const EVERY: Duration = Duration::from_secs(1);
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -27,25 +23,20 @@ struct Lag {
     seconds: Gauge,
 }
 
-/// Measures until `stop`. Blocks its thread.
-pub fn measure(
-    services: &Services,
-    ownership: &Ownership,
-    progress: &Progress,
-    health: &Health,
-    stop: &CancellationToken,
-) -> Result<(), KafkaError> {
-    let mut config = process::kafka::client(&services.kafka_brokers, "settlement-lag");
+/// Measures until the process stops. Blocks its thread.
+pub fn measure(handles: &Handles) -> Result<(), KafkaError> {
+    let Handles { settings, ownership, progress, health, stop, .. } = handles;
+    let mut config = process::kafka::client(&settings.services.kafka_brokers, "settlement-lag");
     config
         .set("group.id", "none") // never joined
         .set("enable.auto.commit", "false")
-        .set("auto.offset.reset", "error")
+        .set("auto.offset.reset", "earliest") // whether an offset is missing is the consumer's business
         .set("socket.timeout.ms", "2000")
         .set("fetch.wait.max.ms", "10")
         .set("fetch.message.max.bytes", "1024")
         .set("queued.min.messages", "1");
     let consumer = BaseConsumer::from_config_and_context(&config, LogContext)?;
-    let topic = services.topic(ORDERS.name);
+    let topic = handles.topic(&ORDERS);
     let mut gauges: BTreeMap<i32, Lag> = BTreeMap::new();
     while !stop.is_cancelled() {
         let owned = ownership.now();

@@ -6,12 +6,12 @@
 //! |---------------|---------------------------------------------------------------------------|
 //! | [`settings`]  | every setting                                                             |
 //! | [`migrate`], [`topics`] | the schema and the topics, made at start                        |
-//! | [`consume`], [`rebalance`] | the log, from where Postgres stands                          |
+//! | [`consume`], [`rebalance`], [`handover`] | the log, from where Postgres stands            |
 //! | [`incoming`]  | records read, and checked against their bounds                            |
 //! | [`settle`], [`memory`] | the loop: one owner a partition, one transaction a batch         |
 //! | [`effects`], [`columns`] | what a batch does, decided without Postgres                    |
 //! | [`store`]     | the transaction                                                           |
-//! | [`progress`], [`ownership`] | word to those that follow                                   |
+//! | [`progress`], [`ownership`], [`handles`] | word to those that follow, and what they use    |
 //! | [`publish_sales`], [`publication`] | sales to the gateways                                |
 //! | [`rebuild`]   | a sale's state into Redis, the first opening included                     |
 //! | [`news`], [`publish_events`], [`event`] | what happened, to the event topics              |
@@ -27,6 +27,8 @@ pub mod consume;
 pub mod database;
 pub mod effects;
 pub mod event;
+pub mod handles;
+pub mod handover;
 pub mod incoming;
 pub mod lag;
 pub mod memory;

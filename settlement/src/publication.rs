@@ -5,9 +5,7 @@ use contract::money::Currency;
 use contract::publication::{SalePublication, ScriptDigests};
 use contract::sale::{DiscountPolicy, Item, SaleState, SaleTerms};
 use contract::timestamp::Timestamp;
-use contract::topics::SALES;
 use process::kafka::{Acknowledged, Message, ProduceError, Producer};
-use process::settings::Services;
 use time::OffsetDateTime;
 use tokio_postgres::types::Json;
 use tokio_postgres::{Client, Row};
@@ -80,19 +78,13 @@ fn publication(row: &Row) -> Result<SalePublication, String> {
     })
 }
 
-/// Hands a publication to the producer; the future ends with the log's acknowledgement.
+/// Hands a publication for the topic `sales` to the producer; the future ends with the log's acknowledgement.
 pub fn produce(
     producer: &Producer,
-    services: &Services,
+    topic: &str,
     sale: &SalePublication,
 ) -> Result<impl Future<Output = Result<Acknowledged, ProduceError>> + Send + use<>, ProduceError> {
     // A struct of names, texts and numbers always serializes.
     let value = serde_json::to_vec(sale).unwrap_or_default();
-    producer.send(&Message {
-        topic: &services.topic(SALES.name),
-        partition: Some(0),
-        key: &sale.key(),
-        value: Some(&value),
-        headers: &[],
-    })
+    producer.send(&Message { topic, partition: Some(0), key: &sale.key(), value: Some(&value), headers: &[] })
 }

@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 use crate::backoff::Backoff;
 use crate::database::DatabaseError;
 use crate::event::{Event, Told};
+use crate::handles::Handles;
 use crate::news::Batch;
-use crate::ownership::Ownership;
 
 /// Events that are read and told at once.
 const EVENTS_MAX: i64 = 2000;
@@ -57,21 +57,15 @@ pub fn producer(services: &Services) -> Result<Producer, KafkaError> {
     Producer::from_config(config)
 }
 
-/// Publishes the events of owned partitions until `stop`.
-pub async fn run(
-    pool: Pool,
-    services: Services,
-    producer: Producer,
-    ownership: Ownership,
-    mut news: mpsc::Receiver<Batch>,
-    stop: CancellationToken,
-) {
+/// Publishes the events of owned partitions until the process stops.
+pub async fn run(handles: Handles, producer: Producer, mut news: mpsc::Receiver<Batch>) {
+    let stop = handles.stop.clone();
     let mut publisher = Publisher {
-        pool,
+        pool: handles.pool.clone(),
         client: None,
         producer,
-        order_topic: services.topic(ORDER_EVENTS.name),
-        inventory_topic: services.topic(INVENTORY_EVENTS.name),
+        order_topic: handles.topic(&ORDER_EVENTS),
+        inventory_topic: handles.topic(&INVENTORY_EVENTS),
         partitions: BTreeMap::new(),
         published: counter!("events_published_total"),
     };
@@ -87,7 +81,7 @@ pub async fn run(
             publisher.heard(Some(batch));
         }
         // What has begun is finished: a time-out of the producer bounds it.
-        match publisher.publish(&ownership.now(), &stop).await {
+        match publisher.publish(&handles.ownership.now(), &stop).await {
             Ok(()) => backoff.reset(),
             Err(error) => {
                 publisher.forget();

@@ -9,17 +9,15 @@ use std::time::Duration;
 use contract::publication::{self as wire, SalePublication};
 use contract::topics::SALES;
 use deadpool_postgres::{Object, Pool};
-use process::kafka::{LogContext, Producer};
-use process::settings::Services;
+use process::kafka::LogContext;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::{Message as _, Offset, TopicPartitionList};
-use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
 use crate::database::DatabaseError;
-use crate::progress::Progress;
+use crate::handles::Handles;
 use crate::publication::{self, PublishError};
 
 /// Names the lock among all advisory locks of the database.
@@ -46,22 +44,17 @@ impl From<tokio_postgres::Error> for Error {
     }
 }
 
-/// Publishes whenever it is this process' turn, until `stop`.
-pub async fn run(
-    pool: Pool,
-    services: Services,
-    producer: Producer,
-    progress: Progress,
-    stop: CancellationToken,
-) {
+/// Publishes whenever it is this process' turn, until it stops.
+pub async fn run(handles: Handles) {
+    let stop = handles.stop.clone();
     let mut backoff = Backoff::default();
     while !stop.is_cancelled() {
-        match turn(&pool).await {
+        match turn(&handles.pool).await {
             Ok(Some(session)) => {
                 tracing::info!("publishes sales");
-                let publisher =
-                    Publisher { session, services: &services, producer: &producer, seen: HashMap::new() };
-                if let Err(error) = publisher.publish(&progress, &stop, &mut backoff).await {
+                let topic = handles.topic(&SALES);
+                let publisher = Publisher { session, handles: &handles, topic, seen: HashMap::new() };
+                if let Err(error) = publisher.publish(&mut backoff).await {
                     tracing::warn!(%error, "publishing sales is interrupted, trying again");
                 }
             }
@@ -92,31 +85,23 @@ struct Seen {
 
 struct Publisher<'a> {
     session: Object,
-    services: &'a Services,
-    producer: &'a Producer,
+    handles: &'a Handles,
+    topic: String,
     seen: HashMap<String, Seen>,
 }
 
 impl Publisher<'_> {
-    async fn publish(
-        mut self,
-        progress: &Progress,
-        stop: &CancellationToken,
-        backoff: &mut Backoff,
-    ) -> Result<(), Error> {
-        let result = self.follow(progress, stop, backoff).await;
+    async fn publish(mut self, backoff: &mut Backoff) -> Result<(), Error> {
+        let result = self.follow(backoff).await;
         // The lock goes with its session, which is not used for anything else.
         drop(Object::take(self.session));
         result
     }
 
-    async fn follow(
-        &mut self,
-        progress: &Progress,
-        stop: &CancellationToken,
-        backoff: &mut Backoff,
-    ) -> Result<(), Error> {
-        let consumer = from_the_beginning(&self.services.kafka_brokers, &self.services.topic(SALES.name))?;
+    async fn follow(&mut self, backoff: &mut Backoff) -> Result<(), Error> {
+        let brokers = &self.handles.settings.services.kafka_brokers;
+        let consumer = from_the_beginning(brokers, &self.topic)?;
+        let (stop, progress) = (self.handles.stop.clone(), self.handles.progress.clone());
         let mut caught_up = false;
         while !stop.is_cancelled() {
             caught_up |= self.read(&consumer);
@@ -190,8 +175,8 @@ impl Publisher<'_> {
                         continue;
                     }
                 };
-                let answer =
-                    publication::produce(self.producer, self.services, &sale).map_err(PublishError::from)?;
+                let answer = publication::produce(&self.handles.producer, &self.topic, &sale)
+                    .map_err(PublishError::from)?;
                 sent.push((sale, answer));
             }
             for (sale, answer) in sent {

@@ -11,17 +11,14 @@ use std::time::{Duration, Instant};
 use contract::ids::{Epoch, SaleId, Sequence};
 use contract::record::OutboxId;
 use contract::topics::ORDERS;
-use deadpool_postgres::Pool;
+use lua::RedisError;
 use lua::outbox::{self, Entry, forget};
-use lua::{Redis, RedisError};
 use metrics::{Counter, Gauge, counter, gauge};
-use process::kafka::{Message, ProduceError, Producer};
-use process::settings::Services;
-use tokio_util::sync::CancellationToken;
+use process::kafka::{Message, ProduceError};
 
 use crate::backoff::Backoff;
 use crate::database::DatabaseError;
-use crate::ownership::Ownership;
+use crate::handles::Handles;
 use crate::ready_sales::{self, ReadySale};
 
 /// Looks per [`RELAY_AFTER_MS`](crate::settings::Settlement::relay_after_ms): an entry is relayed at most
@@ -42,20 +39,12 @@ enum Error {
     Produce(#[from] ProduceError),
 }
 
-/// Everything the relay works with.
-pub struct Relay {
-    /// For the sales.
-    pub pool: Pool,
-    /// Where the outboxes are.
-    pub redis: Redis,
-    /// Into the log.
-    pub producer: Producer,
-    /// For the topic's name.
-    pub services: Services,
-    /// Whose outboxes are ours.
-    pub ownership: Ownership,
+/// The relay of one process.
+struct Relay {
+    handles: Handles,
+    topic: String,
     /// The age at which an entry is relayed.
-    pub after: Duration,
+    after: Duration,
 }
 
 /// What is remembered of an outbox.
@@ -96,28 +85,31 @@ fn is_old(id: OutboxId, mark: Sequence) -> bool {
     id.first < mark || (id.first == mark && id.orders() == 0)
 }
 
-impl Relay {
-    /// Relays until `stop`.
-    pub async fn run(self, stop: CancellationToken) {
-        let mut watches: HashMap<SaleId, Watch> = HashMap::new();
-        let relayed = counter!("outbox_relayed_total");
-        let mut backoff = Backoff::up_to(RETRY_MAX);
-        while stop.run_until_cancelled(tokio::time::sleep(self.after / LOOKS)).await.is_some() {
-            match stop.run_until_cancelled(self.look(&mut watches, &relayed)).await {
-                None => break,
-                Some(Ok(())) => backoff.reset(),
-                Some(Err(error)) => {
-                    tracing::debug!(%error, "the relay pauses");
-                    backoff.pause(&stop).await;
-                }
+/// Relays until the process stops.
+pub async fn run(handles: Handles) {
+    let (topic, after) = (handles.topic(&ORDERS), handles.settings.settlement.relay_after());
+    let stop = handles.stop.clone();
+    let relay = Relay { handles, topic, after };
+    let mut watches: HashMap<SaleId, Watch> = HashMap::new();
+    let relayed = counter!("outbox_relayed_total");
+    let mut backoff = Backoff::up_to(RETRY_MAX);
+    while stop.run_until_cancelled(tokio::time::sleep(after / LOOKS)).await.is_some() {
+        match stop.run_until_cancelled(relay.look(&mut watches, &relayed)).await {
+            None => break,
+            Some(Ok(())) => backoff.reset(),
+            Some(Err(error)) => {
+                tracing::debug!(%error, "the relay pauses");
+                backoff.pause(&stop).await;
             }
         }
     }
+}
 
+impl Relay {
     async fn look(&self, watches: &mut HashMap<SaleId, Watch>, relayed: &Counter) -> Result<(), Error> {
         let sales = {
-            let client = self.pool.get().await.map_err(DatabaseError::from)?;
-            ready_sales::read(&client, &self.ownership.now()).await?
+            let client = self.handles.pool.get().await.map_err(DatabaseError::from)?;
+            ready_sales::read(&client, &self.handles.ownership.now()).await?
         };
         watches.retain(|sale, watch| {
             let here = sales.iter().any(|ready| ready.sale == *sale && ready.epoch == watch.epoch);
@@ -130,8 +122,8 @@ impl Relay {
             let watch =
                 watches.entry(sale.sale.clone()).or_insert_with(|| Watch::new(&sale.sale, sale.epoch));
             let (waiting, next) = tokio::try_join!(
-                outbox::len(&self.redis, &sale.sale, sale.epoch),
-                outbox::next_sequence(&self.redis, &sale.sale, sale.epoch),
+                outbox::len(&self.handles.redis, &sale.sale, sale.epoch),
+                outbox::next_sequence(&self.handles.redis, &sale.sale, sale.epoch),
             )?;
             watch.entries.set(waiting as f64);
             let Some(next) = next else { continue }; // lost: the next rebuild begins anew
@@ -147,10 +139,10 @@ impl Relay {
 
     /// Produces the entries below the mark again and takes them out of the outbox.
     async fn relay(&self, sale: &ReadySale, mark: Sequence, relayed: &Counter) -> Result<(), Error> {
-        let topic = self.services.topic(ORDERS.name);
         let mut after = None;
-        while self.ownership.holds(sale.partition) {
-            let entries = outbox::read(&self.redis, &sale.sale, sale.epoch, after, ENTRIES_MAX).await?;
+        while self.handles.ownership.holds(sale.partition) {
+            let entries =
+                outbox::read(&self.handles.redis, &sale.sale, sale.epoch, after, ENTRIES_MAX).await?;
             let more = entries.len() == ENTRIES_MAX;
             let old: Vec<Entry> = entries.into_iter().filter(|entry| is_old(entry.id, mark)).collect();
             let Some(last) = old.last() else { return Ok(()) };
@@ -165,13 +157,13 @@ impl Relay {
                     }
                 };
                 let message = Message {
-                    topic: &topic,
+                    topic: &self.topic,
                     partition: Some(sale.partition),
                     key: sale.sale.as_str(),
                     value: Some(&record.value),
                     headers: &record.headers.encode(),
                 };
-                sent.push((entry.id, self.producer.send(&message)?));
+                sent.push((entry.id, self.handles.producer.send(&message)?));
             }
             let mut acknowledged = Vec::with_capacity(sent.len());
             for (id, answer) in sent {
@@ -182,7 +174,7 @@ impl Relay {
                 relayed.increment(acknowledged.len() as u64);
                 tracing::info!(sale_id = %sale.sale, partition = sale.partition, entries = acknowledged.len(), "relayed");
                 // Lost: nothing to forget then.
-                let _ = forget(&self.redis, &sale.scripts.forget, &sale.keys, &acknowledged).await?;
+                let _ = forget(&self.handles.redis, &sale.scripts.forget, &sale.keys, &acknowledged).await?;
             }
             if !more {
                 return Ok(());

@@ -10,11 +10,9 @@ use lua::look::look;
 use lua::release::{Release, Released, release};
 use lua::{Redis, RedisError};
 use metrics::{Counter, counter};
-use tokio_util::sync::CancellationToken;
 
 use crate::database::DatabaseError;
-use crate::ownership::Ownership;
-use crate::progress::Progress;
+use crate::handles::Handles;
 use crate::ready_sales::{self, ReadySale};
 
 /// Looks so often even if nobody says that there is something to release.
@@ -41,14 +39,9 @@ struct Metrics {
     ahead: Counter,
 }
 
-/// Releases what is due in owned partitions, until `stop`.
-pub async fn run(
-    pool: Pool,
-    redis: Redis,
-    ownership: Ownership,
-    progress: Progress,
-    stop: CancellationToken,
-) {
+/// Releases what is due in owned partitions, until the process stops.
+pub async fn run(handles: Handles) {
+    let Handles { pool, redis, ownership, progress, stop, .. } = handles;
     let metrics = Metrics {
         releases: counter!("settlement_releases_total"),
         ahead: counter!("settlement_watermark_ahead_total"),

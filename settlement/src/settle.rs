@@ -16,9 +16,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::{Backoff, until_done};
-use crate::consume::{Command, Commands, Handover};
 use crate::database::DatabaseError;
 use crate::effects::{self, Effects};
+use crate::handover::{Command, Commands, Handover};
 use crate::incoming::{Incoming, Refusal};
 use crate::memory::Memory;
 use crate::news::News;

@@ -9,10 +9,9 @@ use deadpool_postgres::Pool;
 use lua::Redis;
 use lua::look::{SkuStock, look};
 use metrics::{Gauge, gauge};
-use tokio_util::sync::CancellationToken;
 
 use crate::database::DatabaseError;
-use crate::ownership::Ownership;
+use crate::handles::Handles;
 use crate::ready_sales::{self, ReadySale};
 
 const EVERY: Duration = Duration::from_secs(1);
@@ -97,8 +96,9 @@ struct Gauges {
     skus: HashMap<(String, Sku), SkuGauges>,
 }
 
-/// Sets the gauges until `stop`.
-pub async fn run(pool: Pool, redis: Redis, ownership: Ownership, stop: CancellationToken) {
+/// Sets the gauges until the process stops.
+pub async fn run(handles: Handles) {
+    let Handles { pool, redis, ownership, stop, .. } = handles;
     let mut gauges = Gauges::default();
     while stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
         if let Err(error) = refresh(&pool, &redis, &ownership.now(), &mut gauges).await {

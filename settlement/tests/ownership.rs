@@ -225,6 +225,42 @@ async fn cut_connections_to_postgres_are_survived_in_place() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_has_lost_records_is_never_skipped() {
+    use rdkafka::admin::{AdminClient, AdminOptions};
+    use rdkafka::{Offset, TopicPartitionList};
+    let mut bench = Bench::start(0).await;
+    let mut process = bench.process(&[]).await;
+    let (sale, epoch) = bench.open(0, None, &[("A", Some(100))]).await;
+    process.kill();
+    let write = async |bench: &Bench, first: u64| {
+        bench.write(0, &sale, &acceptance(&sale, epoch, first, &[order(&sale, "c", &[("A", 1)])])).await
+    };
+    let (lost, kept) = (write(&bench, 1).await, write(&bench, 2).await);
+    let config = process::kafka::client(&testkit::environment("KAFKA_BROKERS"), "test");
+    let admin: AdminClient<_> = config.create().unwrap();
+    let mut before = TopicPartitionList::new();
+    before.add_partition_offset(&bench.topic("orders"), 0, Offset::Offset(kept)).unwrap();
+    admin.delete_records(&before, &AdminOptions::new()).await.unwrap();
+
+    bench.system.add_settlement(&[]);
+    let ready = format!("{}/health/ready", bench.system.settlements[0]);
+    let says = async |what: &str| {
+        let Ok(answer) = reqwest::get(&ready).await else { return false };
+        let shown = answer.text().await.unwrap();
+        shown.contains(&format!(r#""log":{{"up":{what}"#))
+    };
+    until("readiness names the log", async || says("false").await).await;
+    let next = "SELECT next_offset FROM log_position WHERE partition = 0 AND $1::text <> ''";
+    assert_eq!(bench.number(next, &sale).await, lost);
+    assert_eq!(bench.orders(&sale).await, 0);
+    // Somebody has looked, and decided.
+    bench.db.execute("UPDATE log_position SET next_offset = $1 WHERE partition = 0", &[&kept]).await.unwrap();
+    bench.until_settled(0, kept).await;
+    until("readiness comes back", async || says("true").await).await;
+    bench.until_orders(&sale, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sigterm_ends_the_process_in_time_and_in_good_order() {
     let bench = Arc::new(Bench::start(0).await);
     let mut first = bench.process(&SMALL).await;

@@ -209,7 +209,7 @@ async fn changed_totals_arrive_once_and_come_back_to_redis() {
     until("the change is settled in Redis", async || field(":change").await.is_none()).await;
     let total = "SELECT sum(total)::bigint FROM sale_item WHERE sale_id = $1";
     assert_eq!(bench.number(total, &sale).await, 19);
-    let (list, all) = (keys.returning.clone(), ["0", "-1"].map(|s| bytes::Bytes::from(s)));
+    let (list, all) = (keys.returning.clone(), ["0", "-1"].map(bytes::Bytes::from));
     let returning: Vec<String> =
         redis.command("LRANGE", vec![list.into(), all[0].clone(), all[1].clone()]).await.unwrap();
     assert_eq!(returning.len(), 1);

@@ -71,7 +71,9 @@ async fn settle_a_backlog() {
         process.kill();
         write_backlog(&bench, &sale, epoch, behind as u64 + 1).await;
         if !telling {
-            lock.batch_execute("BEGIN; SELECT FROM publish_cursor WHERE partition = 0 FOR UPDATE").await.expect("locked");
+            lock.batch_execute("BEGIN; SELECT FROM publish_cursor WHERE partition = 0 FOR UPDATE")
+                .await
+                .expect("locked");
         }
         process = bench.process(&[]).await;
         let from = behind;

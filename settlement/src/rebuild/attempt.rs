@@ -5,16 +5,21 @@ use std::time::Duration;
 
 use contract::ids::Epoch;
 use contract::keys::SaleKeys;
+use contract::topics::SALES;
 use lua::scripts::{Scripts, SealError, replication_id, seal};
 use lua::{Redis, RedisError};
 use process::kafka::ProduceError;
 use tokio_postgres::types::Json;
 use uuid::Uuid;
 
-use super::{Due, Tools, fence, items, restock};
+use super::{Due, fence, items, restock};
 use crate::database::DatabaseError;
+use crate::handles::Handles;
 use crate::publication::{self, PublishError};
 
+/// How long a gateway may still answer under an old epoch: its lease, and a margin for two clocks that do
+/// not run alike.
+const LEASE_WAIT: Duration = Duration::from_millis(3000 + 500);
 /// A call's limit. Scripts are small and chunks are bounded: longer than this is a fault.
 const REDIS_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -75,43 +80,43 @@ pub struct Begun {
 }
 
 /// The whole protocol (ARCHITECTURE.md, "Rebuild"), in order.
-pub async fn attempt(tools: &Tools, due: &Due) -> Result<Built, RebuildError> {
+pub async fn attempt(handles: &Handles, due: &Due) -> Result<Built, RebuildError> {
     // No epoch is taken while there is no Redis to build it in. The connection is never mended: what is
     // sealed at the end was written through it, on one server.
-    let redis = Redis::connect_once(&tools.services.redis_url, REDIS_TIMEOUT).await?;
-    let built = on_one_connection(tools, due, &redis).await;
+    let redis = Redis::connect_once(&handles.settings.services.redis_url, REDIS_TIMEOUT).await?;
+    let built = on_one_connection(handles, due, &redis).await;
     redis.quit().await;
     built
 }
 
-async fn on_one_connection(tools: &Tools, due: &Due, redis: &Redis) -> Result<Built, RebuildError> {
+async fn on_one_connection(handles: &Handles, due: &Due, redis: &Redis) -> Result<Built, RebuildError> {
     let replid = replication_id(redis).await?;
-    let begun = begin(tools, due).await?;
+    let begun = begin(handles, due).await?;
     let epoch = begun.epoch;
     tracing::info!(sale_id = %due.sale, partition = due.partition, epoch = epoch.0, first = !begun.was_ready, "rebuilding");
-    publish(tools, due).await?;
+    publish(handles, due).await?;
     if begun.was_ready {
-        tokio::time::sleep(tools.lease_wait).await;
-        fence::drain_outboxes(tools, due, &begun, redis).await;
+        tokio::time::sleep(LEASE_WAIT).await;
+        fence::drain_outboxes(handles, due, &begun, redis).await;
     }
-    fence::write_barrier(tools, due, epoch).await?;
-    fence::barrier_settled(tools, due, epoch).await?;
-    items::make_pending(tools, due, epoch).await?;
+    fence::write_barrier(handles, due, epoch).await?;
+    fence::barrier_settled(handles, due, epoch).await?;
+    items::make_pending(handles, due, epoch).await?;
     restock::unlink_older(redis, &due.sale, epoch).await?;
 
     let keys = SaleKeys::new(&due.sale, epoch);
-    let (written, orders) = restock::write_snapshot(tools, due, epoch, &keys, redis).await?;
+    let (written, orders) = restock::write_snapshot(handles, due, epoch, &keys, redis).await?;
     let mark = Uuid::new_v4().simple().to_string();
     let scripts = Scripts::render(&due.sale, epoch, &mark, &replid);
     scripts.load(redis).await?;
     seal(redis, &keys, &mark, &replid, written).await?;
-    finish(tools, due, epoch, &mark, &scripts).await?;
-    publish(tools, due).await?;
+    finish(handles, due, epoch, &mark, &scripts).await?;
+    publish(handles, due).await?;
     Ok(Built { epoch, orders })
 }
 
-async fn begin(tools: &Tools, due: &Due) -> Result<Begun, RebuildError> {
-    let client = tools.pool.get().await?;
+async fn begin(handles: &Handles, due: &Due) -> Result<Begun, RebuildError> {
+    let client = handles.pool.get().await?;
     let update = client.prepare_cached(include_str!("../../queries/begin_epoch.sql")).await?;
     let row = client.query_opt(&update, &[&due.sale.as_str(), &(due.epoch.0 as i64)]).await?;
     let row = row.ok_or(RebuildError::Superseded)?;
@@ -123,13 +128,13 @@ async fn begin(tools: &Tools, due: &Due) -> Result<Begun, RebuildError> {
 }
 
 async fn finish(
-    tools: &Tools,
+    handles: &Handles,
     due: &Due,
     epoch: Epoch,
     mark: &str,
     scripts: &Scripts,
 ) -> Result<(), RebuildError> {
-    let client = tools.pool.get().await?;
+    let client = handles.pool.get().await?;
     let update = client.prepare_cached(include_str!("../../queries/finish_epoch.sql")).await?;
     let finished = client
         .execute(&update, &[&due.sale.as_str(), &(epoch.0 as i64), &mark, &Json(&scripts.digests)])
@@ -138,13 +143,14 @@ async fn finish(
 }
 
 /// Publishes the sale as Postgres has it now, and waits for the log's acknowledgement.
-async fn publish(tools: &Tools, due: &Due) -> Result<(), RebuildError> {
+async fn publish(handles: &Handles, due: &Due) -> Result<(), RebuildError> {
     let read = {
-        let client = tools.pool.get().await?;
+        let client = handles.pool.get().await?;
         publication::read(&client, &[due.sale.as_str()]).await?
     };
     let sale = read.into_iter().next().ok_or(RebuildError::Superseded)??;
-    let answer = publication::produce(&tools.producer, &tools.services, &sale).map_err(PublishError::from)?;
+    let answer =
+        publication::produce(&handles.producer, &handles.topic(&SALES), &sale).map_err(PublishError::from)?;
     answer.await.map_err(PublishError::from)?;
     Ok(())
 }

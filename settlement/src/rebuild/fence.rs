@@ -9,8 +9,9 @@ use contract::topics::ORDERS;
 use lua::{Redis, outbox};
 use process::kafka::{Message, ProduceError};
 
+use super::Due;
 use super::attempt::{Begun, RebuildError};
-use super::{Due, Tools};
+use crate::handles::Handles;
 
 /// Draining is a courtesy to customers who will ask again; it must not hold the sale up.
 const DRAIN_MAX: Duration = Duration::from_secs(2);
@@ -25,12 +26,12 @@ const SAY_EVERY: Duration = Duration::from_secs(5);
 
 /// Produces what the outboxes of ended epochs still show, whatever its age. What Redis has lost was
 /// promised to nobody.
-pub async fn drain_outboxes(tools: &Tools, due: &Due, begun: &Begun, redis: &Redis) {
+pub async fn drain_outboxes(handles: &Handles, due: &Due, begun: &Begun, redis: &Redis) {
     let drained = tokio::time::timeout(DRAIN_MAX, async {
         let mut entries = 0;
         // Entries of epochs below the highest settled barrier are void already.
         for epoch in begun.settled_epoch.0.max(1)..begun.epoch.0 {
-            entries += drain(tools, due, Epoch(epoch), redis).await?;
+            entries += drain(handles, due, Epoch(epoch), redis).await?;
         }
         Ok::<_, RebuildError>(entries)
     });
@@ -46,8 +47,8 @@ pub async fn drain_outboxes(tools: &Tools, due: &Due, begun: &Begun, redis: &Red
     }
 }
 
-async fn drain(tools: &Tools, due: &Due, epoch: Epoch, redis: &Redis) -> Result<u64, RebuildError> {
-    let topic = tools.services.topic(ORDERS.name);
+async fn drain(handles: &Handles, due: &Due, epoch: Epoch, redis: &Redis) -> Result<u64, RebuildError> {
+    let topic = handles.topic(&ORDERS);
     let (mut after, mut produced) = (None, 0);
     loop {
         let entries = outbox::read(redis, &due.sale, epoch, after, ENTRIES_MAX).await?;
@@ -64,7 +65,7 @@ async fn drain(tools: &Tools, due: &Due, epoch: Epoch, redis: &Redis) -> Result<
                         value: Some(&record.value),
                         headers: &record.headers.encode(),
                     };
-                    answers.push(tools.producer.send(&message).map_err(RebuildError::Barrier)?);
+                    answers.push(handles.producer.send(&message).map_err(RebuildError::Barrier)?);
                 }
                 Err(why) => {
                     tracing::error!(sale_id = %due.sale, entry = %entry.id, why, "an outbox entry cannot be read");
@@ -79,29 +80,29 @@ async fn drain(tools: &Tools, due: &Due, epoch: Epoch, redis: &Redis) -> Result<
 }
 
 /// Appends the barrier, and waits until the log has it.
-pub async fn write_barrier(tools: &Tools, due: &Due, epoch: Epoch) -> Result<(), RebuildError> {
+pub async fn write_barrier(handles: &Handles, due: &Due, epoch: Epoch) -> Result<(), RebuildError> {
     let barrier = Barrier { sale_id: due.sale.clone(), epoch };
     // A struct of a name and a number always serializes.
     let value = serde_json::to_vec(&barrier).unwrap_or_default();
     let message = Message {
-        topic: &tools.services.topic(ORDERS.name),
+        topic: &handles.topic(&ORDERS),
         partition: Some(due.partition),
         key: due.sale.as_str(),
         value: Some(&value),
         headers: &Headers::of(RecordType::Barrier, epoch).encode(),
     };
-    let answer: Result<_, ProduceError> = tools.producer.send(&message);
+    let answer: Result<_, ProduceError> = handles.producer.send(&message);
     answer.map_err(RebuildError::Barrier)?.await.map_err(RebuildError::Barrier)?;
     Ok(())
 }
 
 /// Waits until the settle loop has applied the barrier. As long as the partition moves, patience is
 /// endless: there is only a long way to go.
-pub async fn barrier_settled(tools: &Tools, due: &Due, epoch: Epoch) -> Result<(), RebuildError> {
+pub async fn barrier_settled(handles: &Handles, due: &Due, epoch: Epoch) -> Result<(), RebuildError> {
     let (mut offset, mut moved_at, mut said_at) = (-1, Instant::now(), Instant::now());
     loop {
         {
-            let client = tools.pool.get().await?;
+            let client = handles.pool.get().await?;
             let select =
                 client.prepare_cached(include_str!("../../queries/select_settled_epoch.sql")).await?;
             let row = client.query_opt(&select, &[&due.sale.as_str(), &ORDERS.name]).await?;

@@ -5,13 +5,14 @@ use contract::ids::Epoch;
 use contract::sale::Item;
 use tokio_postgres::types::Json;
 
+use super::Due;
 use super::attempt::RebuildError;
-use super::{Due, Tools};
+use crate::handles::Handles;
 
 /// Makes the pending items, if there are any.
-pub async fn make_pending(tools: &Tools, due: &Due, epoch: Epoch) -> Result<(), RebuildError> {
+pub async fn make_pending(handles: &Handles, due: &Due, epoch: Epoch) -> Result<(), RebuildError> {
     let sale = due.sale.as_str();
-    let mut client = tools.pool.get().await?;
+    let mut client = handles.pool.get().await?;
     let transaction = client.transaction().await?;
     let pending = transaction
         .query_opt(include_str!("../../queries/select_pending_items.sql"), &[&sale, &(epoch.0 as i64)])

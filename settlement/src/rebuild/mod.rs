@@ -21,16 +21,12 @@ use std::time::{Duration, Instant};
 use contract::ids::{Epoch, SaleId};
 use deadpool_postgres::Pool;
 use metrics::{counter, histogram};
-use process::kafka::Producer;
-use process::settings::Services;
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::backoff::Backoff;
 use crate::database::DatabaseError;
-use crate::ownership::Ownership;
-use crate::progress::Progress;
+use crate::handles::Handles;
 
 /// How often Postgres is asked which sales are due.
 const EVERY: Duration = Duration::from_millis(100);
@@ -38,21 +34,6 @@ const EVERY: Duration = Duration::from_millis(100);
 const AT_ONCE: usize = 4;
 /// Longest pause after a failed attempt.
 const RETRY_MAX: Duration = Duration::from_secs(10);
-
-/// What an attempt works with.
-#[derive(Clone)]
-pub struct Tools {
-    /// Connections to Postgres.
-    pub pool: Pool,
-    /// Where the services are.
-    pub services: Arc<Services>,
-    /// For the log and the topic `sales`.
-    pub producer: Producer,
-    /// To wake the publisher of sales.
-    pub progress: Progress,
-    /// How long leases last.
-    pub lease_wait: Duration,
-}
 
 /// A sale that is to be rebuilt, as it was seen.
 #[derive(Debug, Clone)]
@@ -100,16 +81,17 @@ impl Attempts {
     }
 }
 
-/// Rebuilds what is due in owned partitions, until `stop`.
-pub async fn run(tools: Tools, ownership: Ownership, stop: CancellationToken) {
+/// Rebuilds what is due in owned partitions, until the process stops.
+pub async fn run(handles: Handles) {
+    let stop = handles.stop.clone();
     let (attempts, places, tasks) =
         (Attempts::default(), Arc::new(Semaphore::new(AT_ONCE)), TaskTracker::new());
     while stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
-        let owned = ownership.now();
+        let owned = handles.ownership.now();
         if owned.is_empty() {
             continue;
         }
-        let due = match due(&tools.pool, &owned).await {
+        let due = match due(&handles.pool, &owned).await {
             Ok(due) => due,
             Err(error) => {
                 tracing::debug!(%error, "cannot ask which sales are to be rebuilt");
@@ -121,9 +103,9 @@ pub async fn run(tools: Tools, ownership: Ownership, stop: CancellationToken) {
             if !attempts.begin(&sale.sale) {
                 continue;
             }
-            let (tools, attempts, stop) = (tools.clone(), attempts.clone(), stop.clone());
+            let (handles, attempts, stop) = (handles.clone(), attempts.clone(), stop.clone());
             tasks.spawn(async move {
-                let done = stop.run_until_cancelled(rebuild(&tools, &sale)).await;
+                let done = stop.run_until_cancelled(rebuild(&handles, &sale)).await;
                 attempts.end(&sale.sale, done == Some(true));
                 drop(place);
             });
@@ -145,9 +127,9 @@ async fn due(pool: &Pool, owned: &[i32]) -> Result<Vec<Due>, DatabaseError> {
 }
 
 /// One attempt; true when it ended well.
-async fn rebuild(tools: &Tools, due: &Due) -> bool {
+async fn rebuild(handles: &Handles, due: &Due) -> bool {
     let begun = Instant::now();
-    match attempt::attempt(tools, due).await {
+    match attempt::attempt(handles, due).await {
         Ok(built) => {
             histogram!("rebuild_seconds").record(begun.elapsed());
             tracing::info!(

@@ -17,9 +17,10 @@ use lua::scripts::Written;
 use rustc_hash::{FxHashMap, FxHashSet};
 use tokio_postgres::{IsolationLevel, Row, Transaction};
 
+use super::Due;
 use super::attempt::RebuildError;
-use super::{Due, Tools};
 use crate::database::DatabaseError;
+use crate::handles::Handles;
 
 /// Orders that are written at once: some 100 KB.
 const CHUNK_ORDERS: usize = 1000;
@@ -43,13 +44,13 @@ pub async fn unlink_older(redis: &Redis, sale: &SaleId, epoch: Epoch) -> Result<
 
 /// Writes the snapshot. Returns what must be there, and the number of orders.
 pub async fn write_snapshot(
-    tools: &Tools,
+    handles: &Handles,
     due: &Due,
     epoch: Epoch,
     keys: &SaleKeys,
     redis: &Redis,
 ) -> Result<(Written, u64), RebuildError> {
-    let mut client = tools.pool.get().await?;
+    let mut client = handles.pool.get().await?;
     let snapshot = client
         .build_transaction()
         .isolation_level(IsolationLevel::RepeatableRead)

@@ -6,12 +6,14 @@ use tokio_util::sync::CancellationToken;
 
 const FIRST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(1);
+const SAY_EACH: u32 = 10;
 
 /// Doubles with each failure, from 50 ms to 1 s (or the bound given).
 #[derive(Debug, Clone)]
 pub struct Backoff {
     next: Duration,
     longest: Duration,
+    failures: u32,
 }
 
 impl Default for Backoff {
@@ -23,17 +25,23 @@ impl Default for Backoff {
 impl Backoff {
     /// With another bound.
     pub fn up_to(longest: Duration) -> Self {
-        Self { next: FIRST.min(longest), longest }
+        Self { next: FIRST.min(longest), longest, failures: 0 }
     }
     /// The next pause.
     pub fn advance(&mut self) -> Duration {
         let pause = self.next;
+        self.failures += 1;
         self.next = (pause * 2).min(self.longest);
         pause
     }
     /// It worked: begin anew.
     pub fn reset(&mut self) {
-        self.next = FIRST.min(self.longest);
+        *self = Self::up_to(self.longest);
+    }
+    /// Whether this failure is worth a line in the log: the first one and each tenth after it. A missing
+    /// dependency is said, not shouted.
+    pub fn worth_saying(&self) -> bool {
+        self.failures.is_multiple_of(SAY_EACH)
     }
     /// Waits, unless `stop` comes first; then false.
     pub async fn pause(&mut self, stop: &CancellationToken) -> bool {
@@ -42,8 +50,7 @@ impl Backoff {
     }
 }
 
-/// Tries until it works or `stop` comes (then `None`). The first failure and each tenth after it are
-/// logged: a missing dependency is said, not shouted.
+/// Tries until it works or `stop` comes (then `None`).
 pub async fn until_done<T, E, F>(
     what: &'static str,
     stop: &CancellationToken,
@@ -54,15 +61,14 @@ where
     F: Future<Output = Result<T, E>>,
 {
     let mut backoff = Backoff::default();
-    for tries in 0u64.. {
+    loop {
         match stop.run_until_cancelled(attempt()).await? {
             Ok(done) => return Some(done),
-            Err(error) if tries % 10 == 0 => tracing::warn!(what, tries, %error, "waiting, trying again"),
+            Err(error) if backoff.worth_saying() => tracing::warn!(what, %error, "waiting, trying again"),
             Err(_) => {}
         }
         if !backoff.pause(stop).await {
-            break;
+            return None;
         }
     }
-    None
 }

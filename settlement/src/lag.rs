@@ -58,7 +58,10 @@ pub fn measure(handles: &Handles) -> Result<(), KafkaError> {
                     lag.records.set(records as f64);
                     lag.seconds.set(seconds);
                 }
-                Err(error) => result = Err(error),
+                Err(error) => {
+                    result = Err(error);
+                    break; // said at once, not after the time-out of each partition
+                }
             }
         }
         health.report("kafka", &result);

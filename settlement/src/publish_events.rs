@@ -85,7 +85,9 @@ pub async fn run(handles: Handles, producer: Producer, mut news: mpsc::Receiver<
             Ok(()) => backoff.reset(),
             Err(error) => {
                 publisher.forget();
-                tracing::warn!(%error, "publishing events is interrupted, trying again");
+                if backoff.worth_saying() {
+                    tracing::warn!(%error, "publishing events is interrupted, trying again");
+                }
                 backoff.pause(&stop).await;
             }
         }

@@ -54,7 +54,9 @@ pub async fn run(handles: Handles) {
                 tracing::info!("publishes sales");
                 let topic = handles.topic(&SALES);
                 let publisher = Publisher { session, handles: &handles, topic, seen: HashMap::new() };
-                if let Err(error) = publisher.publish(&mut backoff).await {
+                if let Err(error) = publisher.publish(&mut backoff).await
+                    && backoff.worth_saying()
+                {
                     tracing::warn!(%error, "publishing sales is interrupted, trying again");
                 }
             }

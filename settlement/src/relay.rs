@@ -98,7 +98,9 @@ pub async fn run(handles: Handles) {
             None => break,
             Some(Ok(())) => backoff.reset(),
             Some(Err(error)) => {
-                tracing::debug!(%error, "the relay pauses");
+                if backoff.worth_saying() {
+                    tracing::warn!(%error, "the relay pauses");
+                }
                 backoff.pause(&stop).await;
             }
         }

@@ -68,7 +68,7 @@ impl Settler {
                     match self.settle_parts(parts, &commands).await {
                         Ok(()) => backoff.reset(),
                         Err(error) => {
-                            log(&error);
+                            log(&error, backoff.worth_saying());
                             self.forget();
                             generation = None;
                             commands.send(Command::Restart { generation: of });
@@ -195,8 +195,9 @@ fn now() -> Timestamp {
     Timestamp::from_datetime(OffsetDateTime::now_utc())
 }
 
-fn log(error: &StoreError) {
+fn log(error: &StoreError, say: bool) {
     match error {
+        StoreError::Database(_) if !say => {}
         StoreError::Database(_) => tracing::warn!(%error, "settling is interrupted, trying again"),
         StoreError::Fenced => tracing::warn!(%error, "fenced"),
         StoreError::Refused(_) | StoreError::DoubledSequence(_) => {

@@ -6,6 +6,19 @@ use metrics::{Counter, Histogram, counter, histogram};
 
 use crate::effects::Effects;
 
+/// Why records become dead letters, all of them: shown from the start, so that an alert has a 0 to rise
+/// from.
+const REASONS: [&str; 8] = [
+    "unknown_type",
+    "unsupported_version",
+    "malformed",
+    "inconsistent",
+    "unknown_sale",
+    "unknown_sku",
+    "wrong_partition",
+    "guard_trip",
+];
+
 /// Handles, looked up once.
 pub struct Metrics {
     batch_orders: Histogram,
@@ -13,6 +26,7 @@ pub struct Metrics {
     created: Counter,
     void: Counter,
     doubled: Counter,
+    dead_letters: Vec<(&'static str, Counter)>,
     /// Records that Postgres refused: this must stay 0.
     pub guard_trips: Counter,
 }
@@ -26,6 +40,9 @@ impl Metrics {
             created: counter!("settlement_orders_total", "status" => "created"),
             void: counter!("settlement_void_orders_total"),
             doubled: counter!("settlement_doubled_orders_total"),
+            dead_letters: REASONS
+                .map(|reason| (reason, counter!("settlement_dead_letters_total", "reason" => reason)))
+                .to_vec(),
             guard_trips: counter!("settlement_guard_trips_total"),
         }
     }
@@ -39,8 +56,10 @@ impl Metrics {
         self.void.increment(effects.void_orders);
         self.doubled.increment(effects.doubled_orders);
         for letter in &effects.dead_letters {
-            // Rare, and its label is only known now: looked up.
-            counter!("settlement_dead_letters_total", "reason" => letter.refusal.reason).increment(1);
+            match self.dead_letters.iter().find(|(reason, _)| *reason == letter.refusal.reason) {
+                Some((_, counter)) => counter.increment(1),
+                None => tracing::error!(reason = letter.refusal.reason, "a reason that is not counted"),
+            }
             tracing::error!(
                 sale_id = ?letter.record.sale,
                 offset = letter.record.offset,

@@ -24,8 +24,8 @@ struct SaleGauges {
 
 /// A SKU's gauges.
 struct SkuGauges {
-    total: Gauge,
-    available: Gauge,
+    /// Total and available; only where units are counted.
+    counted: Option<(Gauge, Gauge)>,
     held: Gauge,
     sold: Gauge,
     drift: Gauge,
@@ -52,23 +52,30 @@ impl SaleGauges {
 
 impl SkuGauges {
     fn new(sale: &str, sku: &str) -> Self {
-        let units = |state| gauge!("stock_units", "sale" => sale.to_string(), "sku" => sku.to_string(), "state" => state);
         Self {
-            total: units("total"),
-            available: units("available"),
-            held: units("held"),
-            sold: units("sold"),
+            counted: None,
+            held: units(sale, sku, "held"),
+            sold: units(sale, sku, "sold"),
             drift: gauge!("stock_drift_units", "sale" => sale.to_string(), "sku" => sku.to_string()),
             oversold: gauge!("oversold_units", "sale" => sale.to_string(), "sku" => sku.to_string()),
         }
     }
-    fn set(&self, stock: &Stock) {
-        self.total.set(stock.total.unwrap_or_default() as f64);
-        self.available.set(stock.available().unwrap_or_default() as f64);
+    fn set(&mut self, sale: &str, sku: &str, stock: &Stock) {
+        if stock.total.is_some() && self.counted.is_none() {
+            self.counted = Some((units(sale, sku, "total"), units(sale, sku, "available")));
+        }
+        if let Some((total, available)) = &self.counted {
+            total.set(stock.total.unwrap_or_default() as f64);
+            available.set(stock.available().unwrap_or_default() as f64);
+        }
         self.held.set(stock.held as f64);
         self.sold.set(stock.sold as f64);
         self.oversold.set(stock.oversold() as f64);
     }
+}
+
+fn units(sale: &str, sku: &str, state: &'static str) -> Gauge {
+    gauge!("stock_units", "sale" => sale.to_string(), "sku" => sku.to_string(), "state" => state)
 }
 
 /// A SKU in Postgres.
@@ -133,7 +140,7 @@ async fn refresh(
                 .skus
                 .entry((sale.clone(), sku.clone()))
                 .or_insert_with(|| SkuGauges::new(&sale, sku.as_str()));
-            of_sku.set(&stock);
+            of_sku.set(&sale, sku.as_str(), &stock);
             stocks.insert((sale, sku), stock);
         }
         ready_sales::read(&client, owned).await?
@@ -145,8 +152,8 @@ async fn refresh(
     for (_, gone) in gauges.sales.iter().filter(|(sale, _)| !sales.contains(*sale)) {
         gone.set(0, None);
     }
-    for (_, gone) in gauges.skus.iter().filter(|(item, _)| !stocks.contains_key(*item)) {
-        gone.set(&Stock::default());
+    for (item, gone) in gauges.skus.iter_mut().filter(|(item, _)| !stocks.contains_key(*item)) {
+        gone.set(&item.0, item.1.as_str(), &Stock::default());
         gone.drift.set(0.0);
     }
     Ok(())

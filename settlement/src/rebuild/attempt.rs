@@ -29,6 +29,9 @@ pub enum RebuildError {
     /// Postgres failed.
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    /// There is no Redis: nothing was begun.
+    #[error("Redis is not there: {0}")]
+    NoRedis(RedisError),
     /// Redis failed.
     #[error("Redis: {0}")]
     Redis(#[from] RedisError),
@@ -83,7 +86,8 @@ pub struct Begun {
 pub async fn attempt(handles: &Handles, due: &Due) -> Result<Built, RebuildError> {
     // No epoch is taken while there is no Redis to build it in. The connection is never mended: what is
     // sealed at the end was written through it, on one server.
-    let redis = Redis::connect_once(&handles.settings.services.redis_url, REDIS_TIMEOUT).await?;
+    let url = &handles.settings.services.redis_url;
+    let redis = Redis::connect_once(url, REDIS_TIMEOUT).await.map_err(RebuildError::NoRedis)?;
     let built = on_one_connection(handles, due, &redis).await;
     redis.quit().await;
     built

@@ -20,10 +20,11 @@ use std::time::{Duration, Instant};
 
 use contract::ids::{Epoch, SaleId};
 use deadpool_postgres::Pool;
-use metrics::{counter, histogram};
+use metrics::{Counter, Histogram, counter, histogram};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
+use self::attempt::RebuildError;
 use crate::backoff::Backoff;
 use crate::database::DatabaseError;
 use crate::handles::Handles;
@@ -44,6 +45,13 @@ pub struct Due {
     pub partition: i32,
     /// The newest epoch so far.
     pub epoch: Epoch,
+}
+
+/// What rebuilds count.
+#[derive(Clone)]
+struct Metrics {
+    seconds: Histogram,
+    failures: Counter,
 }
 
 /// Sales that are being rebuilt, or wait after a failure.
@@ -84,6 +92,8 @@ impl Attempts {
 /// Rebuilds what is due in owned partitions, until the process stops.
 pub async fn run(handles: Handles) {
     let stop = handles.stop.clone();
+    let metrics =
+        Metrics { seconds: histogram!("rebuild_seconds"), failures: counter!("rebuild_failures_total") };
     let (attempts, places, tasks) =
         (Attempts::default(), Arc::new(Semaphore::new(AT_ONCE)), TaskTracker::new());
     while stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
@@ -104,8 +114,9 @@ pub async fn run(handles: Handles) {
                 continue;
             }
             let (handles, attempts, stop) = (handles.clone(), attempts.clone(), stop.clone());
+            let metrics = metrics.clone();
             tasks.spawn(async move {
-                let done = stop.run_until_cancelled(rebuild(&handles, &sale)).await;
+                let done = stop.run_until_cancelled(rebuild(&handles, &sale, &metrics)).await;
                 attempts.end(&sale.sale, done == Some(true));
                 drop(place);
             });
@@ -127,11 +138,11 @@ async fn due(pool: &Pool, owned: &[i32]) -> Result<Vec<Due>, DatabaseError> {
 }
 
 /// One attempt; true when it ended well.
-async fn rebuild(handles: &Handles, due: &Due) -> bool {
+async fn rebuild(handles: &Handles, due: &Due, metrics: &Metrics) -> bool {
     let begun = Instant::now();
     match attempt::attempt(handles, due).await {
         Ok(built) => {
-            histogram!("rebuild_seconds").record(begun.elapsed());
+            metrics.seconds.record(begun.elapsed());
             tracing::info!(
                 sale_id = %due.sale,
                 partition = due.partition,
@@ -142,8 +153,12 @@ async fn rebuild(handles: &Handles, due: &Due) -> bool {
             );
             true
         }
+        Err(error @ RebuildError::NoRedis(_)) => {
+            tracing::debug!(sale_id = %due.sale, %error, "a rebuild waits");
+            false
+        }
         Err(error) => {
-            counter!("rebuild_failures_total").increment(1);
+            metrics.failures.increment(1);
             tracing::warn!(sale_id = %due.sale, partition = due.partition, after_epoch = due.epoch.0, %error, "a rebuild failed; a new epoch follows");
             false
         }

@@ -34,6 +34,26 @@ pub struct ItemView {
     pub remaining: Option<u64>,
 }
 
+/// Stock side by side, as far as it tells whether Redis has lost it.
+#[derive(Debug, Deserialize)]
+struct Inventory {
+    ready: bool,
+    items: Vec<InventoryItem>,
+}
+
+#[derive(Debug, Deserialize)]
+struct InventoryItem {
+    total: Option<u64>,
+    redis_available: Option<i64>,
+}
+
+impl Inventory {
+    /// The epoch is ready, and yet Redis cannot tell the units of a limited item.
+    fn is_lost(&self) -> bool {
+        self.ready && self.items.iter().any(|item| item.total.is_some() && item.redis_available.is_none())
+    }
+}
+
 /// Calls one listener, a new connection a call: it is not what is measured.
 async fn call(authority: &Authority, request: &[u8]) -> anyhow::Result<(u16, Vec<u8>)> {
     let answered = async {
@@ -66,6 +86,30 @@ impl Admin {
     /// Opens a sale; one that is open already stays so.
     pub async fn open(&self, sale: &str) -> anyhow::Result<()> {
         self.expect("POST", &format!("/admin/v1/sales/{sale}/open"), "", &[200, 202, 204]).await
+    }
+
+    /// Has a sale rebuilt whose Redis state is gone, as it is after a restart of Redis, and waits for it.
+    pub async fn rebuild_if_lost(&self, sale: &str) -> anyhow::Result<()> {
+        if !self.inventory(sale).await?.is_lost() {
+            return Ok(());
+        }
+        self.expect("POST", &format!("/admin/v1/sales/{sale}/rebuild"), "", &[202]).await?;
+        let begun = Instant::now();
+        loop {
+            let inventory = self.inventory(sale).await?;
+            if inventory.ready && !inventory.is_lost() {
+                return Ok(());
+            }
+            anyhow::ensure!(begun.elapsed() < READY_LIMIT, "{sale} is not rebuilt in time: {inventory:?}");
+            tokio::time::sleep(ASK_EVERY).await;
+        }
+    }
+
+    async fn inventory(&self, sale: &str) -> anyhow::Result<Inventory> {
+        let path = format!("/admin/v1/sales/{sale}/inventory");
+        let (status, body) = call(&self.0, &request::admin(&self.0.host, "GET", &path, "")).await?;
+        anyhow::ensure!(status == 200, "GET {path}: {status} {}", String::from_utf8_lossy(&body));
+        serde_json::from_slice(&body).with_context(|| format!("GET {path}"))
     }
 
     async fn expect(&self, method: &str, path: &str, body: &str, statuses: &[u16]) -> anyhow::Result<()> {
@@ -119,6 +163,7 @@ pub async fn make(
 ) -> anyhow::Result<SaleView> {
     admin.put(sale, terms).await?;
     admin.open(sale).await?;
+    admin.rebuild_if_lost(sale).await?;
     until_selling(gateways, sale).await
 }
 

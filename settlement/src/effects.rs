@@ -129,7 +129,9 @@ impl<'a> Effects<'a> {
                     moved.insert(name, (next_sequence.max(next), settled_epoch));
                 }
                 Ok(Record::Totals(change)) => {
-                    // Its events come behind those of all orders of the batch.
+                    // Its events come behind those of all orders of the batch. The sale is among those that
+                    // move, so that its row is locked before its items: everyone locks in this order.
+                    moved.entry(name).or_insert((next_sequence, settled_epoch));
                     effects.changes.push((change, change_seqs));
                     change_seqs += change.items.len() as i64;
                 }

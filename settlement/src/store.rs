@@ -70,14 +70,15 @@ pub async fn store(client: &mut Client, span: Span, effects: &Effects<'_>) -> Re
     move_position(&transaction, &statements, span).await?;
     // The rest does not depend on each other: sent at once, answered in order.
     let mut work: Vec<BoxFuture<'_, Result<(), StoreError>>> = Vec::new();
+    // Sales before their items, as operators and rebuilds lock them: so nobody deadlocks.
+    if !effects.sales.is_empty() {
+        work.push(move_sales(&transaction, &statements, effects).boxed());
+    }
     if !effects.orders.order_id.is_empty() {
         work.push(insert_orders(&transaction, &statements, effects).boxed());
         work.push(insert_lines(&transaction, &statements, effects).boxed());
         work.push(insert_events(&transaction, &statements, span, effects).boxed());
         work.push(hold_units(&transaction, &statements, effects).boxed());
-    }
-    if !effects.sales.is_empty() {
-        work.push(move_sales(&transaction, &statements, effects).boxed());
     }
     try_join_all(work).await?;
     for (change, seq) in &effects.changes {

@@ -7,9 +7,11 @@ use testkit::{RedisServer, System, fresh};
 
 /// How often this Redis was asked for a script.
 async fn script_calls(redis: &lua::Redis) -> u64 {
-    let stats: String = redis.command("INFO", vec![Bytes::from_static(b"commandstats")]).await.unwrap();
-    let line = stats.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls=")).unwrap();
-    line.split(',').next().unwrap().parse().unwrap()
+    let stats: String =
+        redis.command("INFO", vec![Bytes::from_static(b"commandstats")]).await.expect("Redis");
+    let line = stats.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls="));
+    let calls = line.and_then(|line| line.split(',').next()?.parse().ok());
+    calls.expect("scripts were called")
 }
 
 #[tokio::test(flavor = "multi_thread")]

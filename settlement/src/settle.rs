@@ -163,11 +163,14 @@ impl Settler {
     async fn settle_batch(&mut self, partition: i32, records: &[Incoming]) -> Result<i64, StoreError> {
         let begun = Instant::now();
         self.client().await?;
-        let (Some(client), Some(memory), Some(last)) =
-            (self.client.as_mut(), self.memories.get_mut(&partition), records.last())
+        let (Some(client), Some(memory), Some(first), Some(last)) =
+            (self.client.as_mut(), self.memories.get_mut(&partition), records.first(), records.last())
         else {
             return Err(StoreError::Fenced);
         };
+        if first.offset != memory.next_offset {
+            return Err(StoreError::OutOfPlace { expected: memory.next_offset, found: first.offset });
+        }
         memory.learn(client, records).await?;
         let suspects = effects::suspects(memory, records);
         let settled = if suspects.is_empty() { None } else { Some(store::settled(client, &suspects).await?) };
@@ -200,7 +203,7 @@ fn log(error: &StoreError, say: bool) {
         StoreError::Database(_) if !say => {}
         StoreError::Database(_) => tracing::warn!(%error, "settling is interrupted, trying again"),
         StoreError::Fenced => tracing::warn!(%error, "fenced"),
-        StoreError::Refused(_) | StoreError::DoubledSequence(_) => {
+        StoreError::Refused(_) | StoreError::DoubledSequence(_) | StoreError::OutOfPlace { .. } => {
             tracing::error!(%error, "settling is interrupted, trying again");
         }
     }

@@ -23,6 +23,15 @@ pub enum StoreError {
     /// The position is not where the memory has it.
     #[error("another owner has settled from this position, or the memory is stale")]
     Fenced,
+    /// The records do not follow the position. The consumer sees to it that they do, so this is a fault of
+    /// ours.
+    #[error("the batch begins at {found}, not at {expected}")]
+    OutOfPlace {
+        /// Where Postgres stands.
+        expected: i64,
+        /// Where the batch begins.
+        found: i64,
+    },
     /// What a record says cannot be: a constraint or a type refused it.
     #[error("Postgres refused: {0}")]
     Refused(String),

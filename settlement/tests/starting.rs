@@ -1,0 +1,63 @@
+//! Starting: with nothing there yet, and several at once.
+
+#![allow(clippy::unwrap_used)] // a failed step is a failed test
+
+mod support;
+
+use clap::Parser as _;
+use support::{Bench, acceptance, order};
+use testkit::{environment, until};
+use tokio_postgres::NoTls;
+use tokio_util::sync::CancellationToken;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_processes_make_schema_and_topics_at_once() {
+    let bench = Bench::start(0).await;
+    let all = tokio::join!(bench.process(&[]), bench.process(&[]), bench.process(&[]));
+    let (sale, epoch) = bench.open(3, None, &[("A", Some(10))]).await;
+    bench.write(3, &sale, &acceptance(&sale, epoch, 1, &[order(&sale, "c", &[("A", 1)])])).await;
+    bench.until_orders(&sale, 1).await;
+    let migrations = "SELECT count(*) FROM refinery_schema_history WHERE $1::text <> ''";
+    assert_eq!(bench.number(migrations, &sale).await, 1, "applied once");
+    drop(all);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_dependency_is_waited_for_and_named() {
+    let url = environment("DATABASE_URL");
+    let (server, _) = url.rsplit_once('/').unwrap();
+    let database = format!("t{}", uuid::Uuid::now_v7().simple());
+    let listen = {
+        let probe = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        probe.local_addr().unwrap().to_string()
+    };
+    let settings = settlement::Settings::parse_from([
+        "settlement",
+        "--settlement-listen",
+        &listen,
+        "--kafka-brokers",
+        &environment("KAFKA_BROKERS"),
+        "--redis-url",
+        &environment("REDIS_URL"),
+        "--database-url",
+        &format!("{server}/{database}"),
+        "--topic-prefix",
+        &format!("{}-", testkit::fresh("t")),
+    ]);
+    let stop = CancellationToken::new();
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let running = tokio::spawn(settlement::run(settings, recorder.handle(), stop.clone()));
+    let says = async |what: &str| {
+        let Ok(answer) = reqwest::get(format!("http://{listen}/health/ready")).await else { return false };
+        answer.text().await.unwrap().contains(what)
+    };
+    until("readiness names the database", async || says("does not exist").await).await;
+    assert!(!running.is_finished(), "it waits");
+
+    let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client.batch_execute(&format!("CREATE DATABASE {database}")).await.unwrap();
+    until("it is ready", async || says(r#"{"ready":true"#).await).await;
+    stop.cancel();
+    running.await.unwrap().unwrap();
+}

@@ -27,8 +27,8 @@ const STYLE: &str = r#"
 @media(prefers-color-scheme:dark){:root{--bg:#15181c;--ink:#e6e7e4;--soft:#9aa1ab;--rule:#2c3138;--card:#1b1f24;--a:#7db3ec;--b:#eb9a72;--c:#8ccb95;--d:#c4a3de}}
 *{box-sizing:border-box}body{margin:0;background:var(--bg);color:var(--ink);font:15px/1.5 system-ui,sans-serif}
 main{max-width:920px;margin:0 auto;padding:40px 24px 64px}h1{font-size:26px;font-weight:600;margin:0 0 4px;letter-spacing:-.01em}
-.sub{color:var(--soft);margin:0 0 28px}.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(130px,1fr));gap:1px;background:var(--rule);border:1px solid var(--rule);border-radius:8px;overflow:hidden;margin-bottom:28px}
-.figures div{background:var(--card);padding:14px 16px}.figures b{display:block;font-size:21px;font-weight:600;font-variant-numeric:tabular-nums}.figures span{color:var(--soft);font-size:13px}
+.sub{color:var(--soft);margin:0 0 28px}.figures{display:flex;flex-wrap:wrap;gap:1px;background:var(--rule);border:1px solid var(--rule);border-radius:8px;overflow:hidden;margin-bottom:28px}
+.figures div{flex:1 1 104px;background:var(--card);padding:14px 16px}.figures b{display:block;font-size:21px;font-weight:600;font-variant-numeric:tabular-nums}.figures span{color:var(--soft);font-size:13px}
 figure{margin:0 0 28px}figcaption{display:flex;justify-content:space-between;flex-wrap:wrap;gap:8px;font-weight:600;margin-bottom:8px}
 .legend{font-weight:400;font-size:13px;color:var(--soft)}.legend span{margin-left:14px}.legend i{display:inline-block;width:14px;height:3px;border-radius:2px;margin-right:5px;vertical-align:middle}
 svg{width:100%;height:auto;background:var(--card);border:1px solid var(--rule);border-radius:8px}svg text{fill:var(--soft);font:11px system-ui,sans-serif;font-variant-numeric:tabular-nums}

@@ -18,7 +18,7 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(15);
 
 /// What a gateway's public listener tells about a sale, as far as load needs it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[allow(missing_docs)] // as in interfaces.md
+#[allow(missing_docs)] // as on the wire
 pub struct SaleView {
     pub state: String,
     pub ready: bool,

@@ -8,7 +8,7 @@ use crate::pool::Answered;
 /// The members of a 202 and of a refusal, in one shape; what is absent is `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-#[allow(missing_docs)] // as in interfaces.md
+#[allow(missing_docs)] // as on the wire
 pub struct Answer {
     #[serde(skip)]
     pub status: u16,

@@ -119,16 +119,36 @@ impl Acknowledged {
             self.added.notified().await;
         }
     }
-    /// Takes up to `max` entries of this epoch. Those of other epochs are dropped: their keys are gone.
-    pub fn take(&self, epoch: Epoch, max: usize) -> Vec<OutboxId> {
+    /// Up to `max` entries of this epoch. They stay here until Redis has [`Self::forgotten`] them, so that
+    /// a call that fails, or is given up, loses none. Those of other epochs are dropped: their keys are gone.
+    pub fn first(&self, epoch: Epoch, max: usize) -> Vec<OutboxId> {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         entries.retain(|(of, _)| *of == epoch);
-        let count = entries.len().min(max);
-        entries.drain(..count).map(|(_, id)| id).collect()
+        entries.iter().take(max).map(|(_, id)| *id).collect()
     }
-    /// Puts back what could not be forgotten.
-    pub fn put_back(&self, epoch: Epoch, ids: Vec<OutboxId>) {
+    /// Redis has deleted these.
+    pub fn forgotten(&self, epoch: Epoch, ids: &[OutboxId]) {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.extend(ids.into_iter().map(|id| (epoch, id)));
+        entries.retain(|(of, id)| *of != epoch || !ids.contains(id));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use contract::ids::Sequence;
+
+    #[test]
+    fn an_acknowledged_entry_stays_until_redis_has_deleted_it() {
+        let acknowledged = Acknowledged::default();
+        let ids = [1, 2, 3].map(|first| OutboxId::batch(Sequence(first), 1));
+        acknowledged.add(Epoch(1), OutboxId::batch(Sequence(9), 1));
+        for id in ids {
+            acknowledged.add(Epoch(2), id);
+        }
+        assert_eq!(acknowledged.first(Epoch(2), 2), ids[..2]);
+        assert_eq!(acknowledged.first(Epoch(2), 2), ids[..2], "a call that was given up has lost nothing");
+        acknowledged.forgotten(Epoch(2), &ids[..2]);
+        assert_eq!(acknowledged.first(Epoch(2), 9), ids[2..], "and the older epoch's entry is gone");
     }
 }

@@ -31,6 +31,8 @@ const BATCH_BYTES_MAX: usize = 1 << 20;
 /// Redis and Kafka cost per batch more than per order. Two, so that one is decided while the other is
 /// being written.
 const HAND_OFFS_MAX: usize = 2;
+/// How long orders gather for a place before they are refused.
+const PLACE_WAIT_MAX: Duration = Duration::from_secs(1);
 /// Acknowledged entries that ride along in one call.
 const DELETES_MAX: usize = 512;
 /// Without a call for this long, acknowledged entries are deleted by a call of their own.
@@ -136,7 +138,16 @@ impl Batcher {
         let mut arrived = Vec::with_capacity(BATCH_ORDERS_MAX);
         let mut stopping = false;
         // The semaphore is never closed. A place is held from before the script to the acknowledgement.
-        while let Ok(place) = self.hand_offs.clone().acquire_owned().await {
+        loop {
+            let Ok(place) =
+                tokio::time::timeout(PLACE_WAIT_MAX, self.hand_offs.clone().acquire_owned()).await
+            else {
+                // The log does not answer: whoever waits is told so, rather than left waiting.
+                waiting.extend(std::iter::from_fn(|| queue.try_recv().ok()));
+                give_up(&mut waiting);
+                continue;
+            };
+            let Ok(place) = place else { break };
             if waiting.is_empty() {
                 tokio::select! {
                     biased;
@@ -178,15 +189,17 @@ impl Batcher {
         let view = self.leases.load().sales.get(&self.sale).cloned();
         let Some(view) = view else { return };
         let Some(scripts) = &view.publication.scripts else { return };
-        let ids = self.acknowledged.take(view.epoch(), DELETES_MAX);
+        let ids = self.acknowledged.first(view.epoch(), DELETES_MAX);
         if ids.is_empty() {
             return;
         }
         let forgotten = outbox::forget(&self.redis, &scripts.forget, &view.keys, &ids).await;
-        if let Err(error) = forgotten {
-            tracing::debug!(sale_id = %self.sale, %error, "acknowledged entries stay in the outbox for now");
-            self.acknowledged.put_back(view.epoch(), ids);
-            tokio::time::sleep(FLUSH_PAUSE).await;
+        match forgotten {
+            Ok(Ok(())) => self.acknowledged.forgotten(view.epoch(), &ids),
+            failed => {
+                tracing::debug!(sale_id = %self.sale, ?failed, "acknowledged entries stay in the outbox for now");
+                tokio::time::sleep(FLUSH_PAUSE).await;
+            }
         }
     }
 
@@ -226,15 +239,15 @@ impl Batcher {
             limit: sold_by.max_orders_per_customer,
         };
         let candidates: Vec<_> = batch.iter().map(|job| &job.candidate).collect();
-        let deletes = self.acknowledged.take(view.epoch(), DELETES_MAX);
+        let deletes = self.acknowledged.first(view.epoch(), DELETES_MAX);
         self.batch_size.record(batch.len() as f64);
         let begun = Instant::now();
         let decided =
             reserve(&self.redis, &scripts.reserve, &view.keys, &terms, deadline, &deletes, &candidates).await;
         self.seconds.record(begun.elapsed());
 
-        if !matches!(decided, Ok(Ok(_))) {
-            self.acknowledged.put_back(view.epoch(), deletes);
+        if matches!(decided, Ok(Ok(_))) {
+            self.acknowledged.forgotten(view.epoch(), &deletes);
         }
         match decided {
             Ok(Ok(decided)) => self.answer(&view, batch, decided, place),
@@ -340,6 +353,14 @@ fn take_batch(waiting: &mut VecDeque<Job>) -> Vec<Job> {
         count += 1;
     }
     waiting.drain(..count).collect()
+}
+
+/// Refuses all that wait. A repeat may have been accepted before, which must not be denied.
+fn give_up(waiting: &mut VecDeque<Job>) {
+    for job in waiting.drain(..) {
+        let code = if job.repeating_since.is_some() { Code::OutcomeUnknown } else { Code::Overloaded };
+        let _ = job.answer.send(Outcome::Refused(code)); // a client that hung up needs no answer
+    }
 }
 
 fn refuse(batch: Vec<Job>, code: Code) {

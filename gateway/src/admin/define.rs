@@ -95,24 +95,7 @@ async fn create_or_replace_draft(
 ) -> Result<Stored, Problem> {
     let mut client = gateway.writes.get().await?;
     let transaction = client.transaction().await?;
-    let policies = serde_json::to_value(&terms.discount_policies).unwrap_or_default();
-    let inserted = transaction
-        .execute(
-            INSERT_SALE,
-            &[
-                &sale.as_str(),
-                &terms.title,
-                &terms.currency.as_str(),
-                &date(terms.opens_at),
-                &date(terms.closes_at),
-                &terms.max_orders_per_customer.map(|n| n as i32),
-                &(terms.hold_seconds as i32),
-                &(terms.delivery_fee as i64),
-                &terms.free_delivery_from.map(|n| n as i64),
-                &policies,
-            ],
-        )
-        .await?;
+    let inserted = store_terms(&transaction, INSERT_SALE, sale, terms).await?;
     if inserted == 1 {
         put_items(&transaction, sale, &terms.items).await?;
         transaction.commit().await?;
@@ -126,7 +109,7 @@ async fn create_or_replace_draft(
         ));
     };
     if row.get::<_, &str>("state") == "draft" {
-        update(&transaction, sale, terms).await?;
+        store_terms(&transaction, UPDATE_SALE, sale, terms).await?;
         let kept: Vec<&str> = terms.items.iter().map(|item| item.sku.as_str()).collect();
         transaction.execute(REMOVE_ITEMS, &[&sale.as_str(), &kept]).await?;
         put_items(&transaction, sale, &terms.items).await?;
@@ -181,7 +164,7 @@ async fn change_opened(gateway: &Gateway, sale: &SaleId, terms: &SaleTerms) -> R
             }
         }
         // The items take effect behind the rebuild's barrier, when no older acceptance can follow.
-        update(&transaction, sale, terms).await?;
+        store_terms(&transaction, UPDATE_SALE, sale, terms).await?;
         let items = serde_json::to_value(&terms.items).unwrap_or_default();
         transaction
             .execute(
@@ -192,7 +175,7 @@ async fn change_opened(gateway: &Gateway, sale: &SaleId, terms: &SaleTerms) -> R
             .await?;
         tracing::info!(sale_id = %sale, "changed; it is rebuilt with its new items or limits");
     } else {
-        update(&transaction, sale, terms).await?;
+        store_terms(&transaction, UPDATE_SALE, sale, terms).await?;
         transaction
             .execute(
                 include_str!("../../queries/describe_items.sql"),
@@ -211,11 +194,17 @@ async fn change_opened(gateway: &Gateway, sale: &SaleId, terms: &SaleTerms) -> R
     Ok(())
 }
 
-async fn update(transaction: &Transaction<'_>, sale: &SaleId, terms: &SaleTerms) -> Result<(), Problem> {
+/// Everything but the items, by a statement that takes it in this order. Returns the rows that it made.
+async fn store_terms(
+    transaction: &Transaction<'_>,
+    statement: &str,
+    sale: &SaleId,
+    terms: &SaleTerms,
+) -> Result<u64, Problem> {
     let policies = serde_json::to_value(&terms.discount_policies).unwrap_or_default();
-    transaction
+    let rows = transaction
         .execute(
-            UPDATE_SALE,
+            statement,
             &[
                 &sale.as_str(),
                 &terms.title,
@@ -230,7 +219,7 @@ async fn update(transaction: &Transaction<'_>, sale: &SaleId, terms: &SaleTerms)
             ],
         )
         .await?;
-    Ok(())
+    Ok(rows)
 }
 
 async fn put_items(transaction: &Transaction<'_>, sale: &SaleId, items: &[Item]) -> Result<(), Problem> {

@@ -32,6 +32,9 @@ pub struct Arguments {
     /// Rounds of alternation.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=20), value_name = "ROUNDS")]
     pub rounds: u32,
+    /// Seconds of orders before the first round, which are not counted: the broker's Java compiles itself.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=600), value_name = "SECONDS")]
+    pub warm_up: u64,
     /// Connections, each with one request in flight.
     #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..=4096), value_name = "CONNECTIONS")]
     pub connections: u16,
@@ -65,6 +68,7 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         None => {
             let floor = Floor::start().await?;
             let mut rounds = Vec::new();
+            rounds::warm_up(arguments, &gateway).await?;
             for number in 1..=arguments.rounds {
                 println!("  round {number} of {}", arguments.rounds);
                 rounds.push(rounds::run(arguments, &gateway, &floor.authority, &processes, number).await?);

@@ -41,6 +41,30 @@ pub(super) struct Round {
     pub(super) redis_pipelined: f64,
 }
 
+/// Sells as a round does, and measures nothing.
+pub(super) async fn warm_up(arguments: &Arguments, gateway: &Authority) -> anyhow::Result<()> {
+    if arguments.warm_up == 0 {
+        return Ok(());
+    }
+    let admin = Admin::at(&arguments.programs.admin_url)?;
+    let sale = sales::fresh_id("bench-warm");
+    admin::make(&admin, std::slice::from_ref(gateway), &sale, &sales::single("Warm-up", TOTAL_MAX)).await?;
+    let mut settlement = Settled::of(&arguments.services, &sale).await?;
+    let plan = Plan {
+        target: gateway.clone(),
+        sale,
+        prefix: "warm-".into(),
+        connections: usize::from(arguments.connections),
+        duration: Duration::from_secs(arguments.warm_up),
+        rate: None,
+    };
+    let line = progress::waiting("warming up");
+    closed_loop::run(&plan, std::future::ready(())).await?;
+    settlement.catch_up().await?;
+    line.finish_and_clear();
+    Ok(())
+}
+
 /// Measures accepted orders, floor (a), the sold-out path, floor (a), floor (b).
 pub(super) async fn run(
     arguments: &Arguments,

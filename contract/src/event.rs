@@ -49,6 +49,8 @@ pub struct InventoryEvent {
 pub enum Movement {
     /// Units are held for an order.
     Reserved,
+    /// Units are free again.
+    Released,
 }
 
 impl Movement {
@@ -56,6 +58,7 @@ impl Movement {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Reserved => "STOCK_RESERVED",
+            Self::Released => "STOCK_RELEASED",
         }
     }
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::ids::{Epoch, SaleId, Sequence, Sku};
+use crate::ids::{CustomerId, Epoch, OrderId, SaleId, Sequence, Sku};
 use crate::order::Order;
 use crate::timestamp::Timestamp;
 
@@ -27,6 +27,12 @@ pub enum Record {
     Totals(TotalsChange),
     /// The end of every lower epoch.
     Barrier(Barrier),
+    /// What somebody wants done to an order.
+    Command(Command),
+    /// Time goes on: what is due happens.
+    Tick(Tick),
+    /// What an operator wants done with a dead letter.
+    Decision(Decision),
 }
 
 /// The record types, by the name in the header `type`.
@@ -36,19 +42,28 @@ pub enum RecordType {
     Accepted,
     Totals,
     Barrier,
+    Command,
+    Tick,
+    Decision,
 }
 
 impl RecordType {
+    const ALL: [Self; 6] =
+        [Self::Accepted, Self::Totals, Self::Barrier, Self::Command, Self::Tick, Self::Decision];
+
     /// The name in the header.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Accepted => "accepted",
             Self::Totals => "totals",
             Self::Barrier => "barrier",
+            Self::Command => "command",
+            Self::Tick => "tick",
+            Self::Decision => "decision",
         }
     }
     fn parse(text: &str) -> Option<Self> {
-        [Self::Accepted, Self::Totals, Self::Barrier].into_iter().find(|t| t.as_str() == text)
+        Self::ALL.into_iter().find(|t| t.as_str() == text)
     }
 }
 
@@ -98,6 +113,83 @@ pub struct Barrier {
     pub epoch: Epoch,
 }
 
+/// What somebody wants done to an order. It carries no epoch: whoever sends it knows the order's id, so
+/// the order lies before it in the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Command {
+    /// Of which sale.
+    pub sale_id: SaleId,
+    /// To which order.
+    pub order_id: OrderId,
+    /// Whose it is, as far as the sender knows: another customer's order is left alone.
+    pub customer_id: CustomerId,
+    /// When it was asked for.
+    pub at: Timestamp,
+    /// What.
+    pub action: Action,
+}
+
+/// What a command does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Give the order up, as its customer.
+    Cancel,
+}
+
+impl Action {
+    /// The name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cancel => "cancel",
+        }
+    }
+    /// What it is to the lifecycle.
+    pub fn trigger(self) -> crate::lifecycle::Trigger {
+        match self {
+            Self::Cancel => crate::lifecycle::Trigger::Cancel,
+        }
+    }
+}
+
+/// Time goes on in a partition, for all its sales; it has no key. Appended by the owner when something is
+/// due, with the owner's clock: what was due [`TICK_GRACE_MS`] before happens when it is applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tick {
+    /// The owner's time.
+    pub at: Timestamp,
+}
+
+/// How long before a tick's time something must have been due, in milliseconds: a payment that was
+/// acknowledged before the deadline lies before the tick, also where two clocks differ a little.
+pub const TICK_GRACE_MS: u64 = 1000;
+
+impl Tick {
+    /// What was due before this happens.
+    pub fn due_before(self) -> Timestamp {
+        Timestamp(self.at.0.saturating_sub(TICK_GRACE_MS))
+    }
+}
+
+/// What an operator wants done with a dead letter of this partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// `dead_letter.id`.
+    pub dead_letter_id: i64,
+    /// What.
+    pub verdict: Verdict,
+}
+
+/// What becomes of a dead letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Judge it again: perhaps it can be read or applied now.
+    Replay,
+    /// Give it up; its units come back.
+    Discard,
+}
+
 /// A record's headers, as far as they were there and legible.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Headers {
@@ -121,12 +213,11 @@ impl Headers {
     }
     /// Of a change of totals or a barrier.
     pub fn of(record_type: RecordType, epoch: Epoch) -> Self {
-        Self {
-            record_type: Some(record_type.as_str().into()),
-            version: Some(VERSION),
-            epoch: Some(epoch),
-            ..Self::default()
-        }
+        Self { epoch: Some(epoch), ..Self::without_epoch(record_type) }
+    }
+    /// Of a record that no epoch makes void.
+    pub fn without_epoch(record_type: RecordType) -> Self {
+        Self { record_type: Some(record_type.as_str().into()), version: Some(VERSION), ..Self::default() }
     }
     /// As name and text.
     pub fn encode(&self) -> Vec<(&'static str, String)> {
@@ -218,20 +309,23 @@ pub fn decode(headers: &Headers, value: &[u8]) -> Result<Record, Undecodable> {
                 return Err(Undecodable::Inconsistent("the lines are not those of the header `units`"));
             }
             let epoch = batch.epoch;
-            (Record::Accepted(batch), epoch)
+            (Record::Accepted(batch), Some(epoch))
         }
         RecordType::Totals => {
             let change: TotalsChange = serde_json::from_slice(value)?;
             let epoch = change.epoch;
-            (Record::Totals(change), epoch)
+            (Record::Totals(change), Some(epoch))
         }
         RecordType::Barrier => {
             let barrier: Barrier = serde_json::from_slice(value)?;
             let epoch = barrier.epoch;
-            (Record::Barrier(barrier), epoch)
+            (Record::Barrier(barrier), Some(epoch))
         }
+        RecordType::Command => (Record::Command(serde_json::from_slice(value)?), None),
+        RecordType::Tick => (Record::Tick(serde_json::from_slice(value)?), None),
+        RecordType::Decision => (Record::Decision(serde_json::from_slice(value)?), None),
     };
-    if headers.epoch != Some(epoch) {
+    if headers.epoch != epoch {
         return Err(Undecodable::Inconsistent("the epoch is not that of the header"));
     }
     Ok(record)

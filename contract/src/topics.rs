@@ -11,7 +11,7 @@ pub struct Topic {
     pub settings: &'static [(&'static str, &'static str)],
 }
 
-/// The log: accepted batches, changes of totals, barriers. Kept until an operator decides otherwise:
+/// The log: accepted batches, changes of totals, barriers, commands, ticks. Kept until an operator decides otherwise:
 /// a sale is rebuilt from it.
 pub const ORDERS: Topic = Topic {
     name: "orders",

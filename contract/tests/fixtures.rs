@@ -18,7 +18,8 @@ use contract::order::{
 };
 use contract::publication::{self, Heartbeat, Message as SalesMessage, SalePublication, ScriptDigests};
 use contract::record::{
-    self, AcceptedBatch, Barrier, Headers, NewTotal, OutboxId, Record, RecordType, TotalsChange,
+    self, AcceptedBatch, Action, Barrier, Command, Decision, Headers, NewTotal, OutboxId, Record, RecordType,
+    Tick, TotalsChange, Verdict,
 };
 use contract::remembered::Remembered;
 use contract::sale::{DiscountKind, DiscountPolicy, Item, SaleState, SaleTerms};
@@ -164,6 +165,40 @@ fn a_barrier() {
     assert_eq!(fixture.record(), Record::Barrier(barrier.clone()));
     fixture.has_headers(Headers::of(RecordType::Barrier, Epoch(4)).encode());
     fixture.has_value(&barrier);
+}
+
+#[test]
+fn a_command() {
+    let fixture = Message::read(include_str!("../fixtures/orders-command-cancel.v1.txt"));
+    let command = Command {
+        sale_id: sale(),
+        order_id: order_id("019caa3f-8c7d-7abc-8a7b-d1bca63a8fa9"),
+        customer_id: CustomerId::parse("c-1").unwrap(),
+        at: at("2026-03-01T09:10:00Z"),
+        action: Action::Cancel,
+    };
+    assert_eq!(fixture.record(), Record::Command(command.clone()));
+    fixture.has_headers(Headers::without_epoch(RecordType::Command).encode());
+    fixture.has_value(&command);
+}
+
+#[test]
+fn a_tick() {
+    let fixture = Message::read(include_str!("../fixtures/orders-tick.v1.txt"));
+    let tick = Tick { at: at("2026-03-01T10:00:01.5Z") };
+    assert_eq!(fixture.record(), Record::Tick(tick));
+    assert_eq!(tick.due_before(), at("2026-03-01T10:00:00.5Z"));
+    fixture.has_headers(Headers::without_epoch(RecordType::Tick).encode());
+    fixture.has_value(&tick);
+}
+
+#[test]
+fn a_decision_about_a_dead_letter() {
+    let fixture = Message::read(include_str!("../fixtures/orders-decision.v1.txt"));
+    let decision = Decision { dead_letter_id: 7, verdict: Verdict::Replay };
+    assert_eq!(fixture.record(), Record::Decision(decision));
+    fixture.has_headers(Headers::without_epoch(RecordType::Decision).encode());
+    fixture.has_value(&decision);
 }
 
 #[test]

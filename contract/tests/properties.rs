@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use contract::ids::{
     CustomerId, Epoch, IdempotencyKey, OrderId, RequestDigest, RequestFingerprint, SaleId, Sequence,
 };
+use contract::lifecycle::{OrderStatus, Trigger};
 use contract::money::AMOUNT_MAX;
 use contract::order::{Amounts, Order, OrderRequest, PricedRequest, Refused, RequestedLine};
 use contract::record::{self, AcceptedBatch, Headers, OutboxId, Record};
@@ -346,4 +347,30 @@ proptest! {
             );
         }
     }
+}
+
+/// The lifecycle's table: every state but the final ones leads on, every path ends, and nothing leads back.
+#[test]
+fn every_order_reaches_a_final_state_and_never_a_former_one() {
+    fn walk(status: OrderStatus, before: &mut Vec<OrderStatus>) {
+        assert!(!before.contains(&status), "{before:?} leads back to {status:?}");
+        let next: Vec<_> = Trigger::ALL.into_iter().filter_map(|trigger| status.next(trigger).ok()).collect();
+        assert_eq!(next.is_empty(), status.is_final());
+        before.push(status);
+        for status in next {
+            walk(status, before);
+        }
+        before.pop();
+    }
+    walk(OrderStatus::Processing, &mut Vec::new());
+    for status in OrderStatus::ALL {
+        for trigger in Trigger::ALL {
+            if let Err(refused) = status.next(trigger) {
+                assert_eq!((refused.from, refused.trigger), (status, trigger));
+            }
+        }
+        assert_eq!(OrderStatus::parse(status.as_str()), Some(status));
+    }
+    assert!(OrderStatus::Cancelled.is_final() && !OrderStatus::Cancelled.can_cancel());
+    assert!(OrderStatus::Processing.can_cancel() && OrderStatus::Created.can_cancel());
 }

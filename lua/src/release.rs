@@ -1,7 +1,7 @@
 //! `release.lua`: units come back, each release once.
 
 use bytes::Bytes;
-use contract::ids::Sku;
+use contract::ids::{OrderId, Sku};
 use contract::keys::SaleKeys;
 use uuid::Uuid;
 
@@ -21,8 +21,11 @@ pub struct Release {
     pub to: u64,
     /// Changes of totals that Postgres has.
     pub settled_changes: Vec<Uuid>,
-    /// What comes back.
+    /// What comes back: each SKU once.
     pub units: Vec<(Sku, u64)>,
+    /// Orders that no longer count against their customers' limit, with their
+    /// [`buyer_field`](contract::keys::buyer_field)s.
+    pub cancelled: Vec<(Vec<u8>, OrderId)>,
 }
 
 /// What the script made of it.
@@ -47,13 +50,18 @@ pub async fn release(
         number(release.to),
         number(ANNOUNCE_MS),
         number(release.settled_changes.len() as u64),
+        number(release.units.len() as u64),
     ];
     args.extend(release.settled_changes.iter().map(|id| Bytes::from(id.to_string())));
     for (sku, units) in &release.units {
         args.push(Bytes::copy_from_slice(sku.as_str().as_bytes()));
         args.push(number(*units));
     }
-    let reply = redis.evalsha(digest, vec![&keys.stock, &keys.returning], args).await?;
+    for (field, order) in &release.cancelled {
+        args.push(Bytes::copy_from_slice(field));
+        args.push(Bytes::copy_from_slice(order.0.as_bytes()));
+    }
+    let reply = redis.evalsha(digest, vec![&keys.stock, &keys.returning, &keys.buyers], args).await?;
     let mut reader = Reader::new(&reply, "release");
     let code = reader.code()?;
     redis.saw_time(reader.number(6)?);

@@ -112,7 +112,8 @@ async fn a_release_is_applied_once_and_its_units_are_announced_before_they_are_s
     let first =
         sale.reserve(&open_terms(Some(1)), &[sale.order("a", "k", 1, &[("A", 1)])], true).await.unwrap();
     assert_eq!(first.accepted, 1);
-    let back = Release { after: 0, to: 9, settled_changes: vec![], units: vec![(sku("A"), 1)] };
+    let back =
+        Release { after: 0, to: 9, settled_changes: vec![], units: vec![(sku("A"), 1)], cancelled: vec![] };
     let apply = async || {
         release(&sale.redis, &sale.scripts.digests.release, &sale.keys, &back).await.unwrap().unwrap()
     };
@@ -140,6 +141,38 @@ async fn a_release_is_applied_once_and_its_units_are_announced_before_they_are_s
 }
 
 #[tokio::test]
+async fn a_cancelled_order_is_replayed_but_no_longer_counted() {
+    for limited in [true, false] {
+        let sale = Sale::open(redis().await, &[("A", Some(9))]).await;
+        let terms = open_terms(limited.then_some(2));
+        let orders = [("k1", 1), ("k2", 2)].map(|(key, body)| sale.order("a", key, body, &[("A", 1)]));
+        assert_eq!(sale.reserve(&terms, &orders, limited).await.unwrap().accepted, 2);
+        let third = [sale.order("a", "k3", 3, &[("A", 1)])];
+        if limited {
+            let full = sale.reserve(&terms, &third, limited).await.unwrap();
+            assert!(matches!(full.verdicts[0], Verdict::Duplicate { .. }), "{:?}", full.verdicts);
+        }
+        let field = contract::keys::buyer_field(&orders[1].customer, orders[1].id.request(), limited);
+        let cancelled =
+            Release { after: 0, to: 1, cancelled: vec![(field, orders[1].id)], ..Release::default() };
+        let digest = &sale.scripts.digests.release;
+        let applied = release(&sale.redis, digest, &sale.keys, &cancelled).await.unwrap().unwrap();
+        assert_eq!(applied, Released::Applied);
+        let again = sale.reserve(&terms, &orders, limited).await.unwrap();
+        let live: Vec<bool> = again
+            .verdicts
+            .iter()
+            .map(|verdict| match verdict {
+                Verdict::Replayed { order, .. } => order.live,
+                other => panic!("not replayed: {other:?}"),
+            })
+            .collect();
+        assert_eq!(live, [true, false]);
+        assert_eq!(sale.reserve(&terms, &third, limited).await.unwrap().accepted, 1, "there is room again");
+    }
+}
+
+#[tokio::test]
 async fn totals_change_once_and_one_at_a_time() {
     let sale = Sale::open(redis().await, &[("A", Some(10))]).await;
     sale.reserve(&open_terms(None), &[sale.order("a", "k", 1, &[("A", 4)])], false).await.unwrap();
@@ -151,7 +184,7 @@ async fn totals_change_once_and_one_at_a_time() {
     assert_eq!(totals(&sale, Uuid::now_v7(), 5).await, Changed::Already { settled: false });
     assert_eq!(totals(&sale, Uuid::now_v7(), 20).await, Changed::Busy);
 
-    let settled = Release { after: 0, to: 4, settled_changes: vec![lower], units: vec![] };
+    let settled = Release { after: 0, to: 4, settled_changes: vec![lower], ..Release::default() };
     release(&sale.redis, &sale.scripts.digests.release, &sale.keys, &settled).await.unwrap().unwrap();
     assert_eq!(totals(&sale, Uuid::now_v7(), 5).await, Changed::Already { settled: true });
     let raise = totals(&sale, Uuid::now_v7(), 20).await;

@@ -1,6 +1,8 @@
--- Units and settled changes that Redis has not been given yet: behind its watermark, in order.
-SELECT seq, sku, units, change_id
-  FROM stock_release
- WHERE sale_id = $1 AND seq > $2
- ORDER BY seq
+-- Units, settled changes and cancelled orders that Redis has not been told of: behind its watermark, in order.
+SELECT r.seq, r.sku, r.units, r.change_id, r.order_id, o.customer_id,
+       (SELECT max_orders_per_customer IS NOT NULL FROM sale WHERE sale_id = $1) AS limited
+  FROM stock_release r
+  LEFT JOIN customer_order o ON o.order_id = r.order_id AND o.status = 'cancelled'
+ WHERE r.sale_id = $1 AND r.seq > $2
+ ORDER BY r.seq
  LIMIT $3

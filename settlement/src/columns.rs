@@ -1,6 +1,8 @@
 //! Rows as columns: a vector for each column, which Postgres unnests. They borrow from the records, so
 //! that an order costs pushes and no copies.
 
+use contract::ids::OrderId;
+use contract::lifecycle::{CancelReason, OrderStatus};
 use contract::money::Currency;
 use contract::order::{Address, Order, PaymentRequest};
 use contract::record::AcceptedBatch;
@@ -41,6 +43,44 @@ pub struct LineColumns<'a> {
     pub sku: Vec<&'a str>,
     pub quantity: Vec<i32>,
     pub unit_price: Vec<i64>,
+}
+
+/// Orders that move to another state, in order. Every vector has one entry a move.
+#[derive(Debug, Default)]
+#[allow(missing_docs)] // the columns of customer_order
+pub struct MoveColumns {
+    pub order_id: Vec<Uuid>,
+    pub status: Vec<&'static str>,
+    pub reason: Vec<Option<&'static str>>,
+}
+
+/// Units on their way back. Every vector has one entry an order and SKU.
+#[derive(Debug, Default)]
+#[allow(missing_docs)] // the columns of stock_release
+pub struct ReleaseColumns<'a> {
+    pub sale_id: Vec<&'a str>,
+    pub sku: Vec<&'a str>,
+    pub units: Vec<i64>,
+    pub order_id: Vec<Option<Uuid>>,
+}
+
+impl MoveColumns {
+    /// Adds a move.
+    pub(crate) fn push(&mut self, id: OrderId, status: OrderStatus, reason: Option<CancelReason>) {
+        self.order_id.push(id.0);
+        self.status.push(status.as_str());
+        self.reason.push(reason.map(CancelReason::as_str));
+    }
+}
+
+impl<'a> ReleaseColumns<'a> {
+    /// Adds units of an order.
+    pub(crate) fn push(&mut self, sale: &'a str, sku: &'a str, units: i64, order: OrderId) {
+        self.sale_id.push(sale);
+        self.sku.push(sku);
+        self.units.push(units);
+        self.order_id.push(Some(order.0));
+    }
 }
 
 impl<'a> OrderColumns<'a> {

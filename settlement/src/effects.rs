@@ -3,16 +3,19 @@
 
 use std::collections::BTreeMap;
 
-use contract::ids::{Epoch, SaleId, Sequence};
+use contract::ids::{Epoch, OrderId, SaleId, Sequence};
+use contract::lifecycle::{CancelReason, Trigger};
 use contract::money::Currency;
 use contract::order::Order;
-use contract::record::{AcceptedBatch, Record, TotalsChange};
+use contract::record::{AcceptedBatch, BATCH_ORDERS_MAX, Command, Record, Tick, TotalsChange};
 use rustc_hash::{FxHashMap, FxHashSet};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::columns::{LineColumns, OrderColumns};
+use crate::columns::{LineColumns, MoveColumns, OrderColumns, ReleaseColumns};
 use crate::incoming::{Incoming, Refusal};
 use crate::memory::{Memory, SaleMemory};
+use crate::standing::{Orders, Standing, Stored};
 
 /// One batch's effects.
 #[derive(Debug, Default)]
@@ -21,7 +24,11 @@ pub struct Effects<'a> {
     pub orders: OrderColumns<'a>,
     /// Their lines.
     pub lines: LineColumns<'a>,
-    /// Units that they hold, per sale and SKU.
+    /// Orders that move to another state.
+    pub moves: MoveColumns,
+    /// Units that they give back.
+    pub releases: ReleaseColumns<'a>,
+    /// How many units more (or less) are held, per sale and SKU.
     pub held: FxHashMap<(&'a str, &'a str), i64>,
     /// Sales whose next sequence or settled epoch moves, with both.
     pub sales: BTreeMap<&'a str, (i64, i64)>,
@@ -35,6 +42,33 @@ pub struct Effects<'a> {
     pub void_orders: u64,
     /// Orders that were settled before.
     pub doubled_orders: u64,
+    /// Orders that were not paid in time.
+    pub expired_orders: u64,
+    /// What became of commands.
+    pub commands: Vec<(&'static str, CommandResult)>,
+    orders_now: Orders<'a>,
+}
+
+/// What became of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommandResult {
+    /// The order moved.
+    Applied,
+    /// It had done so before, or the lifecycle does not have this move.
+    Illegal,
+    /// There is no such order of this customer.
+    Unknown,
+}
+
+impl CommandResult {
+    /// For metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Illegal => "illegal",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// An order that is new.
@@ -44,7 +78,7 @@ pub struct Created<'a> {
     pub batch: &'a AcceptedBatch,
     pub order: &'a Order,
     pub sequence: Sequence,
-    pub currency: Currency,
+    pub currency: &'a Currency,
 }
 
 /// A record that cannot be applied.
@@ -56,6 +90,8 @@ pub struct DeadLetter<'a> {
     pub refusal: Refusal,
     /// The units that it holds back: those of known SKUs, unless its epoch is void.
     pub units: BTreeMap<&'a str, i64>,
+    /// The highest barrier before it; `None` where its sale is not known or its epoch is void.
+    pub settled_epoch: Option<Epoch>,
 }
 
 /// Records that are not all new by their sequences: their orders' ids must be looked for.
@@ -90,13 +126,19 @@ impl<'a> Effects<'a> {
         partition: i32,
         memory: &'a Memory,
         records: &'a [Incoming],
+        stored: &'a [Stored],
         mut settled: Option<FxHashSet<Uuid>>,
     ) -> Self {
         let mut effects = Self::with_capacity(records.iter().map(Incoming::orders).sum());
+        effects.orders_now = Orders::before(records, stored);
         let first_seq = memory.next_seq;
         let mut change_seqs = 0;
         let mut moved: FxHashMap<&'a SaleId, (u64, Epoch)> = FxHashMap::default();
         for record in records {
+            if let Ok(Record::Tick(tick)) = &record.body {
+                effects.tick(*tick);
+                continue;
+            }
             let known = record.sale.as_ref().and_then(|name| Some((name, memory.sales.get(name)?)));
             let Some((name, sale)) = known else {
                 effects.bury(record, unapplicable(record, "unknown_sale", "no such sale"), None);
@@ -115,7 +157,11 @@ impl<'a> Effects<'a> {
             match body {
                 Err(refusal) => {
                     let void = record.headers.epoch.is_some_and(|epoch| epoch < settled_epoch);
-                    effects.bury(record, refusal, (!void).then_some(sale));
+                    effects.bury(record, refusal, (!void).then_some((sale, settled_epoch)));
+                    if let Some(next) = behind(record).filter(|_| !void) {
+                        // Its sequences are taken, whatever becomes of it.
+                        moved.insert(name, (next_sequence.max(next), settled_epoch));
+                    }
                 }
                 Ok(Record::Accepted(batch)) if batch.epoch < settled_epoch => {
                     effects.void_orders += batch.orders.len() as u64;
@@ -141,9 +187,12 @@ impl<'a> Effects<'a> {
                         moved.insert(name, (next_sequence, barrier.epoch));
                     }
                 }
+                Ok(Record::Command(command)) => effects.obey(command),
+                // Ticks were met above; a decision never comes with other records.
+                Ok(Record::Tick(_) | Record::Decision(_)) => {}
             }
         }
-        let behind_orders = first_seq + effects.orders.order_id.len() as i64;
+        let behind_orders = first_seq + effects.order_seqs();
         for (_, seq) in &mut effects.changes {
             *seq += behind_orders;
         }
@@ -159,9 +208,60 @@ impl<'a> Effects<'a> {
     pub fn aftermath(&self) -> Aftermath {
         let changes: usize = self.changes.iter().map(|(change, _)| change.items.len()).sum();
         Aftermath {
-            seqs: (self.orders.order_id.len() + changes) as i64,
+            seqs: self.order_seqs() + changes as i64,
             sales: self.sales.iter().map(|(name, moved)| ((*name).to_string(), *moved)).collect(),
         }
+    }
+
+    /// Sequences of what happens to orders: new ones first, then moves, then what these give back. Changes
+    /// of totals come behind them.
+    fn order_seqs(&self) -> i64 {
+        (self.orders.order_id.len() + self.moves.order_id.len() + self.releases.units.len()) as i64
+    }
+    /// The sequence of the first move.
+    pub fn first_move_seq(&self, from_seq: i64) -> i64 {
+        from_seq + self.orders.order_id.len() as i64
+    }
+    /// The sequence of the first release.
+    pub fn first_release_seq(&self, from_seq: i64) -> i64 {
+        self.first_move_seq(from_seq) + self.moves.order_id.len() as i64
+    }
+
+    fn obey(&mut self, command: &'a Command) {
+        let id = command.order_id;
+        let result = match self.orders_now.of(command) {
+            None => {
+                tracing::warn!(sale_id = %command.sale_id, order_id = %id, command = command.action.as_str(), "no such order of this customer");
+                CommandResult::Unknown
+            }
+            Some(order) => match self.advance(id, order, command.action.trigger(), CancelReason::Customer) {
+                true => CommandResult::Applied,
+                false => CommandResult::Illegal,
+            },
+        };
+        self.commands.push((command.action.as_str(), result));
+    }
+
+    fn tick(&mut self, tick: Tick) {
+        for (id, order) in self.orders_now.due(tick) {
+            if self.advance(id, order, Trigger::Expire, CancelReason::Expired) {
+                self.expired_orders += 1;
+            }
+        }
+    }
+
+    /// Moves an order, if the lifecycle has that move. Whoever no longer holds units gives them back.
+    fn advance(&mut self, id: OrderId, order: Standing<'a>, trigger: Trigger, reason: CancelReason) -> bool {
+        let Ok(next) = order.status.next(trigger) else { return false };
+        self.moves.push(id, next, Some(reason));
+        if order.status.holds_units() && !next.holds_units() {
+            for (sku, units) in order.units() {
+                *self.held.entry((order.sale, sku)).or_default() -= units;
+                self.releases.push(order.sale, sku, units, id);
+            }
+        }
+        self.orders_now.moved(id, next);
+        true
     }
 
     fn with_capacity(orders: usize) -> Self {
@@ -191,9 +291,8 @@ impl<'a> Effects<'a> {
                 continue;
             }
             new += 1;
-            self.orders.push(batch, order, sequence as i64, currency, accepted_at);
-            self.lines.push(order);
-            self.created.push(Created { batch, order, sequence: Sequence(sequence), currency: *currency });
+            self.push(Created { batch, order, sequence: Sequence(sequence), currency }, accepted_at);
+            self.orders_now.created(batch, order);
         }
         if new == batch.orders.len() {
             // The headers' units are those of the lines: checked when the record was read.
@@ -209,12 +308,36 @@ impl<'a> Effects<'a> {
         }
     }
 
-    fn bury(&mut self, record: &'a Incoming, refusal: Refusal, counted: Option<&SaleMemory>) {
-        let units = record.headers.units.iter();
-        let units = units.filter(|(sku, _)| counted.is_some_and(|sale| sale.skus.contains(*sku)));
-        let units = units.filter_map(|(sku, n)| Some((sku.as_str(), i64::try_from(*n).ok()?))).collect();
-        self.dead_letters.push(DeadLetter { record, refusal, units });
+    fn push(&mut self, created: Created<'a>, accepted_at: OffsetDateTime) {
+        let Created { batch, order, sequence, currency } = created;
+        self.orders.push(batch, order, sequence.0 as i64, currency, accepted_at);
+        self.lines.push(order);
+        self.created.push(created);
     }
+
+    /// An order that is judged apart from its batch's others: it becomes a row, and its units are held.
+    pub fn take(&mut self, created: Created<'a>) {
+        self.push(created, created.batch.accepted_at.to_datetime());
+        for line in &created.order.lines {
+            let sale = created.batch.sale_id.as_str();
+            *self.held.entry((sale, line.sku.as_str())).or_default() += i64::from(line.quantity);
+        }
+    }
+
+    fn bury(&mut self, record: &'a Incoming, refusal: Refusal, counted: Option<(&SaleMemory, Epoch)>) {
+        let units = record.headers.units.iter();
+        let units = units.filter(|(sku, _)| counted.is_some_and(|(sale, _)| sale.skus.contains(*sku)));
+        let units = units.filter_map(|(sku, n)| Some((sku.as_str(), i64::try_from(*n).ok()?))).collect();
+        let settled_epoch = counted.map(|(_, epoch)| epoch);
+        self.dead_letters.push(DeadLetter { record, refusal, units, settled_epoch });
+    }
+}
+
+/// The sequence behind a record that cannot be applied, as far as its headers tell one that can be.
+fn behind(record: &Incoming) -> Option<u64> {
+    let (first, count) = record.headers.sequences?;
+    let next = first.0.checked_add(count).filter(|next| i64::try_from(*next).is_ok())?;
+    (first.0 > 0 && (1..=BATCH_ORDERS_MAX as u64).contains(&count)).then_some(next)
 }
 
 /// How the memory moves with a batch.
@@ -253,7 +376,7 @@ fn body_of_known_skus<'a>(
         // The headers' SKUs are those of the lines: checked when the record was read.
         Record::Accepted(_) => record.headers.units.keys().find(|sku| !sale.skus.contains(*sku)),
         Record::Totals(change) => change.items.iter().map(|i| &i.sku).find(|sku| !sale.skus.contains(*sku)),
-        Record::Barrier(_) => None,
+        Record::Barrier(_) | Record::Command(_) | Record::Tick(_) | Record::Decision(_) => None,
     };
     match unknown {
         Some(sku) => Err(Refusal::new("unknown_sku", format!("the sale has no {sku}"))),

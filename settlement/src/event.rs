@@ -90,7 +90,7 @@ impl Event {
                 discount: amounts.discount,
                 delivery_fee: amounts.delivery_fee,
                 total: amounts.total(),
-                currency,
+                currency: *currency,
             },
         }
     }
@@ -127,5 +127,6 @@ fn movement(status: OrderStatus) -> Option<Movement> {
     match status {
         OrderStatus::Processing => None,
         OrderStatus::Created => Some(Movement::Reserved),
+        OrderStatus::Cancelled => Some(Movement::Released),
     }
 }

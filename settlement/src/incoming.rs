@@ -96,11 +96,13 @@ fn decode(headers: &Headers, sale: Option<&SaleId>, raw: &Raw) -> Result<Record,
     let decoded = record::decode(headers, value);
     let decoded = decoded.map_err(|error| Refusal::new(error.reason(), error.to_string()))?;
     let named = match &decoded {
-        Record::Accepted(batch) => &batch.sale_id,
-        Record::Totals(change) => &change.sale_id,
-        Record::Barrier(barrier) => &barrier.sale_id,
+        Record::Accepted(batch) => Some(&batch.sale_id),
+        Record::Totals(change) => Some(&change.sale_id),
+        Record::Barrier(barrier) => Some(&barrier.sale_id),
+        Record::Command(command) => Some(&command.sale_id),
+        Record::Tick(_) | Record::Decision(_) => None, // of the partition, not of a sale
     };
-    if sale != Some(named) {
+    if named.is_some_and(|named| sale != Some(named)) {
         return Err(inconsistent("the key is not the sale's name"));
     }
     match &decoded {
@@ -116,7 +118,7 @@ fn decode(headers: &Headers, sale: Option<&SaleId>, raw: &Raw) -> Result<Record,
                 return Err(inconsistent("a total is out of its bounds"));
             }
         }
-        Record::Barrier(_) => {}
+        Record::Barrier(_) | Record::Command(_) | Record::Tick(_) | Record::Decision(_) => {}
     }
     if headers.epoch.is_some_and(|epoch| i64::try_from(epoch.0).is_err()) {
         return Err(inconsistent("the epoch is out of its bounds"));

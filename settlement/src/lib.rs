@@ -9,8 +9,11 @@
 //! | [`consume`], [`rebalance`], [`handover`] | the log, from where Postgres stands            |
 //! | [`incoming`]  | records read, and checked against their bounds                            |
 //! | [`settle`], [`memory`] | the loop: one owner a partition, one transaction a batch         |
+//! | [`standing`]  | orders as they stand, where commands and ticks ask for them               |
 //! | [`effects`], [`columns`] | what a batch does, decided without Postgres                    |
 //! | [`store`]     | the transaction                                                           |
+//! | [`dead_letters`] | what an operator decides about records that could not be applied       |
+//! | [`tick`]      | time, appended to the log when something is due                           |
 //! | [`progress`], [`ownership`], [`handles`] | word to those that follow, and what they use    |
 //! | [`publish_sales`], [`publication`] | sales to the gateways                                |
 //! | [`rebuild`]   | a sale's state into Redis, the first opening included                     |
@@ -25,6 +28,7 @@ pub mod checks;
 pub mod columns;
 pub mod consume;
 pub mod database;
+pub mod dead_letters;
 pub mod effects;
 pub mod event;
 pub mod handles;
@@ -47,8 +51,10 @@ pub mod release;
 pub mod settings;
 pub mod settle;
 pub mod settle_metrics;
+pub mod standing;
 pub mod stock_gauges;
 pub mod store;
+pub mod tick;
 pub mod topics;
 
 mod run;

@@ -18,10 +18,22 @@ pub struct Batch {
     pub partition: i32,
     /// Its first sequence.
     pub from_seq: i64,
-    /// In order; sequences that are no events (releases) may lie behind them.
-    pub events: Vec<Event>,
+    /// In order; sequences that are no events (releases) may lie behind them. `None`: not in memory, to be
+    /// read from Postgres.
+    pub events: Option<Vec<Event>>,
     /// The sequence behind the batch.
     pub to_seq: i64,
+}
+
+impl Batch {
+    /// How many events it brings.
+    pub fn len(&self) -> usize {
+        self.events.as_ref().map_or(0, Vec::len)
+    }
+    /// Whether it brings none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// The settle loop's end.
@@ -40,8 +52,16 @@ impl News {
         let seqs = span.from_seq..;
         let events = effects.created.iter().zip(seqs);
         let events = events.map(|(created, seq)| Event::created(span.partition, seq, created, span.at));
-        let events = events.collect();
+        // A move's event tells more of its order than the batch knows.
+        let events = effects.moves.order_id.is_empty().then(|| events.collect());
         let Span { partition, from_seq, to_seq, .. } = span;
         room.send(Batch { partition, from_seq, events, to_seq });
+    }
+
+    /// Something was committed that only Postgres can tell.
+    pub fn tell_of(&self, span: Span) {
+        let Ok(room) = self.0.try_reserve() else { return };
+        let Span { partition, from_seq, to_seq, .. } = span;
+        room.send(Batch { partition, from_seq, events: None, to_seq });
     }
 }

@@ -119,7 +119,13 @@ impl Publisher {
     /// A batch was committed; or nothing was for a while: then Postgres is asked, in case it was not said.
     fn heard(&mut self, batch: Option<Batch>) {
         match batch {
-            Some(batch) => self.partitions.entry(batch.partition).or_default().news.push_back(batch),
+            Some(batch) => {
+                let state = self.partitions.entry(batch.partition).or_default();
+                match batch.events {
+                    Some(_) => state.news.push_back(batch),
+                    None => state.behind = true,
+                }
+            }
             None => self.forget(),
         }
     }
@@ -210,12 +216,12 @@ async fn next_events(
         state.news.pop_front(); // told already, from Postgres
     }
     if let Some(batch) = take_if(&mut state.news, |batch| batch.from_seq <= next) {
-        let (mut events, mut behind) = (batch.events, batch.to_seq);
+        let (mut events, mut behind) = (batch.events.unwrap_or_default(), batch.to_seq);
         events.retain(|event| event.seq >= next);
         while let Some(more) = take_if(&mut state.news, |more| {
-            more.from_seq == behind && events.len() + more.events.len() <= EVENTS_MAX as usize
+            more.from_seq == behind && events.len() + more.len() <= EVENTS_MAX as usize
         }) {
-            events.extend(more.events);
+            events.extend(more.events.unwrap_or_default());
             behind = more.to_seq;
         }
         return Ok(Some((events, behind)));

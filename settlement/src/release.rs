@@ -1,15 +1,19 @@
 //! Units on their way back to Redis. Postgres has decided; the script applies each release once, by a
 //! watermark that it keeps itself and that it is asked for every time: there is no cursor here to lose.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use contract::ids::Sku;
+use contract::ids::{CustomerId, OrderId, Sku};
+use contract::keys::buyer_field;
 use contract::topics::ORDERS;
 use deadpool_postgres::Pool;
 use lua::look::look;
 use lua::release::{Release, Released, release};
 use lua::{Redis, RedisError};
 use metrics::{Counter, counter};
+use tokio_postgres::Row;
+use uuid::Uuid;
 
 use crate::database::DatabaseError;
 use crate::handles::Handles;
@@ -17,8 +21,8 @@ use crate::ready_sales::{self, ReadySale};
 
 /// Looks so often even if nobody says that there is something to release.
 const EVERY: Duration = Duration::from_secs(1);
-/// Rows of one call.
-const ROWS_MAX: i64 = 1000;
+/// Rows of one call: the script must not hold Redis up.
+const ROWS_MAX: i64 = 500;
 
 #[derive(Debug, thiserror::Error)]
 enum Error {
@@ -92,7 +96,7 @@ async fn release_all(pool: &Pool, redis: &Redis, sale: &ReadySale, metrics: &Met
             Ok(Released::Applied) => {
                 metrics.releases.increment(due.units.len() as u64);
                 let units: u64 = due.units.iter().map(|(_, units)| units).sum();
-                tracing::info!(sale_id = %sale.sale, units, to = due.to, changes = due.settled_changes.len(), "released");
+                tracing::info!(sale_id = %sale.sale, units, to = due.to, changes = due.settled_changes.len(), cancelled = due.cancelled.len(), "released");
                 watermark = due.to;
             }
             // Another process was quicker: what it has applied must not be applied again.
@@ -128,12 +132,18 @@ async fn due(pool: &Pool, sale: &ReadySale, watermark: u64) -> Result<Due, Error
         return Ok(if after >= next { Due::Ahead { last: (next - 1) as u64 } } else { Due::Nothing });
     };
     let mut release = Release { after: watermark, to: last.get::<_, i64>(0) as u64, ..Release::default() };
+    let mut units: BTreeMap<Sku, u64> = BTreeMap::new();
     for row in &rows {
-        let units = row.get::<_, i64>(2) as u64; // checked to be >= 0 by the table
+        let back = row.get::<_, i64>(2) as u64; // checked to be >= 0 by the table
         if let Some(sku) = row.get::<_, Option<&str>>(1).and_then(|sku| Sku::parse(sku).ok())
-            && units > 0
+            && back > 0
         {
-            release.units.push((sku, units));
+            *units.entry(sku).or_default() += back;
+        }
+        if let Some(cancelled) = cancelled(row)
+            && release.cancelled.last() != Some(&cancelled)
+        {
+            release.cancelled.push(cancelled); // once, for all its lines
         }
         if let Some(change) = row.get(3)
             && !release.settled_changes.contains(&change)
@@ -141,5 +151,14 @@ async fn due(pool: &Pool, sale: &ReadySale, watermark: u64) -> Result<Due, Error
             release.settled_changes.push(change);
         }
     }
+    release.units = units.into_iter().collect();
     Ok(Due::Some { release, more: rows.len() == ROWS_MAX as usize })
+}
+
+/// The order that gave its units back, and where Redis remembers it.
+fn cancelled(row: &Row) -> Option<(Vec<u8>, OrderId)> {
+    let order = OrderId(row.get::<_, Option<Uuid>>(4)?);
+    let customer = CustomerId::parse(row.get::<_, Option<&str>>(5)?).ok()?;
+    let limited: bool = row.get(6);
+    Some((buyer_field(&customer, order.request(), limited), order))
 }

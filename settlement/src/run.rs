@@ -25,7 +25,7 @@ use crate::settings::Settings;
 use crate::settle::Settler;
 use crate::{
     checks, consume, database, lag, migrate, news, ownership, publish_events, publish_sales, rebuild, relay,
-    release, stock_gauges, topics,
+    release, stock_gauges, tick, topics,
 };
 
 /// Batches between the consumer and the settle loop: one is gathered while one is settled.
@@ -159,6 +159,7 @@ fn start(
     tasks.spawn(rebuild::run(handles.clone()));
     tasks.spawn(relay::run(handles.clone()));
     tasks.spawn(release::run(handles.clone()));
+    tasks.spawn(tick::run(handles.clone()));
     tasks.spawn(stock_gauges::run(handles.clone()));
     let consumer = handles.clone();
     let consume = move || {

@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use contract::record::{Decision, Record};
 use contract::timestamp::Timestamp;
 use deadpool_postgres::{Client, Pool};
 use rustc_hash::FxHashMap;
@@ -26,6 +27,7 @@ use crate::ownership::{Announce, Owned};
 use crate::progress::Progress;
 use crate::settle_metrics::Metrics;
 use crate::store::{self, Span, StoreError};
+use crate::{dead_letters, standing};
 
 /// The loop's state.
 pub struct Settler {
@@ -122,7 +124,7 @@ impl Settler {
     /// Settles records of one partition that follow its position; returns the next offset. A batch that
     /// Postgres refuses is halved until the record is found that it refuses.
     pub async fn settle(&mut self, partition: i32, records: Vec<Incoming>) -> Result<i64, StoreError> {
-        let mut work = VecDeque::from([records]);
+        let mut work = apart(records);
         let mut next_offset = 0;
         while let Some(mut records) = work.pop_front() {
             match self.settle_batch(partition, &records).await {
@@ -171,10 +173,15 @@ impl Settler {
         if first.offset != memory.next_offset {
             return Err(StoreError::OutOfPlace { expected: memory.next_offset, found: first.offset });
         }
+        if let (1, Ok(Record::Decision(decision))) = (records.len(), &first.body) {
+            let decision = *decision;
+            return self.decide(partition, first.offset, decision, begun).await;
+        }
         memory.learn(client, records).await?;
+        let stored = standing::read(client, partition, records).await?;
         let suspects = effects::suspects(memory, records);
         let settled = if suspects.is_empty() { None } else { Some(store::settled(client, &suspects).await?) };
-        let effects = Effects::decide(partition, memory, records, settled);
+        let effects = Effects::decide(partition, memory, records, &stored, settled);
         let aftermath = effects.aftermath();
         let span = Span {
             partition,
@@ -187,11 +194,57 @@ impl Settler {
         store::store(client, span, &effects).await?;
         self.metrics.committed(&effects, begun.elapsed());
         self.news.tell(span, &effects);
-        let released = !effects.changes.is_empty();
+        let released = !effects.changes.is_empty() || !effects.releases.units.is_empty();
         aftermath.apply(memory, span.to_offset);
         self.progress.settled(partition, span, released);
         Ok(span.to_offset)
     }
+
+    /// An operator's decision about a dead letter: a transaction of its own, because it looks at Postgres as
+    /// it goes.
+    async fn decide(
+        &mut self,
+        partition: i32,
+        offset: i64,
+        decision: Decision,
+        begun: Instant,
+    ) -> Result<i64, StoreError> {
+        let (Some(client), Some(memory)) = (self.client.as_mut(), self.memories.get_mut(&partition)) else {
+            return Err(StoreError::Fenced);
+        };
+        let at = Span {
+            partition,
+            from_offset: offset,
+            from_seq: memory.next_seq,
+            to_offset: offset + 1,
+            to_seq: memory.next_seq,
+            at: now(),
+        };
+        let span = dead_letters::carry_out(client, at, decision).await?;
+        self.metrics.decided(begun.elapsed());
+        // What it moved of sales is read again when it is needed.
+        *memory = Memory::at(span.to_offset, span.to_seq);
+        self.news.tell_of(span);
+        self.progress.settled(partition, span, span.to_seq > span.from_seq);
+        Ok(span.to_offset)
+    }
+}
+
+/// Batches of records; each decision alone.
+fn apart(records: Vec<Incoming>) -> VecDeque<Vec<Incoming>> {
+    let mut batches = VecDeque::from([Vec::with_capacity(records.len())]);
+    let mut alone = false;
+    for record in records {
+        let decision = matches!(record.body, Ok(Record::Decision(_)));
+        if (decision || alone) && batches.back().is_some_and(|batch| !batch.is_empty()) {
+            batches.push_back(Vec::new());
+        }
+        if let Some(batch) = batches.back_mut() {
+            batch.push(record);
+        }
+        alone = decision;
+    }
+    batches
 }
 
 fn now() -> Timestamp {

@@ -24,6 +24,8 @@ pub struct Metrics {
     batch_orders: Histogram,
     commit_seconds: Histogram,
     created: Counter,
+    cancelled: Counter,
+    expired: Counter,
     void: Counter,
     doubled: Counter,
     dead_letters: Vec<(&'static str, Counter)>,
@@ -38,6 +40,8 @@ impl Metrics {
             batch_orders: histogram!("settlement_batch_orders"),
             commit_seconds: histogram!("settlement_commit_seconds"),
             created: counter!("settlement_orders_total", "status" => "created"),
+            cancelled: counter!("settlement_orders_total", "status" => "cancelled"),
+            expired: counter!("settlement_expired_total"),
             void: counter!("settlement_void_orders_total"),
             doubled: counter!("settlement_doubled_orders_total"),
             dead_letters: REASONS
@@ -47,12 +51,23 @@ impl Metrics {
         }
     }
 
+    /// A decision about a dead letter is in Postgres.
+    pub fn decided(&self, took: Duration) {
+        self.commit_seconds.record(took.as_secs_f64());
+    }
+
     /// A batch is in Postgres.
     pub fn committed(&self, effects: &Effects<'_>, took: Duration) {
         let orders = effects.orders.order_id.len();
         self.batch_orders.record(orders as f64);
         self.commit_seconds.record(took.as_secs_f64());
         self.created.increment(orders as u64);
+        self.cancelled.increment(effects.moves.order_id.len() as u64);
+        self.expired.increment(effects.expired_orders);
+        for (command, result) in &effects.commands {
+            counter!("settlement_commands_total", "command" => *command, "result" => result.as_str())
+                .increment(1);
+        }
         self.void.increment(effects.void_orders);
         self.doubled.increment(effects.doubled_orders);
         for letter in &effects.dead_letters {

@@ -11,6 +11,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{Json, ToSql};
 use uuid::Uuid;
 
+use crate::columns::ReleaseColumns;
 use crate::database::DatabaseError;
 use crate::effects::{DeadLetter, Effects};
 
@@ -73,23 +74,14 @@ pub async fn settled(client: &Client, ids: &[Uuid]) -> Result<FxHashSet<Uuid>, D
 
 /// Commits a batch, or leaves nothing of it (or, where the commit itself failed, it is not known).
 pub async fn store(client: &mut Client, span: Span, effects: &Effects<'_>) -> Result<(), StoreError> {
-    let statements = Statements::prepare(client).await?;
     let transaction = client.transaction().await?;
+    let statements = Statements::prepare(&transaction).await?;
     // First of all the position: it is the lock that keeps a zombie from going any further.
     move_position(&transaction, &statements, span).await?;
-    // The rest does not depend on each other: sent at once, answered in order.
-    let mut work: Vec<BoxFuture<'_, Result<(), StoreError>>> = Vec::new();
-    // Sales before their items, as operators and rebuilds lock them: so nobody deadlocks.
-    if !effects.sales.is_empty() {
-        work.push(move_sales(&transaction, &statements, effects).boxed());
+    insert_all(&transaction, &statements, span, effects).await?;
+    if !effects.moves.order_id.is_empty() {
+        move_orders(&transaction, span, effects).await?;
     }
-    if !effects.orders.order_id.is_empty() {
-        work.push(insert_orders(&transaction, &statements, effects).boxed());
-        work.push(insert_lines(&transaction, &statements, effects).boxed());
-        work.push(insert_events(&transaction, &statements, span, effects).boxed());
-        work.push(hold_units(&transaction, &statements, effects).boxed());
-    }
-    try_join_all(work).await?;
     for (change, seq) in &effects.changes {
         change_totals(&transaction, span.partition, change, *seq).await?;
     }
@@ -97,6 +89,42 @@ pub async fn store(client: &mut Client, span: Span, effects: &Effects<'_>) -> Re
         bury(&transaction, span.partition, letter).await?;
     }
     transaction.commit().await?;
+    Ok(())
+}
+
+/// New orders with all that belongs to them, inside a transaction that has moved its position.
+pub async fn insert(tx: &Transaction<'_>, span: Span, effects: &Effects<'_>) -> Result<(), StoreError> {
+    let statements = Statements::prepare(tx).await?;
+    insert_all(tx, &statements, span, effects).await
+}
+
+/// Moves the position, inside a transaction.
+pub async fn move_to(tx: &Transaction<'_>, span: Span) -> Result<(), StoreError> {
+    let statements = Statements::prepare(tx).await?;
+    move_position(tx, &statements, span).await
+}
+
+async fn insert_all(
+    tx: &Transaction<'_>,
+    statements: &Statements,
+    span: Span,
+    effects: &Effects<'_>,
+) -> Result<(), StoreError> {
+    // They do not depend on each other: sent at once, answered in order.
+    let mut work: Vec<BoxFuture<'_, Result<(), StoreError>>> = Vec::new();
+    // Sales before their items, as operators and rebuilds lock them: so nobody deadlocks.
+    if !effects.sales.is_empty() {
+        work.push(move_sales(tx, statements, effects).boxed());
+    }
+    if !effects.orders.order_id.is_empty() {
+        work.push(insert_orders(tx, statements, effects).boxed());
+        work.push(insert_lines(tx, statements, effects).boxed());
+        work.push(insert_events(tx, statements, span, effects).boxed());
+    }
+    if !effects.held.is_empty() {
+        work.push(hold_units(tx, statements, effects).boxed());
+    }
+    try_join_all(work).await?;
     Ok(())
 }
 
@@ -110,14 +138,14 @@ struct Statements {
 }
 
 impl Statements {
-    async fn prepare(client: &Client) -> Result<Self, tokio_postgres::Error> {
+    async fn prepare(tx: &Transaction<'_>) -> Result<Self, tokio_postgres::Error> {
         Ok(Self {
-            position: client.prepare_cached(include_str!("../queries/move_position.sql")).await?,
-            orders: client.prepare_cached(include_str!("../queries/insert_orders.sql")).await?,
-            lines: client.prepare_cached(include_str!("../queries/insert_lines.sql")).await?,
-            events: client.prepare_cached(include_str!("../queries/insert_created_events.sql")).await?,
-            items: client.prepare_cached(include_str!("../queries/hold_units.sql")).await?,
-            sales: client.prepare_cached(include_str!("../queries/move_sales.sql")).await?,
+            position: tx.prepare_cached(include_str!("../queries/move_position.sql")).await?,
+            orders: tx.prepare_cached(include_str!("../queries/insert_orders.sql")).await?,
+            lines: tx.prepare_cached(include_str!("../queries/insert_lines.sql")).await?,
+            events: tx.prepare_cached(include_str!("../queries/insert_created_events.sql")).await?,
+            items: tx.prepare_cached(include_str!("../queries/hold_units.sql")).await?,
+            sales: tx.prepare_cached(include_str!("../queries/move_sales.sql")).await?,
         })
     }
 }
@@ -198,6 +226,38 @@ async fn hold_units(
     Ok(())
 }
 
+/// Orders of the batch itself may be among those that move, so this comes behind them.
+async fn move_orders(tx: &Transaction<'_>, span: Span, effects: &Effects<'_>) -> Result<(), StoreError> {
+    let (moves, releases) = (&effects.moves, &effects.releases);
+    let at = span.at.to_datetime();
+    let update = tx.prepare_cached(include_str!("../queries/move_orders.sql")).await?;
+    let params: [&(dyn ToSql + Sync); 4] = [&moves.order_id, &moves.status, &moves.reason, &at];
+    if tx.execute(&update, &params).await? != moves.order_id.len() as u64 {
+        return Err(StoreError::Refused("an order has vanished".into()));
+    }
+    let insert = tx.prepare_cached(include_str!("../queries/insert_move_events.sql")).await?;
+    let first = effects.first_move_seq(span.from_seq);
+    let params: [&(dyn ToSql + Sync); 6] =
+        [&span.partition, &first, &moves.order_id, &moves.status, &moves.reason, &at];
+    tx.execute(&insert, &params).await?;
+    insert_releases(tx, span, effects.first_release_seq(span.from_seq), releases).await
+}
+
+/// Units on their way back, from sequence `first` on.
+pub async fn insert_releases(
+    tx: &Transaction<'_>,
+    span: Span,
+    first: i64,
+    releases: &ReleaseColumns<'_>,
+) -> Result<(), StoreError> {
+    let insert = tx.prepare_cached(include_str!("../queries/insert_releases.sql")).await?;
+    let at = span.at.to_datetime();
+    let ReleaseColumns { sale_id, sku, units, order_id } = releases;
+    let params: [&(dyn ToSql + Sync); 7] = [&span.partition, &first, sale_id, sku, units, order_id, &at];
+    tx.execute(&insert, &params).await?;
+    Ok(())
+}
+
 async fn move_sales(
     tx: &Transaction<'_>,
     statements: &Statements,
@@ -238,7 +298,7 @@ async fn bury(tx: &Transaction<'_>, partition: i32, letter: &DeadLetter<'_>) -> 
     let (first, count) = record.headers.sequences.map_or((0, 0), |(first, count)| (first.0, count));
     let last = first.saturating_add(count).saturating_sub(1);
     let insert = tx.prepare_cached(include_str!("../queries/insert_dead_letter.sql")).await?;
-    let params: [&(dyn ToSql + Sync); 13] = [
+    let params: [&(dyn ToSql + Sync); 14] = [
         &ORDERS.name,
         &partition,
         &record.offset,
@@ -252,6 +312,7 @@ async fn bury(tx: &Transaction<'_>, partition: i32, letter: &DeadLetter<'_>) -> 
         &letter.refusal.detail.replace('\0', "\u{fffd}"),
         &(first as i64),
         &(last as i64),
+        &letter.settled_epoch.map(|epoch| epoch.0 as i64),
     ];
     let row = tx.query_one(&insert, &params).await?;
     if let Some(sale) = &record.sale {

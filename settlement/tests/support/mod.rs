@@ -154,13 +154,18 @@ impl Bench {
 
     /// The invariants that hold at every moment at which nothing is in flight.
     pub(crate) async fn check(&self, sale: &SaleId) {
-        let held = "SELECT coalesce(sum(i.held - coalesce(l.units, 0)), 0)::bigint FROM sale_item i LEFT JOIN \
+        let held = "SELECT coalesce(sum(abs(i.held - coalesce(l.units, 0))), 0)::bigint FROM sale_item i LEFT JOIN \
                     (SELECT sale_id, sku, sum(quantity) AS units FROM order_line JOIN customer_order USING (order_id) \
-                     GROUP BY sale_id, sku) l USING (sale_id, sku) WHERE i.sale_id = $1";
-        assert_eq!(self.number(held, sale).await, 0, "held units are those of the lines");
-        let events = "SELECT count(*) - count(DISTINCT e.order_id) FROM order_event e \
+                     WHERE status <> 'cancelled' GROUP BY sale_id, sku) l USING (sale_id, sku) WHERE i.sale_id = $1";
+        assert_eq!(self.number(held, sale).await, 0, "held units are those of live orders' lines");
+        let released = "SELECT coalesce(sum(abs(coalesce(r.units, 0) - l.quantity)), 0)::bigint \
+                        FROM order_line l JOIN customer_order o USING (order_id) LEFT JOIN \
+                        (SELECT order_id, sku, sum(units) AS units FROM stock_release GROUP BY order_id, sku) r \
+                        USING (order_id, sku) WHERE o.sale_id = $1 AND o.status = 'cancelled'";
+        assert_eq!(self.number(released, sale).await, 0, "each cancelled order gives its units back once");
+        let events = "SELECT count(*) - count(DISTINCT (e.order_id, e.status)) FROM order_event e \
                       JOIN customer_order o USING (order_id) WHERE o.sale_id = $1";
-        assert_eq!(self.number(events, sale).await, 0, "one event an order");
+        assert_eq!(self.number(events, sale).await, 0, "one event an order and state");
         let without = "SELECT count(*) FROM customer_order o WHERE sale_id = $1 \
                        AND NOT EXISTS (SELECT FROM order_event e WHERE e.order_id = o.order_id)";
         assert_eq!(self.number(without, sale).await, 0, "no order without its event");
@@ -214,6 +219,25 @@ pub(crate) fn totals(sale: &SaleId, epoch: Epoch, change: Uuid, items: &[(&str, 
     let change = TotalsChange { sale_id: sale.clone(), epoch, change_id: change, items: items.collect() };
     let value = serde_json::to_vec(&change).expect("a change");
     LogRecord { headers: Headers::of(RecordType::Totals, epoch), value }
+}
+
+/// A customer gives an order up.
+pub(crate) fn cancel(sale: &SaleId, order: &Order) -> LogRecord {
+    let command = contract::record::Command {
+        sale_id: sale.clone(),
+        order_id: order.id,
+        customer_id: order.customer.clone(),
+        at: now(),
+        action: contract::record::Action::Cancel,
+    };
+    let value = serde_json::to_vec(&command).expect("a command");
+    LogRecord { headers: Headers::without_epoch(RecordType::Command), value }
+}
+
+/// Time goes on in a partition.
+pub(crate) fn tick(at: Timestamp) -> LogRecord {
+    let value = serde_json::to_vec(&contract::record::Tick { at }).expect("a tick");
+    LogRecord { headers: Headers::without_epoch(RecordType::Tick), value }
 }
 
 /// A barrier.

@@ -1,5 +1,5 @@
 -- One order of one customer, with its lines and history. Another customer's order is not found.
-SELECT o.order_id, o.sequence, o.status, o.subtotal, o.discount, o.delivery_fee, o.total, o.currency,
+SELECT o.order_id, o.sequence, o.status, o.cancel_reason, o.subtotal, o.discount, o.delivery_fee, o.total, o.currency,
        o.hold_expires_at, o.accepted_at, o.updated_at,
        (SELECT jsonb_agg(jsonb_build_object('sku', l.sku, 'quantity', l.quantity, 'unit_price', l.unit_price)
                          ORDER BY l.line)

@@ -39,7 +39,7 @@ impl Cors {
         *answer.status_mut() = StatusCode::NO_CONTENT;
         if let Some(origin) = self.allowed(headers) {
             let headers = answer.headers_mut();
-            headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD, POST"));
+            headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD, POST, DELETE"));
             headers.insert(
                 ACCESS_CONTROL_ALLOW_HEADERS,
                 HeaderValue::from_static("Authorization, Content-Type, Idempotency-Key, Accept-Language"),

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use contract::ids::{Epoch, SaleId};
+use contract::problem::Code;
 use contract::record::OutboxId;
 use lua::outbox::LogRecord;
 use metrics::{Counter, Histogram, counter, histogram};
@@ -13,6 +14,7 @@ use process::kafka::{Message, ProduceError, Producer};
 use tokio::sync::Notify;
 
 use crate::lease::Leases;
+use crate::respond::Problem;
 
 /// Batches that may wait for the log's acknowledgement before new orders are refused. Each is at most
 /// 1 MiB, in practice some 30 KiB.
@@ -96,6 +98,30 @@ impl HandOff {
                 }
             }
         }
+    }
+
+    /// Appends a record that no epoch makes void, and waits for the log's word. Goes on without the caller.
+    pub async fn append(&self, key: &str, partition: i32, record: &LogRecord) -> Result<(), Problem> {
+        let headers = record.headers.encode();
+        let message = Message {
+            topic: &self.topic,
+            partition: Some(partition),
+            key,
+            value: Some(&record.value),
+            headers: &headers,
+        };
+        let answer = match self.producer.send(&message) {
+            Ok(answer) => answer.await,
+            Err(error) => Err(error),
+        };
+        answer.map(drop).map_err(|error| {
+            counter!("gateway_handoff_failures_total", "kind" => error.kind()).increment(1);
+            tracing::warn!(key, %error, "a command was not acknowledged");
+            match error {
+                ProduceError::NotProduced(_) => Code::LogUnavailable.into(),
+                _ => Code::OutcomeUnknown.into(),
+            }
+        })
     }
 }
 

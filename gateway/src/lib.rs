@@ -11,11 +11,12 @@
 //! | 7 | [`respond`] | the answer, or the problem |
 //!
 //! Beside the flow: [`lease`] follows the topic `sales` and knows until when that knowledge holds;
-//! [`desk`] is a sale's place in this gateway; [`place`] strings the steps together; [`read`] answers
-//! queries; [`admin`] is the operator's side; [`metrics`] counts.
+//! [`desk`] is a sale's place in this gateway; [`place`] strings the steps together; [`command`] is
+//! what a customer does to an order afterwards; [`read`] answers queries; [`admin`] is the operator's side; [`metrics`] counts.
 
 pub mod admin;
 pub mod authenticate;
+pub mod command;
 pub mod cors;
 pub mod decode;
 pub mod desk;

@@ -1,6 +1,7 @@
 //! Which call is this: method and path, nothing else. One table for both listeners.
 
 use contract::problem::Code;
+use contract::record::Verdict;
 use hyper::Method;
 
 /// A call of the public listener, with its path's parameters.
@@ -14,6 +15,7 @@ pub enum Public<'a> {
     MyOrders { sale: &'a str },
     Order { sale: &'a str, order: &'a str },
     OrderStatus { sale: &'a str, order: &'a str },
+    CancelOrder { sale: &'a str, order: &'a str },
 }
 
 impl<'a> Public<'a> {
@@ -24,23 +26,25 @@ impl<'a> Public<'a> {
             return Err(Code::NotFound); // such as /v1/salesman
         }
         let parts: ([&str; 4], usize) = collect(parts).ok_or(Code::NotFound)?;
-        let route = match (&parts.0[..parts.1], method == Method::POST) {
-            ([], false) => Self::Sales,
-            ([sale], false) => Self::Sale { sale },
-            ([sale, "orders"], true) => return Ok(Self::PlaceOrder { sale }),
-            ([sale, "orders"], false) => Self::MyOrders { sale },
-            ([sale, "orders", order], false) => Self::Order { sale, order },
-            ([sale, "orders", order, "status"], false) => Self::OrderStatus { sale, order },
-            ([sale, "items", sku, "availability"], false) => Self::Availability { sale, sku },
-            (
-                [] | [_] | [_, "orders", _] | [_, "orders", _, "status"] | [_, "items", _, "availability"],
-                true,
-            ) => {
-                return Err(Code::MethodNotAllowed);
+        let (reads, does) = match &parts.0[..parts.1] {
+            [] => (Some(Self::Sales), None),
+            [sale] => (Some(Self::Sale { sale }), None),
+            [sale, "orders"] => {
+                (Some(Self::MyOrders { sale }), Some((Method::POST, Self::PlaceOrder { sale })))
             }
+            [sale, "orders", order] => {
+                let cancel = (Method::DELETE, Self::CancelOrder { sale, order });
+                (Some(Self::Order { sale, order }), Some(cancel))
+            }
+            [sale, "orders", order, "status"] => (Some(Self::OrderStatus { sale, order }), None),
+            [sale, "items", sku, "availability"] => (Some(Self::Availability { sale, sku }), None),
             _ => return Err(Code::NotFound),
         };
-        if method == Method::GET || method == Method::HEAD { Ok(route) } else { Err(Code::MethodNotAllowed) }
+        let found = match does {
+            Some((does, call)) if *method == does => Some(call),
+            _ => reads.filter(|_| method == Method::GET || method == Method::HEAD),
+        };
+        found.ok_or(Code::MethodNotAllowed)
     }
 
     /// The label of metrics.
@@ -53,6 +57,7 @@ impl<'a> Public<'a> {
             Self::MyOrders { .. } => "my_orders",
             Self::Order { .. } => "order",
             Self::OrderStatus { .. } => "order_status",
+            Self::CancelOrder { .. } => "cancel_order",
         }
     }
 }
@@ -87,23 +92,30 @@ pub enum Admin<'a> {
     PutSale { sale: &'a str },
     Act { sale: &'a str, action: Action },
     Inventory { sale: &'a str },
+    DeadLetters,
+    Decide { letter: &'a str, verdict: Verdict },
 }
 
 impl<'a> Admin<'a> {
     /// By method and path.
     pub fn of(method: &Method, path: &'a str) -> Result<Self, Code> {
-        let parts = path.strip_prefix("/admin/v1/sales").ok_or(Code::NotFound)?;
-        let mut parts = parts.split('/');
-        if parts.next() != Some("") {
-            return Err(Code::NotFound);
-        }
-        let (parts, count): ([&str; 3], usize) = collect(parts).ok_or(Code::NotFound)?;
+        let parts = path.strip_prefix("/admin/v1/").ok_or(Code::NotFound)?.split('/');
+        let (parts, count): ([&str; 4], usize) = collect(parts).ok_or(Code::NotFound)?;
         let (route, expected) = match &parts[..count] {
-            [] => (Self::Sales, Method::GET),
-            [sale] => (Self::PutSale { sale }, Method::PUT),
-            [sale, "inventory"] => (Self::Inventory { sale }, Method::GET),
-            [sale, "inventory", "sync"] => (Self::Act { sale, action: Action::Rebuild }, Method::POST),
-            [sale, action] => {
+            ["sales"] => (Self::Sales, Method::GET),
+            ["sales", sale] => (Self::PutSale { sale }, Method::PUT),
+            ["sales", sale, "inventory"] => (Self::Inventory { sale }, Method::GET),
+            ["sales", sale, "inventory", "sync"] => {
+                (Self::Act { sale, action: Action::Rebuild }, Method::POST)
+            }
+            ["dead-letters"] => (Self::DeadLetters, Method::GET),
+            ["dead-letters", letter, "replay"] => {
+                (Self::Decide { letter, verdict: Verdict::Replay }, Method::POST)
+            }
+            ["dead-letters", letter, "discard"] => {
+                (Self::Decide { letter, verdict: Verdict::Discard }, Method::POST)
+            }
+            ["sales", sale, action] => {
                 let action = match *action {
                     "open" => Action::Open,
                     "pause" => Action::Pause,
@@ -126,6 +138,8 @@ impl<'a> Admin<'a> {
             Self::PutSale { .. } => "admin_put_sale",
             Self::Act { .. } => "admin_act",
             Self::Inventory { .. } => "admin_inventory",
+            Self::DeadLetters => "admin_dead_letters",
+            Self::Decide { .. } => "admin_decide",
         }
     }
 }
@@ -144,6 +158,11 @@ mod tests {
             of(&Method::GET, "/v1/sales/s/orders/o/status"),
             Ok(Public::OrderStatus { sale: "s", order: "o" })
         );
+        assert_eq!(
+            of(&Method::DELETE, "/v1/sales/s/orders/o"),
+            Ok(Public::CancelOrder { sale: "s", order: "o" })
+        );
+        assert_eq!(of(&Method::PUT, "/v1/sales/s/orders/o"), Err(Code::MethodNotAllowed));
         assert_eq!(of(&Method::DELETE, "/v1/sales/s"), Err(Code::MethodNotAllowed));
         assert_eq!(of(&Method::POST, "/v1/sales/s"), Err(Code::MethodNotAllowed));
         for path in ["/", "/v1", "/v1/salesman", "/v1/sales/s/x", "/v1/sales/s/orders/o/status/x"] {

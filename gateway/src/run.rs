@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use contract::lifecycle::Language;
 use contract::problem::Code;
 use contract::topics::{ORDERS, SALES};
 use deadpool_postgres::Pool;
@@ -27,7 +28,7 @@ use crate::reserve::Batcher;
 use crate::respond::{Answer, Problem, language};
 use crate::route::{Admin, Public};
 use crate::settings::Settings;
-use crate::{admin, authenticate, read, refuse};
+use crate::{admin, authenticate, command, read, refuse};
 
 /// What every request may use.
 pub struct Gateway {
@@ -253,10 +254,12 @@ async fn serve_public(gateway: Arc<Gateway>, request: Request<Incoming>) -> Answ
         Ok(route) => {
             let (answer, outcome) = match route {
                 Public::PlaceOrder { sale } => place::place(&gateway, sale, &head, body, language).await,
-                route => match read::answer(&gateway, route, &head, language).await {
-                    Ok(answer) => (answer, outcome::OK),
-                    Err(problem) => (problem.answer(language), problem.code.as_str()),
-                },
+                Public::CancelOrder { sale, order } => told(
+                    command::cancel(&gateway, sale, order, &head, language).await,
+                    outcome::ACCEPTED,
+                    language,
+                ),
+                route => told(read::answer(&gateway, route, &head, language).await, outcome::OK, language),
             };
             (answer, route.label(), outcome)
         }
@@ -266,6 +269,14 @@ async fn serve_public(gateway: Arc<Gateway>, request: Request<Incoming>) -> Answ
     }
     gateway.requests.count(route, outcome, since);
     answer
+}
+
+/// An answer and its outcome for metrics.
+fn told(result: Result<Answer, Problem>, good: &'static str, language: Language) -> (Answer, &'static str) {
+    match result {
+        Ok(answer) => (answer, good),
+        Err(problem) => (problem.answer(language), problem.code.as_str()),
+    }
 }
 
 async fn serve_private(gateway: Arc<Gateway>, request: Request<Incoming>) -> Answer {

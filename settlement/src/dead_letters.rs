@@ -74,10 +74,14 @@ async fn replay(tx: &Transaction<'_>, span: Span, letter: &Letter) -> Result<i64
             return stays(tx, span, letter, Refusal::new("guard_trip", why)).await;
         }
     };
-    let lock = tx.prepare_cached(include_str!("../queries/lock_sale_of_dead_letter.sql")).await?;
-    let Some(sale) = tx.query_opt(&lock, &[&batch.sale_id.as_str()]).await? else {
+    let Some(sale) = lock_sale(tx, batch.sale_id.as_str()).await? else {
         return stays(tx, span, letter, Refusal::new("unknown_sale", "no such sale")).await;
     };
+    let partition: i32 = sale.get(2);
+    if partition != span.partition {
+        let why = format!("the sale belongs to partition {partition}");
+        return stays(tx, span, letter, Refusal::new("wrong_partition", why)).await;
+    }
     let currency = Currency::parse(sale.get(0))
         .ok_or_else(|| DatabaseError::Invalid("a sale has an invalid currency".into()))?;
     let limit: Option<i32> = sale.get(1);
@@ -109,8 +113,7 @@ async fn replay(tx: &Transaction<'_>, span: Span, letter: &Letter) -> Result<i64
     let used = give_back(tx, span, span.from_seq + orders, letter, &taken).await?;
     if orders > 0 {
         store::insert(tx, span, &effects).await?;
-        let request = include_str!("../queries/request_rebuild_after_replay.sql");
-        tx.execute(request, &[&batch.sale_id.as_str(), &(batch.epoch.0 as i64)]).await?;
+        request_rebuild(tx, batch.sale_id.as_str(), batch.epoch).await?;
     }
     let resolution = format!("{orders} of {} orders taken", batch.orders.len());
     resolve(tx, span, letter, "replayed", &resolution, None).await?;
@@ -137,8 +140,14 @@ async fn give_back(
     taken: &BTreeMap<String, i64>,
 ) -> Result<i64, StoreError> {
     let Some(sale) = &letter.sale else { return Ok(0) };
+    let Some(row) = lock_sale(tx, sale).await? else { return Ok(0) };
     let uncount = tx.prepare_cached(include_str!("../queries/return_dead_lettered.sql")).await?;
     tx.execute(&uncount, &[sale, &serde_json::json!(letter.units)]).await?;
+    if row.get::<_, i32>(2) != span.partition {
+        // Its releases are counted in another partition: only a rebuild can tell Redis.
+        request_rebuild(tx, sale, Epoch(0)).await?;
+        return Ok(0);
+    }
     let mut back = ReleaseColumns::default();
     for (sku, units) in &letter.units {
         let units = units - taken.get(sku).copied().unwrap_or(0);
@@ -154,6 +163,18 @@ async fn give_back(
         store::insert_releases(tx, span, first, &back).await?;
     }
     Ok(used)
+}
+
+async fn lock_sale(tx: &Transaction<'_>, sale: &str) -> Result<Option<Row>, StoreError> {
+    let lock = tx.prepare_cached(include_str!("../queries/lock_sale_of_dead_letter.sql")).await?;
+    Ok(tx.query_opt(&lock, &[&sale]).await?)
+}
+
+/// Of a sale whose epoch is newer than this one.
+async fn request_rebuild(tx: &Transaction<'_>, sale: &str, epoch: Epoch) -> Result<(), StoreError> {
+    let request = include_str!("../queries/request_rebuild_after_decision.sql");
+    tx.execute(request, &[&sale, &(epoch.0 as i64)]).await?;
+    Ok(())
 }
 
 async fn resolve(

@@ -1,6 +1,7 @@
 //! The operator's side: sales and their states, stock side by side. Everything is stored in Postgres;
 //! settlement publishes it to the gateways.
 
+mod dead_letters;
 mod define;
 mod inventory;
 mod state;
@@ -31,6 +32,8 @@ pub async fn answer(
         Admin::Sales => all(gateway).await,
         Admin::PutSale { sale } => define::put(gateway, &sale_id(sale)?, head, body).await,
         Admin::Act { sale, action } => state::act(gateway, &sale_id(sale)?, action).await,
+        Admin::DeadLetters => dead_letters::list(gateway, head).await,
+        Admin::Decide { letter, verdict } => dead_letters::decide(gateway, letter, verdict).await,
         Admin::Inventory { sale } => inventory::show(gateway, &sale_id(sale)?).await,
     }
 }

@@ -1,8 +1,8 @@
 //! Queries: the sale from memory and the last look at Redis; orders from Postgres, and from Redis
 //! while Postgres does not have them yet.
 
-mod order;
-mod sale;
+pub mod order;
+pub mod sale;
 
 use contract::lifecycle::Language;
 use contract::problem::Code;
@@ -26,12 +26,12 @@ pub async fn answer(
         Public::MyOrders { sale } => order::mine(gateway, sale, head, language).await,
         Public::Order { sale, order } => order::one(gateway, sale, order, head, language).await,
         Public::OrderStatus { sale, order } => order::status(gateway, sale, order, head, language).await,
-        Public::PlaceOrder { .. } => Err(Code::MethodNotAllowed.into()),
+        Public::PlaceOrder { .. } | Public::CancelOrder { .. } => Err(Code::MethodNotAllowed.into()),
     }
 }
 
 /// A parameter of the query string, its first occurrence, percent-decoded.
-fn parameter(head: &Parts, name: &str) -> Result<Option<String>, Problem> {
+pub(crate) fn parameter(head: &Parts, name: &str) -> Result<Option<String>, Problem> {
     let query = head.uri.query().unwrap_or_default();
     for pair in query.split('&') {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));

@@ -4,7 +4,7 @@
 
 use contract::ids::{CustomerId, OrderId};
 use contract::keys::buyer_field;
-use contract::lifecycle::{Language, OrderStatus};
+use contract::lifecycle::{CancelReason, Language, OrderStatus};
 use contract::money::Currency;
 use contract::order::Amounts;
 use contract::problem::Code;
@@ -42,6 +42,8 @@ struct OrderBody {
     status_description: &'static str,
     progress_percentage: u8,
     can_cancel: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cancel_reason: Option<CancelReason>,
     last_updated: Timestamp,
     expected_completion_at: Timestamp,
     hold_expires_at: Timestamp,
@@ -116,15 +118,36 @@ async fn find(
     let customer = authenticate::customer(&head.headers)?;
     let view = sale::find(gateway, sale)?;
     let id: OrderId = order.parse().map_err(|_| Problem::from(Code::NotFound))?;
-    let settled = settled(gateway, &view, id, &customer, language).await;
+    find_of(gateway, &view, id, &customer, language).await
+}
+
+/// Where a customer's order stands, and why it was cancelled where that is known.
+pub(crate) async fn standing(
+    gateway: &Gateway,
+    view: &SaleView,
+    id: OrderId,
+    customer: &CustomerId,
+) -> Result<(OrderStatus, Option<CancelReason>), Problem> {
+    let order = find_of(gateway, view, id, customer, Language::English).await?;
+    Ok((order.status, order.cancel_reason))
+}
+
+async fn find_of(
+    gateway: &Gateway,
+    view: &SaleView,
+    id: OrderId,
+    customer: &CustomerId,
+    language: Language,
+) -> Result<OrderBody, Problem> {
+    let settled = settled(gateway, view, id, customer, language).await;
     if let Ok(Some(order)) = settled {
         return Ok(order);
     }
-    let remembered = remembered(gateway, &view, buyer_field(&customer, id.request(), view.limited())).await;
+    let remembered = remembered(gateway, view, buyer_field(customer, id.request(), view.limited())).await;
     if let Ok(orders) = &remembered
         && let Some(order) = orders.iter().find(|order| order.id == id)
     {
-        return Ok(processing(&view, order, language));
+        return Ok(processing(view, order, language));
     }
     settled?;
     remembered?;
@@ -242,6 +265,7 @@ fn from_row(view: &SaleView, row: &Row, language: Language) -> Result<OrderBody,
         status_description: status.description(language),
         progress_percentage: status.progress_percentage(),
         can_cancel: status.can_cancel(),
+        cancel_reason: row.get::<_, Option<&str>>("cancel_reason").and_then(CancelReason::parse),
         last_updated: at("updated_at"),
         expected_completion_at: hold_expires_at,
         hold_expires_at,
@@ -257,9 +281,10 @@ fn from_row(view: &SaleView, row: &Row, language: Language) -> Result<OrderBody,
     })
 }
 
-/// An order that the log has and Postgres not yet. Its lines are not in Redis.
+/// An order that the log has and Postgres not yet (or Postgres is away). Its lines are not in Redis.
 fn processing(view: &SaleView, order: &Remembered, language: Language) -> OrderBody {
-    let status = OrderStatus::Processing;
+    // Redis learns of a cancelled order when its units come back.
+    let status = if order.live { OrderStatus::Processing } else { OrderStatus::Cancelled };
     let Amounts { subtotal, discount, delivery_fee } = order.amounts;
     OrderBody {
         order_id: order.id,
@@ -269,6 +294,7 @@ fn processing(view: &SaleView, order: &Remembered, language: Language) -> OrderB
         status_description: status.description(language),
         progress_percentage: status.progress_percentage(),
         can_cancel: status.can_cancel(),
+        cancel_reason: None,
         last_updated: order.accepted_at,
         expected_completion_at: order.accepted_at.plus_seconds(SETTLES_IN_SECONDS),
         hold_expires_at: order.hold_expires_at(),

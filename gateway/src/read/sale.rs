@@ -96,7 +96,7 @@ pub(super) async fn availability(
     Ok(json(StatusCode::OK, &serde_json::json!({ "available": available, "remaining": remaining })))
 }
 
-pub(super) fn find(gateway: &Gateway, sale: &str) -> Result<std::sync::Arc<SaleView>, Problem> {
+pub(crate) fn find(gateway: &Gateway, sale: &str) -> Result<std::sync::Arc<SaleView>, Problem> {
     gateway.leases.load().sale(sale).cloned().ok_or_else(|| Code::UnknownSale.into())
 }
 

@@ -240,6 +240,13 @@ pub(crate) fn tick(at: Timestamp) -> LogRecord {
     LogRecord { headers: Headers::without_epoch(RecordType::Tick), value }
 }
 
+/// An operator decides about a dead letter.
+pub(crate) fn decision(dead_letter_id: i64, verdict: contract::record::Verdict) -> LogRecord {
+    let decision = contract::record::Decision { dead_letter_id, verdict };
+    let value = serde_json::to_vec(&decision).expect("a decision");
+    LogRecord { headers: Headers::without_epoch(RecordType::Decision), value }
+}
+
 /// A barrier.
 pub(crate) fn barrier(sale: &SaleId, epoch: Epoch) -> LogRecord {
     let value = format!(r#"{{"sale_id":"{sale}","epoch":{epoch}}}"#).into_bytes();

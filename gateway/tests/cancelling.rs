@@ -1,0 +1,112 @@
+//! Orders that end: by their customers' word or unpaid, and what customers see of it.
+
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use serde_json::json;
+use testkit::client::{order_of, terms};
+use testkit::{Answer, Client, fresh, shared};
+
+async fn cancel(client: &Client, customer: &str, sale: &str, order: &str) -> Answer {
+    let request = client.request(Method::DELETE, &format!("/v1/sales/{sale}/orders/{order}"));
+    client.send(request.bearer_auth(format!("dev:{customer}"))).await
+}
+
+async fn until_status(client: &Client, sale: &str, customer: &str, order: &str, status: &str) -> Answer {
+    testkit::eventually(&format!("{order} is {status}"), async || {
+        let shown = client.get(customer, &format!("/v1/sales/{sale}/orders/{order}")).await;
+        (shown.body["status"] == status).then_some(shown)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_cancelled_order_may_be_followed_by_another_and_keeps_its_key() {
+    let (client, other) = (shared().client(), shared().client_of(1));
+    let sale = fresh("cancel");
+    client.open_sale(&sale, terms(&[("A", 1000, Some(5))])).await;
+    other.until_sale(&sale, "open", true).await;
+    let body = order_of(&[("A", 2)]);
+    let first = client.order_until_told(&sale, "c", "k1", &body).await;
+    assert_eq!(first.status, 202, "{:?}", first.body);
+    let id = first.order_id();
+
+    // At once, while nobody has settled it, and doubled, at another gateway.
+    let told = cancel(&client, "c", &sale, &id).await;
+    assert_eq!(told.status, 202, "{:?}", told.body);
+    assert_eq!((&told.body["order_id"], &told.body["command"]), (&json!(id), &json!("cancel")));
+    assert_eq!(cancel(&other, "c", &sale, &id).await.body, told.body);
+    let shown = until_status(&client, &sale, "c", &id, "cancelled").await.body;
+    assert_eq!((&shown["cancel_reason"], &shown["can_cancel"]), (&json!("customer"), &json!(false)));
+    let history: Vec<_> =
+        shown["history"].as_array().expect("a history").iter().map(|h| &h["status"]).collect();
+    assert_eq!(history, [&json!("created"), &json!("cancelled")]);
+    assert_eq!(cancel(&client, "c", &sale, &id).await.body, told.body, "the same 202 afterwards");
+
+    // The customer may order again; the first key still tells of the first order.
+    let second = testkit::eventually("there is room for another order", async || {
+        let answer = client.order(&sale, "c", "k2", &body).await;
+        (answer.status == 202).then_some(answer)
+    })
+    .await;
+    assert_ne!(second.order_id(), id);
+    let again = other.order_until_told(&sale, "c", "k1", &body).await;
+    assert!(again.replayed() && again.order_id() == id, "{again:?}");
+    let duplicate = client.order_until_told(&sale, "c", "k3", &body).await;
+    assert_eq!((duplicate.code(), duplicate.order_id()), ("duplicate_order", second.order_id()));
+}
+
+#[tokio::test]
+async fn only_its_customer_may_cancel_an_order_and_only_while_it_can_be() {
+    let client = shared().client();
+    let sale = fresh("mine");
+    let mut terms = terms(&[("A", 1000, Some(5))]);
+    terms["hold_seconds"] = json!(1);
+    client.open_sale(&sale, terms).await;
+    let order = client.order_until_told(&sale, "c", "k", &order_of(&[("A", 1)])).await;
+    let id = order.order_id();
+    assert_eq!(cancel(&client, "somebody-else", &sale, &id).await.code(), "not_found");
+    assert_eq!(cancel(&client, "c", &sale, "019caa3f-8c7d-7abc-8a7b-d1bca63a8fa9").await.code(), "not_found");
+    assert_eq!(cancel(&client, "c", &sale, "nonsense").await.code(), "not_found");
+    assert_eq!(cancel(&client, "c", "no-such-sale", &id).await.code(), "unknown_sale");
+    let anonymous = client.request(Method::DELETE, &format!("/v1/sales/{sale}/orders/{id}"));
+    assert_eq!(client.send(anonymous).await.code(), "unauthenticated");
+
+    let shown = until_status(&client, &sale, "c", &id, "cancelled").await.body;
+    assert_eq!(shown["cancel_reason"], "expired");
+    let late = cancel(&client, "c", &sale, &id).await;
+    assert_eq!((late.status.as_u16(), late.code()), (409, "illegal_move"));
+    assert_eq!(late.body["order_status"], "cancelled");
+}
+
+#[tokio::test]
+async fn units_that_come_back_are_sold_again_soon_and_sold_out_ends_by_itself() {
+    let (client, other) = (shared().client(), shared().client_of(1));
+    let sale = fresh("again");
+    client.open_sale(&sale, terms(&[("A", 1000, Some(3))])).await;
+    other.until_sale(&sale, "open", true).await;
+    let body = order_of(&[("A", 1)]);
+    let mut ids = Vec::new();
+    for customer in ["a", "b", "c"] {
+        ids.push(client.order_until_told(&sale, customer, "k", &body).await.order_id());
+    }
+    // Sold out, from memory, at both gateways.
+    for gateway in [&client, &other] {
+        testkit::until("it is sold out", async || {
+            gateway.order(&sale, "late", "k", &body).await.code() == "sold_out"
+        })
+        .await;
+    }
+    assert_eq!(cancel(&client, "b", &sale, &ids[1]).await.status, 202);
+    until_status(&client, &sale, "b", &ids[1], "cancelled").await;
+    let begun = Instant::now();
+    testkit::until("the unit is sold again", async || {
+        other.order(&sale, "late", "k", &body).await.status == 202
+    })
+    .await;
+    // 300 ms of announcement, and what looking and asking take; twice that on a busy machine.
+    assert!(begun.elapsed() < Duration::from_millis(1200), "sold again after {:?}", begun.elapsed());
+    assert_eq!(client.order_until_told(&sale, "later", "k", &body).await.code(), "sold_out");
+    let inventory = client.admin(Method::GET, &format!("/admin/v1/sales/{sale}/inventory"), None).await;
+    assert_eq!(inventory.body["items"][0]["total"], 3);
+}

@@ -94,6 +94,7 @@ pub struct OrderRow {
     pub key: IdempotencyKey,
     pub digest: RequestDigest,
     pub status: String,
+    pub cancel_reason: Option<String>,
     pub sequence: Sequence,
     pub epoch: Epoch,
     pub amounts: Amounts,
@@ -134,6 +135,7 @@ pub struct ReleaseRow {
 pub struct DeadLetterRow {
     pub offset: i64,
     pub undecided: bool,
+    pub replayed: bool,
     pub sale_id: Option<String>,
     pub reason: String,
     pub units: BTreeMap<String, u64>,

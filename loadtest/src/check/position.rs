@@ -14,11 +14,17 @@ pub fn applied_once(evidence: &Evidence) -> Finding {
     let mut probe = Probe::new(10, "position and effects are one: no record skipped, none applied twice");
     bounds(&mut probe, evidence);
     let rows = evidence.orders_by_id();
-    let letters: FxHashSet<i64> = evidence.dead_letters.iter().map(|letter| letter.offset).collect();
+    let letters: FxHashMap<i64, bool> =
+        evidence.dead_letters.iter().map(|letter| (letter.offset, letter.replayed)).collect();
+    let mut cancelled = FxHashSet::default();
     let (mut settled, mut void, mut barrier) = (FxHashSet::default(), FxHashSet::default(), Epoch(0));
     for record in evidence.log.iter().filter(|record| record.offset < evidence.position.next_offset) {
         let at = record.offset;
-        if letters.contains(&at) {
+        if let Some(replayed) = letters.get(&at) {
+            // Of a letter that was replayed, some orders may have been taken.
+            if let (true, Ok(Record::Accepted(batch))) = (replayed, &record.record) {
+                settled.extend(batch.orders.iter().map(|o| o.id).filter(|id| rows.contains_key(id)));
+            }
             continue;
         }
         match &record.record {
@@ -33,8 +39,15 @@ pub fn applied_once(evidence: &Evidence) -> Finding {
                     format!("offset {at}: the change of totals {} was not applied", change.change_id)
                 });
             }
-            Ok(Record::Totals(_)) => {}
+            Ok(Record::Command(command)) => {
+                cancelled.insert(command.order_id);
+            }
+            Ok(Record::Totals(_) | Record::Tick(_) | Record::Decision(_)) => {}
         }
+    }
+    let by_customer = evidence.orders.iter().filter(|row| row.cancel_reason.as_deref() == Some("customer"));
+    for row in by_customer.filter(|row| !cancelled.contains(&row.id)) {
+        probe.violate(format!("{} is cancelled by its customer, and no command is in the log", row.id));
     }
     probe.expect(evidence.sale.settled_epoch == barrier, || {
         format!("settled_epoch is {}, the log's last barrier says {barrier}", evidence.sale.settled_epoch)

@@ -32,7 +32,7 @@ const SALE: &str = "SELECT partition, state, epoch, settled_epoch, ready, max_or
 const ITEMS: &str =
     "SELECT sku, total, held, sold, dead_lettered FROM sale_item WHERE sale_id = $1 ORDER BY position";
 const ORDERS: &str = "SELECT order_id, customer_id, idempotency_key, request_digest, status, sequence, epoch, \
-                      subtotal, discount, delivery_fee, total FROM customer_order WHERE sale_id = $1 ORDER BY sequence";
+                      subtotal, discount, delivery_fee, total, cancel_reason FROM customer_order WHERE sale_id = $1 ORDER BY sequence";
 const LINES: &str = "SELECT l.order_id, l.sku, l.quantity FROM order_line l JOIN customer_order o USING (order_id) \
                      WHERE o.sale_id = $1 ORDER BY l.order_id, l.line";
 const EVENTS: &str = "SELECT e.seq, e.order_id, e.status FROM order_event e JOIN customer_order o USING (order_id) \
@@ -40,7 +40,7 @@ const EVENTS: &str = "SELECT e.seq, e.order_id, e.status FROM order_event e JOIN
 const RELEASES: &str =
     "SELECT seq, sku, units, change_id, order_id FROM stock_release WHERE sale_id = $1 ORDER BY seq";
 const CHANGES: &str = "SELECT change_id FROM stock_change WHERE sale_id = $1";
-const DEAD_LETTERS: &str = "SELECT log_offset, state = 'undecided', sale_id, reason, units FROM dead_letter \
+const DEAD_LETTERS: &str = "SELECT log_offset, state = 'undecided', sale_id, reason, units, state = 'replayed' FROM dead_letter \
                             WHERE topic = $1 AND partition = $2 ORDER BY log_offset";
 const POSITION: &str = "SELECT next_offset, next_seq FROM log_position WHERE topic = $1 AND partition = $2";
 const SEQUENCES: &str = "SELECT count(*), count(DISTINCT seq), coalesce(max(seq), 0) FROM \
@@ -151,6 +151,7 @@ fn order(row: &Row, lines: &mut FxHashMap<Uuid, Vec<(Sku, u64)>>) -> anyhow::Res
         key: IdempotencyKey::parse(row.try_get(2)?)?,
         digest: RequestDigest(digest.try_into().context("a request digest has eight bytes")?),
         status: row.try_get(4)?,
+        cancel_reason: row.try_get(11)?,
         sequence: Sequence(unsigned(row, 5)?),
         epoch: Epoch(unsigned(row, 6)?),
         amounts: Amounts {
@@ -179,6 +180,7 @@ fn dead_letter(row: &Row) -> anyhow::Result<DeadLetterRow> {
     Ok(DeadLetterRow {
         offset: row.try_get(0)?,
         undecided: row.try_get(1)?,
+        replayed: row.try_get(5)?,
         sale_id: row.try_get(2)?,
         reason: row.try_get(3)?,
         units: serde_json::from_value::<BTreeMap<String, u64>>(units).context("units of a dead letter")?,

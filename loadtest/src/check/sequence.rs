@@ -29,14 +29,19 @@ fn gaps_and_doubles(probe: &mut Probe, evidence: &Evidence) -> u64 {
         evidence.journal.iter().filter(|e| e.is_accepted()).filter_map(|entry| entry.sequence).collect();
     let mut sequences: Vec<(u64, u64)> =
         evidence.orders.iter().map(|order| (order.sequence.0, order.epoch.0)).collect();
-    // A dead letter keeps the sequences of its orders.
+    let stored: FxHashSet<u64> = sequences.iter().map(|(sequence, _)| *sequence).collect();
+    // A dead letter keeps the sequences of those of its orders that are not stored. Its record may lie in
+    // the log, and so among the letters, more than once.
     let letters: FxHashSet<i64> = evidence.dead_letters.iter().map(|letter| letter.offset).collect();
+    let mut buried: FxHashSet<(u64, u64)> = FxHashSet::default();
     for record in evidence.log.iter().filter(|record| letters.contains(&record.offset)) {
         if let Some((first, count)) = record.headers.sequences {
             let epoch = record.headers.epoch.unwrap_or_default().0;
-            sequences.extend((first.0..first.0.saturating_add(count.min(1_000_000))).map(|s| (s, epoch)));
+            let all = first.0..first.0.saturating_add(count.min(1_000_000));
+            buried.extend(all.filter(|sequence| !stored.contains(sequence)).map(|s| (s, epoch)));
         }
     }
+    sequences.extend(buried);
     sequences.sort_unstable();
     let mut expected = 1;
     let mut lost = 0;

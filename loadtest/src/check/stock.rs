@@ -1,6 +1,8 @@
 //! Invariants 1, 5 and 6: no unit is sold twice, none disappears, none is left over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+
+use contract::ids::OrderId;
 
 use super::evidence::{Evidence, ItemRow};
 use super::finding::{Finding, Probe};
@@ -51,12 +53,7 @@ pub fn every_unit_accounted_for(evidence: &Evidence) -> Finding {
     let mut probe = Probe::new(5, "at rest: redis_available + held + sold + dead_lettered = total");
     probe.count("items", evidence.items.len());
     probe.count("releases", evidence.releases.len());
-    let mut given_back = std::collections::HashSet::new();
-    for release in evidence.releases.iter().filter(|release| release.order_id.is_some()) {
-        probe.expect(given_back.insert((release.order_id, &release.sku)), || {
-            format!("units of {:?} came back twice", release.order_id)
-        });
-    }
+    given_back_once(&mut probe, evidence);
     for item in &evidence.items {
         let undecided = evidence.dead_letters.iter().filter(|letter| {
             letter.undecided && letter.sale_id.as_deref() == Some(evidence.sale.sale_id.as_str())
@@ -102,6 +99,29 @@ pub fn every_unit_accounted_for(evidence: &Evidence) -> Finding {
         }
     }
     probe.finish()
+}
+
+/// Each cancelled order gives back what it had taken, once; a live one gives back nothing.
+fn given_back_once(probe: &mut Probe, evidence: &Evidence) {
+    let mut given_back: HashMap<(OrderId, &str), u64> = HashMap::new();
+    for release in &evidence.releases {
+        let (Some(order), Some(sku)) = (release.order_id, &release.sku) else { continue };
+        if given_back.insert((order, sku.as_str()), release.units).is_some() {
+            probe.violate(format!("units of {order} came back twice"));
+        }
+    }
+    let mut cancelled = 0;
+    for order in &evidence.orders {
+        cancelled += usize::from(!order.is_live());
+        for (sku, quantity) in &order.lines {
+            let back = given_back.get(&(order.id, sku.as_str())).copied().unwrap_or(0);
+            let expected = if order.is_live() { 0 } else { *quantity };
+            probe.expect(back == expected, || {
+                format!("{} ({}): {quantity} of {sku} taken, {back} given back", order.id, order.status)
+            });
+        }
+    }
+    probe.count("cancelled orders", cancelled);
 }
 
 /// Invariant 6. Where more was asked for than there was, nothing is left.

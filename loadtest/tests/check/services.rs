@@ -170,6 +170,8 @@ impl Planted {
                 Record::Accepted(batch) => (&batch.sale_id, serde_json::to_vec(batch)),
                 Record::Barrier(barrier) => (&barrier.sale_id, serde_json::to_vec(barrier)),
                 Record::Totals(change) => (&change.sale_id, serde_json::to_vec(change)),
+                Record::Command(command) => (&command.sale_id, serde_json::to_vec(command)),
+                Record::Tick(_) | Record::Decision(_) => panic!("no record of a sale: {record:?}"),
             };
             let headers = record.headers.encode();
             let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();

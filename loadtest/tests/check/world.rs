@@ -57,6 +57,7 @@ pub(crate) fn row(order: &Order, sequence: u64, epoch: u64) -> OrderRow {
         key: order.key.clone(),
         digest: order.digest,
         status: "created".into(),
+        cancel_reason: None,
         sequence: Sequence(sequence),
         epoch: Epoch(epoch),
         amounts: order.amounts(),
@@ -267,6 +268,7 @@ pub(crate) fn dead_letter(sale: &SaleId, offset: i64, units: &[(&str, u64)]) -> 
     DeadLetterRow {
         offset,
         undecided: true,
+        replayed: false,
         sale_id: Some(sale.to_string()),
         reason: "malformed".into(),
         units: units.iter().map(|(sku, n)| ((*sku).to_owned(), *n)).collect(),

@@ -17,8 +17,8 @@ async fn several_processes_make_schema_and_topics_at_once() {
     let (sale, epoch) = bench.open(3, None, &[("A", Some(10))]).await;
     bench.write(3, &sale, &acceptance(&sale, epoch, 1, &[order(&sale, "c", &[("A", 1)])])).await;
     bench.until_orders(&sale, 1).await;
-    let migrations = "SELECT count(*) FROM refinery_schema_history WHERE $1::text <> ''";
-    assert_eq!(bench.number(migrations, &sale).await, 1, "applied once");
+    let again = "SELECT count(*) - count(DISTINCT version) FROM refinery_schema_history WHERE $1::text <> ''";
+    assert_eq!(bench.number(again, &sale).await, 0, "each migration is applied once");
     drop(all);
 }
 

@@ -22,6 +22,7 @@ use process::kafka::{self, LogContext, Producer};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::{Message as _, Offset, TopicPartitionList};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// How long a lease lasts, in milliseconds from before the heartbeat. Rebuilds wait for it.
@@ -80,6 +81,7 @@ impl Lease {
 pub struct Leases {
     current: ArcSwap<Lease>,
     lost: Mutex<HashSet<(SaleId, Epoch)>>,
+    newly_lost: Notify,
 }
 
 /// A heartbeat that the log has acknowledged: the reader must come past `offset`.
@@ -92,7 +94,11 @@ impl Leases {
     /// No lease and no sale yet.
     pub fn new() -> Arc<Self> {
         let none = Lease { until: Boottime(0), sales: Arc::default() };
-        Arc::new(Self { current: ArcSwap::from_pointee(none), lost: Mutex::default() })
+        Arc::new(Self {
+            current: ArcSwap::from_pointee(none),
+            lost: Mutex::default(),
+            newly_lost: Notify::new(),
+        })
     }
 
     /// The current one.
@@ -105,10 +111,11 @@ impl Leases {
         self.current.load_full()
     }
 
-    /// Remembers a sale whose Redis state is gone; heartbeats name it.
+    /// Remembers a sale whose Redis state is gone; heartbeats name it, the first of them at once.
     pub fn found_lost(&self, sale: &SaleId, epoch: Epoch) {
         let new = self.lost().insert((sale.clone(), epoch));
         if new {
+            self.newly_lost.notify_one();
             tracing::error!(sale_id = %sale, %epoch, "Redis has lost this sale's state");
         }
     }
@@ -155,7 +162,7 @@ pub fn start(
     Ok(vec![reading, beating])
 }
 
-/// Appends a heartbeat every 500 ms, one at a time.
+/// Appends a heartbeat every 500 ms and when a sale was found lost, one at a time.
 async fn beat(
     leases: Arc<Leases>,
     topic: String,
@@ -168,7 +175,13 @@ async fn beat(
     let mut every = tokio::time::interval(HEARTBEAT_EVERY);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let left = gauge!("gateway_lease_seconds_left");
-    while stop.run_until_cancelled(every.tick()).await.is_some() {
+    let next = async |every: &mut tokio::time::Interval| {
+        tokio::select! {
+            _ = every.tick() => {}
+            () = leases.newly_lost.notified() => {}
+        }
+    };
+    while stop.run_until_cancelled(next(&mut every)).await.is_some() {
         left.set(leases.load().until.since_ms(Boottime::now()) as f64 / 1000.0);
         let begun = Boottime::now();
         let heartbeat = Heartbeat { gateway: name.clone(), lost: leases.still_lost() };

@@ -1,56 +1,165 @@
-//! Redis forgets: the sale closes itself with 503 and sells nothing.
+//! Redis forgets in the middle of selling: the sale closes itself, is rebuilt without anyone's word, and
+//! goes on where it was.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use reqwest::Method;
+use serde_json::Value;
 use testkit::client::{order_of, terms};
 use testkit::system::Shape;
-use testkit::{RedisServer, System, fresh};
+use testkit::{Answer, Client, RedisServer, System, fresh};
 
-async fn system_with(redis: &RedisServer) -> System {
-    System::start(Shape { redis_url: Some(redis.url()), ..Shape::default() }).await
+const UNITS: u64 = 120;
+const CUSTOMERS: usize = 200;
+/// Customers at once, so that the fault comes upon orders at every step.
+const AT_ONCE: usize = 16;
+/// Acceptances before the fault.
+const BEFORE: usize = 40;
+
+async fn command(redis: &RedisServer, name: &'static str, args: &[&'static str]) {
+    let args = args.iter().map(|arg| Bytes::from_static(arg.as_bytes())).collect();
+    let _: String = redis.client().await.command(name, args).await.expect("Redis is there");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn after_flushall_the_sale_refuses_until_the_operator_rebuilds_it() {
-    let redis = RedisServer::start().await;
-    let system = system_with(&redis).await;
-    let client = system.client();
-    let sale = fresh("flushed");
-    client.open_sale(&sale, terms(&[("A", 1000, Some(3))])).await;
-    let first = client.order_until_told(&sale, "a", "k", &order_of(&[("A", 1)])).await;
-    client.until_settled(&sale, "a", &first.order_id()).await;
+async fn rebuild_of(client: &Client, sale: &str) -> Value {
+    let all = client.admin(Method::GET, "/admin/v1/sales", None).await.body;
+    let sales = all["sales"].as_array().expect("sales");
+    sales.iter().find(|shown| shown["sale_id"] == sale).expect("the sale")["rebuild"].clone()
+}
 
-    let _: String = redis.client().await.command("FLUSHALL", Vec::<Bytes>::new()).await.unwrap();
-    for i in 0..20 {
-        let refused = client.order(&sale, &format!("c{i}"), "k", &order_of(&[("A", 1)])).await;
-        assert_eq!((refused.status.as_u16(), refused.code()), (503, "sale_rebuilding"), "{:?}", refused.body);
+/// The answer that is not a 503, and the codes of those that were.
+async fn insist(client: &Client, sale: &str, customer: &str) -> (Answer, Vec<String>) {
+    let (begun, mut codes) = (Instant::now(), vec![]);
+    loop {
+        let answer = client.order(sale, customer, "k", &order_of(&[("A", 1)])).await;
+        if answer.status != 503 {
+            return (answer, codes);
+        }
+        assert!(answer.headers.contains_key("retry-after"), "{answer:?}");
+        codes.push(answer.code().to_string());
+        assert!(begun.elapsed() < testkit::wait::PATIENCE, "the sale does not reopen: {:?}", answer.body);
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let rows = system.database().await.query_one("SELECT count(*) FROM customer_order", &[]).await.unwrap();
-    assert_eq!(rows.get::<_, i64>(0), 1, "nothing was sold from a forgotten stock");
+}
 
-    client.admin(Method::POST, &format!("/admin/v1/sales/{sale}/rebuild"), None).await;
-    let next = client.order_until_told(&sale, "b", "k", &order_of(&[("A", 2)])).await;
-    assert_eq!((next.status.as_u16(), &next.body["sequence"]), (202, &2.into()), "{:?}", next.body);
-    let again = client.order_until_told(&sale, "a", "k", &order_of(&[("A", 1)])).await;
-    assert_eq!((again.replayed(), &again.body), (true, &first.body), "its customer is not forgotten");
-    assert_eq!(client.order_until_told(&sale, "c", "k", &order_of(&[("A", 1)])).await.code(), "sold_out");
+/// A sale in whose middle something happens to Redis. Returns the reasons for which it was rebuilt.
+async fn sells_everything_once_through(fault: impl AsyncFnOnce(&mut RedisServer)) -> HashSet<String> {
+    let mut redis = RedisServer::start().await;
+    let shape = Shape { gateways: 2, settlements: 2, redis_url: Some(redis.url()), ..Shape::default() };
+    let system = System::start(shape).await;
+    let clients = [system.client_of(0), system.client_of(1)];
+    let sale = fresh("lost");
+    clients[0].open_sale(&sale, terms(&[("A", 1000, Some(UNITS))])).await;
+    clients[1].until_sale(&sale, "open", true).await;
+    assert_eq!(rebuild_of(&clients[0], &sale).await, Value::Null, "nothing is due");
+
+    let accepted: Arc<Mutex<Vec<(String, Answer)>>> = Arc::default();
+    let refused: Arc<Mutex<HashSet<String>>> = Arc::default();
+    let crowd = (0..AT_ONCE).map(|n| {
+        let (client, sale) = (clients[n % 2].clone(), sale.clone());
+        let (accepted, refused) = (accepted.clone(), refused.clone());
+        tokio::spawn(async move {
+            for customer in (n..CUSTOMERS).step_by(AT_ONCE).map(|n| format!("c{n}")) {
+                let (answer, codes) = insist(&client, &sale, &customer).await;
+                refused.lock().expect("no panic").extend(codes);
+                match answer.status.as_u16() {
+                    202 => accepted.lock().expect("no panic").push((customer, answer)),
+                    _ => assert_eq!(answer.code(), "sold_out", "{:?}", answer.body),
+                }
+            }
+        })
+    });
+    let crowd: Vec<_> = crowd.collect();
+    testkit::until("it sells", async || accepted.lock().expect("no panic").len() >= BEFORE).await;
+    fault(&mut redis).await;
+
+    let mut reasons = HashSet::new();
+    let mut steps = HashSet::new();
+    testkit::until("it is rebuilt", async || {
+        let shown = rebuild_of(&clients[0], &sale).await;
+        if shown.is_null() {
+            return !steps.is_empty();
+        }
+        assert!(shown["since"].is_string() && shown["epoch"].as_u64() >= Some(2), "{shown}");
+        reasons.insert(shown["reason"].as_str().expect("a reason").to_string());
+        steps.insert(shown["step"].as_str().expect("a step").to_string());
+        false
+    })
+    .await;
+    assert!(steps.contains("leases"), "{steps:?}");
+    for customer in crowd {
+        customer.await.expect("the crowd is served");
+    }
+    let refused = refused.lock().expect("no panic").clone();
+    assert!(refused.contains("sale_rebuilding"), "it closes itself: {refused:?}");
+
+    let accepted = accepted.lock().expect("no panic").clone();
+    assert_eq!(accepted.len() as u64, UNITS, "every unit is sold, none twice");
+    for ((customer, first), client) in accepted.iter().zip(clients.iter().cycle()) {
+        let (again, _) = insist(client, &sale, customer).await;
+        assert_eq!((again.replayed() || first.replayed(), &again.body), (true, &first.body));
+    }
+    let database = system.database().await;
+    testkit::until("everything is settled", async || {
+        let held = "SELECT held FROM sale_item WHERE sale_id = $1";
+        database.query_one(held, &[&sale]).await.expect("Postgres").get::<_, i64>(0) as u64 == UNITS
+    })
+    .await;
+    let ids = "SELECT order_id::text FROM customer_order WHERE sale_id = $1";
+    let rows = database.query(ids, &[&sale]).await.expect("Postgres");
+    let settled: HashSet<String> = rows.iter().map(|row| row.get(0)).collect();
+    assert_eq!(settled, accepted.iter().map(|(_, first)| first.order_id()).collect());
+    assert_eq!(rebuild_of(&clients[0], &sale).await, Value::Null, "and nothing more is due");
+    reasons
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redis_that_restarts_empty_sells_nothing_and_readiness_comes_and_goes_with_it() {
+async fn a_flushall_in_mid_sale_closes_it_until_it_is_rebuilt_by_itself() {
+    let reasons = sells_everything_once_through(async |redis| command(redis, "FLUSHALL", &[]).await).await;
+    assert!(
+        ["gateway_lost", "lost", "state_missing"].iter().any(|proof| reasons.contains(*proof)),
+        "{reasons:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_without_data_in_mid_sale_closes_it_until_it_is_rebuilt_by_itself() {
+    let restart = async |redis: &mut RedisServer| {
+        redis.kill();
+        redis.run().await;
+    };
+    let reasons = sells_everything_once_through(restart).await;
+    assert!(
+        ["gateway_lost", "no_script", "state_missing"].iter().any(|proof| reasons.contains(*proof)),
+        "{reasons:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_script_flush_in_mid_sale_closes_it_until_it_is_rebuilt_by_itself() {
+    let reasons =
+        sells_everything_once_through(async |redis| command(redis, "SCRIPT", &["FLUSH"]).await).await;
+    assert!(["gateway_lost", "no_script"].iter().any(|proof| reasons.contains(*proof)), "{reasons:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_redis_is_away_nothing_is_sold_and_readiness_comes_and_goes_with_it() {
     let mut redis = RedisServer::start().await;
-    let system = system_with(&redis).await;
+    let system = System::start(Shape { redis_url: Some(redis.url()), ..Shape::default() }).await;
     let client = system.client();
-    let sale = fresh("restarted");
+    let sale = fresh("away");
     client.open_sale(&sale, terms(&[("A", 1000, Some(3))])).await;
     let ready = format!("{}/health/ready", system.gateways[0].1);
-    let readiness = async || reqwest::get(&ready).await.unwrap();
+    let readiness = async || reqwest::get(&ready).await.expect("an answer");
 
     redis.kill();
     testkit::until("readiness names Redis", async || {
         let answer = readiness().await;
         let gone = answer.status() == 503;
-        let body: serde_json::Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
+        let body: Value = serde_json::from_slice(&answer.bytes().await.expect("a body")).expect("JSON");
         gone && body["dependencies"]["redis"]["up"] == false
             && body["dependencies"]["redis"]["why"].is_string()
     })
@@ -58,13 +167,17 @@ async fn a_redis_that_restarts_empty_sells_nothing_and_readiness_comes_and_goes_
     let refused = client.order(&sale, "c", "k", &order_of(&[("A", 1)])).await;
     assert_eq!(refused.status, 503, "{:?}", refused.body);
     assert!(["stock_unavailable", "outcome_unknown"].contains(&refused.code()), "{:?}", refused.body);
+    let database = system.database().await;
+    let epoch = async || -> i64 {
+        let row = database.query_one("SELECT epoch FROM sale WHERE sale_id = $1", &[&sale]).await;
+        row.expect("Postgres").get(0)
+    };
+    assert_eq!(epoch().await, 1, "no epoch is taken while there is no Redis to build it in");
 
     redis.run().await;
     testkit::until("readiness comes back", async || readiness().await.status() == 200).await;
-    for i in 0..20 {
-        let refused = client.order(&sale, &format!("c{i}"), "k", &order_of(&[("A", 1)])).await;
-        assert_eq!((refused.status.as_u16(), refused.code()), (503, "sale_rebuilding"), "{:?}", refused.body);
-    }
-    let rows = system.database().await.query_one("SELECT count(*) FROM customer_order", &[]).await.unwrap();
-    assert_eq!(rows.get::<_, i64>(0), 0);
+    let (first, codes) = insist(&client, &sale, "c").await;
+    assert_eq!((first.status.as_u16(), &first.body["sequence"]), (202, &1.into()), "{:?}", first.body);
+    assert!(codes.iter().any(|code| code == "sale_rebuilding"), "{codes:?}");
+    assert_eq!(epoch().await, 2);
 }

@@ -2,10 +2,13 @@
 //! session) reads the topic as gateways do, compares it with Postgres, and writes again whatever
 //! differs. So a change that any process makes in Postgres arrives, a message that a former publisher
 //! wrote late is put right, and a topic that was lost is filled again.
+//!
+//! As it reads everything there, it is also the one who hears which sales gateways have found lost.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use contract::ids::{Epoch, SaleId};
 use contract::publication::{self as wire, SalePublication};
 use contract::topics::SALES;
 use deadpool_postgres::{Object, Pool};
@@ -14,11 +17,13 @@ use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::{Message as _, Offset, TopicPartitionList};
+use tokio_postgres::Row;
 
 use crate::backoff::Backoff;
 use crate::database::DatabaseError;
 use crate::handles::Handles;
 use crate::publication::{self, PublishError};
+use crate::rebuild::request::{self, Reason};
 
 /// Names the lock among all advisory locks of the database.
 const LOCK: i64 = 0x666c_6173_6802;
@@ -53,7 +58,8 @@ pub async fn run(handles: Handles) {
             Ok(Some(session)) => {
                 tracing::info!("publishes sales");
                 let topic = handles.topic(&SALES);
-                let publisher = Publisher { session, handles: &handles, topic, seen: HashMap::new() };
+                let (seen, lost) = (HashMap::new(), HashSet::new());
+                let publisher = Publisher { session, handles: &handles, topic, seen, lost };
                 if let Err(error) = publisher.publish(&mut backoff).await
                     && backoff.worth_saying()
                 {
@@ -90,6 +96,8 @@ struct Publisher<'a> {
     handles: &'a Handles,
     topic: String,
     seen: HashMap<String, Seen>,
+    /// What heartbeats have named since the last comparison. Old ones name old epochs.
+    lost: HashSet<(SaleId, Epoch)>,
 }
 
 impl Publisher<'_> {
@@ -134,7 +142,8 @@ impl Publisher<'_> {
                     let Some(key) = message.key() else { continue };
                     match wire::decode(key, message.payload()) {
                         Ok(wire::Message::Sale(sale)) => self.saw(&sale, message.offset()),
-                        Ok(_) => {}
+                        Ok(wire::Message::Heartbeat(heartbeat)) => self.lost.extend(heartbeat.lost),
+                        Ok(wire::Message::Other) => {}
                         Err(error) => tracing::warn!(%error, "topic `sales`"),
                     }
                 }
@@ -154,6 +163,22 @@ impl Publisher<'_> {
         }
     }
 
+    /// Asks for the rebuild of those that gateways have found lost, where Postgres has the same epoch.
+    async fn request_rebuilds(&mut self, ranks: &[Row]) -> Result<(), Error> {
+        let lost = std::mem::take(&mut self.lost);
+        for (sale, epoch) in &lost {
+            let current = |row: &Row| {
+                row.get::<_, &str>(0) == sale.as_str() && row.get::<_, i64>(1) as u64 == epoch.0 && row.get(3)
+            };
+            if ranks.iter().any(current) {
+                request::request(&self.session, sale, *epoch, Reason::GatewayLost)
+                    .await
+                    .map_err(PublishError::from)?;
+            }
+        }
+        Ok(())
+    }
+
     async fn compare(&mut self) -> Result<(), Error> {
         let select = self.session.prepare_cached(include_str!("../queries/select_ranks.sql")).await?;
         let rows = self.session.query(&select, &[]).await?;
@@ -166,6 +191,7 @@ impl Publisher<'_> {
                 different.push(sale);
             }
         }
+        self.request_rebuilds(&rows).await?;
         for some in different.chunks(SALES_MAX) {
             let sales = publication::read(&self.session, some).await.map_err(PublishError::from)?;
             let mut sent = Vec::with_capacity(sales.len());

@@ -20,6 +20,7 @@ use crate::backoff::Backoff;
 use crate::database::DatabaseError;
 use crate::handles::Handles;
 use crate::ready_sales::{self, ReadySale};
+use crate::rebuild::request::{self, Reason};
 
 /// Looks per [`RELAY_AFTER_MS`](crate::settings::Settlement::relay_after_ms): an entry is relayed at most
 /// one part of it late.
@@ -128,7 +129,11 @@ impl Relay {
                 outbox::next_sequence(&self.handles.redis, &sale.sale, sale.epoch),
             )?;
             watch.entries.set(waiting as f64);
-            let Some(next) = next else { continue }; // lost: the next rebuild begins anew
+            let Some(next) = next else {
+                let client = self.handles.pool.get().await.map_err(DatabaseError::from)?;
+                request::request(&client, &sale.sale, sale.epoch, Reason::StateMissing).await?;
+                continue;
+            };
             let old = watch.old_below(Instant::now(), next, self.after);
             if let Some(old) = old
                 && waiting > 0
@@ -175,8 +180,10 @@ impl Relay {
             if !acknowledged.is_empty() {
                 relayed.increment(acknowledged.len() as u64);
                 tracing::info!(sale_id = %sale.sale, partition = sale.partition, entries = acknowledged.len(), "relayed");
-                // Lost: nothing to forget then.
-                let _ = forget(&self.handles.redis, &sale.scripts.forget, &sale.keys, &acknowledged).await?;
+                let forgotten =
+                    forget(&self.handles.redis, &sale.scripts.forget, &sale.keys, &acknowledged).await;
+                request::request_if_lost(&self.handles.pool, sale, &forgotten).await?;
+                let _ = forgotten?; // lost: nothing to forget then
             }
             if !more {
                 return Ok(());

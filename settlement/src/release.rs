@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::database::DatabaseError;
 use crate::handles::Handles;
 use crate::ready_sales::{self, ReadySale};
+use crate::rebuild::request::{self, Reason};
 
 /// Looks so often even if nobody says that there is something to release.
 const EVERY: Duration = Duration::from_secs(1);
@@ -78,8 +79,9 @@ async fn sales(pool: &Pool, owned: &[i32]) -> Result<Vec<ReadySale>, DatabaseErr
 
 async fn release_all(pool: &Pool, redis: &Redis, sale: &ReadySale, metrics: &Metrics) -> Result<(), Error> {
     let nothing: [Sku; 0] = [];
-    let looked = look(redis, &sale.scripts.look, &sale.keys, nothing.iter(), 0, false).await?;
-    let Ok(looked) = looked else { return Ok(()) }; // lost: a rebuild will have it all
+    let looked = look(redis, &sale.scripts.look, &sale.keys, nothing.iter(), 0, false).await;
+    request::request_if_lost(pool, sale, &looked).await?;
+    let Ok(looked) = looked? else { return Ok(()) }; // lost: a rebuild will have it all
     let mut watermark = looked.released;
     loop {
         let due = due(pool, sale, watermark).await?;
@@ -87,12 +89,16 @@ async fn release_all(pool: &Pool, redis: &Redis, sale: &ReadySale, metrics: &Met
             Due::Nothing => return Ok(()),
             Due::Ahead { last } => {
                 metrics.ahead.increment(1);
-                tracing::error!(sale_id = %sale.sale, epoch = sale.epoch.0, watermark, last, "Redis has released what Postgres does not know: this sale must be rebuilt");
+                tracing::error!(sale_id = %sale.sale, epoch = sale.epoch.0, watermark, last, "Redis has released what Postgres does not know");
+                let client = pool.get().await.map_err(DatabaseError::from)?;
+                request::request(&client, &sale.sale, sale.epoch, Reason::WatermarkAhead).await?;
                 return Ok(());
             }
             Due::Some { release, more } => (release, more),
         };
-        match release(redis, &sale.scripts.release, &sale.keys, &due).await? {
+        let released = release(redis, &sale.scripts.release, &sale.keys, &due).await;
+        request::request_if_lost(pool, sale, &released).await?;
+        match released? {
             Ok(Released::Applied) => {
                 metrics.releases.increment(due.units.len() as u64);
                 let units: u64 = due.units.iter().map(|(_, units)| units).sum();

@@ -6,59 +6,14 @@ mod support;
 
 use std::time::Duration;
 
-use contract::ids::{Epoch, SaleId};
+use contract::ids::Epoch;
 use contract::keys::{SaleKeys, buyer_field};
 use contract::order::Order;
-use contract::publication::ScriptDigests;
 use contract::remembered::{BYTES, Remembered};
-use contract::sale::SaleState;
-use lua::Redis;
-use lua::reserve::{Candidate, Terms, Verdict, reserve};
+use lua::reserve::Verdict;
+use support::shop::Shop;
 use support::{Bench, acceptance, keyed_order, order};
 use testkit::until;
-use tokio_postgres::types::Json;
-
-/// A gateway's view of a sale in Redis.
-struct Shop {
-    redis: Redis,
-    keys: SaleKeys,
-    scripts: ScriptDigests,
-    limit: Option<u32>,
-}
-
-impl Shop {
-    async fn of(bench: &Bench, sale: &SaleId, epoch: Epoch, limit: Option<u32>) -> Self {
-        let redis = Redis::connect_once(&bench.system.redis_url, Duration::from_secs(2)).await.unwrap();
-        let select = "SELECT scripts FROM sale WHERE sale_id = $1 AND ready";
-        let Json(scripts) = bench.db.query_one(select, &[&sale.as_str()]).await.unwrap().get(0);
-        Self { redis, keys: SaleKeys::new(sale, epoch), scripts, limit }
-    }
-
-    async fn reserve(&self, order: &Order) -> Verdict {
-        let payload = serde_json::to_vec(order).unwrap().into();
-        let candidate = Candidate::new(order, payload, self.limit.is_some());
-        let terms = Terms { opens_at: None, closes_at: None, state: SaleState::Open, limit: self.limit };
-        let deadline = self.redis.deadline().await.unwrap();
-        let decided =
-            reserve(&self.redis, &self.scripts.reserve, &self.keys, &terms, deadline, &[], &[&candidate])
-                .await;
-        decided.unwrap().unwrap().verdicts.remove(0)
-    }
-
-    async fn get(&self, key: &str, field: &[u8]) -> Option<bytes::Bytes> {
-        let args = vec![key.to_string().into(), bytes::Bytes::copy_from_slice(field)];
-        self.redis.command("HGET", args).await.unwrap()
-    }
-
-    async fn units(&self, sku: &str) -> String {
-        let found = self.get(&self.keys.stock, sku.as_bytes()).await.unwrap();
-        String::from_utf8(found.to_vec()).unwrap()
-    }
-
-    async fn exists(&self, key: &str) -> bool {
-        self.redis.command::<i64>("EXISTS", vec![key.to_string().into()]).await.unwrap() == 1
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_first_opening_takes_less_than_two_seconds() {

@@ -168,8 +168,9 @@ async fn change_opened(gateway: &Gateway, sale: &SaleId, terms: &SaleTerms) -> R
         let items = serde_json::to_value(&terms.items).unwrap_or_default();
         transaction
             .execute(
-                "UPDATE sale SET pending_items = $2, rebuild_requested = true, epoch = epoch + 1, ready = false \
-                 WHERE sale_id = $1",
+                "UPDATE sale SET pending_items = $2, epoch = epoch + 1, ready = false, rebuild_requested = true, \
+                        rebuild_reason = 'items', rebuild_since = now() \
+                  WHERE sale_id = $1",
                 &[&sale.as_str(), &items],
             )
             .await?;

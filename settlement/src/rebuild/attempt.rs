@@ -1,6 +1,7 @@
 //! One attempt, step by step. It never resumes an older one: whatever state that left is under another
 //! epoch's keys.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use contract::ids::Epoch;
@@ -9,9 +10,11 @@ use contract::topics::SALES;
 use lua::scripts::{Scripts, SealError, replication_id, seal};
 use lua::{Redis, RedisError};
 use process::kafka::ProduceError;
+use tokio::sync::Semaphore;
 use tokio_postgres::types::Json;
 use uuid::Uuid;
 
+use super::journal::{Journal, Step};
 use super::{Due, fence, items, restock};
 use crate::database::DatabaseError;
 use crate::handles::Handles;
@@ -82,47 +85,91 @@ pub struct Begun {
     pub settled_epoch: Epoch,
 }
 
+/// Whose attempt it is, and how it is followed.
+pub struct Run {
+    /// The settler: others leave the attempt alone while it lives.
+    pub by: Uuid,
+    /// Where it is.
+    pub journal: Journal,
+    /// Places to read orders in.
+    pub snapshots: Arc<Semaphore>,
+}
+
 /// The whole protocol (ARCHITECTURE.md, "Rebuild"), in order.
-pub async fn attempt(handles: &Handles, due: &Due) -> Result<Built, RebuildError> {
+pub async fn attempt(handles: &Handles, due: &Due, run: &Run) -> Result<Built, RebuildError> {
     // No epoch is taken while there is no Redis to build it in. The connection is never mended: what is
     // sealed at the end was written through it, on one server.
     let url = &handles.settings.services.redis_url;
     let redis = Redis::connect_once(url, REDIS_TIMEOUT).await.map_err(RebuildError::NoRedis)?;
-    let built = on_one_connection(handles, due, &redis).await;
+    let built = on_one_connection(handles, due, run, &redis).await;
     redis.quit().await;
     built
 }
 
-async fn on_one_connection(handles: &Handles, due: &Due, redis: &Redis) -> Result<Built, RebuildError> {
-    let replid = replication_id(redis).await?;
-    let begun = begin(handles, due).await?;
-    let epoch = begun.epoch;
-    tracing::info!(sale_id = %due.sale, partition = due.partition, epoch = epoch.0, first = !begun.was_ready, "rebuilding");
+async fn on_one_connection(
+    handles: &Handles,
+    due: &Due,
+    run: &Run,
+    redis: &Redis,
+) -> Result<Built, RebuildError> {
+    let replid = replication_id(redis).await.map_err(RebuildError::NoRedis)?;
+    let begun = begin(handles, due, run.by).await?;
+    tracing::info!(sale_id = %due.sale, partition = due.partition, epoch = begun.epoch.0, first = !begun.was_ready, wanted = ?due.wanted, "rebuilding");
+    tokio::select! {
+        built = build(handles, due, run, redis, &begun, &replid) => built,
+        () = run.journal.keep(handles, due, begun.epoch, run.by) => Err(RebuildError::Superseded),
+    }
+}
+
+async fn build(
+    handles: &Handles,
+    due: &Due,
+    run: &Run,
+    redis: &Redis,
+    begun: &Begun,
+    replid: &str,
+) -> Result<Built, RebuildError> {
+    let (epoch, journal) = (begun.epoch, &run.journal);
+    journal.step(Step::Announce);
     publish(handles, due).await?;
     if begun.was_ready {
+        journal.step(Step::Leases);
         tokio::time::sleep(LEASE_WAIT).await;
-        fence::drain_outboxes(handles, due, &begun, redis).await;
+        journal.step(Step::Drain);
+        fence::drain_outboxes(handles, due, begun, redis).await;
     }
+    journal.step(Step::Barrier);
     fence::write_barrier(handles, due, epoch).await?;
+    journal.step(Step::Settle);
     fence::barrier_settled(handles, due, epoch).await?;
+    journal.step(Step::Items);
     items::make_pending(handles, due, epoch).await?;
+    journal.step(Step::Unlink);
     restock::unlink_older(redis, &due.sale, epoch).await?;
 
+    journal.step(Step::Snapshot);
     let keys = SaleKeys::new(&due.sale, epoch);
-    let (written, orders) = restock::write_snapshot(handles, due, epoch, &keys, redis).await?;
+    let (written, orders) = {
+        // The semaphore is never closed.
+        let _place = run.snapshots.acquire().await;
+        restock::write_snapshot(handles, due, epoch, &keys, redis, journal).await?
+    };
+    journal.step(Step::Scripts);
     let mark = Uuid::new_v4().simple().to_string();
-    let scripts = Scripts::render(&due.sale, epoch, &mark, &replid);
+    let scripts = Scripts::render(&due.sale, epoch, &mark, replid);
     scripts.load(redis).await?;
-    seal(redis, &keys, &mark, &replid, written).await?;
+    journal.step(Step::Seal);
+    seal(redis, &keys, &mark, replid, written).await?;
     finish(handles, due, epoch, &mark, &scripts).await?;
+    journal.step(Step::Open);
     publish(handles, due).await?;
     Ok(Built { epoch, orders })
 }
 
-async fn begin(handles: &Handles, due: &Due) -> Result<Begun, RebuildError> {
+async fn begin(handles: &Handles, due: &Due, by: Uuid) -> Result<Begun, RebuildError> {
     let client = handles.pool.get().await?;
     let update = client.prepare_cached(include_str!("../../queries/begin_epoch.sql")).await?;
-    let row = client.query_opt(&update, &[&due.sale.as_str(), &(due.epoch.0 as i64)]).await?;
+    let row = client.query_opt(&update, &[&due.sale.as_str(), &(due.epoch.0 as i64), &by]).await?;
     let row = row.ok_or(RebuildError::Superseded)?;
     Ok(Begun {
         epoch: Epoch(row.get::<_, i64>(0) as u64),

@@ -2,7 +2,10 @@
 //!
 //! | module      | step                                                                |
 //! |-------------|---------------------------------------------------------------------|
+//! | [`request`] | what proves that a rebuild is needed, and asking for it             |
+//! | [`pace`]    | when an attempt may begin                                           |
 //! | [`attempt`] | the protocol, from the new epoch to `ready`                         |
+//! | [`journal`] | where an attempt is, for operators and other settlers               |
 //! | [`fence`]   | what ends the old epoch: leases, outbox, barrier                    |
 //! | [`items`]   | changes of items that had to wait for a rebuild                     |
 //! | [`restock`] | the snapshot, written into Redis                                    |
@@ -12,29 +15,33 @@
 pub mod attempt;
 pub mod fence;
 pub mod items;
+pub mod journal;
+pub mod pace;
+pub mod request;
 pub mod restock;
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use contract::ids::{Epoch, SaleId};
 use deadpool_postgres::Pool;
-use metrics::{Counter, Histogram, counter, histogram};
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
-use self::attempt::RebuildError;
-use crate::backoff::Backoff;
+use self::attempt::{RebuildError, Run};
+use self::journal::{DEAD_AFTER, Journal};
+use self::pace::{Ended, Pace, Wanted};
 use crate::database::DatabaseError;
 use crate::handles::Handles;
 
 /// How often Postgres is asked which sales are due.
 const EVERY: Duration = Duration::from_millis(100);
-/// Rebuilds at once: each holds a connection to Postgres while it reads its orders.
-const AT_ONCE: usize = 4;
-/// Longest pause after a failed attempt.
-const RETRY_MAX: Duration = Duration::from_secs(10);
+/// Rebuilds at once; most of their time they wait for leases to end.
+const AT_ONCE: usize = 16;
+/// Of them, so many read their orders: each holds a connection to Postgres meanwhile.
+const SNAPSHOTS_AT_ONCE: usize = 4;
 
 /// A sale that is to be rebuilt, as it was seen.
 #[derive(Debug, Clone)]
@@ -45,6 +52,8 @@ pub struct Due {
     pub partition: i32,
     /// The newest epoch so far.
     pub epoch: Epoch,
+    /// By whom.
+    pub wanted: Wanted,
 }
 
 /// What rebuilds count.
@@ -52,56 +61,26 @@ pub struct Due {
 struct Metrics {
     seconds: Histogram,
     failures: Counter,
-}
-
-/// Sales that are being rebuilt, or wait after a failure.
-#[derive(Clone, Default)]
-struct Attempts(Arc<Mutex<HashMap<SaleId, Attempted>>>);
-
-enum Attempted {
-    Running(Backoff),
-    Failed { backoff: Backoff, not_before: Instant },
-}
-
-impl Attempts {
-    /// Whether an attempt may begin; then it has.
-    fn begin(&self, sale: &SaleId) -> bool {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let backoff = match all.get(sale) {
-            None => Backoff::up_to(RETRY_MAX),
-            Some(Attempted::Failed { backoff, not_before }) if *not_before <= Instant::now() => {
-                backoff.clone()
-            }
-            Some(_) => return false,
-        };
-        all.insert(sale.clone(), Attempted::Running(backoff));
-        true
-    }
-
-    fn end(&self, sale: &SaleId, done: bool) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(Attempted::Running(mut backoff)) = all.remove(sale)
-            && !done
-        {
-            let not_before = Instant::now() + backoff.advance();
-            all.insert(sale.clone(), Attempted::Failed { backoff, not_before });
-        }
-    }
+    running: Gauge,
 }
 
 /// Rebuilds what is due in owned partitions, until the process stops.
 pub async fn run(handles: Handles) {
     let stop = handles.stop.clone();
-    let metrics =
-        Metrics { seconds: histogram!("rebuild_seconds"), failures: counter!("rebuild_failures_total") };
-    let (attempts, places, tasks) =
-        (Attempts::default(), Arc::new(Semaphore::new(AT_ONCE)), TaskTracker::new());
+    let metrics = Metrics {
+        seconds: histogram!("rebuild_seconds"),
+        failures: counter!("rebuild_failures_total"),
+        running: gauge!("rebuilds_running"),
+    };
+    let (by, snapshots) = (Uuid::new_v4(), Arc::new(Semaphore::new(SNAPSHOTS_AT_ONCE)));
+    let (pace, places) = (Arc::new(Mutex::new(Pace::default())), Arc::new(Semaphore::new(AT_ONCE)));
+    let tasks = TaskTracker::new();
     while stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
         let owned = handles.ownership.now();
         if owned.is_empty() {
             continue;
         }
-        let due = match due(&handles.pool, &owned).await {
+        let due = match due(&handles.pool, &owned, by).await {
             Ok(due) => due,
             Err(error) => {
                 tracing::debug!(%error, "cannot ask which sales are to be rebuilt");
@@ -110,14 +89,17 @@ pub async fn run(handles: Handles) {
         };
         for sale in due {
             let Ok(place) = places.clone().try_acquire_owned() else { break };
-            if !attempts.begin(&sale.sale) {
+            if !lock(&pace).begin(&sale.sale, sale.wanted, Instant::now()) {
                 continue;
             }
-            let (handles, attempts, stop) = (handles.clone(), attempts.clone(), stop.clone());
-            let metrics = metrics.clone();
+            let run = Run { by, journal: Journal::default(), snapshots: snapshots.clone() };
+            let (handles, pace, stop, metrics) =
+                (handles.clone(), pace.clone(), stop.clone(), metrics.clone());
             tasks.spawn(async move {
-                let done = stop.run_until_cancelled(rebuild(&handles, &sale, &metrics)).await;
-                attempts.end(&sale.sale, done == Some(true));
+                metrics.running.increment(1.0);
+                let ended = stop.run_until_cancelled(rebuild(&handles, &sale, &run, &metrics)).await;
+                metrics.running.decrement(1.0);
+                lock(&pace).end(&sale.sale, ended.unwrap_or(Ended::Failed), Instant::now());
                 drop(place);
             });
         }
@@ -126,21 +108,32 @@ pub async fn run(handles: Handles) {
     tasks.wait().await;
 }
 
-async fn due(pool: &Pool, owned: &[i32]) -> Result<Vec<Due>, DatabaseError> {
+fn lock(pace: &Mutex<Pace>) -> std::sync::MutexGuard<'_, Pace> {
+    // A panic while it was held cannot have left it half written: each use sets one sale's state.
+    pace.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn due(pool: &Pool, owned: &[i32], by: Uuid) -> Result<Vec<Due>, DatabaseError> {
     let client = pool.get().await?;
     let select = client.prepare_cached(include_str!("../../queries/select_rebuilds.sql")).await?;
-    let rows = client.query(&select, &[&owned]).await?;
+    let dead_after = DEAD_AFTER.as_millis() as f64;
+    let rows = client.query(&select, &[&owned, &by, &dead_after]).await?;
     let due = rows.iter().filter_map(|row| {
         let sale = SaleId::parse(row.get(0)).ok()?;
-        Some(Due { sale, partition: row.get(1), epoch: Epoch(row.get::<_, i64>(2) as u64) })
+        let wanted = match (row.get(3), row.get::<_, Option<bool>>(4)) {
+            (true, Some(true)) => Wanted::Operator,
+            (true, _) => Wanted::Found,
+            (false, _) => Wanted::Unfinished,
+        };
+        Some(Due { sale, partition: row.get(1), epoch: Epoch(row.get::<_, i64>(2) as u64), wanted })
     });
     Ok(due.collect())
 }
 
-/// One attempt; true when it ended well.
-async fn rebuild(handles: &Handles, due: &Due, metrics: &Metrics) -> bool {
+/// One attempt.
+async fn rebuild(handles: &Handles, due: &Due, run: &Run, metrics: &Metrics) -> Ended {
     let begun = Instant::now();
-    match attempt::attempt(handles, due).await {
+    let error = match attempt::attempt(handles, due, run).await {
         Ok(built) => {
             metrics.seconds.record(begun.elapsed());
             tracing::info!(
@@ -151,16 +144,25 @@ async fn rebuild(handles: &Handles, due: &Due, metrics: &Metrics) -> bool {
                 took_ms = begun.elapsed().as_millis() as u64,
                 "rebuilt: ready to sell"
             );
-            true
+            return Ended::Ready;
         }
         Err(error @ RebuildError::NoRedis(_)) => {
             tracing::debug!(sale_id = %due.sale, %error, "a rebuild waits");
-            false
+            return Ended::NoRedis;
         }
-        Err(error) => {
-            metrics.failures.increment(1);
-            tracing::warn!(sale_id = %due.sale, partition = due.partition, after_epoch = due.epoch.0, %error, "a rebuild failed; a new epoch follows");
-            false
-        }
+        Err(error) => error,
+    };
+    metrics.failures.increment(1);
+    tracing::warn!(sale_id = %due.sale, partition = due.partition, after_epoch = due.epoch.0, %error, "a rebuild failed; a new epoch follows");
+    if let Err(error) = leave(&handles.pool, due, run.by).await {
+        tracing::debug!(sale_id = %due.sale, %error, "the failed attempt counts as alive for a moment");
     }
+    Ended::Failed
+}
+
+/// A failed attempt is not waited for.
+async fn leave(pool: &Pool, due: &Due, by: Uuid) -> Result<(), DatabaseError> {
+    let client = pool.get().await?;
+    client.execute(include_str!("../../queries/leave_rebuild.sql"), &[&due.sale.as_str(), &by]).await?;
+    Ok(())
 }

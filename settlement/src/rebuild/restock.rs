@@ -19,6 +19,7 @@ use tokio_postgres::{IsolationLevel, Row, Transaction};
 
 use super::Due;
 use super::attempt::RebuildError;
+use super::journal::Journal;
 use crate::database::DatabaseError;
 use crate::handles::Handles;
 
@@ -49,6 +50,7 @@ pub async fn write_snapshot(
     epoch: Epoch,
     keys: &SaleKeys,
     redis: &Redis,
+    journal: &Journal,
 ) -> Result<(Written, u64), RebuildError> {
     let mut client = handles.pool.get().await?;
     let snapshot = client
@@ -68,9 +70,11 @@ pub async fn write_snapshot(
         chunk.push(remembered(&row?)?);
         if chunk.len() == CHUNK_ORDERS {
             buyers.write(&mut chunk).await?;
+            journal.wrote_orders(buyers.orders);
         }
     }
     buyers.write(&mut chunk).await?;
+    journal.wrote_orders(buyers.orders);
     let written = Written { stock_fields, buyer_fields: buyers.fields, arrival_bytes: 8 * buyers.orders };
     Ok((written, buyers.orders))
 }

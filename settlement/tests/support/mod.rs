@@ -2,6 +2,8 @@
 //! settlers in this process or as processes of their own.
 #![allow(dead_code)] // each test program uses a part of it
 
+pub(crate) mod shop;
+
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

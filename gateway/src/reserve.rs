@@ -260,6 +260,11 @@ impl Batcher {
                 tracing::warn!(sale_id = %self.sale, orders = batch.len(), %error, "no answer from the script");
                 let code = if error.nothing_done() { Code::StockUnavailable } else { Code::OutcomeUnknown };
                 refuse(batch, code);
+                // A full Redis refuses the call, and with it the deletions that would make room.
+                if error.nothing_done() && self.redis.is_connected() {
+                    drop(place);
+                    self.flush().await;
+                }
             }
         }
     }

@@ -2,7 +2,7 @@
 //! out in that order. The 202 says that the log has it, nothing more; the order's status tells the rest.
 //! What is already known to be refused is refused at once.
 
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use contract::ids::{CustomerId, OrderId};
 use contract::lifecycle::{CancelReason, Language, OrderStatus};
@@ -19,6 +19,10 @@ use crate::lease::SaleView;
 use crate::read::{order, sale};
 use crate::respond::{Answer, Problem, json};
 use crate::run::Gateway;
+
+/// How long a command waits for the hand-off of its order, as a repeat does.
+const HAND_OFF_WAIT_MAX: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// The 202: the same for a doubled command.
 #[derive(Serialize)]
@@ -41,7 +45,7 @@ pub async fn cancel(
     let customer = authenticate::customer(&head.headers)?;
     let view = sale::find(gateway, sale)?;
     let id: OrderId = order.parse().map_err(|_| Problem::from(Code::NotFound))?;
-    let (status, reason) = order::standing(gateway, &view, id, &customer).await?;
+    let (status, reason) = standing(gateway, &view, id, &customer).await?;
     let done = status == OrderStatus::Cancelled && reason == Some(CancelReason::Customer);
     if !done {
         if !status.can_cancel() {
@@ -58,6 +62,25 @@ pub async fn cancel(
     let status_url = format!("/v1/sales/{sale_id}/orders/{id}/status");
     let command = Action::Cancel.as_str();
     Ok(json(StatusCode::ACCEPTED, &Recorded { order_id: id, sale_id, command, message, status_url }))
+}
+
+/// Where the order stands, once it is in the log: the command must come behind it.
+async fn standing(
+    gateway: &Gateway,
+    view: &SaleView,
+    id: OrderId,
+    customer: &CustomerId,
+) -> Result<(OrderStatus, Option<CancelReason>), Problem> {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = order::standing(gateway, view, id, customer).await? {
+            return Ok(found);
+        }
+        if begun.elapsed() >= HAND_OFF_WAIT_MAX {
+            return Err(Code::OutcomeUnknown.into());
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
 }
 
 /// Into the log, also when the client hangs up meanwhile.

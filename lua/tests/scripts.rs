@@ -99,10 +99,18 @@ async fn an_accepted_batch_waits_in_the_outbox_until_the_log_has_it() {
 
     let repeat = sale.reserve(&open_terms(Some(1)), &orders[..1], true).await.unwrap();
     assert!(matches!(repeat.verdicts[0], Verdict::Replayed { in_outbox: true, .. }));
+    let find = async || {
+        let (digest, field) = (&sale.scripts.digests.find, b"b".to_vec());
+        let found = lua::find::find(&sale.redis, digest, &sale.keys, field).await.unwrap().unwrap();
+        assert_eq!((found.len(), found[0].order.id), (1, orders[1].id));
+        found[0].in_outbox
+    };
+    assert!(find().await, "a reader is told that the log may not have it");
     let ids = [decided.outbox_id()];
     outbox::forget(&sale.redis, &sale.scripts.digests.forget, &sale.keys, &ids).await.unwrap().unwrap();
     let repeat = sale.reserve(&open_terms(Some(1)), &orders[..1], true).await.unwrap();
     assert!(matches!(repeat.verdicts[0], Verdict::Replayed { in_outbox: false, .. }));
+    assert!(!find().await);
     assert_eq!(outbox::len(&sale.redis, &sale.id, Epoch(1)).await.unwrap(), 0);
 }
 

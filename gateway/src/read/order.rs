@@ -8,11 +8,11 @@ use contract::lifecycle::{CancelReason, Language, OrderStatus};
 use contract::money::Currency;
 use contract::order::Amounts;
 use contract::problem::Code;
-use contract::remembered::Remembered;
 use contract::timestamp::Timestamp;
 use hyper::StatusCode;
 use hyper::http::request::Parts;
 use lua::RedisError;
+use lua::find::Found;
 use serde::Serialize;
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -56,6 +56,9 @@ struct OrderBody {
     payment: Option<Value>,
     delivery: Option<Value>,
     history: Vec<HistoryEntry>,
+    /// The log has not acknowledged it yet.
+    #[serde(skip)]
+    in_outbox: bool,
 }
 
 #[derive(Serialize)]
@@ -121,15 +124,16 @@ async fn find(
     find_of(gateway, &view, id, &customer, language).await
 }
 
-/// Where a customer's order stands, and why it was cancelled where that is known.
+/// Where a customer's order stands, and why it was cancelled where that is known; for a command, which must
+/// come behind the order in the log. `None`: it is in the outbox, so it may not be there yet.
 pub(crate) async fn standing(
     gateway: &Gateway,
     view: &SaleView,
     id: OrderId,
     customer: &CustomerId,
-) -> Result<(OrderStatus, Option<CancelReason>), Problem> {
+) -> Result<Option<(OrderStatus, Option<CancelReason>)>, Problem> {
     let order = find_of(gateway, view, id, customer, Language::English).await?;
-    Ok((order.status, order.cancel_reason))
+    Ok((!order.in_outbox).then_some((order.status, order.cancel_reason)))
 }
 
 async fn find_of(
@@ -145,9 +149,9 @@ async fn find_of(
     }
     let remembered = remembered(gateway, view, buyer_field(customer, id.request(), view.limited())).await;
     if let Ok(orders) = &remembered
-        && let Some(order) = orders.iter().find(|order| order.id == id)
+        && let Some(found) = orders.iter().find(|found| found.order.id == id)
     {
-        return Ok(processing(view, order, language));
+        return Ok(processing(view, found, language));
     }
     settled?;
     remembered?;
@@ -169,7 +173,7 @@ async fn settled(
 }
 
 /// What Redis remembers under a buyer field, as far as it may be believed now.
-async fn remembered(gateway: &Gateway, view: &SaleView, field: Vec<u8>) -> Result<Vec<Remembered>, Problem> {
+async fn remembered(gateway: &Gateway, view: &SaleView, field: Vec<u8>) -> Result<Vec<Found>, Problem> {
     let Some(scripts) = view.publication.scripts.as_ref().filter(|_| view.publication.ready) else {
         return Err(Code::SaleRebuilding.into());
     };
@@ -227,11 +231,12 @@ pub(super) async fn mine(
         if let Ok(remembered) = remembered(gateway, &view, field).await {
             let known: std::collections::HashSet<_> = orders.iter().map(|order| order.order_id).collect();
             let newest = orders.first().map_or(0, |order| order.sequence);
-            let fresh =
-                remembered.iter().filter(|order| order.sequence.0 > newest && !known.contains(&order.id));
+            let fresh = remembered
+                .iter()
+                .filter(|found| found.order.sequence.0 > newest && !known.contains(&found.order.id));
             orders.splice(
                 0..0,
-                fresh.rev().map(|order| processing(&view, order, language)).collect::<Vec<_>>(),
+                fresh.rev().map(|found| processing(&view, found, language)).collect::<Vec<_>>(),
             );
         }
     }
@@ -278,11 +283,13 @@ fn from_row(view: &SaleView, row: &Row, language: Language) -> Result<OrderBody,
         payment: None,
         delivery: None,
         history: history.collect(),
+        in_outbox: false,
     })
 }
 
 /// An order that the log has and Postgres not yet (or Postgres is away). Its lines are not in Redis.
-fn processing(view: &SaleView, order: &Remembered, language: Language) -> OrderBody {
+fn processing(view: &SaleView, found: &Found, language: Language) -> OrderBody {
+    let Found { in_outbox, order } = found;
     // Redis learns of a cancelled order when its units come back.
     let status = if order.live { OrderStatus::Processing } else { OrderStatus::Cancelled };
     let Amounts { subtotal, discount, delivery_fee } = order.amounts;
@@ -311,5 +318,6 @@ fn processing(view: &SaleView, order: &Remembered, language: Language) -> OrderB
             description: status.description(language),
             at: order.accepted_at,
         }],
+        in_outbox: *in_outbox,
     }
 }

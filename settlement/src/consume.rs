@@ -115,7 +115,7 @@ impl Consumer {
             .set("fetch.wait.max.ms", "20")
             .set("fetch.error.backoff.ms", "50")
             .set("queued.min.messages", "1000")
-            .set("queued.max.messages.kbytes", "16384");
+            .set("queued.max.messages.kbytes", "8192"); // half a second of the fastest burst
         let consumer = BaseConsumer::from_config_and_context(&config, Rebalances::default())?;
         let topic = services.topic(ORDERS.name);
         consumer.subscribe(&[&topic])?;

@@ -23,7 +23,9 @@ use crate::table::{Style, Table, heading, styled, thousands};
 const WARM: Duration = Duration::from_secs(120);
 /// Growth from then on that is allowed, in percent.
 const GROWTH_PERCENT_MAX: f64 = 5.0;
-/// How often the line is redrawn.
+/// Memory is the median of what was seen for so long: it goes up and down by some MiB with every batch.
+const WINDOW: Duration = Duration::from_secs(20);
+/// How often the line is redrawn, and how often memory is looked at within a window.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How Redis is called among the processes.
 const REDIS: &str = "redis";
@@ -63,16 +65,20 @@ pub(super) async fn run(
     let redis = crate::check::redis::connect(&arguments.services.redis_url).await?;
     let at_start = memory(processes, &redis).await?;
     let warm_after = WARM.min(time / 5);
-    let warm: RefCell<Option<anyhow::Result<Memory>>> = RefCell::new(None);
+    let (warm, end) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
     let line = progress::bar(time.as_secs(), "soak");
     let begun = Instant::now();
     let watching = async {
         loop {
-            if warm.borrow().is_none() && begun.elapsed() >= warm_after {
-                let now = memory(processes, &redis).await;
-                warm.replace(Some(now));
+            let at = begun.elapsed();
+            let around_warm = at + WINDOW / 2 >= warm_after && at <= warm_after + WINDOW / 2;
+            if around_warm {
+                warm.borrow_mut().push(procs::resident_bytes(processes));
             }
-            line.set_position(begun.elapsed().as_secs());
+            if at + WINDOW >= time {
+                end.borrow_mut().push(procs::resident_bytes(processes));
+            }
+            line.set_position(at.as_secs());
             tokio::time::sleep(LOOK_EVERY).await;
         }
     };
@@ -86,11 +92,27 @@ pub(super) async fn run(
     };
     let outcome = closed_loop::run(&plan, watching).await?;
     line.finish_and_clear();
-    let end = memory(processes, &redis).await?;
+    let redis_used = memory(processes, &redis).await?.redis_used;
     settlement.catch_up().await?;
     let settled = settlement.orders().await?;
-    let warm = warm.into_inner().context("the soak was too short to look at memory twice")??;
+    let [warm, end] = [warm, end].map(RefCell::into_inner).map(medians);
+    anyhow::ensure!(!warm.is_empty() && !end.is_empty(), "the soak was too short to look at memory twice");
+    let warm = Memory { resident: warm, redis_used: at_start.redis_used };
+    let end = Memory { resident: end, redis_used };
     Ok(Soaked { at_start, warm, end, warm_after, time, outcome, settled })
+}
+
+/// Each process' median.
+fn medians(seen: Vec<BTreeMap<String, u64>>) -> BTreeMap<String, u64> {
+    let mut by_name: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    for (name, bytes) in seen.into_iter().flatten() {
+        by_name.entry(name).or_default().push(bytes);
+    }
+    let median = |mut bytes: Vec<u64>| {
+        bytes.sort_unstable();
+        bytes[bytes.len() / 2]
+    };
+    by_name.into_iter().map(|(name, bytes)| (name, median(bytes))).collect()
 }
 
 async fn memory(processes: &[Process], redis: &Client) -> anyhow::Result<Memory> {
@@ -156,5 +178,17 @@ impl Soaked {
             each(resident),
             resident as f64 / MIB,
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spike_is_not_memory_that_stays() {
+        let seen = [10, 11, 90, 12, 10].map(|bytes| BTreeMap::from([("gateway-1".to_owned(), bytes)]));
+        assert_eq!(medians(seen.to_vec()), BTreeMap::from([("gateway-1".to_owned(), 11)]));
+        assert!(medians(Vec::new()).is_empty());
     }
 }

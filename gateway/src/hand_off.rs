@@ -77,14 +77,18 @@ impl HandOff {
         let (leases, seconds, no_lease) = (self.leases.clone(), self.seconds.clone(), self.no_lease.clone());
         let sale = sale.clone();
         async move {
+            fault::point!("gateway.after_produce");
             let acknowledged = match sent {
                 Ok(answer) => answer.await,
                 Err(error) => Err(error),
             };
+            fault::point!("gateway.before_acknowledgement");
             seconds.record(begun.elapsed());
             match acknowledged {
                 // The clock is read after the acknowledgement that is to be answered.
-                Ok(_) if leases.load().covers(&sale, epoch) => HandedOff::Done,
+                Ok(_) if leases.load().covers(&sale, epoch) || fault::removed!("lease_check") => {
+                    HandedOff::Done
+                }
                 Ok(_) => {
                     no_lease.increment(1);
                     tracing::warn!(sale_id = %sale, %epoch, "acknowledged without a valid lease");

@@ -83,6 +83,13 @@ impl Admin {
         self.expect("PUT", &format!("/admin/v1/sales/{sale}"), &body, &[200, 201]).await
     }
 
+    /// Stores a sale's definition if it can be; returns the status, `None` where there was no answer.
+    pub async fn try_put(&self, sale: &str, terms: &SaleTerms) -> anyhow::Result<Option<u16>> {
+        let (path, body) = (format!("/admin/v1/sales/{sale}"), serde_json::to_string(terms)?);
+        let answered = call(&self.0, &request::admin(&self.0.host, "PUT", &path, &body)).await;
+        Ok(answered.ok().map(|(status, _)| status))
+    }
+
     /// Opens a sale; one that is open already stays so.
     pub async fn open(&self, sale: &str) -> anyhow::Result<()> {
         self.expect("POST", &format!("/admin/v1/sales/{sale}/open"), "", &[200, 202, 204]).await
@@ -103,6 +110,11 @@ impl Admin {
             anyhow::ensure!(begun.elapsed() < READY_LIMIT, "{sale} is not rebuilt in time: {inventory:?}");
             tokio::time::sleep(ASK_EVERY).await;
         }
+    }
+
+    /// Asks for a rebuild, and does not wait for it.
+    pub async fn rebuild(&self, sale: &str) -> anyhow::Result<()> {
+        self.expect("POST", &format!("/admin/v1/sales/{sale}/rebuild"), "", &[202]).await
     }
 
     async fn inventory(&self, sale: &str) -> anyhow::Result<Inventory> {
@@ -165,6 +177,13 @@ pub async fn make(
     admin.open(sale).await?;
     admin.rebuild_if_lost(sale).await?;
     until_selling(gateways, sale).await
+}
+
+/// Whether a program says that it is ready.
+pub async fn is_ready(url: &str) -> bool {
+    let Ok(authority) = Authority::resolve(url) else { return false };
+    let answered = call(&authority, &request::get(&authority.host, "/health/ready")).await;
+    answered.is_ok_and(|(status, _)| status == 200)
 }
 
 /// Reads a page of metrics.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{bench, check, demo, floor, rush, surge};
+use crate::{bench, chaos, check, demo, floor, rush, surge};
 
 /// What `loadtest` can do.
 #[derive(Debug, Subcommand)]
@@ -30,6 +30,11 @@ pub enum Command {
     Bench(bench::Arguments),
     /// A server that answers every order with the same 202: floor (a) of `bench`.
     Floor(floor::Arguments),
+    /// Break one thing after another under load, and judge every invariant after each.
+    ///
+    /// Runs on the stack that `./dev chaos` starts. Exit code 0: nothing was lost, oversold, doubled,
+    /// leaked or left over in any scenario.
+    Chaos(chaos::Arguments),
     /// Compare what clients were told with Postgres, Redis and the log, invariant by invariant.
     ///
     /// Waits until the sale is at rest, then prints one line per invariant of ARCHITECTURE.md. Exit code 0:
@@ -46,6 +51,7 @@ impl Command {
             Self::Surge(arguments) => lean()?.block_on(surge::run(&arguments)),
             Self::Bench(arguments) => lean()?.block_on(bench::run(&arguments)),
             Self::Floor(arguments) => all_cores()?.block_on(floor::run(&arguments)),
+            Self::Chaos(arguments) => all_cores()?.block_on(chaos::run(&arguments)),
             Self::Check(arguments) => lean()?.block_on(check::command::run(&arguments)),
         }
     }

@@ -22,6 +22,8 @@ pub enum Manner {
     SecondOrder,
     /// Hangs up right after sending, then retries.
     HungUp,
+    /// Hangs up right after sending, and never comes back. In no crowd by itself: scenarios make it so.
+    Gone,
     /// Sends something that is not a valid order.
     Malformed(Malformation),
 }
@@ -36,6 +38,7 @@ impl Manner {
             Self::OtherBody => "the same key for another order",
             Self::SecondOrder => "a second order",
             Self::HungUp => "hung up after sending, then retried",
+            Self::Gone => "hung up after sending, for good",
             Self::Malformed(_) => "malformed",
         }
     }

@@ -11,6 +11,7 @@
 //! | [`rush`] | customers of goose, as people act |
 //! | [`demo`] | the main job: a burst, its report, its proof |
 //! | [`bench`], [`floor`], [`procs`] | throughput beside floors, the floor server, what processes cost |
+//! | [`chaos`] | scenarios in which something breaks, and what became of the orders |
 //! | [`check`] | compares the journal with Postgres, Redis and the log |
 //! | [`latency`], [`table`], [`progress`], [`plot`], [`report_page`] | how a run is measured and shown |
 
@@ -18,6 +19,7 @@ pub mod admin;
 pub mod answer;
 pub mod arrivals;
 pub mod bench;
+pub mod chaos;
 pub mod check;
 pub mod command;
 pub mod crowd;

@@ -36,6 +36,7 @@ pub async fn act(shop: Arc<Shop>, sale: Arc<str>, customer: Customer, intended: 
             shop.hang_up(&request.because(Class::HungUp), gateway).await;
             shop.ask(&request, gateway + 1, intended).await;
         }
+        Manner::Gone => shop.hang_up(&request.because(Class::HungUp), gateway).await,
         Manner::Malformed(fault) => malformed(&shop, request, fault, gateway, intended).await,
     }
     None

@@ -74,6 +74,23 @@ pub struct Told {
     pub body: Vec<u8>,
 }
 
+/// How long customers go on.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// Attempts of one request before a customer gives up.
+    pub attempts_max: u32,
+    /// Longest wait for one answer; the connection is given up with it.
+    pub answer_limit: Duration,
+    /// Pause after an attempt without an answer, where no Retry-After tells one.
+    pub pause: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { attempts_max: ATTEMPTS_MAX, answer_limit: ANSWER_LIMIT, pause: PAUSE }
+    }
+}
+
 /// All gateways, one journal, one tally.
 #[derive(Debug)]
 pub struct Shop {
@@ -81,12 +98,24 @@ pub struct Shop {
     journal: Journal,
     tally: Mutex<Tally>,
     begun: Instant,
+    patience: Patience,
 }
 
 impl Shop {
     /// The run begins now.
     pub fn open(gateways: Vec<Pool>, journal: Journal) -> Self {
-        Self { gateways, journal, tally: Mutex::default(), begun: Instant::now() }
+        Self {
+            gateways,
+            journal,
+            tally: Mutex::default(),
+            begun: Instant::now(),
+            patience: Patience::default(),
+        }
+    }
+
+    /// With other customers.
+    pub fn with(self, patience: Patience) -> Self {
+        Self { patience, ..self }
     }
 
     /// What has been counted so far.
@@ -106,10 +135,15 @@ impl Shop {
 
     /// Sends once, writes down what came back.
     pub async fn attempt(&self, request: &Request, gateway: usize) -> Told {
+        self.attempt_within(request, gateway, self.patience.answer_limit).await
+    }
+
+    /// The same with a limit of its own.
+    pub async fn attempt_within(&self, request: &Request, gateway: usize, limit: Duration) -> Told {
         let pool = &self.gateways[gateway % self.gateways.len()];
         let bytes = request.bytes(pool.host());
         let sent_us = now_us();
-        let told = match tokio::time::timeout(ANSWER_LIMIT, pool.call(&bytes)).await {
+        let told = match tokio::time::timeout(limit, pool.call(&bytes)).await {
             Ok(Ok(answered)) => Told { answer: Answer::read(&answered), body: answered.body },
             Ok(Err(_)) | Err(_) => Told { answer: Answer::none(), body: Vec::new() },
         };
@@ -144,11 +178,14 @@ impl Shop {
     /// Sends until there is a definite answer, each time to the next gateway, with the same key.
     pub async fn ask(&self, request: &Request, gateway: usize, intended: Instant) -> Told {
         let mut told = self.attempt(request, gateway).await;
-        for attempt in 1..ATTEMPTS_MAX {
+        for attempt in 1..self.patience.attempts_max {
             if !told.answer.wants_retry() {
                 break;
             }
-            let pause = told.answer.retry_after_seconds.map_or(PAUSE, |s| Duration::from_secs(s.into()));
+            let pause = told
+                .answer
+                .retry_after_seconds
+                .map_or(self.patience.pause, |s| Duration::from_secs(s.into()));
             tokio::time::sleep(pause).await;
             told = self.attempt(request, gateway + attempt as usize).await;
         }

@@ -27,17 +27,18 @@ impl Scripts {
             .replace("@MARK@", mark)
             .replace("@REPLID@", replid);
         let render = |text: &str| {
-            let (shebang, body) = text.split_once('\n').unwrap_or((text, ""));
+            let text = fault::rewritten!("lost_check", text, "if lost(" => "if false and lost(");
+            let (shebang, body) = text.split_once('\n').unwrap_or((&text, ""));
             let rendered = format!("{shebang}\n{head}\n{body}");
             let digest = Sha1::digest(rendered.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
             (rendered, digest)
         };
-        let (reserve, reserve_digest) = render(include_str!("../scripts/reserve.lua"));
+        let (reserve, reserve_digest) = render(&reserve_text());
         let (look, look_digest) = render(include_str!("../scripts/look.lua"));
         let (find, find_digest) = render(include_str!("../scripts/find.lua"));
         let (change, change_digest) = render(include_str!("../scripts/change.lua"));
         let (forget, forget_digest) = render(include_str!("../scripts/forget.lua"));
-        let (release, release_digest) = render(include_str!("../scripts/release.lua"));
+        let (release, release_digest) = render(&release_text());
         Self {
             texts: [reserve, look, find, change, forget, release],
             digests: ScriptDigests {
@@ -58,6 +59,31 @@ impl Scripts {
         }
         Ok(())
     }
+}
+
+/// The text of `reserve.lua`; a build with faults can have protections taken out of it.
+fn reserve_text() -> String {
+    let text = include_str!("../scripts/reserve.lua");
+    let text =
+        fault::rewritten!("outbox_entry", text, "redis.call('XADD', KEYS[4]," => "string.len(KEYS[4],");
+    let text = fault::rewritten!("stock_check", &text,
+        "if left[index + 1] < quantity then" => "if false then",
+        "left[index + 1] = left[index + 1] - quantity" => "left[index + 1] = math.max(0, left[index + 1] - quantity)");
+    let text = fault::rewritten!("customer_limit", &text, "limit > 0 and live >= limit" => "false");
+    let text = fault::rewritten!("replay_first", &text,
+        "  for e = 1, #mine, ENTRY do" => "
+  for l = 9, #lines, 6 do
+    local index, quantity = struct.unpack('>I2I4', lines, l)
+    if left[index + 1] < quantity then verdict = 'S' .. struct.pack('>I2I5', index, left[index + 1]) break end
+  end
+  for e = 1, verdict and 0 or #mine, ENTRY do");
+    text.into_owned()
+}
+
+/// The text of `release.lua`, likewise.
+fn release_text() -> String {
+    let text = include_str!("../scripts/release.lua");
+    fault::rewritten!("release_rule", text, "if state[2] ~= ARGV[1] then" => "if false then").into_owned()
 }
 
 /// The server's replication id: another one is another history.

@@ -26,6 +26,7 @@ usage: ./dev COMMAND [ARGUMENT…]
   demo      a burst sale on real services, sold out before your eyes, with a report
   test      all tests, on a stack of their own
   bench     measured throughput beside the floors it is compared with
+  chaos     one thing after another breaks under load; nothing may be lost or oversold
 
   up        start whatever is not running: services, settlement, gateways
   down      stop what was started
@@ -65,6 +66,21 @@ TEXT
 usage: ./dev bench [ARGUMENT…]
 Starts a whole stack 'bench', empty, runs 'loadtest bench ARGUMENT…' against it, and stops it. Stop
 other stacks first, or they take part of the machine.
+TEXT
+            ;;
+        chaos)
+            cat <<TEXT
+usage: ./dev chaos [SCENARIO…] [--seed N] [--seeds N] [--list]
+Starts the services of a stack 'chaos', empty, builds the programs with points at which they can be hit, puts
+a proxy before every service, and runs each scenario: a fresh sale, a burst of customers, something breaks
+(a process is killed or stopped, Redis forgets, an acknowledgement is dropped), it works again, everything is
+sold. Then what customers were told is compared with Postgres, Redis and the log. Prints a table; exit code 0
+when nothing was lost, oversold, doubled, leaked or left over.
+  ./dev chaos --seeds 20          every scenario with 20 seeds
+  ./dev chaos redis kafka-killed  scenarios whose names begin so
+  ./dev chaos --list              what there is
+The seed decides who comes and when and where exactly it breaks. Journals, findings and logs of the last run
+stay in .dev/chaos/.
 TEXT
             ;;
         up)

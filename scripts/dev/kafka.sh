@@ -66,7 +66,22 @@ server_properties() {
             "advertised.listeners=PLAINTEXT://$broker" \
             "controller.quorum.voters=1@$controller" \
             "log.dirs=$DATA_DIR/kafka"
+        proxied_listeners "$broker" "$controller"
     }
+}
+
+# Listeners behind a proxy, "NAME PORT PROXY_PORT" a line in kafka-listeners: later lines of a properties
+# file replace earlier ones.
+proxied_listeners() {
+    local name port proxy listeners="PLAINTEXT://$1,CONTROLLER://$2" advertised="PLAINTEXT://$1"
+    local protocols=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+    [ -r "$STACK_DIR/kafka-listeners" ] || return 0
+    while read -r name port proxy; do
+        listeners+=",$name://127.0.0.1:$port"
+        advertised+=",$name://127.0.0.1:$proxy"
+        protocols+=",$name:PLAINTEXT"
+    done <"$STACK_DIR/kafka-listeners"
+    printf '%s\n' "listeners=$listeners" "advertised.listeners=$advertised" "listener.security.protocol.map=$protocols"
 }
 
 # Once per stack. The mark is written last, so that a half-formatted folder is made anew.

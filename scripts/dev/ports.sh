@@ -29,6 +29,7 @@ default_port() {
         postgres) base=$POSTGRES_PORT ;;
         gateway-*-admin) base=$((GATEWAY_ADMIN_PORT + 2 * (number - 1))) ;;
         gateway-*) base=$((GATEWAY_PORT + 2 * (number - 1))) ;;
+        chaos-*) base=$((CHAOS_PORT + number - 1)) ;;
         settlement-*) base=$((SETTLEMENT_PORT + number - 1)) ;;
     esac
     [ "$STACK" = main ] || base=$((base + OTHER_STACKS_PORT_OFFSET))

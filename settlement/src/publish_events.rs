@@ -172,10 +172,17 @@ impl Publisher {
             state.next = Some(next);
             return Ok(false);
         };
-        self.tell(&events).await?;
+        if !fault::removed!("told_before_cursor") {
+            self.tell(&events).await?;
+        }
+        fault::point!("settlement.after_events");
         let update = client.prepare_cached(include_str!("../queries/move_publish_cursor.sql")).await?;
         if client.execute(&update, &[&partition, &behind, &next]).await? != 1 {
             return Err(Error::Fenced(partition));
+        }
+        if fault::removed!("told_before_cursor") {
+            fault::point!("settlement.cursor_moved");
+            self.tell(&events).await?;
         }
         self.published.increment(events.len() as u64);
         state.next = Some(behind);

@@ -177,6 +177,7 @@ impl Relay {
                 answer.await?;
                 acknowledged.push(id);
             }
+            fault::point!("settlement.after_relay");
             if !acknowledged.is_empty() {
                 relayed.increment(acknowledged.len() as u64);
                 tracing::info!(sale_id = %sale.sale, partition = sale.partition, entries = acknowledged.len(), "relayed");

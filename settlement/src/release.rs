@@ -96,6 +96,7 @@ async fn release_all(pool: &Pool, redis: &Redis, sale: &ReadySale, metrics: &Met
             }
             Due::Some { release, more } => (release, more),
         };
+        fault::point!("settlement.before_release");
         let released = release(redis, &sale.scripts.release, &sale.keys, &due).await;
         request::request_if_lost(pool, sale, &released).await?;
         match released? {

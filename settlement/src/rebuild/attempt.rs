@@ -130,22 +130,29 @@ async fn build(
     replid: &str,
 ) -> Result<Built, RebuildError> {
     let (epoch, journal) = (begun.epoch, &run.journal);
+    fault::point!("settlement.rebuild.begun");
     journal.step(Step::Announce);
     publish(handles, due).await?;
+    fault::point!("settlement.rebuild.published");
     if begun.was_ready {
         journal.step(Step::Leases);
         tokio::time::sleep(LEASE_WAIT).await;
+        fault::point!("settlement.rebuild.waited");
         journal.step(Step::Drain);
         fence::drain_outboxes(handles, due, begun, redis).await;
     }
+    fault::point!("settlement.rebuild.drained");
     journal.step(Step::Barrier);
     fence::write_barrier(handles, due, epoch).await?;
+    fault::point!("settlement.rebuild.barrier_written");
     journal.step(Step::Settle);
     fence::barrier_settled(handles, due, epoch).await?;
+    fault::point!("settlement.rebuild.barrier_settled");
     journal.step(Step::Items);
     items::make_pending(handles, due, epoch).await?;
     journal.step(Step::Unlink);
     restock::unlink_older(redis, &due.sale, epoch).await?;
+    fault::point!("settlement.rebuild.unlinked");
 
     journal.step(Step::Snapshot);
     let keys = SaleKeys::new(&due.sale, epoch);
@@ -154,13 +161,17 @@ async fn build(
         let _place = run.snapshots.acquire().await;
         restock::write_snapshot(handles, due, epoch, &keys, redis, journal).await?
     };
+    fault::point!("settlement.rebuild.written");
     journal.step(Step::Scripts);
     let mark = Uuid::new_v4().simple().to_string();
     let scripts = Scripts::render(&due.sale, epoch, &mark, replid);
     scripts.load(redis).await?;
+    fault::point!("settlement.rebuild.loaded");
     journal.step(Step::Seal);
     seal(redis, &keys, &mark, replid, written).await?;
+    fault::point!("settlement.rebuild.sealed");
     finish(handles, due, epoch, &mark, &scripts).await?;
+    fault::point!("settlement.rebuild.finished");
     journal.step(Step::Open);
     publish(handles, due).await?;
     Ok(Built { epoch, orders })

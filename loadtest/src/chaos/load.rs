@@ -1,0 +1,199 @@
+//! The customers of a scenario: a burst while something breaks, single customers who find out when it
+//! works again, and then as many as it takes to sell everything.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use contract::ids::OrderId;
+use indicatif::ProgressBar;
+use tokio::sync::mpsc;
+
+use crate::check::postgres;
+use crate::crowd::{Customer, crowd};
+use crate::http::Authority;
+use crate::journal::{self, Entry, Journal, Writer};
+use crate::manners::{self, ToRepeat};
+use crate::pool::Pool;
+use crate::shop::{Patience, Request, Shop};
+use crate::{arrivals, request};
+
+/// What the sale offers.
+pub const SKUS: [&str; 2] = ["SHIRT", "POSTER"];
+/// Customers who may ever come; far more than there are units.
+const CUSTOMERS_MAX: u64 = 20_000;
+/// Connections to each gateway.
+const CONNECTIONS: usize = 256;
+/// Customers who do not live through a whole outage: others come.
+const PATIENCE: Patience =
+    Patience { attempts_max: 10, answer_limit: Duration::from_secs(6), pause: Duration::from_millis(200) };
+/// How long a gateway may take to sell again after the cause has ended.
+const RECOVERY_LIMIT: Duration = Duration::from_secs(60);
+/// Between two attempts of a customer who waits for that.
+const PROBE_EVERY: Duration = Duration::from_millis(50);
+/// A probe gives one attempt this long.
+const PROBE_LIMIT: Duration = Duration::from_secs(2);
+/// Customers of one round of selling out.
+const ROUND_CUSTOMERS: u64 = 200;
+/// How long a round takes to come.
+const ROUND: Duration = Duration::from_millis(300);
+/// Longest time of selling out.
+const SELL_OUT_LIMIT: Duration = Duration::from_secs(60);
+
+/// The customers of one sale.
+pub struct Load {
+    shop: Arc<Shop>,
+    sale: Arc<str>,
+    crowd: Vec<Customer>,
+    came: std::sync::atomic::AtomicUsize,
+    gateways: usize,
+    journal: PathBuf,
+    writer: Writer,
+    later: mpsc::UnboundedSender<ToRepeat>,
+    to_repeat: mpsc::UnboundedReceiver<ToRepeat>,
+    /// Also who came beside the crowd.
+    probes: std::sync::atomic::AtomicU64,
+}
+
+/// What customers were told in all.
+#[derive(Debug)]
+pub struct Told {
+    /// Customers who came.
+    pub offered: u64,
+    /// Orders that somebody was told of.
+    pub accepted: u64,
+    /// The journal.
+    pub entries: Vec<Entry>,
+}
+
+impl Load {
+    /// Nobody has come yet.
+    pub fn new(sale: &str, gateways: Vec<Authority>, seed: u64, folder: &Path) -> anyhow::Result<Self> {
+        let path = folder.join("journal.jsonl");
+        let (journal, writer): (Journal, Writer) = journal::create(&path).context("the journal")?;
+        let count = gateways.len();
+        let pools = gateways.into_iter().map(|gateway| Pool::new(gateway, CONNECTIONS)).collect();
+        let (later, to_repeat) = mpsc::unbounded_channel();
+        Ok(Self {
+            shop: Arc::new(Shop::open(pools, journal).with(PATIENCE)),
+            sale: sale.into(),
+            crowd: crowd(CUSTOMERS_MAX, SKUS, seed),
+            came: 0.into(),
+            gateways: count,
+            journal: path,
+            writer,
+            later,
+            to_repeat,
+            probes: 0.into(),
+        })
+    }
+
+    /// The next so many customers of the crowd, changed as the scenario wants them.
+    fn next(&self, count: u64, change: impl Fn(&mut Customer)) -> Arc<[Customer]> {
+        let from = self.came.fetch_add(count as usize, std::sync::atomic::Ordering::Relaxed);
+        let until = self.crowd.len().min(from + count as usize);
+        let mut customers = self.crowd.get(from..until).unwrap_or_default().to_vec();
+        customers.iter_mut().for_each(change);
+        customers.into()
+    }
+
+    /// So many customers come within this time, and each comes to an end.
+    pub async fn come(&self, count: u64, within: Duration, change: impl Fn(&mut Customer)) {
+        let customers = self.next(count, change);
+        let (shop, sale, later) = (&self.shop, &self.sale, &self.later);
+        arrivals::run(
+            customers.len() as u64,
+            within,
+            &ProgressBar::hidden(),
+            |_| {},
+            move |n, intended| {
+                let customer = customers[n as usize].clone();
+                let (shop, sale, later) = (Arc::clone(shop), Arc::clone(sale), later.clone());
+                async move {
+                    if let Some(again) = manners::act(shop, sale, customer, intended).await {
+                        let _ = later.send(again); // received at the end, if at all
+                    }
+                }
+            },
+        )
+        .await;
+    }
+
+    /// Waits until every gateway has given a definite answer to a new customer, and what they bought is
+    /// settled.
+    pub async fn until_selling(&self, database_url: &str) -> anyhow::Result<()> {
+        let probes = (0..self.gateways).map(|gateway| self.probe(gateway));
+        let orders = futures_util::future::try_join_all(probes).await?;
+        let orders: Vec<_> = orders.into_iter().flatten().map(|order| order.0).collect();
+        let database = postgres::connect(database_url).await?;
+        let begun = Instant::now();
+        loop {
+            let settled = "SELECT count(*) FROM customer_order WHERE order_id = ANY ($1)";
+            let settled: i64 = database.query_one(settled, &[&orders]).await?.try_get(0)?;
+            if settled == orders.len() as i64 {
+                return Ok(());
+            }
+            anyhow::ensure!(
+                begun.elapsed() < RECOVERY_LIMIT,
+                "orders are not settled within {RECOVERY_LIMIT:?}"
+            );
+            tokio::time::sleep(PROBE_EVERY).await;
+        }
+    }
+
+    async fn probe(&self, gateway: usize) -> anyhow::Result<Option<OrderId>> {
+        let n = self.probes.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let name = format!("probe-{n}");
+        let request = Request::order(&self.sale, &name, &name, request::body(&[(SKUS[0], 1)]));
+        let begun = Instant::now();
+        loop {
+            let told = self.shop.attempt_within(&request, gateway, PROBE_LIMIT).await;
+            if !told.answer.wants_retry() {
+                return Ok(told.answer.order_id.filter(|_| told.answer.is_accepted()));
+            }
+            anyhow::ensure!(
+                begun.elapsed() < RECOVERY_LIMIT,
+                "gateway {} does not sell again within {} s: {} {:?}",
+                gateway + 1,
+                RECOVERY_LIMIT.as_secs(),
+                told.answer.status,
+                told.answer.code
+            );
+            tokio::time::sleep(PROBE_EVERY).await;
+        }
+    }
+
+    /// Customers come until nothing is left, as far as Postgres knows. Whether that is so is for the
+    /// checker to say.
+    pub async fn sell_out(&self, database: &tokio_postgres::Client) -> anyhow::Result<()> {
+        let left = "SELECT coalesce(sum(total - held - sold - dead_lettered), 0)::bigint \
+                    FROM sale_item WHERE sale_id = $1 AND total IS NOT NULL";
+        let begun = Instant::now();
+        while begun.elapsed() < SELL_OUT_LIMIT {
+            self.come(ROUND_CUSTOMERS, ROUND, |_| {}).await;
+            let left: i64 = database.query_one(left, &[&&*self.sale]).await?.try_get(0)?;
+            if left <= 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Who was to repeat a request does so, and then nobody is left.
+    pub async fn end(self) -> anyhow::Result<Told> {
+        let mut repeating = tokio::task::JoinSet::new();
+        let mut to_repeat = self.to_repeat;
+        while let Ok(again) = to_repeat.try_recv() {
+            repeating.spawn(manners::repeat(Arc::clone(&self.shop), again, Instant::now()));
+        }
+        repeating.join_all().await;
+        let came = self.came.into_inner() as u64 + self.probes.into_inner();
+        Arc::into_inner(self.shop).context("a customer is still there")?.close();
+        self.writer.finish().context("the journal")?;
+        let entries = journal::read(&self.journal, &self.sale)?;
+        let accepted: std::collections::HashSet<_> =
+            entries.iter().filter(|entry| entry.is_accepted()).filter_map(|entry| entry.order_id).collect();
+        Ok(Told { offered: came, accepted: accepted.len() as u64, entries })
+    }
+}

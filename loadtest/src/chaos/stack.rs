@@ -1,0 +1,386 @@
+//! The stack that is ill-treated: services that `./dev chaos` has started, a Toxiproxy, and for each
+//! scenario a fresh database, fresh topics, an empty Redis, two gateways and two settlers.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use rustix::process::Signal;
+use tokio::process::Command;
+
+use super::process::Process;
+use super::proxy::Proxies;
+use super::redis::Redises;
+use crate::admin::{self, Admin};
+use crate::check::postgres;
+use crate::http::Authority;
+use crate::settings::Services;
+
+/// Longest wait for a program to be ready.
+const READY_LIMIT: Duration = Duration::from_secs(40);
+/// How often to look.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Proxies by name, and who goes through them.
+pub mod proxies {
+    /// Of each gateway to Redis.
+    pub const REDIS_GATEWAYS: [&str; 2] = ["redis-gateway-1", "redis-gateway-2"];
+    /// Of settlement to Redis.
+    pub const REDIS_SETTLEMENTS: &str = "redis-settlements";
+    /// Of the second Redis to the first, which it follows.
+    pub const REPLICATION: &str = "replication";
+    /// Of the gateways to Kafka.
+    pub const KAFKA_GATEWAYS: &str = "kafka-gateways";
+    /// Of settlement to Kafka.
+    pub const KAFKA_SETTLEMENTS: &str = "kafka-settlements";
+    /// Of the gateways to Postgres.
+    pub const POSTGRES_GATEWAYS: &str = "postgres-gateways";
+    /// Of settlement to Postgres.
+    pub const POSTGRES_SETTLEMENTS: &str = "postgres-settlements";
+}
+
+/// Loopback ports that `./dev chaos` has set aside, in the order in which it names them
+/// (`scripts/dev/chaos.sh`).
+#[derive(Debug, Clone, Copy)]
+struct Ports {
+    proxy_api: u16,
+    kafka_gateways: [u16; 2],
+    kafka_settlements: [u16; 2],
+    redis_second: u16,
+    redis: [u16; 4],
+    postgres: [u16; 2],
+    gateways: [[u16; 2]; 2],
+    settlements: [u16; 2],
+}
+
+/// How many that are.
+const PORTS: usize = 18;
+
+impl Ports {
+    fn parse(text: &str) -> anyhow::Result<Self> {
+        let ports: Vec<u16> = text.split(',').map(|port| port.trim().parse()).collect::<Result<_, _>>()?;
+        let [p0, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14, p15, p16, p17]: [u16; PORTS] =
+            ports.try_into().map_err(|_| anyhow::anyhow!("{PORTS} ports are needed: {text:?}"))?;
+        Ok(Self {
+            proxy_api: p0,
+            kafka_gateways: [p1, p2],
+            kafka_settlements: [p3, p4],
+            redis_second: p5,
+            redis: [p6, p7, p8, p9],
+            postgres: [p10, p11],
+            gateways: [[p12, p13], [p14, p15]],
+            settlements: [p16, p17],
+        })
+    }
+}
+
+fn local(port: u16) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port).into()
+}
+
+/// What `FLASHSALE_FAULTS` says to each program, from its start; empty: nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Faults {
+    /// To the gateways.
+    pub gateways: [String; 2],
+    /// To the settlers.
+    pub settlements: [String; 2],
+}
+
+/// A gateway or a settler.
+#[derive(Debug)]
+pub struct Program {
+    name: String,
+    /// Where it answers for itself.
+    admin: SocketAddr,
+    process: Option<Process>,
+}
+
+/// Everything that can be hit.
+#[derive(Debug)]
+pub struct Stack {
+    /// Between programs and services.
+    pub proxies: Proxies,
+    /// Where the stock is.
+    pub redis: Redises,
+    folder: PathBuf,
+    binaries: PathBuf,
+    dev: PathBuf,
+    ports: Ports,
+    toxiproxy: Process,
+    gateways: [Program; 2],
+    settlements: [Program; 2],
+    /// Without a proxy between.
+    kafka: String,
+    /// The server, without a database.
+    postgres: String,
+    database: String,
+    topic_prefix: String,
+}
+
+fn variable(name: &str) -> anyhow::Result<String> {
+    std::env::var(name).with_context(|| format!("{name} is not set: this is run by ./dev chaos"))
+}
+
+impl Stack {
+    /// The services of the stack that `./dev chaos` has started, and a Toxiproxy before them.
+    pub async fn start() -> anyhow::Result<Self> {
+        let folder = PathBuf::from(variable("FLASHSALE_STACK_DIR")?);
+        let binaries = PathBuf::from(variable("FLASHSALE_BIN_DIR")?);
+        let ports = Ports::parse(&variable("FLASHSALE_CHAOS_PORTS")?)?;
+        let database_url = variable("DATABASE_URL")?;
+        let (server, _) = database_url.rsplit_once('/').context("DATABASE_URL has no database")?;
+        let kafka = variable("KAFKA_BROKERS")?;
+        let first = variable("REDIS_URL")?;
+        let first: SocketAddr = first.trim_start_matches("redis://").parse().context("REDIS_URL")?;
+
+        let log = folder.join("logs").join("toxiproxy.log");
+        let mut command = Command::new(variable("FLASHSALE_TOXIPROXY")?);
+        command.args(["-host", "127.0.0.1", "-port", &ports.proxy_api.to_string()]);
+        let toxiproxy = Process::spawn("toxiproxy", &mut command, &log)?;
+        let proxies = Proxies::at(local(ports.proxy_api));
+        let begun = Instant::now();
+        while !proxies.answer().await {
+            anyhow::ensure!(
+                begun.elapsed() < READY_LIMIT,
+                "toxiproxy does not answer; see {}",
+                log.display()
+            );
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        let program = |name: &str, admin| Program { name: name.into(), admin: local(admin), process: None };
+        let mut stack = Self {
+            proxies,
+            redis: Redises::new(&folder, first, local(ports.redis_second))?,
+            dev: PathBuf::from(variable("FLASHSALE_DEV")?),
+            toxiproxy,
+            gateways: [
+                program("gateway-1", ports.gateways[0][1]),
+                program("gateway-2", ports.gateways[1][1]),
+            ],
+            settlements: [
+                program("settlement-1", ports.settlements[0]),
+                program("settlement-2", ports.settlements[1]),
+            ],
+            kafka,
+            postgres: server.to_owned(),
+            database: String::new(),
+            topic_prefix: String::new(),
+            folder,
+            binaries,
+            ports,
+        };
+        stack.make_proxies(first).await?;
+        stack.redis.reset().await?;
+        Ok(stack)
+    }
+
+    async fn make_proxies(&self, redis: SocketAddr) -> anyhow::Result<()> {
+        let Ports { redis: redis_ports, postgres, kafka_gateways, kafka_settlements, .. } = self.ports;
+        let server = self.postgres.rsplit_once('@').context("DATABASE_URL has no user")?.1;
+        let server: SocketAddr = server.parse().context("DATABASE_URL")?;
+        let [first, second] = proxies::REDIS_GATEWAYS;
+        let all = [
+            (first, redis_ports[0], redis),
+            (second, redis_ports[1], redis),
+            (proxies::REDIS_SETTLEMENTS, redis_ports[2], redis),
+            (proxies::REPLICATION, redis_ports[3], redis),
+            (proxies::POSTGRES_GATEWAYS, postgres[0], server),
+            (proxies::POSTGRES_SETTLEMENTS, postgres[1], server),
+            (proxies::KAFKA_GATEWAYS, kafka_gateways[1], local(kafka_gateways[0])),
+            (proxies::KAFKA_SETTLEMENTS, kafka_settlements[1], local(kafka_settlements[0])),
+        ];
+        for (name, listen, upstream) in all {
+            self.proxies.create(name, local(listen), upstream).await?;
+        }
+        Ok(())
+    }
+
+    /// A new world: nothing of an earlier scenario is left in it. `name` may be used once.
+    pub async fn fresh(&mut self, name: &str, faults: &Faults) -> anyhow::Result<()> {
+        self.end_programs(Signal::KILL).await?;
+        self.proxies.reset().await?;
+        self.lead_redis(self.redis.first()).await?;
+        self.redis.reset().await?;
+        self.database = format!("chaos_{}", name.replace('-', "_"));
+        self.topic_prefix = format!("{name}.");
+        let server = postgres::connect(&format!("{}/flashsale", self.postgres)).await?;
+        server.batch_execute(&format!("CREATE DATABASE {}", self.database)).await?;
+        for n in 0..2 {
+            self.start_settlement(n, &faults.settlements[n])?;
+            self.start_gateway(n, &faults.gateways[n])?;
+        }
+        self.until_ready().await
+    }
+
+    /// The services as the checker sees them: without a proxy between.
+    pub fn services(&self) -> Services {
+        Services {
+            database_url: format!("{}/{}", self.postgres, self.database),
+            redis_url: format!("redis://{}", self.redis.primary()),
+            kafka_brokers: self.kafka.clone(),
+            topic_prefix: self.topic_prefix.clone(),
+        }
+    }
+
+    /// Where customers go.
+    pub fn gateways(&self) -> Vec<Authority> {
+        let authority = |address: SocketAddr| Authority { host: address.to_string(), address };
+        self.ports.gateways.iter().map(|[public, _]| authority(local(*public))).collect()
+    }
+
+    /// The operator's door of a gateway.
+    pub fn admin(&self, gateway: usize) -> anyhow::Result<Admin> {
+        Admin::at(&format!("http://{}", self.gateways[gateway].admin))
+    }
+
+    /// A connection of the harness's own to the world's database.
+    pub async fn database(&self) -> anyhow::Result<tokio_postgres::Client> {
+        postgres::connect(&self.services().database_url).await
+    }
+
+    /// Every gateway's and settler's way to Redis leads here from now on.
+    pub async fn lead_redis(&self, to: SocketAddr) -> anyhow::Result<()> {
+        for proxy in proxies::REDIS_GATEWAYS.into_iter().chain([proxies::REDIS_SETTLEMENTS]) {
+            self.proxies.lead(proxy, to).await?;
+        }
+        Ok(())
+    }
+
+    /// Where a replica reaches the first Redis, through a proxy.
+    pub fn replication(&self) -> SocketAddr {
+        local(self.ports.redis[3])
+    }
+
+    /// Where a settler answers for itself.
+    pub fn settlement_url(&self, n: usize) -> String {
+        format!("http://{}", self.settlements[n].admin)
+    }
+
+    fn log(&self, name: &str) -> PathBuf {
+        self.folder.join("logs").join(format!("{name}.log"))
+    }
+
+    fn command(&self, binary: &str, kafka: u16, postgres: u16, redis: u16, faults: &str) -> Command {
+        let mut command = Command::new(self.binaries.join(binary));
+        let user = self.postgres.rsplit_once('@').map_or(self.postgres.as_str(), |(user, _)| user);
+        command
+            .env("KAFKA_BROKERS", local(kafka).to_string())
+            .env("DATABASE_URL", format!("{user}@{}/{}", local(postgres), self.database))
+            .env("REDIS_URL", format!("redis://{}", local(redis)))
+            .env("TOPIC_PREFIX", &self.topic_prefix)
+            .env("LOG_FORMAT", "json")
+            .env("FLASHSALE_FAULTS", faults);
+        command
+    }
+
+    /// Starts a gateway that does not run.
+    pub fn start_gateway(&mut self, n: usize, faults: &str) -> anyhow::Result<()> {
+        let Ports { kafka_gateways, postgres, redis, gateways, .. } = self.ports;
+        let mut command = self.command("gateway", kafka_gateways[1], postgres[0], redis[n], faults);
+        command
+            .env("GATEWAY_LISTEN", local(gateways[n][0]).to_string())
+            .env("GATEWAY_ADMIN_LISTEN", local(gateways[n][1]).to_string())
+            .env("GATEWAY_DEV_AUTH", "true");
+        let (name, log) = (self.gateways[n].name.clone(), self.log(&self.gateways[n].name));
+        self.gateways[n].process = Some(Process::spawn(&name, &mut command, &log)?);
+        Ok(())
+    }
+
+    /// Starts a settler that does not run.
+    pub fn start_settlement(&mut self, n: usize, faults: &str) -> anyhow::Result<()> {
+        let Ports { kafka_settlements, postgres, redis, settlements, .. } = self.ports;
+        let mut command = self.command("settlement", kafka_settlements[1], postgres[1], redis[2], faults);
+        command.env("SETTLEMENT_LISTEN", local(settlements[n]).to_string());
+        let (name, log) = (self.settlements[n].name.clone(), self.log(&self.settlements[n].name));
+        self.settlements[n].process = Some(Process::spawn(&name, &mut command, &log)?);
+        Ok(())
+    }
+
+    /// A gateway's process.
+    pub fn gateway(&mut self, n: usize) -> anyhow::Result<&mut Process> {
+        self.gateways[n].process.as_mut().with_context(|| format!("gateway-{} was not started", n + 1))
+    }
+
+    /// A settler's process.
+    pub fn settlement(&mut self, n: usize) -> anyhow::Result<&mut Process> {
+        self.settlements[n].process.as_mut().with_context(|| format!("settlement-{} was not started", n + 1))
+    }
+
+    /// Waits until every program says that it is ready.
+    pub async fn until_ready(&mut self) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        for program in self.gateways.iter_mut().chain(&mut self.settlements) {
+            let url = format!("http://{}", program.admin);
+            while !admin::is_ready(&url).await {
+                let alive = program.process.as_mut().is_some_and(Process::is_alive);
+                anyhow::ensure!(alive, "{} ended; see its log", program.name);
+                anyhow::ensure!(begun.elapsed() < READY_LIMIT, "{} is not ready; see its log", program.name);
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything runs and flows again, without faults.
+    pub async fn heal(&mut self) -> anyhow::Result<()> {
+        self.proxies.reset().await?;
+        for n in 0..2 {
+            self.gateway(n)?.signal(Signal::CONT);
+            self.settlement(n)?.signal(Signal::CONT);
+            if !self.gateway(n)?.is_alive() {
+                self.start_gateway(n, "")?;
+            }
+            if !self.settlement(n)?.is_alive() {
+                self.start_settlement(n, "")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A service that `./dev` runs: kafka, postgres.
+    pub fn service(&self, name: &str) -> anyhow::Result<Process> {
+        Process::of_stack(name, &self.folder)
+    }
+
+    /// Starts what was killed of the services, and waits until it answers.
+    pub async fn restart_services(&self) -> anyhow::Result<()> {
+        let done = Command::new(&self.dev)
+            .args(["up", "--services-only"])
+            .env("QUIET", "yes")
+            .stdin(std::process::Stdio::null())
+            .output()
+            .await
+            .context("running ./dev up --services-only")?;
+        let told = String::from_utf8_lossy(&done.stderr);
+        anyhow::ensure!(done.status.success(), "./dev up --services-only failed: {told}");
+        Ok(())
+    }
+
+    async fn end_programs(&mut self, how: Signal) -> anyhow::Result<()> {
+        for program in self.gateways.iter_mut().chain(&mut self.settlements) {
+            if let Some(mut process) = program.process.take() {
+                if how == Signal::KILL { process.kill().await? } else { process.end().await? }
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends what this process has started.
+    pub async fn end(mut self) -> anyhow::Result<()> {
+        self.end_programs(Signal::KILL).await?;
+        self.toxiproxy.end().await?;
+        self.redis.end().await
+    }
+
+    /// Where runs leave their journals and findings.
+    pub fn output(&self) -> PathBuf {
+        self.folder.join("runs")
+    }
+
+    /// The folder of the stack.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+}

@@ -149,7 +149,7 @@ process_name_of() {
     local pid=$1 entry
     while IFS= read -r -d '' entry; do
         [[ $entry != FLASHSALE_PROCESS=* ]] || printf '%s' "${entry#*=}"
-    done <"/proc/$pid/environ" 2>/dev/null
+    done 2>/dev/null <"/proc/$pid/environ" || : # gone meanwhile
 }
 
 # A process that was started but not written down (the script died in between) gets its pid file now.

@@ -100,7 +100,7 @@ pub fn suspects(memory: &Memory, records: &[Incoming]) -> Vec<Uuid> {
     let mut ids = Vec::new();
     for batch in records.iter().filter_map(accepted) {
         let Some(sale) = memory.sales.get(&batch.sale_id) else { continue };
-        if batch.epoch < sale.settled_epoch {
+        if batch.epoch < sale.settled_epoch && !fault::removed!("barrier") {
             continue;
         }
         let next = next.entry(&batch.sale_id).or_insert(sale.next_sequence);
@@ -163,7 +163,7 @@ impl<'a> Effects<'a> {
                         moved.insert(name, (next_sequence.max(next), settled_epoch));
                     }
                 }
-                Ok(Record::Accepted(batch)) if batch.epoch < settled_epoch => {
+                Ok(Record::Accepted(batch)) if batch.epoch < settled_epoch && !fault::removed!("barrier") => {
                     effects.void_orders += batch.orders.len() as u64;
                 }
                 Ok(Record::Totals(change)) if change.epoch < settled_epoch => {

@@ -78,6 +78,13 @@ pub async fn store(client: &mut Client, span: Span, effects: &Effects<'_>) -> Re
     let statements = Statements::prepare(&transaction).await?;
     // First of all the position: it is the lock that keeps a zombie from going any further.
     move_position(&transaction, &statements, span).await?;
+    let transaction = if fault::removed!("one_transaction") {
+        transaction.commit().await?;
+        fault::point!("settlement.between_transactions");
+        client.transaction().await?
+    } else {
+        transaction
+    };
     insert_all(&transaction, &statements, span, effects).await?;
     if !effects.moves.order_id.is_empty() {
         move_orders(&transaction, span, effects).await?;

@@ -8,8 +8,10 @@
 //! | [`scenario`] | what breaks, when, and when the cause has ended                  |
 //! | [`run`]      | one scenario with one seed, from an empty world to the verdict   |
 //! | [`summary`]  | the table                                                        |
+//! | [`power`]    | protections taken out: each must be noticed                      |
 
 pub mod load;
+pub mod power;
 pub mod process;
 pub mod proxy;
 pub mod redis;
@@ -38,6 +40,10 @@ pub struct Arguments {
     /// How many seeds, one after another.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000), value_name = "COUNT")]
     pub seeds: u64,
+    /// Take protections out of the programs, one after another: each must be noticed by a scenario.
+    /// SCENARIO then names protections.
+    #[arg(long)]
+    pub power: bool,
     /// Only list the scenarios.
     #[arg(long)]
     pub list: bool,
@@ -61,6 +67,12 @@ impl Arguments {
 
 /// Runs them all, prints a line for each and the table at the end.
 pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    if arguments.power {
+        let mut stack = Stack::start().await?;
+        let noticed = power::run(&mut stack, arguments.seed, &arguments.scenarios).await;
+        stack.end().await?;
+        return Ok(if noticed? { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
     let chosen = arguments.chosen()?;
     if arguments.list {
         for scenario in chosen {
@@ -72,7 +84,7 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut summary = Summary::default();
     for seed in arguments.seed..arguments.seed + arguments.seeds {
         for scenario in &chosen {
-            summary.add(run::run(&mut stack, scenario, seed).await);
+            summary.add(run::run(&mut stack, scenario, seed, None).await);
         }
     }
     let folder = stack.output();

@@ -8,7 +8,7 @@ use anyhow::Context;
 use contract::ids::SaleId;
 
 use super::load::Load;
-use super::scenario::{Scenario, Stage};
+use super::scenario::{Hit, Scenario, Stage};
 use super::stack::Stack;
 use super::summary::Row;
 use crate::check::evidence::Expectations;
@@ -38,22 +38,30 @@ pub struct Ran {
 }
 
 /// Runs it and says how it went, whatever happens.
-pub async fn run(stack: &mut Stack, scenario: &Scenario, seed: u64) -> Row {
+pub async fn run(stack: &mut Stack, scenario: &Scenario, seed: u64, hit: Option<Hit>) -> Row {
     let begun = Instant::now();
-    let ran = tokio::time::timeout(SCENARIO_LIMIT, run_once(stack, scenario, seed)).await;
+    let ran = tokio::time::timeout(SCENARIO_LIMIT, run_once(stack, scenario, seed, hit)).await;
     let ran = ran.unwrap_or_else(|_| Err(anyhow::anyhow!("took longer than {SCENARIO_LIMIT:?}")));
     let row = Row::new(scenario.name, seed, begun.elapsed(), ran);
     print!("{}", row.line());
     row
 }
 
-async fn run_once(stack: &mut Stack, scenario: &Scenario, seed: u64) -> anyhow::Result<Ran> {
-    let name = format!("{}-{seed}", scenario.name);
+async fn run_once(
+    stack: &mut Stack,
+    scenario: &Scenario,
+    seed: u64,
+    hit: Option<Hit>,
+) -> anyhow::Result<Ran> {
+    let name = match hit {
+        Some(hit) => format!("without-{}-{seed}", hit.label.replace('_', "-")),
+        None => format!("{}-{seed}", scenario.name),
+    };
     let folder = folder(stack, &name)?;
     // Scenarios with the same seed are not to be alike.
     let salt = scenario.name.bytes().fold(0u64, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
     let mut dice = Dice::new(seed ^ salt.rotate_left(17));
-    let faults = (scenario.faults)(&mut dice);
+    let faults = (scenario.faults)(&mut dice).and_settlers(hit.map_or("", |hit| hit.settlers));
     stack.fresh(&name, &faults).await.context("a fresh world")?;
 
     let mut stage = Stage { stack, dice, sale: name.clone(), lasts: scenario.lasts };

@@ -117,6 +117,10 @@ pub struct Stack {
     postgres: String,
     database: String,
     topic_prefix: String,
+    /// A protection that every program is started without; empty: none.
+    without: &'static str,
+    /// What is taken out of the schema with it.
+    schema: &'static str,
 }
 
 fn variable(name: &str) -> anyhow::Result<String> {
@@ -167,6 +171,8 @@ impl Stack {
             postgres: server.to_owned(),
             database: String::new(),
             topic_prefix: String::new(),
+            without: "",
+            schema: "",
             folder,
             binaries,
             ports,
@@ -200,6 +206,13 @@ impl Stack {
     /// A new world: nothing of an earlier scenario is left in it. `name` may be used once.
     pub async fn fresh(&mut self, name: &str, faults: &Faults) -> anyhow::Result<()> {
         self.end_programs(Signal::KILL).await?;
+        for name in ["kafka", "postgres"] {
+            let mut service = self.service(name)?;
+            service.signal(Signal::CONT);
+            if !service.is_alive() {
+                self.restart_services().await?;
+            }
+        }
         self.proxies.reset().await?;
         self.lead_redis(self.redis.first()).await?;
         self.redis.reset().await?;
@@ -211,7 +224,16 @@ impl Stack {
             self.start_settlement(n, &faults.settlements[n])?;
             self.start_gateway(n, &faults.gateways[n])?;
         }
-        self.until_ready().await
+        self.until_ready().await?;
+        if !self.schema.is_empty() {
+            self.database().await?.batch_execute(self.schema).await?;
+        }
+        Ok(())
+    }
+
+    /// From the next world on, programs are started without this protection; empty: with all.
+    pub fn weaken(&mut self, without: &'static str, schema: &'static str) {
+        (self.without, self.schema) = (without, schema);
     }
 
     /// The services as the checker sees them: without a proxy between.
@@ -271,8 +293,13 @@ impl Stack {
             .env("REDIS_URL", format!("redis://{}", local(redis)))
             .env("TOPIC_PREFIX", &self.topic_prefix)
             .env("LOG_FORMAT", "json")
-            .env("FLASHSALE_FAULTS", faults);
+            .env("FLASHSALE_FAULTS", self.all_faults(faults));
         command
+    }
+
+    fn all_faults(&self, faults: &str) -> String {
+        let without = Some(format!("without:{}", self.without)).filter(|_| !self.without.is_empty());
+        without.into_iter().chain([faults.to_owned()]).collect::<Vec<_>>().join(",")
     }
 
     /// Starts a gateway that does not run.

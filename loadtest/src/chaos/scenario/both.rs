@@ -11,8 +11,7 @@ pub(super) async fn redis_and_gateway(stage: &mut Stage<'_>) -> anyhow::Result<(
     stage.stack.gateway(0)?.kill().await?;
     stage.pause(0, 1000).await;
     stage.stack.redis.start(0).await?;
-    stage.stack.start_gateway(0, "")?;
-    stage.rebuild().await
+    stage.stack.start_gateway(0, "")
 }
 
 pub(super) async fn redis_and_settlement(stage: &mut Stage<'_>) -> anyhow::Result<()> {
@@ -23,8 +22,7 @@ pub(super) async fn redis_and_settlement(stage: &mut Stage<'_>) -> anyhow::Resul
     stage.stack.settlement(owner)?.kill().await?;
     stage.pause(0, 1000).await;
     stage.stack.redis.start(0).await?;
-    stage.stack.start_settlement(owner, "")?;
-    stage.rebuild().await
+    stage.stack.start_settlement(owner, "")
 }
 
 /// Empty afterwards, or with what it had on disk.

@@ -47,10 +47,13 @@ pub(super) fn stopped_somewhere(dice: &mut Dice) -> Faults {
 /// While it stands still, Redis forgets the sale (mostly) and a new epoch begins to sell.
 pub(super) async fn stopped_across_rebuild(stage: &mut Stage<'_>) -> anyhow::Result<()> {
     stage.stack.gateway(0)?.until_stopped(HIT_LIMIT).await?;
+    let epoch = stage.epoch().await?.0;
     if stage.dice.roll(4) > 0 {
         stage.stack.redis.command::<String>(0, "FLUSHALL", &[]).await?;
+    } else {
+        stage.rebuild().await?;
     }
-    stage.rebuilt().await?;
+    stage.until_epoch_after(epoch).await?;
     stage.pause(0, 2000).await;
     stage.stack.gateway(0)?.signal(Signal::CONT);
     Ok(())

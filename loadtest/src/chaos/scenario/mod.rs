@@ -43,6 +43,15 @@ pub struct Scenario {
 /// A part of a scenario.
 pub type Step = for<'a, 's> fn(&'a mut Stage<'s>) -> BoxFuture<'a, anyhow::Result<()>>;
 
+/// What the checker's power is shown with, besides the scenario's own.
+#[derive(Debug, Clone, Copy)]
+pub struct Hit {
+    /// Where every settler is hit.
+    pub settlers: &'static str,
+    /// The protection that was taken out.
+    pub label: &'static str,
+}
+
 /// What most scenarios have in common.
 const ORDINARY: Scenario = Scenario {
     name: "",
@@ -196,6 +205,14 @@ pub const ALL: &[Scenario] = &[
         lasts: Duration::from_secs(10),
         faults: settlement::stopped_in_transaction,
         strike: |stage| Box::pin(settlement::zombie(stage)),
+        ..ORDINARY
+    },
+    Scenario {
+        name: "settlement-zombie-releases",
+        says: "SIGSTOP with units about to be given back, until the other has given them back",
+        lasts: Duration::from_secs(10),
+        faults: settlement::stopped_before_release,
+        strike: |stage| Box::pin(settlement::zombie_releases(stage)),
         ..ORDINARY
     },
     Scenario {

@@ -22,8 +22,7 @@ pub(super) async fn killed_and_empty(stage: &mut Stage<'_>) -> anyhow::Result<()
     stage.stack.redis.kill(FIRST).await?;
     stage.stack.redis.wipe(FIRST)?;
     stage.pause(0, 2000).await;
-    stage.stack.redis.start(FIRST).await?;
-    stage.rebuild().await
+    stage.stack.redis.start(FIRST).await
 }
 
 pub(super) async fn killed_and_old(stage: &mut Stage<'_>) -> anyhow::Result<()> {
@@ -32,8 +31,7 @@ pub(super) async fn killed_and_old(stage: &mut Stage<'_>) -> anyhow::Result<()> 
     tokio::time::sleep(COPY_AGE).await;
     stage.stack.redis.kill(FIRST).await?;
     stage.stack.redis.restore(FIRST)?;
-    stage.stack.redis.start(FIRST).await?;
-    stage.rebuild().await
+    stage.stack.redis.start(FIRST).await
 }
 
 pub(super) async fn stopped(stage: &mut Stage<'_>) -> anyhow::Result<()> {
@@ -47,13 +45,13 @@ pub(super) async fn stopped(stage: &mut Stage<'_>) -> anyhow::Result<()> {
 pub(super) async fn flushed(stage: &mut Stage<'_>) -> anyhow::Result<()> {
     stage.moment().await;
     stage.stack.redis.command::<String>(FIRST, "FLUSHALL", &[]).await?;
-    stage.rebuild().await
+    Ok(())
 }
 
 pub(super) async fn scripts_flushed(stage: &mut Stage<'_>) -> anyhow::Result<()> {
     stage.moment().await;
     stage.stack.redis.command::<String>(FIRST, "SCRIPT", &["FLUSH"]).await?;
-    stage.rebuild().await
+    Ok(())
 }
 
 /// Less room than is in use: whatever takes memory is refused.
@@ -86,8 +84,7 @@ pub(super) async fn failed_over(stage: &mut Stage<'_>) -> anyhow::Result<()> {
     held_back(stage).await?;
     stage.stack.redis.kill(FIRST).await?;
     stage.stack.redis.promote(SECOND).await?;
-    stage.stack.lead_redis(stage.stack.redis.second()).await?;
-    stage.rebuild().await
+    stage.stack.lead_redis(stage.stack.redis.second()).await
 }
 
 /// The first has its scripts still when it is promoted again, and the data of the second.
@@ -101,8 +98,7 @@ pub(super) async fn failed_back(stage: &mut Stage<'_>) -> anyhow::Result<()> {
         stage.pause(0, 1000).await;
     }
     stage.stack.redis.promote(FIRST).await?;
-    stage.stack.lead_redis(first).await?;
-    stage.rebuild().await
+    stage.stack.lead_redis(first).await
 }
 
 /// The second is promoted while the first goes on, and the first gateway goes on with it.
@@ -113,11 +109,8 @@ pub(super) async fn split(stage: &mut Stage<'_>) -> anyhow::Result<()> {
     for proxy in [proxies::REDIS_GATEWAYS[1], proxies::REDIS_SETTLEMENTS] {
         stage.stack.proxies.lead(proxy, second).await?;
     }
-    stage.pause(0, 1500).await;
-    stage.rebuild().await?;
-    stage.pause(3000, 5000).await;
+    stage.pause(3000, 6000).await;
     // The network heals: the first is no primary any more.
     stage.stack.redis.kill(FIRST).await?;
-    stage.stack.lead_redis(second).await?;
-    stage.rebuild().await
+    stage.stack.lead_redis(second).await
 }

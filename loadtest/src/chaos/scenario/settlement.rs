@@ -14,6 +14,8 @@ const EVERY: Duration = Duration::from_secs(2);
 const KILLS: usize = 4;
 /// Longer than the group waits for a silent member, and for the other to take over.
 const ZOMBIE: Duration = Duration::from_secs(9);
+/// Raises of a total, at most, until a settler comes to give units back.
+const RAISES_MAX: usize = 20;
 /// A step is hit within this time.
 const HIT_LIMIT: Duration = Duration::from_secs(30);
 
@@ -65,6 +67,34 @@ pub(super) async fn zombie(stage: &mut Stage<'_>) -> anyhow::Result<()> {
     };
     tokio::time::sleep(ZOMBIE).await;
     stage.stack.settlement(owner)?.signal(Signal::CONT);
+    Ok(())
+}
+
+/// Whoever gives units back stands still right before it does.
+pub(super) fn stopped_before_release(dice: &mut Dice) -> Faults {
+    let at = 1 + dice.roll(3);
+    let fault = format!("settlement.before_release=stop@{at}");
+    Faults { settlements: [fault.clone(), fault], ..Faults::default() }
+}
+
+/// The operator raises a total until that happens; then the other settler does what the first was about to.
+pub(super) async fn zombie_releases(stage: &mut Stage<'_>) -> anyhow::Result<()> {
+    let mut terms = crate::sales::burst(super::ORDINARY.units);
+    let mut stopped = None;
+    for _ in 0..RAISES_MAX {
+        let by = 20 + stage.dice.roll(30);
+        if let Some(total) = terms.items[0].total.as_mut() {
+            *total += by;
+        }
+        stage.stack.admin(1)?.try_put(&stage.sale, &terms).await?;
+        stopped = stage.owner_stopped(Duration::from_millis(300)).await?;
+        if stopped.is_some() {
+            break;
+        }
+    }
+    let stopped = stopped.ok_or_else(|| anyhow::anyhow!("no settler came to give units back"))?;
+    tokio::time::sleep(ZOMBIE).await;
+    stage.stack.settlement(stopped)?.signal(Signal::CONT);
     Ok(())
 }
 

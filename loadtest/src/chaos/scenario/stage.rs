@@ -59,16 +59,19 @@ impl Stage<'_> {
         }
     }
 
-    /// The same, and waits until a newer epoch sells.
-    pub async fn rebuilt(&mut self) -> anyhow::Result<()> {
+    /// The newest epoch, and whether it sells.
+    pub async fn epoch(&self) -> anyhow::Result<(i64, bool)> {
         let database = self.stack.database().await?;
         let stand = "SELECT epoch, ready FROM sale WHERE sale_id = $1";
-        let before: i64 = database.query_one(stand, &[&self.sale]).await?.try_get(0)?;
-        self.rebuild().await?;
+        let row = database.query_one(stand, &[&self.sale]).await?;
+        Ok((row.try_get(0)?, row.try_get(1)?))
+    }
+
+    /// Waits until a newer epoch sells.
+    pub async fn until_epoch_after(&self, before: i64) -> anyhow::Result<()> {
         let begun = Instant::now();
         loop {
-            let row = database.query_one(stand, &[&self.sale]).await?;
-            let (epoch, ready): (i64, bool) = (row.try_get(0)?, row.try_get(1)?);
+            let (epoch, ready) = self.epoch().await?;
             if epoch > before && ready {
                 return Ok(());
             }

@@ -112,6 +112,11 @@ impl Admin {
         }
     }
 
+    /// Decides about a dead letter: `replay` or `discard`.
+    pub async fn decide(&self, id: i64, verdict: &str) -> anyhow::Result<()> {
+        self.expect("POST", &format!("/admin/v1/dead-letters/{id}/{verdict}"), "", &[200, 202]).await
+    }
+
     /// Asks for a rebuild, and does not wait for it.
     pub async fn rebuild(&self, sale: &str) -> anyhow::Result<()> {
         self.expect("POST", &format!("/admin/v1/sales/{sale}/rebuild"), "", &[202]).await

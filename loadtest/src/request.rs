@@ -1,5 +1,6 @@
 //! Requests as finished bytes.
 
+use contract::ids::OrderId;
 use contract::order::{OrderRequest, RequestedLine};
 
 /// Renders `POST /v1/sales/{sale}/orders` as a customer of the development identity sends it.
@@ -25,6 +26,14 @@ pub fn post_order(
     }
     head.push_str(&format!("Content-Type: {content_type}\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
     head.into_bytes()
+}
+
+/// Renders `DELETE /v1/sales/{sale}/orders/{order}`.
+pub fn cancel(host: &str, sale: &str, customer: &str, order: OrderId) -> Vec<u8> {
+    format!(
+        "DELETE /v1/sales/{sale}/orders/{order} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer dev:{customer}\r\n\r\n"
+    )
+    .into_bytes()
 }
 
 /// Renders a request to the admin listener.

@@ -4,6 +4,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use contract::ids::OrderId;
 use contract::order::OrderRequest;
 
 use crate::answer::Answer;
@@ -159,6 +160,15 @@ impl Shop {
         // Whether it arrived is what nobody knows; the retry finds out.
         let _ = pool.send_and_hang_up(&bytes).await;
         self.write_down(request, pool, sent_us, &Answer::none());
+    }
+
+    /// Cancels an order; returns the status, `None` where there was no answer. Not in the journal, which is
+    /// about orders.
+    pub async fn cancel(&self, sale: &str, customer: &str, order: OrderId, gateway: usize) -> Option<u16> {
+        let pool = &self.gateways[gateway % self.gateways.len()];
+        let bytes = request::cancel(pool.host(), sale, customer, order);
+        let answered = tokio::time::timeout(self.patience.answer_limit, pool.call(&bytes)).await;
+        answered.ok()?.ok().map(|answered| answered.head.status)
     }
 
     fn write_down(&self, request: &Request, pool: &Pool, sent_us: u64, answer: &Answer) {

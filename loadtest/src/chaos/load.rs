@@ -89,6 +89,21 @@ impl Load {
         })
     }
 
+    /// Where they go.
+    pub(super) fn shop(&self) -> &Arc<Shop> {
+        &self.shop
+    }
+
+    /// What they want.
+    pub(super) fn sale(&self) -> &Arc<str> {
+        &self.sale
+    }
+
+    /// Customers who are not of the crowd.
+    pub(super) fn also_came(&self, count: u64) {
+        self.probes.fetch_add(count, std::sync::atomic::Ordering::Relaxed);
+    }
+
     /// The next so many customers of the crowd, changed as the scenario wants them.
     fn next(&self, count: u64, change: impl Fn(&mut Customer)) -> Arc<[Customer]> {
         let from = self.came.fetch_add(count as usize, std::sync::atomic::Ordering::Relaxed);

@@ -5,6 +5,7 @@
 //! |--------------|------------------------------------------------------------------|
 //! | [`stack`], [`redis`], [`process`], [`proxy`] | everything that can be hit       |
 //! | [`load`]     | customers: a burst, probes, and demand until all is sold         |
+//! | [`second_thoughts`] | customers who cancel, around the end of their hold        |
 //! | [`scenario`] | what breaks, when, and when the cause has ended                  |
 //! | [`run`]      | one scenario with one seed, from an empty world to the verdict   |
 //! | [`summary`]  | the table                                                        |
@@ -17,6 +18,7 @@ pub mod proxy;
 pub mod redis;
 pub mod run;
 pub mod scenario;
+pub mod second_thoughts;
 pub mod stack;
 pub mod summary;
 

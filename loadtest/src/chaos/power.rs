@@ -1,10 +1,10 @@
 //! The checker's own power: with one protection taken out of the programs, a scenario must find harm. A
 //! check that never fails proves nothing.
 
-use super::scenario::{self, Scenario};
-use super::stack::{Faults, Stack};
 use super::run::run as run_scenario;
 use super::scenario::ALL;
+use super::scenario::{self, Scenario};
+use super::stack::{Faults, Stack};
 use crate::table::{Table, heading};
 
 /// Seeds tried before a removed protection counts as unnoticed: some need an unlucky moment.

@@ -67,7 +67,10 @@ async fn run_once(
     let mut stage = Stage { stack, dice, sale: name.clone(), lasts: scenario.lasts };
     (scenario.prepare)(&mut stage).await.context("preparing")?;
     let gateways = stage.stack.gateways();
-    let terms = sales::burst(scenario.units);
+    let mut terms = sales::burst(scenario.units);
+    if let Some(hold) = scenario.hold {
+        terms.hold_seconds = hold.as_secs() as u32;
+    }
     admin::make(&stage.stack.admin(1)?, &gateways, &name, &terms).await.context("opening the sale")?;
     let database_url = stage.stack.services().database_url;
     let load = Load::new(&name, gateways, seed, &folder)?;
@@ -76,8 +79,14 @@ async fn run_once(
         anyhow::Ok(Instant::now())
     };
     let burst = async {
-        load.come(scenario.customers, scenario.lasts, scenario.manner).await;
-        Ok(())
+        let Scenario { customers, lasts, .. } = *scenario;
+        match scenario.hold {
+            Some(hold) => Ok(Some(load.come_and_cancel(customers, lasts, hold, seed).await)),
+            None => {
+                load.come(customers, lasts, scenario.manner).await;
+                Ok(None)
+            }
+        }
     };
     // Customers find out by themselves when it works again: none of them is waited for.
     let recovering = async {
@@ -85,12 +94,16 @@ async fn run_once(
         load.until_selling(&database_url).await?;
         anyhow::Ok(ended.elapsed())
     };
-    let (recovered, ()) = tokio::try_join!(recovering, burst)?;
+    let (recovered, races) = tokio::try_join!(recovering, burst)?;
     stack.heal().await?;
-    load.sell_out(&stack.database().await?).await?;
+    let database = stack.database().await?;
+    match races {
+        None => load.sell_out(&database).await?,
+        Some(races) => races.end(&database, &name).await?,
+    }
     let told = load.end().await?;
 
-    let expectations = Expectations { journal_complete: true, sold_out: true };
+    let expectations = Expectations { journal_complete: true, sold_out: scenario.hold.is_none() };
     let services = stack.services();
     let sale = SaleId::parse(&name)?;
     let evidence = check::gather(&services, &sale, told.entries, expectations, REST_LIMIT).await?;

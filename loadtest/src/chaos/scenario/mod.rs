@@ -5,6 +5,7 @@ mod both;
 mod gateways;
 mod kafka;
 mod operator;
+mod poison;
 mod postgres;
 mod redis;
 mod settlement;
@@ -30,6 +31,9 @@ pub struct Scenario {
     pub customers: u64,
     /// How long they come.
     pub lasts: Duration,
+    /// Holds end after so long, and customers cancel around that time; at the end nobody has anything.
+    /// `None`: holds outlive the scenario, and all is sold.
+    pub hold: Option<Duration>,
     /// Changes what a customer does.
     pub manner: fn(&mut Customer),
     /// What the programs are told at their start.
@@ -59,6 +63,7 @@ const ORDINARY: Scenario = Scenario {
     units: 1_500,
     customers: 900,
     lasts: Duration::from_secs(4),
+    hold: None,
     manner: |_| {},
     faults: |_| Faults::default(),
     prepare: |_| Box::pin(async { Ok(()) }),
@@ -235,6 +240,21 @@ pub const ALL: &[Scenario] = &[
         says: "a batch is committed, and settlement never hears of it",
         faults: postgres::stopped_before_commit,
         strike: |stage| Box::pin(postgres::commit_reply_cut(stage)),
+        ..ORDINARY
+    },
+    Scenario {
+        name: "log-poisoned",
+        says: "1 % of the records cannot be read, or speak of what is not there",
+        strike: |stage| Box::pin(poison::poisoned(stage)),
+        ..ORDINARY
+    },
+    Scenario {
+        name: "expiry-races-cancel",
+        says: "10,000 customers cancel long before, around and after the end of their hold",
+        units: 4_000,
+        customers: 10_000,
+        lasts: Duration::from_secs(20),
+        hold: Some(Duration::from_secs(2)),
         ..ORDINARY
     },
     Scenario {

@@ -3,7 +3,7 @@
 //! shown.
 //!
 //! Without the feature `enabled` every macro expands to nothing, so a release binary holds neither the
-//! code nor the names (`scripts/dev/faults.sh` looks). With it, the variable `FLASHSALE_FAULTS` says what
+//! code nor the names (`.ci/run` looks). With it, the variable `FLASHSALE_FAULTS` says what
 //! happens, as words separated by commas:
 //!
 //! - `gateway.after_reserve=kill@37`: SIGKILL to the own process when that point is passed for the 37th time

@@ -131,15 +131,9 @@ impl Redises {
         let Node { name, address, data, .. } = &self.nodes[node];
         std::fs::create_dir_all(data)?;
         let mut command = Command::new(&self.words[0]);
-        let mut words = self.words[1..].iter();
-        while let Some(word) = words.next() {
-            command.arg(word);
-            match word.as_str() {
-                "--port" => drop((words.next(), command.arg(address.port().to_string()))),
-                "--dir" => drop((words.next(), command.arg(data))),
-                _ => {}
-            }
-        }
+        command.args(&self.words[1..]);
+        // Of an option that is given twice, Redis takes the later one.
+        command.arg("--port").arg(address.port().to_string()).arg("--dir").arg(data);
         let log = self.folder.join("logs").join(format!("{name}.log"));
         let process = Process::spawn(name, &mut command, &log)?;
         if node == 0 {

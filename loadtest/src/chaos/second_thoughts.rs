@@ -114,9 +114,14 @@ impl Races {
             );
             tokio::time::sleep(LOOK_EVERY).await;
         }
-        let cancelled = self.cancelled.lock().unwrap_or_else(PoisonError::into_inner);
-        let in_time: Vec<Uuid> = cancelled.iter().filter(|c| c.in_time).map(|c| c.order.0).collect();
-        drop(cancelled);
+        let in_time: Vec<Uuid> = {
+            let cancelled = self.cancelled.lock().unwrap_or_else(PoisonError::into_inner);
+            cancelled
+                .iter()
+                .filter(|cancelled| cancelled.in_time)
+                .map(|cancelled| cancelled.order.0)
+                .collect()
+        };
         let otherwise = "SELECT order_id::text, cancel_reason FROM customer_order \
                          WHERE order_id = ANY ($1) AND cancel_reason IS DISTINCT FROM 'customer'";
         let otherwise = database.query(otherwise, &[&in_time]).await?;

@@ -16,8 +16,11 @@ const EVERY: Duration = Duration::from_millis(440);
 /// Longest wait for the log, and for settlement to set them aside.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// What can be wrong with a record: its key (empty: the sale's), its headers, its value.
-const POISON: [(&str, &[(&str, &str)], &str); 7] = [
+/// A record: its key (empty: the sale's), its headers, its value.
+type Poison = (&'static str, &'static [(&'static str, &'static str)], &'static str);
+
+/// What can be wrong with one.
+const POISON: [Poison; 7] = [
     ("", &[], "no headers at all"),
     ("", &[("type", "accepted"), ("version", "99")], "{}"),
     ("", &[("type", "accepted"), ("version", "1")], "{\"sale_id\":"),
@@ -66,7 +69,7 @@ fn produce(
     services: &Services,
     partition: i32,
     sale: &str,
-    (key, headers, value): (&str, &[(&str, &str)], &str),
+    (key, headers, value): Poison,
 ) -> anyhow::Result<()> {
     let producer: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", &services.kafka_brokers)

@@ -9,6 +9,8 @@
 //! - `gateway.after_reserve=kill@37`: SIGKILL to the own process when that point is passed for the 37th time
 //! - `settlement.before_commit=stop@3`: SIGSTOP, until somebody sends SIGCONT
 //! - `without:lease_check`: that protection is off
+//!
+//! `FLASHSALE_FAULTS_ONCE` names a file: of all processes that are told of it, only the one that makes it is hit.
 
 #[cfg(feature = "enabled")]
 mod plan;

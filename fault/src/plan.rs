@@ -8,6 +8,8 @@ use std::time::Duration;
 use rustix::process::{Signal, getpid, kill_process};
 
 const VARIABLE: &str = "FLASHSALE_FAULTS";
+/// A file that whoever is hit first makes: of all processes that share it, only that one is hit.
+const ONCE: &str = "FLASHSALE_FAULTS_ONCE";
 
 #[derive(Debug, Default)]
 struct Plan {
@@ -63,7 +65,7 @@ fn plan() -> &'static Plan {
 /// Passes a point; at the passage that the plan names, the process gets its signal.
 pub fn hit(point: &str) {
     for hit in plan().hits.iter().filter(|hit| hit.point == point) {
-        if hit.passed.fetch_add(1, Ordering::Relaxed) + 1 == hit.at {
+        if hit.passed.fetch_add(1, Ordering::Relaxed) + 1 == hit.at && is_first() {
             eprintln!("fault: {:?} at {point}, passage {}", hit.signal, hit.at);
             let sent = kill_process(getpid(), hit.signal);
             // A signal to all threads may reach this one a moment after it returns from the call.
@@ -73,6 +75,10 @@ pub fn hit(point: &str) {
             }
         }
     }
+}
+
+fn is_first() -> bool {
+    std::env::var_os(ONCE).is_none_or(|file| std::fs::File::create_new(file).is_ok())
 }
 
 /// Whether a protection was taken away.

@@ -6,6 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use contract::topics;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::ClientConfig;
 use rustix::process::Signal;
 use tokio::process::Command;
 
@@ -21,6 +25,8 @@ use crate::settings::Services;
 const READY_LIMIT: Duration = Duration::from_secs(40);
 /// How often to look.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Longest wait for topics to be deleted.
+const TOPICS_LIMIT: Duration = Duration::from_secs(10);
 
 /// Proxies by name, and who goes through them.
 pub mod proxies {
@@ -73,6 +79,18 @@ impl Ports {
             settlements: [p16, p17],
         })
     }
+}
+
+async fn delete_topics(kafka: &str, prefix: &str) -> anyhow::Result<()> {
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", kafka).create().context("KAFKA_BROKERS")?;
+    let names: Vec<String> = topics::ALL.iter().map(|topic| format!("{prefix}{}", topic.name)).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let options =
+        AdminOptions::new().operation_timeout(Some(TOPICS_LIMIT)).request_timeout(Some(TOPICS_LIMIT));
+    // What was never made cannot be deleted, and whatever stays does no harm.
+    let _ = admin.delete_topics(&names, &options).await?;
+    Ok(())
 }
 
 fn local(port: u16) -> SocketAddr {
@@ -216,6 +234,7 @@ impl Stack {
         self.proxies.reset().await?;
         self.lead_redis(self.redis.first()).await?;
         self.redis.reset().await?;
+        self.drop_world().await?;
         self.database = format!("chaos_{}", name.replace('-', "_"));
         self.topic_prefix = format!("{name}.");
         let server = postgres::connect(&format!("{}/flashsale", self.postgres)).await?;
@@ -229,6 +248,18 @@ impl Stack {
             self.database().await?.batch_execute(self.schema).await?;
         }
         Ok(())
+    }
+
+    /// Deletes the last world's topics and database: a broker with hundreds of partitions takes half a
+    /// minute to come back after a SIGKILL.
+    async fn drop_world(&mut self) -> anyhow::Result<()> {
+        if self.database.is_empty() {
+            return Ok(());
+        }
+        delete_topics(&self.kafka, &self.topic_prefix).await?;
+        let server = postgres::connect(&format!("{}/flashsale", self.postgres)).await?;
+        let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.database);
+        server.batch_execute(&statement).await.context("dropping the last world's database")
     }
 
     /// From the next world on, programs are started without this protection; empty: with all.
@@ -293,7 +324,8 @@ impl Stack {
             .env("REDIS_URL", format!("redis://{}", local(redis)))
             .env("TOPIC_PREFIX", &self.topic_prefix)
             .env("LOG_FORMAT", "json")
-            .env("FLASHSALE_FAULTS", self.all_faults(faults));
+            .env("FLASHSALE_FAULTS", self.all_faults(faults))
+            .env("FLASHSALE_FAULTS_ONCE", self.folder.join("run").join(format!("{}.hit", self.database)));
         command
     }
 

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use contract::topics::{INVENTORY_EVENTS, ORDER_EVENTS};
+use contract::topics::{INVENTORY_EVENTS, ORDER_EVENTS, ORDERS};
 use deadpool_postgres::{Object, Pool};
 use metrics::{Counter, counter};
 use process::kafka::{ProduceError, Producer, ProducerSettings};
@@ -236,16 +236,17 @@ async fn next_events(
     if state.news.is_empty() && !state.behind {
         return Ok(None);
     }
+    // Asked for first: whatever lies below it is in the events that are read after.
+    let settled = client.prepare_cached(include_str!("../queries/select_next_seq.sql")).await?;
+    let settled: i64 = client.query_one(&settled, &[&ORDERS.name, &partition]).await?.get(0);
     let select = client.prepare_cached(include_str!("../queries/select_events.sql")).await?;
     let rows = client.query(&select, &[&partition, &next, &EVENTS_MAX]).await?;
     let events = rows.iter().map(|row| Event::from_row(partition, row)).collect::<Result<Vec<_>, _>>()?;
     state.behind = events.len() == EVENTS_MAX as usize;
-    let behind = match events.last() {
-        Some(last) => Some(last.seq + 1),
-        // Only sequences that are no events lie before the next batch.
-        None => state.news.front().map(|batch| batch.from_seq),
-    };
-    Ok(behind.map(|behind| (events, behind)))
+    let told = events.last().map_or(next, |last| last.seq + 1);
+    // Behind the last event there may be sequences that are none (releases): the cursor passes them too.
+    let behind = if state.behind { told } else { told.max(settled) };
+    Ok((behind > next).then_some((events, behind)))
 }
 
 fn take_if(news: &mut VecDeque<Batch>, wanted: impl FnOnce(&Batch) -> bool) -> Option<Batch> {

@@ -13,7 +13,7 @@ use process::kafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Headers as _, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
-use support::{Bench, acceptance, order};
+use support::{Bench, acceptance, cancel, order};
 use testkit::until;
 
 /// A topic, read from its beginning.
@@ -164,6 +164,19 @@ async fn every_order_is_told_with_ids_that_are_the_same_at_every_delivery() {
     }
     assert!(again.contains_key("0-101") && !again.contains_key("0-100"));
     cursor_is(&bench, &sale, 301).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_cursor_passes_sequences_that_are_no_events() {
+    let bench = Bench::start(1).await;
+    let (sale, epoch) = bench.open(0, None, &[("A", Some(50))]).await;
+    let orders: Vec<_> = (0..3).map(|n| order(&sale, &format!("c{n}"), &[("A", 1)])).collect();
+    bench.write(0, &sale, &acceptance(&sale, epoch, 1, &orders)).await;
+    for order in &orders {
+        bench.write(0, &sale, &cancel(&sale, order)).await;
+    }
+    // Each order: created, cancelled, and units on their way back, which no topic of events is told of.
+    cursor_is(&bench, &sale, 10).await;
 }
 
 /// The next so many different events, by their ids.

@@ -25,12 +25,12 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts it, its output at the end of `log`. `./dev down` knows it by its environment.
+    /// Starts it, its output at the end of `log`. `./dev down` ends it with all others that carry the stack's
+    /// mark.
     pub fn spawn(name: &str, command: &mut Command, log: &Path) -> anyhow::Result<Self> {
         let output = std::fs::OpenOptions::new().create(true).append(true).open(log);
         let output = output.with_context(|| format!("opening {}", log.display()))?;
         let child = command
-            .env("FLASHSALE_PROCESS", name)
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)

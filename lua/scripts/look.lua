@@ -4,12 +4,12 @@
 --
 -- KEYS  stock, arrivals, returning
 -- ARGV  1 from    bytes of arrivals that the caller has
---       2 piece   bytes of arrivals to return at most
+--       2 piece   bytes of arrivals to return at most; -1: none, but whether a change of totals is unsettled
 --       then the SKUs
 -- reply 'L' lost, then now (6)
 --       'K', now (6), next sequence (5), release watermark (6), bytes of arrivals (5),
---       per SKU: available (6, all ones: unlimited), returning (6); then the piece
-local state = redis.call('HMGET', KEYS[1], ':mark', ':next', ':released')
+--       per SKU: available (6, all ones: unlimited), returning (6); then the piece, or '1' or '0'
+local state = redis.call('HMGET', KEYS[1], ':mark', ':next', ':released', ':change')
 local now = now_ms()
 if lost(state[1]) then return 'L' .. struct.pack('>I6', now) end
 
@@ -23,10 +23,11 @@ if #ARGV > 2 then
   local left = redis.call('HMGET', KEYS[1], unpack(ARGV, 3))
   for i = 3, #ARGV do
     local available = left[i - 2]
-    if available == 'u' then available = 281474976710655 else available = tonumber(available) or 0 end
+    if available == 'u' then available = 281474976710655 else available = math.max(tonumber(available) or 0, 0) end
     parts[#parts + 1] = struct.pack('>I6I6', available, returning[ARGV[i]] or 0)
   end
 end
 local from, piece = tonumber(ARGV[1]), tonumber(ARGV[2])
+if piece < 0 then parts[#parts + 1] = state[4] and '1' or '0' end
 if piece > 0 then parts[#parts + 1] = redis.call('GETRANGE', KEYS[2], from, from + piece - 1) end
 return table.concat(parts)

@@ -39,16 +39,47 @@ pub struct SkuStock {
 }
 
 /// Calls the script. `piece`: whether to bring arrivals from byte `from` on.
-pub async fn look(
+pub async fn look<'a>(
     redis: &Redis,
     digest: &str,
     keys: &SaleKeys,
-    skus: impl Iterator<Item = &Sku>,
+    skus: impl Iterator<Item = &'a Sku>,
     from: u64,
     piece: bool,
 ) -> Result<Result<Look, Void>, RedisError> {
     let piece_bytes = if piece { PIECE_BYTES_MAX } else { 0 };
-    let mut args = vec![Bytes::from(from.to_string()), Bytes::from(piece_bytes.to_string())];
+    let looked = call(redis, digest, keys, skus, from, &piece_bytes.to_string()).await?;
+    let Ok((mut look, rest)) = looked else { return Ok(Err(Void::Lost)) };
+    let (arrivals, rest) = rest.as_chunks::<8>();
+    if !rest.is_empty() {
+        return Err(RedisError::UnexpectedReply("look"));
+    }
+    look.arrivals = arrivals.iter().map(|bytes| u64::from_be_bytes(*bytes)).collect();
+    Ok(Ok(look))
+}
+
+/// A look, and whether at that moment a change of totals was recorded that Redis has not been told to be
+/// settled. `None`: the script is one that does not tell, loaded by an earlier version.
+pub async fn look_at_change<'a>(
+    redis: &Redis,
+    digest: &str,
+    keys: &SaleKeys,
+    skus: impl Iterator<Item = &'a Sku>,
+) -> Result<Result<(Look, Option<bool>), Void>, RedisError> {
+    let looked = call(redis, digest, keys, skus, 0, "-1").await?;
+    Ok(looked.map(|(look, rest)| (look, rest.first().map(|pending| *pending == b'1'))))
+}
+
+/// Calls the script; what stands behind the stock is returned as it is.
+async fn call<'a>(
+    redis: &Redis,
+    digest: &str,
+    keys: &SaleKeys,
+    skus: impl Iterator<Item = &'a Sku>,
+    from: u64,
+    piece: &str,
+) -> Result<Result<(Look, Bytes), Void>, RedisError> {
+    let mut args = vec![Bytes::from(from.to_string()), Bytes::copy_from_slice(piece.as_bytes())];
     args.extend(skus.map(|sku| Bytes::copy_from_slice(sku.as_str().as_bytes())));
     let sku_count = args.len() - 2;
     let reply = redis.evalsha(digest, vec![&keys.stock, &keys.arrivals, &keys.returning], args).await?;
@@ -71,16 +102,8 @@ pub async fn look(
             returning: reader.number(6)?,
         });
     }
-    let (arrivals, rest) = reader.rest().as_chunks::<8>();
-    if !rest.is_empty() {
-        return Err(reader.unexpected());
-    }
-    Ok(Ok(Look {
-        at: Timestamp(now),
-        next: Sequence(next),
-        released,
-        arrival_bytes,
-        stock,
-        arrivals: arrivals.iter().map(|bytes| u64::from_be_bytes(*bytes)).collect(),
-    }))
+    let look =
+        Look { at: Timestamp(now), next: Sequence(next), released, arrival_bytes, stock, arrivals: vec![] };
+    let rest = reply.slice_ref(reader.rest());
+    Ok(Ok((look, rest)))
 }

@@ -54,6 +54,20 @@ pub async fn len(redis: &Redis, sale: &SaleId, epoch: Epoch) -> Result<u64, Redi
     redis.command("XLEN", vec![Bytes::from(SaleKeys::new(sale, epoch).outbox)]).await
 }
 
+/// Whether an entry waits that holds a sequence below this one.
+pub async fn waits_below(
+    redis: &Redis,
+    sale: &SaleId,
+    epoch: Epoch,
+    next: Sequence,
+) -> Result<bool, RedisError> {
+    // A batch's id begins with its first sequence, and no batch stands astride of `next`.
+    let (keys, below) = (SaleKeys::new(sale, epoch), format!("({next}-0"));
+    let args = [keys.outbox.as_str(), "-", &below, "COUNT", "1"].map(|arg| Bytes::from(arg.to_string()));
+    let raw: Vec<(String, Vec<Bytes>)> = redis.command("XRANGE", args.to_vec()).await?;
+    Ok(!raw.is_empty())
+}
+
 /// The next sequence of an epoch's state: every batch with a lower one was written before. `None`: the
 /// state is not there.
 pub async fn next_sequence(

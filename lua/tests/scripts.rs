@@ -8,7 +8,7 @@ use bytes::Bytes;
 use contract::ids::{Epoch, Sequence, Sku};
 use contract::record::{NewTotal, OutboxId, TotalsChange};
 use lua::change::{Changed, change};
-use lua::look::look;
+use lua::look::{look, look_at_change};
 use lua::release::{Release, Released, release};
 use lua::reply::Void;
 use lua::reserve::Verdict;
@@ -23,6 +23,16 @@ fn sku(name: &str) -> Sku {
 async fn stock_of(sale: &Sale, name: &str) -> lua::look::SkuStock {
     let look = look(&sale.redis, &sale.scripts.digests.look, &sale.keys, [sku(name)].iter(), 0, false).await;
     look.expect("a reply").expect("not lost").stock[0]
+}
+
+/// Whether a change of totals is unsettled; the stock beside it is the same.
+async fn change_pends(sale: &Sale) -> bool {
+    let skus = [sku("A")];
+    let looked = look_at_change(&sale.redis, &sale.scripts.digests.look, &sale.keys, skus.iter()).await;
+    let (look, pending) = looked.expect("a reply").expect("not lost");
+    assert_eq!(look.stock, [stock_of(sale, "A").await]);
+    assert!(look.arrivals.is_empty());
+    pending.expect("this version's script tells")
 }
 
 async fn totals(sale: &Sale, id: Uuid, total: u64) -> Changed {
@@ -187,13 +197,20 @@ async fn totals_change_once_and_one_at_a_time() {
 
     assert_eq!(totals(&sale, Uuid::now_v7(), 3).await, Changed::InUse { sku: sku("A"), free: 6 });
     let lower = Uuid::now_v7();
+    assert!(!change_pends(&sale).await);
     assert!(matches!(totals(&sale, lower, 5).await, Changed::Recorded(_)));
+    assert!(change_pends(&sale).await);
+    for (next, waits) in [(1, false), (2, true)] {
+        let found = outbox::waits_below(&sale.redis, &sale.id, Epoch(1), Sequence(next)).await.unwrap();
+        assert_eq!(found, waits, "the batch of sequence 1, seen from {next}");
+    }
     assert_eq!(stock_of(&sale, "A").await.available, Some(1), "lowered units leave at once");
     assert_eq!(totals(&sale, Uuid::now_v7(), 5).await, Changed::Already { settled: false });
     assert_eq!(totals(&sale, Uuid::now_v7(), 20).await, Changed::Busy);
 
     let settled = Release { after: 0, to: 4, settled_changes: vec![lower], ..Release::default() };
     release(&sale.redis, &sale.scripts.digests.release, &sale.keys, &settled).await.unwrap().unwrap();
+    assert!(!change_pends(&sale).await);
     assert_eq!(totals(&sale, Uuid::now_v7(), 5).await, Changed::Already { settled: true });
     let raise = totals(&sale, Uuid::now_v7(), 20).await;
     assert!(matches!(raise, Changed::Recorded(id) if id.orders() == 0), "{raise:?}");

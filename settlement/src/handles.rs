@@ -8,6 +8,7 @@ use process::health::Health;
 use process::kafka::Producer;
 use tokio_util::sync::CancellationToken;
 
+use crate::lag::LogEnds;
 use crate::ownership::Ownership;
 use crate::progress::Progress;
 use crate::settings::Settings;
@@ -29,6 +30,8 @@ pub struct Handles {
     pub ownership: Ownership,
     /// Word from the settle loop.
     pub progress: Progress,
+    /// Word from who measures the lag.
+    pub log_ends: LogEnds,
     /// Cancelled at shutdown.
     pub stop: CancellationToken,
 }

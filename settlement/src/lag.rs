@@ -1,8 +1,10 @@
 //! How far settlement is behind the log, from the log's own end, so that it is right also while nothing
-//! is consumed at all. A consumer of its own, on a thread of its own; it asks for one record at most.
+//! is consumed at all. A consumer of its own, on a thread of its own; it asks for one record at most. Whoever
+//! needs to know the log's end at once has it asked.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use contract::topics::ORDERS;
 use metrics::{Gauge, gauge};
@@ -11,6 +13,7 @@ use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::{Message as _, Offset, TopicPartitionList};
+use tokio::sync::watch;
 
 use crate::handles::Handles;
 
@@ -23,9 +26,61 @@ struct Lag {
     seconds: Gauge,
 }
 
+/// The ends of owned partitions, shared by who measures and who needs them.
+#[derive(Clone)]
+pub struct LogEnds(Arc<Inner>);
+
+struct Inner {
+    wanted: Mutex<bool>,
+    wake: Condvar,
+    /// The end, and when it was asked for.
+    ends: watch::Sender<BTreeMap<i32, (Instant, i64)>>,
+}
+
+impl Default for LogEnds {
+    fn default() -> Self {
+        let (wanted, wake, ends) = (Mutex::default(), Condvar::new(), watch::channel(BTreeMap::new()).0);
+        Self(Arc::new(Inner { wanted, wake, ends }))
+    }
+}
+
+impl LogEnds {
+    /// The end of a partition's log, asked for after `since`: whatever was acknowledged before lies below it.
+    /// `None`: it was not told within `limit`.
+    pub async fn after(&self, partition: i32, since: Instant, limit: Duration) -> Option<i64> {
+        let mut ends = self.0.ends.subscribe();
+        let fresh = |ends: &BTreeMap<i32, (Instant, i64)>| {
+            ends.get(&partition).is_some_and(|(asked, _)| *asked >= since)
+        };
+        if !fresh(&ends.borrow()) {
+            *self.wanted() = true;
+            self.0.wake.notify_one();
+        }
+        let told = tokio::time::timeout(limit, ends.wait_for(fresh)).await.ok()?.ok()?;
+        told.get(&partition).map(|(_, end)| *end)
+    }
+
+    fn told(&self, partition: i32, asked: Instant, end: i64) {
+        self.0.ends.send_modify(|ends| {
+            ends.insert(partition, (asked, end));
+        });
+    }
+
+    /// Sleeps until the next measurement is due or wanted.
+    fn nap(&self, limit: Duration) -> bool {
+        let slept = self.0.wake.wait_timeout_while(self.wanted(), limit, |wanted| !*wanted);
+        let (mut wanted, _) = slept.unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *wanted)
+    }
+
+    fn wanted(&self) -> std::sync::MutexGuard<'_, bool> {
+        self.0.wanted.lock().unwrap_or_else(PoisonError::into_inner) // a flag cannot be half written
+    }
+}
+
 /// Measures until the process stops. Blocks its thread.
 pub fn measure(handles: &Handles) -> Result<(), KafkaError> {
-    let Handles { settings, ownership, progress, health, stop, .. } = handles;
+    let Handles { settings, ownership, progress, log_ends, health, stop, .. } = handles;
     let mut config = process::kafka::client(&settings.services.kafka_brokers, "settlement-lag");
     config
         .set("group.id", "none") // never joined
@@ -53,8 +108,10 @@ pub fn measure(handles: &Handles) -> Result<(), KafkaError> {
         for partition in owned.iter().copied() {
             let lag = gauges.entry(partition).or_insert_with(|| register(partition));
             let Some(next) = progress.next_offset(partition) else { continue };
+            let asked = Instant::now();
             match behind(&consumer, &topic, partition, next) {
                 Ok((records, seconds)) => {
+                    log_ends.told(partition, asked, next + records);
                     lag.records.set(records as f64);
                     lag.seconds.set(seconds);
                 }
@@ -67,8 +124,8 @@ pub fn measure(handles: &Handles) -> Result<(), KafkaError> {
         health.report("kafka", &result);
         // Short naps: the process must end in time.
         for _ in 0..10 {
-            if !stop.is_cancelled() {
-                std::thread::sleep(EVERY / 10);
+            if stop.is_cancelled() || log_ends.nap(EVERY / 10) {
+                break;
             }
         }
     }

@@ -20,7 +20,8 @@
 //! | [`news`], [`publish_events`], [`event`] | what happened, to the event topics              |
 //! | [`relay`]     | accepted orders that nobody handed off, into the log                      |
 //! | [`release`]   | units that come back, into Redis                                          |
-//! | [`ready_sales`], [`stock_gauges`] | what these go through; stock as both sides have it    |
+//! | [`ready_sales`], [`stock_gauges`] | what these go through; stock as Postgres has it       |
+//! | [`reconcile`] | Redis compared with Postgres: what is in flight, and what is drift        |
 //! | [`checks`], [`lag`] | health, and how far behind                                          |
 
 pub mod backoff;
@@ -46,6 +47,7 @@ pub mod publish_sales;
 pub mod ready_sales;
 pub mod rebalance;
 pub mod rebuild;
+pub mod reconcile;
 pub mod relay;
 pub mod release;
 pub mod settings;

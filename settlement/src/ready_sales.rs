@@ -3,6 +3,7 @@
 use contract::ids::{Epoch, SaleId};
 use contract::keys::SaleKeys;
 use contract::publication::ScriptDigests;
+use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 
 use crate::database::DatabaseError;
@@ -32,11 +33,15 @@ pub async fn read(
     }
     let select = client.prepare_cached(include_str!("../queries/select_ready_sales.sql")).await?;
     let rows = client.query(&select, &[&partitions]).await?;
-    let sales = rows.iter().filter_map(|row| {
+    Ok(rows.iter().filter_map(ReadySale::from_row).collect())
+}
+
+impl ReadySale {
+    /// From a row that begins with sale, partition, epoch and scripts.
+    pub fn from_row(row: &Row) -> Option<Self> {
         let sale = SaleId::parse(row.get(0)).ok()?;
         let epoch = Epoch(row.get::<_, i64>(2) as u64);
         let Json(scripts) = row.try_get::<_, Json<ScriptDigests>>(3).ok()?;
-        Some(ReadySale { keys: SaleKeys::new(&sale, epoch), sale, partition: row.get(1), epoch, scripts })
-    });
-    Ok(sales.collect())
+        Some(Self { keys: SaleKeys::new(&sale, epoch), sale, partition: row.get(1), epoch, scripts })
+    }
 }

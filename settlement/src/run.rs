@@ -24,8 +24,8 @@ use crate::progress::Progress;
 use crate::settings::Settings;
 use crate::settle::Settler;
 use crate::{
-    checks, consume, database, lag, migrate, news, ownership, publish_events, publish_sales, rebuild, relay,
-    release, stock_gauges, tick, topics,
+    checks, consume, database, lag, migrate, news, ownership, publish_events, publish_sales, rebuild,
+    reconcile, relay, release, stock_gauges, tick, topics,
 };
 
 /// Batches between the consumer and the settle loop: one is gathered while one is settled.
@@ -79,6 +79,7 @@ pub async fn run(
         health: Health::default(),
         ownership,
         progress: Progress::default(),
+        log_ends: lag::LogEnds::default(),
         stop: shutdown.clone(),
         settings: Arc::new(settings.clone()),
     };
@@ -161,6 +162,7 @@ fn start(
     tasks.spawn(release::run(handles.clone()));
     tasks.spawn(tick::run(handles.clone()));
     tasks.spawn(stock_gauges::run(handles.clone()));
+    tasks.spawn(reconcile::run(handles.clone()));
     let consumer = handles.clone();
     let consume = move || {
         consume::consume(&consumer.settings, &consumer.health, &handovers, &obeyed, &consumer.stop);

@@ -43,6 +43,12 @@ pub struct Settlement {
     /// Outbox entries older than this are produced again, in milliseconds.
     #[arg(long, env = "RELAY_AFTER_MS", default_value_t = 2000, value_name = "MS", value_parser = clap::value_parser!(u64).range(100..=600_000))]
     pub relay_after_ms: u64,
+    /// Pause between two comparisons of Redis with Postgres, in milliseconds.
+    #[arg(long, env = "RECONCILE_EVERY_MS", default_value_t = 2000, value_name = "MS", value_parser = clap::value_parser!(u64).range(10..=600_000))]
+    pub reconcile_every_ms: u64,
+    /// A sale is rebuilt when the same drift of its stock has been proven for so long, in milliseconds.
+    #[arg(long, env = "RECONCILE_REPAIR_AFTER_MS", default_value_t = 10_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(100..=86_400_000))]
+    pub reconcile_repair_after_ms: u64,
 }
 
 impl Settlement {
@@ -53,5 +59,13 @@ impl Settlement {
     /// When an outbox entry has waited too long.
     pub fn relay_after(&self) -> Duration {
         Duration::from_millis(self.relay_after_ms)
+    }
+    /// Between two comparisons.
+    pub fn reconcile_every(&self) -> Duration {
+        Duration::from_millis(self.reconcile_every_ms)
+    }
+    /// How long a drift may last.
+    pub fn reconcile_repair_after(&self) -> Duration {
+        Duration::from_millis(self.reconcile_repair_after_ms)
     }
 }

@@ -1,18 +1,16 @@
-//! Stock as Postgres and Redis have it, once a second, by the owner alone.
+//! Stock as Postgres has it, once a second, by the owner alone. What Redis has is compared elsewhere
+//! ([`crate::reconcile`]), because only a comparison that leaves nothing in flight means anything.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use contract::ids::{SaleId, Sku};
+use contract::ids::Sku;
 use contract::sale::SaleState;
 use deadpool_postgres::Pool;
-use lua::Redis;
-use lua::look::{SkuStock, look};
 use metrics::{Gauge, gauge};
 
 use crate::database::DatabaseError;
 use crate::handles::Handles;
-use crate::ready_sales::{self, ReadySale};
 
 const EVERY: Duration = Duration::from_secs(1);
 
@@ -28,7 +26,6 @@ struct SkuGauges {
     counted: Option<(Gauge, Gauge)>,
     held: Gauge,
     sold: Gauge,
-    drift: Gauge,
     oversold: Gauge,
 }
 
@@ -56,7 +53,6 @@ impl SkuGauges {
             counted: None,
             held: units(sale, sku, "held"),
             sold: units(sale, sku, "sold"),
-            drift: gauge!("stock_drift_units", "sale" => sale.to_string(), "sku" => sku.to_string()),
             oversold: gauge!("oversold_units", "sale" => sale.to_string(), "sku" => sku.to_string()),
         }
     }
@@ -105,83 +101,47 @@ struct Gauges {
 
 /// Sets the gauges until the process stops.
 pub async fn run(handles: Handles) {
-    let Handles { pool, redis, ownership, stop, .. } = handles;
+    let Handles { pool, ownership, stop, .. } = handles;
     let mut gauges = Gauges::default();
     while stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
-        if let Err(error) = refresh(&pool, &redis, &ownership.now(), &mut gauges).await {
+        if let Err(error) = refresh(&pool, &ownership.now(), &mut gauges).await {
             tracing::debug!(%error, "stock gauges stand still");
         }
     }
 }
 
-async fn refresh(
-    pool: &Pool,
-    redis: &Redis,
-    owned: &[i32],
-    gauges: &mut Gauges,
-) -> Result<(), DatabaseError> {
+async fn refresh(pool: &Pool, owned: &[i32], gauges: &mut Gauges) -> Result<(), DatabaseError> {
     let mut sales: HashSet<String> = HashSet::new();
-    let mut stocks: BTreeMap<(String, Sku), Stock> = BTreeMap::new();
-    let ready = {
+    let mut items: HashSet<(String, Sku)> = HashSet::new();
+    let rows = {
         let client = pool.get().await?;
         let select = client.prepare_cached(include_str!("../queries/select_stock.sql")).await?;
-        for row in client.query(&select, &[&owned]).await? {
-            let sale: String = row.get(0);
-            if sales.insert(sale.clone()) {
-                let of_sale = gauges.sales.entry(sale.clone()).or_insert_with(|| SaleGauges::new(&sale));
-                of_sale.set(row.get(2), SaleState::parse(row.get(1)));
-            }
-            let Some(sku) = row.get::<_, Option<&str>>(3).and_then(|sku| Sku::parse(sku).ok()) else {
-                continue;
-            };
-            let stock =
-                Stock { total: row.get(4), held: row.get(5), sold: row.get(6), dead_lettered: row.get(7) };
-            let of_sku = gauges
-                .skus
-                .entry((sale.clone(), sku.clone()))
-                .or_insert_with(|| SkuGauges::new(&sale, sku.as_str()));
-            of_sku.set(&sale, sku.as_str(), &stock);
-            stocks.insert((sale, sku), stock);
-        }
-        ready_sales::read(&client, owned).await?
+        client.query(&select, &[&owned]).await?
     };
-    for sale in &ready {
-        set_drift(redis, sale, &stocks, gauges).await;
+    for row in rows {
+        let sale: String = row.get(0);
+        if sales.insert(sale.clone()) {
+            let of_sale = gauges.sales.entry(sale.clone()).or_insert_with(|| SaleGauges::new(&sale));
+            of_sale.set(row.get(2), SaleState::parse(row.get(1)));
+        }
+        let Some(sku) = row.get::<_, Option<&str>>(3).and_then(|sku| Sku::parse(sku).ok()) else {
+            continue;
+        };
+        let stock =
+            Stock { total: row.get(4), held: row.get(5), sold: row.get(6), dead_lettered: row.get(7) };
+        let of_sku = gauges
+            .skus
+            .entry((sale.clone(), sku.clone()))
+            .or_insert_with(|| SkuGauges::new(&sale, sku.as_str()));
+        of_sku.set(&sale, sku.as_str(), &stock);
+        items.insert((sale, sku));
     }
     // Sales that another process owns now, and items that are not offered any more.
     for (_, gone) in gauges.sales.iter().filter(|(sale, _)| !sales.contains(*sale)) {
         gone.set(0, None);
     }
-    for (item, gone) in gauges.skus.iter_mut().filter(|(item, _)| !stocks.contains_key(*item)) {
+    for (item, gone) in gauges.skus.iter_mut().filter(|(item, _)| !items.contains(*item)) {
         gone.set(&item.0, item.1.as_str(), &Stock::default());
-        gone.drift.set(0.0);
     }
     Ok(())
-}
-
-/// What Redis has for sale, units on their way back included, minus what Postgres has. Orders that are
-/// accepted and not settled yet show as a negative drift that passes.
-async fn set_drift(
-    redis: &Redis,
-    sale: &ReadySale,
-    stocks: &BTreeMap<(String, Sku), Stock>,
-    gauges: &Gauges,
-) {
-    let of_sale = |sale: &SaleId| {
-        let name = sale.to_string();
-        stocks.iter().filter(move |((of, _), _)| *of == name)
-    };
-    let (skus, stocks): (Vec<&Sku>, Vec<&Stock>) =
-        of_sale(&sale.sale).map(|((_, sku), stock)| (sku, stock)).unzip();
-    let looked = look(redis, &sale.scripts.look, &sale.keys, skus.iter().copied(), 0, false).await;
-    let Ok(Ok(looked)) = looked else { return }; // no answer, or lost: health and the gateways tell
-    for ((sku, stock), found) in skus.into_iter().zip(stocks).zip(looked.stock) {
-        let SkuStock { available: Some(in_redis), returning } = found else { continue };
-        let (Some(in_postgres), Some(of_sku)) =
-            (stock.available(), gauges.skus.get(&(sale.sale.to_string(), sku.clone())))
-        else {
-            continue;
-        };
-        of_sku.drift.set((in_redis + returning) as f64 - in_postgres as f64);
-    }
 }

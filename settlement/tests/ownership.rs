@@ -15,7 +15,7 @@ use settlement::progress::Progress;
 use settlement::settle::Settler;
 use settlement::store::StoreError;
 use settlement::{database, news};
-use support::{Bench, acceptance, order};
+use support::{Bench, acceptance, order, with_defaults};
 use testkit::until;
 
 /// Small batches: more places to crash between and within.
@@ -106,7 +106,7 @@ async fn partitions_move_in_mid_stream_without_a_double_or_a_gap() {
         let (sale, epoch) = bench.open(partition, None, &[("A", Some(1_000_000))]).await;
         sales.push((partition, sale, epoch));
     }
-    let second = bench.system.add_settlement(&SMALL.map(str::to_string));
+    let second = bench.system.add_settlement(&with_defaults(&SMALL));
     let group = bench.topic("settlement");
     let bench = Arc::new(bench);
     let streams: Vec<_> = sales
@@ -247,7 +247,7 @@ async fn a_log_that_has_lost_records_is_never_skipped() {
     before.add_partition_offset(&bench.topic("orders"), 0, Offset::Offset(kept)).unwrap();
     admin.delete_records(&before, &AdminOptions::new()).await.unwrap();
 
-    bench.system.add_settlement(&[]);
+    bench.system.add_settlement(&with_defaults(&[]));
     let ready = format!("{}/health/ready", bench.system.settlements[0]);
     let says = async |what: &str| {
         let Ok(answer) = reqwest::get(&ready).await else { return false };

@@ -15,6 +15,7 @@ use lua::reserve::Verdict;
 use process::health::Health;
 use process::kafka::{Message, Producer, ProducerSettings};
 use settlement::handles::Handles;
+use settlement::lag::LogEnds;
 use settlement::progress::Progress;
 use settlement::rebuild::attempt::{Built, RebuildError, Run, attempt};
 use settlement::rebuild::journal::{Journal, Step};
@@ -39,6 +40,7 @@ fn rebuilder(bench: &Bench) -> Handles {
         health: Health::default(),
         ownership: ownership::channel().1,
         progress: Progress::default(),
+        log_ends: LogEnds::default(),
         stop: CancellationToken::new(),
         settings: Arc::new(settings),
     }

@@ -9,6 +9,8 @@
 //! | `lost`            | the script itself compared: the mark of its rebuild, or the replication id of its server, is another |
 //! | `state_missing`   | the stock hash holds `:next` from before the epoch is ready until a newer epoch has begun |
 //! | `watermark_ahead` | Redis has applied a release that Postgres, which decides, does not know           |
+//! | `sequence_behind` | Postgres had settled a sequence before Redis, looked at later, would give it out  |
+//! | `drift`           | for a while, each comparison in which nothing was left in flight ([`crate::reconcile`]) has found the same number of units too many or too few |
 //!
 //! Time-outs, refused connections and a Redis that is loading prove nothing, and ask for nothing.
 
@@ -30,6 +32,8 @@ pub enum Reason {
     Lost,
     StateMissing,
     WatermarkAhead,
+    SequenceBehind,
+    Drift,
 }
 
 impl Reason {
@@ -41,6 +45,8 @@ impl Reason {
             Self::Lost => "lost",
             Self::StateMissing => "state_missing",
             Self::WatermarkAhead => "watermark_ahead",
+            Self::SequenceBehind => "sequence_behind",
+            Self::Drift => "drift",
         }
     }
 

@@ -17,7 +17,7 @@ use super::Bench;
 pub(crate) struct Shop {
     pub(crate) redis: Redis,
     pub(crate) keys: SaleKeys,
-    scripts: ScriptDigests,
+    pub(crate) scripts: ScriptDigests,
     limit: Option<u32>,
 }
 

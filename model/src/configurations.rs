@@ -1,0 +1,133 @@
+//! The configurations that are searched.
+
+use crate::config::{Config, Fault, Protections, Request};
+
+const fn request(customer: u8, key: u8, units: u8, gateway: Option<u8>) -> Request {
+    Request { customer, key, units, gateway }
+}
+
+/// Ann asks for a unit at the first gateway and repeats it at the second (or the other way round: gateways
+/// are alike). Ben asks for one at either.
+const BOTH: &[Request] = &[request(0, 1, 1, Some(0)), request(0, 1, 1, Some(1)), request(1, 1, 1, Some(1))];
+/// The same, but Ben wants both units: only one of them can be served.
+const CONTENDED: &[Request] =
+    &[request(0, 1, 1, Some(0)), request(0, 1, 1, Some(1)), request(1, 1, 2, Some(1))];
+/// The same, and Ann asks a second time, under another key.
+const TWO_KEYS: &[Request] = &[
+    request(0, 1, 1, Some(0)),
+    request(0, 1, 1, Some(1)),
+    request(0, 2, 1, Some(1)),
+    request(1, 1, 2, Some(1)),
+];
+
+const BASE: Config = Config {
+    name: "",
+    about: "",
+    total: 2,
+    limit: 1,
+    requests: BOTH,
+    faults: (0, &[]),
+    copies: 0,
+    cancels: 0,
+    takeovers: 0,
+    rebuilds: 0,
+    releasers: 0,
+    fast_refusals: false,
+    protections: Protections::ALL,
+};
+
+/// What is searched, each in full.
+pub fn configurations() -> Vec<Config> {
+    vec![
+        Config {
+            name: "lost state",
+            about: "Redis loses its state once: empty, old, flushed or without its scripts",
+            faults: (1, &[Fault::RestartEmpty, Fault::RestartOld, Fault::RestartWhole, Fault::FlushAll]),
+            copies: 1,
+            rebuilds: 1,
+            ..BASE
+        },
+        Config {
+            name: "lost state, contended",
+            about: "the same, where only one of two customers can be served",
+            requests: CONTENDED,
+            faults: (1, &[Fault::RestartEmpty, Fault::RestartOld, Fault::RestartWhole, Fault::FlushAll]),
+            copies: 1,
+            rebuilds: 1,
+            ..BASE
+        },
+        Config {
+            name: "split",
+            about: "a lagging replica is promoted, both answer, the old primary comes back",
+            faults: (2, &[Fault::Failover, Fault::Failback]),
+            copies: 1,
+            rebuilds: 1,
+            ..BASE
+        },
+        Config {
+            name: "two rebuilders",
+            about: "a rebuild dies or lags at any step, another begins; and Redis may be flushed",
+            faults: (1, &[Fault::FlushAll, Fault::RestartEmpty]),
+            rebuilds: 2,
+            ..BASE
+        },
+        Config {
+            name: "zombie owner",
+            about: "the partition is taken over while its owner goes on",
+            requests: CONTENDED,
+            cancels: 1,
+            releasers: 1,
+            takeovers: 1,
+            rebuilds: 1,
+            ..BASE
+        },
+        Config {
+            name: "releases",
+            about: "orders are cancelled, two processes release their units, and a rebuild comes in between",
+            requests: CONTENDED,
+            cancels: 2,
+            releasers: 2,
+            rebuilds: 1,
+            ..BASE
+        },
+        Config {
+            name: "fast refusals",
+            about: "gateways refuse from memory while units come back",
+            requests: TWO_KEYS,
+            cancels: 1,
+            releasers: 1,
+            fast_refusals: true,
+            ..BASE
+        },
+    ]
+}
+
+/// The configuration in which a protection is missed.
+pub fn weakened(protection: &str) -> Option<Config> {
+    let (_, protections) = Protections::each_removed().into_iter().find(|(name, _)| *name == protection)?;
+    let name = match protection {
+        "lease" | "barrier" | "mark" | "outbox" => "lost state",
+        "compare-and-set" => "zombie owner",
+        "release rule" => "releases",
+        "replay before refusal" => "lost state",
+        "replication id" => "split",
+        _ => "fast refusals",
+    };
+    let config = configurations().into_iter().find(|config| config.name == name)?;
+    Some(Config { protections, ..config })
+}
+
+impl Config {
+    /// Whether demand can exceed supply.
+    pub(crate) fn can_sell_out(&self) -> bool {
+        let keys = self.requests.iter().enumerate();
+        let distinct = keys.filter(|(i, one)| {
+            !self.requests[..*i].iter().any(|other| (one.customer, one.key) == (other.customer, other.key))
+        });
+        distinct.map(|(_, request)| request.units).sum::<u8>() > self.total
+    }
+    /// Whether a customer may ask for more than the limit.
+    pub(crate) fn can_duplicate(&self) -> bool {
+        self.requests.iter().any(|request| request.key > self.limit)
+    }
+}

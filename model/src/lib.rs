@@ -1,0 +1,97 @@
+//! The protocol as a state machine.
+
+mod action;
+mod config;
+mod configurations;
+mod describe;
+mod normalise;
+mod properties;
+pub mod search;
+pub mod state;
+mod step;
+
+pub use action::Action;
+pub use config::{Config, Fault, Protections, Request};
+pub use configurations::{configurations, weakened};
+pub use state::State;
+
+use state::{Data, EPOCHS, Keys, Left, Position, Postgres, Server, Set, TRIES};
+use stateright::{Model, Property};
+
+/// A configuration, to be searched.
+#[derive(Clone, Debug)]
+pub struct World {
+    /// Its bounds.
+    pub config: Config,
+}
+
+impl World {
+    /// The tries of this configuration. Each is also the order that it makes, if it makes one.
+    pub(crate) fn orders(&self) -> std::ops::Range<u8> {
+        0..self.config.requests.len() as u8
+    }
+    pub(crate) fn request(&self, order: u8) -> Request {
+        self.config.requests[usize::from(order)]
+    }
+    pub(crate) fn is_same_key(&self, one: u8, other: u8) -> bool {
+        let (one, other) = (self.request(one), self.request(other));
+        (one.customer, one.key) == (other.customer, other.key)
+    }
+    /// Other tries with the same key.
+    pub(crate) fn same_key(&self, order: u8) -> impl Iterator<Item = u8> + '_ {
+        self.orders().filter(move |other| *other != order && self.is_same_key(order, *other))
+    }
+}
+
+impl Model for World {
+    type State = State;
+    type Action = Action;
+
+    /// Epoch 1 is open on the first server, nothing is sold, and both gateways know of it.
+    fn init_states(&self) -> Vec<State> {
+        let config = &self.config;
+        assert!(config.requests.len() <= TRIES && usize::from(config.rebuilds) < EPOCHS);
+        let keys = Keys { present: true, marked: true, available: config.total, next: 1, ..Keys::default() };
+        let mut data = Data::default();
+        data[0] = keys;
+        let mut epochs = Set::default();
+        epochs.add(1);
+        let position = Position { offset: 0, event: 1, settled_epoch: 1, next_sequence: 1 };
+        vec![State {
+            tries: Default::default(),
+            views: [1, 1],
+            looks: Default::default(),
+            servers: [Server { up: true, scripts: epochs, history: epochs, data }, Server::default()],
+            copy: if config.faults.0 > 0 { data } else { Data::default() },
+            log: Default::default(),
+            logged: Set::default(),
+            relayed: Set::default(),
+            postgres: Postgres { position, epoch: 1, ready: true, ..Postgres::default() },
+            owners: [Some(position), None],
+            releases: Default::default(),
+            rebuilders: Default::default(),
+            left: Left {
+                faults: config.faults.0,
+                copies: config.copies,
+                cancels: config.cancels,
+                takeovers: config.takeovers,
+                rebuilds: config.rebuilds,
+            },
+            misapplied: false,
+        }]
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        self.possible(state, actions);
+    }
+
+    fn next_state(&self, state: &State, action: Action) -> Option<State> {
+        let mut next = *state;
+        self.perform(&mut next, action);
+        Some(next)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        properties::properties(self)
+    }
+}

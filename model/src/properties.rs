@@ -1,0 +1,248 @@
+//! What must hold in every state, and what must happen in some: a search that never gets anywhere would
+//! find nothing broken either.
+
+use stateright::Property;
+
+use crate::World;
+use crate::config::Protections;
+use crate::state::{Phase, Postgres, Record, SERVERS, State, Step};
+
+/// Whether something is so in a state.
+pub(crate) type Holds = fn(&World, &State) -> bool;
+/// Whether a configuration allows something.
+type Expected = fn(&World) -> bool;
+
+/// What lets ended epochs be forgotten.
+const LEASES: &str = "no gateway answers from an epoch whose barrier is settled";
+
+/// The invariants, by their numbers in ARCHITECTURE.md.
+pub(crate) const INVARIANTS: [(&str, Holds); 12] = [
+    ("1 never oversold: neither settled nor promised", never_oversold),
+    ("2 every 202 has its order row", every_202_has_its_row),
+    ("2 Postgres never refuses an order that the log holds", nothing_refused),
+    ("3 a row comes from a request, and a customer has at most the limit", within_limit),
+    ("4 one key, one order", one_key_one_order),
+    ("4 a refusal leaves no live order", refusal_leaves_no_order),
+    ("5, 6 at rest each unit is for sale or held", conserved_at_rest),
+    ("7 sequences have no double, and no gap without a loss", sequences),
+    ("7 sold out is said only when it is so", sold_out_is_true),
+    ("10 a record's effects and the position are one", position_and_effects),
+    (LEASES, no_lease_outlives_its_epoch),
+    ("nothing hangs: whatever has begun comes to an end", nothing_hangs),
+];
+
+/// What a search must come by, where its configuration allows it.
+const EXAMPLES: [(&str, Holds, Expected); 12] = [
+    ("a 202 is given", |_, s| any(s, |p| p == Phase::Accepted), always),
+    ("a replay is answered", |_, s| any(s, |p| matches!(p, Phase::Replayed(_))), always),
+    (
+        "sold out is answered",
+        |_, s| any(s, |p| matches!(p, Phase::SoldOut { .. })),
+        |w| w.config.can_sell_out(),
+    ),
+    (
+        "a duplicate is answered",
+        |_, s| any(s, |p| matches!(p, Phase::Duplicate { .. })),
+        |w| w.config.can_duplicate(),
+    ),
+    (
+        "the relay or a drain saves an order",
+        |w, s| {
+            w.orders().any(|o| {
+                s.relayed.has(o) && s.tries[usize::from(o)].phase == Phase::Unknown && s.postgres.rows.has(o)
+            })
+        },
+        always,
+    ),
+    ("two units are held at rest", |w, s| w.held(s) == w.config.total && w.is_at_rest(s), always),
+    ("a rebuild completes", |_, s| s.postgres.ready && s.postgres.epoch > 1, |w| w.config.rebuilds > 0),
+    (
+        "a second attempt completes",
+        |_, s| s.postgres.ready && s.postgres.epoch > 2,
+        |w| w.config.rebuilds > 1,
+    ),
+    (
+        "a 202 is given in a later epoch",
+        |_, s| s.tries.iter().any(|t| t.phase == Phase::Accepted && t.epoch > 1),
+        |w| w.config.rebuilds > 0,
+    ),
+    ("a void record is dropped", |_, s| reads_void(s), |w| w.config.rebuilds > 0),
+    (
+        "a release is applied, and its units are bought",
+        |w, s| w.orders().any(|o| s.postgres.cancelled.has(o)) && w.held(s) == w.config.total,
+        |w| w.config.cancels > 0,
+    ),
+    (
+        "a zombie finds itself behind",
+        |_, s| s.owners.iter().flatten().any(|o| *o != s.postgres.position),
+        |w| w.config.takeovers > 0,
+    ),
+];
+
+/// All of them.
+pub(crate) fn properties(world: &World) -> Vec<Property<World>> {
+    // Without a protection, what customers see is looked for.
+    let whole = world.config.protections == Protections::ALL;
+    let seen = INVARIANTS.iter().filter(|(name, _)| whole || *name != LEASES);
+    let invariants = seen.map(|(name, holds)| Property::always(name, *holds));
+    let examples = EXAMPLES.iter().filter(|(.., expected)| expected(world));
+    invariants.chain(examples.map(|(name, happens, _)| Property::sometimes(name, *happens))).collect()
+}
+
+fn always(_: &World) -> bool {
+    true
+}
+
+fn any(state: &State, is: fn(Phase) -> bool) -> bool {
+    state.tries.iter().any(|attempt| is(attempt.phase))
+}
+
+/// The order that a try's 202 names.
+fn told(world: &World, state: &State, attempt: u8) -> Option<u8> {
+    match state.tries[usize::from(attempt)].phase {
+        Phase::Accepted => Some(attempt),
+        Phase::Replayed(order) => Some(order),
+        _ => None,
+    }
+    .filter(|_| world.orders().contains(&attempt))
+}
+
+/// The next record to settle is an acceptance of an ended epoch.
+fn reads_void(state: &State) -> bool {
+    let Postgres { position, rows, .. } = state.postgres;
+    matches!(state.log.read(position.offset), Some(Record::Acceptance(order))
+        if !rows.has(order) && state.tries[usize::from(order)].epoch < position.settled_epoch)
+}
+
+fn is_settled(state: &State) -> bool {
+    state.postgres.position.offset == state.log.end()
+}
+
+fn never_oversold(world: &World, state: &State) -> bool {
+    let mut promised = crate::state::Set::default();
+    for attempt in world.orders() {
+        if let Some(order) = told(world, state, attempt) {
+            promised.add(order);
+        }
+    }
+    let taken = promised.with(state.postgres.rows).without(state.postgres.cancelled);
+    taken.each().map(|order| world.request(order).units).sum::<u8>() <= world.config.total
+}
+
+fn every_202_has_its_row(world: &World, state: &State) -> bool {
+    !is_settled(state)
+        || world.orders().all(|t| told(world, state, t).is_none_or(|order| state.postgres.rows.has(order)))
+}
+
+fn nothing_refused(_: &World, state: &State) -> bool {
+    state.postgres.refused.is_empty()
+}
+
+fn within_limit(world: &World, state: &State) -> bool {
+    let live = state.postgres.rows.without(state.postgres.cancelled);
+    let asked = state.postgres.rows.each().all(|order| state.tries[usize::from(order)].phase != Phase::Idle);
+    asked
+        && live.each().all(|order| {
+            let customer = world.request(order).customer;
+            live.each().filter(|other| world.request(*other).customer == customer).count()
+                <= usize::from(world.config.limit)
+        })
+}
+
+fn one_key_one_order(world: &World, state: &State) -> bool {
+    world.orders().all(|attempt| {
+        let Some(order) = told(world, state, attempt) else { return true };
+        world.same_key(attempt).all(|other| {
+            told(world, state, other).is_none_or(|same| same == order)
+                && !(state.postgres.rows.has(other) && order != other)
+        })
+    })
+}
+
+fn refusal_leaves_no_order(world: &World, state: &State) -> bool {
+    let live = state.postgres.rows.without(state.postgres.cancelled);
+    world.orders().all(|attempt| match state.tries[usize::from(attempt)].phase {
+        Phase::SoldOut { denied: true, .. } | Phase::Duplicate { denied: true } => {
+            !world.same_key(attempt).any(|other| live.has(other))
+        }
+        _ => true,
+    })
+}
+
+fn conserved_at_rest(world: &World, state: &State) -> bool {
+    let Some(server) = world.serving(state) else { return true };
+    if !world.is_at_rest(state) {
+        return true;
+    }
+    state.keys(server, state.postgres.epoch).available + world.held(state) == world.config.total
+}
+
+fn sequences(world: &World, state: &State) -> bool {
+    let mut numbers = crate::state::Set::default();
+    for order in state.postgres.rows.each() {
+        let sequence = state.tries[usize::from(order)].sequence;
+        if numbers.has(sequence) {
+            return false;
+        }
+        numbers.add(sequence);
+    }
+    // Redis has lost nothing, and no rebuild has cut anything off: no gap.
+    let undisturbed = state.postgres.epoch == 1 && state.left.faults == world.config.faults.0;
+    !(undisturbed && world.is_at_rest(state))
+        || (1..state.postgres.position.next_sequence).all(|sequence| numbers.has(sequence))
+}
+
+fn sold_out_is_true(_: &World, state: &State) -> bool {
+    !any(state, |phase| matches!(phase, Phase::SoldOut { justified: false, .. }))
+}
+
+fn no_lease_outlives_its_epoch(_: &World, state: &State) -> bool {
+    state.views.iter().all(|view| *view == 0 || *view >= state.postgres.position.settled_epoch)
+}
+
+fn position_and_effects(_: &World, state: &State) -> bool {
+    !state.misapplied
+}
+
+/// Where nothing can happen any more, nothing is left undone. (Sales that cannot be rebuilt again, because
+/// the configuration's attempts are used up, stay closed.)
+fn nothing_hangs(world: &World, state: &State) -> bool {
+    let underway = any(state, |phase| matches!(phase, Phase::Calling | Phase::Producing | Phase::Appended))
+        || !is_settled(state)
+        || state.rebuilders.iter().any(|it| it.step != Step::None && it.epoch == state.postgres.epoch)
+        || world.serving(state).is_some_and(|_| !world.is_at_rest(state));
+    !underway || {
+        let mut actions = Vec::new();
+        world.possible(state, &mut actions);
+        !actions.is_empty()
+    }
+}
+
+impl World {
+    /// The server that sells, if one does.
+    pub(crate) fn serving(&self, state: &State) -> Option<u8> {
+        let epoch = state.postgres.epoch;
+        let serves = |server: &u8| {
+            let it = &state.servers[usize::from(*server)];
+            it.up && it.scripts.has(epoch) && it.history.has(epoch) && it.data[usize::from(epoch - 1)].marked
+        };
+        (0..SERVERS as u8).filter(|_| state.postgres.ready).find(serves)
+    }
+
+    /// The sale is open, nothing is on its way, and everything decided has been carried out.
+    pub(crate) fn is_at_rest(&self, state: &State) -> bool {
+        let Some(server) = self.serving(state) else { return false };
+        let keys = state.keys(server, state.postgres.epoch);
+        let due = state
+            .postgres
+            .cancelled
+            .each()
+            .any(|o| state.postgres.cancelled_at[usize::from(o)] > keys.watermark);
+        is_settled(state)
+            && keys.outbox.is_empty()
+            && keys.returning.is_empty()
+            && !due
+            && state.releases.iter().all(|release| release.epoch == 0)
+            && !any(state, |phase| matches!(phase, Phase::Calling | Phase::Producing | Phase::Appended))
+    }
+}

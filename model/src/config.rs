@@ -1,7 +1,7 @@
 //! What is searched: how many customers, tries and faults, and which protections are in place.
 
-/// The seven protections of the protocol that a search can go without, and two more that share their work.
-/// Each is on by default; taking one away must break an invariant, or it would not be needed.
+/// What protects the invariants. Each is on; taking any one away must break something, or it would not be
+/// needed. The first seven are the protocol's pillars, the others details of theirs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Protections {
     /// Gateways answer under a lease only, and a rebuild waits for leases.
@@ -18,8 +18,20 @@ pub struct Protections {
     pub release_rule: bool,
     /// The script looks for the key before anything may refuse the order.
     pub replay_before_refusal: bool,
+    /// The lease is looked at after the acknowledgement that is answered, not only when the call is sent.
+    pub lease_last: bool,
+    /// A rebuild reads its snapshot only when its barrier is settled.
+    pub settled_first: bool,
+    /// An acceptance behind the barrier of its epoch is void.
+    pub void: bool,
     /// A script runs only under the replication id that it was loaded for.
     pub replication_id: bool,
+    /// An entry is deleted from the outbox only when the log has it.
+    pub forget_last: bool,
+    /// A repeat is answered only when the log has the order that it repeats.
+    pub repeat_waits: bool,
+    /// A customer's command waits until the log has the order.
+    pub command_waits: bool,
     /// Returning units are announced for longer than a gateway refuses from memory.
     pub announcement: bool,
 }
@@ -34,23 +46,35 @@ impl Protections {
         compare_and_set: true,
         release_rule: true,
         replay_before_refusal: true,
+        lease_last: true,
+        settled_first: true,
+        void: true,
         replication_id: true,
+        forget_last: true,
+        repeat_waits: true,
+        command_waits: true,
         announcement: true,
     };
 
-    /// Every protection by its name, and a search that goes without it alone.
-    pub fn each_removed() -> [(&'static str, Self); 9] {
-        let all = Self::ALL;
+    /// Each protection by its name: all of them but this one, and the configuration that misses it.
+    pub(crate) const fn each_removed() -> [(&'static str, Self, &'static str); 15] {
+        const ALL: Protections = Protections::ALL;
         [
-            ("lease", Self { lease: false, ..all }),
-            ("barrier", Self { barrier: false, ..all }),
-            ("mark", Self { mark: false, ..all }),
-            ("outbox", Self { outbox: false, ..all }),
-            ("compare-and-set", Self { compare_and_set: false, ..all }),
-            ("release rule", Self { release_rule: false, ..all }),
-            ("replay before refusal", Self { replay_before_refusal: false, ..all }),
-            ("replication id", Self { replication_id: false, ..all }),
-            ("announcement", Self { announcement: false, ..all }),
+            ("lease", Self { lease: false, ..ALL }, "lost state"),
+            ("barrier", Self { barrier: false, ..ALL }, "lost state"),
+            ("mark", Self { mark: false, ..ALL }, "lost state"),
+            ("outbox", Self { outbox: false, ..ALL }, "lost state"),
+            ("compare-and-set", Self { compare_and_set: false, ..ALL }, "zombie owner"),
+            ("release rule", Self { release_rule: false, ..ALL }, "releases"),
+            ("replay before refusal", Self { replay_before_refusal: false, ..ALL }, "lost state"),
+            ("lease looked at last", Self { lease_last: false, ..ALL }, "lost state"),
+            ("barrier settled first", Self { settled_first: false, ..ALL }, "lost state"),
+            ("void", Self { void: false, ..ALL }, "lost state"),
+            ("replication id", Self { replication_id: false, ..ALL }, "split"),
+            ("forgetting last", Self { forget_last: false, ..ALL }, "lost state"),
+            ("repeats wait", Self { repeat_waits: false, ..ALL }, "lost state"),
+            ("commands wait", Self { command_waits: false, ..ALL }, "releases"),
+            ("announcement", Self { announcement: false, ..ALL }, "fast refusals"),
         ]
     }
 }

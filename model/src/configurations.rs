@@ -102,17 +102,99 @@ pub fn configurations() -> Vec<Config> {
     ]
 }
 
-/// The configuration in which a protection is missed.
+/// Larger worlds: minutes each, for whoever changes the protocol.
+pub fn deep_configurations() -> Vec<Config> {
+    const LOSSES: &[Fault] = &[Fault::RestartEmpty, Fault::RestartOld, Fault::RestartWhole, Fault::FlushAll];
+    vec![
+        Config {
+            name: "releases, lost state",
+            about: "",
+            cancels: 1,
+            releasers: 2,
+            faults: (1, LOSSES),
+            copies: 1,
+            rebuilds: 1,
+            requests: CONTENDED,
+            ..BASE
+        },
+        Config {
+            name: "zombie, lost state",
+            about: "",
+            cancels: 1,
+            releasers: 1,
+            takeovers: 1,
+            faults: (1, LOSSES),
+            rebuilds: 1,
+            requests: CONTENDED,
+            ..BASE
+        },
+        Config {
+            name: "split, contended, two rebuilders",
+            about: "",
+            faults: (2, &[Fault::Failover, Fault::Failback]),
+            copies: 1,
+            rebuilds: 2,
+            requests: CONTENDED,
+            ..BASE
+        },
+        Config {
+            name: "fast refusals, rebuild",
+            about: "",
+            cancels: 1,
+            releasers: 1,
+            fast_refusals: true,
+            rebuilds: 1,
+            requests: CONTENDED,
+            ..BASE
+        },
+        Config {
+            name: "fast refusals, split",
+            about: "",
+            fast_refusals: true,
+            faults: (2, &[Fault::Failover, Fault::Failback]),
+            copies: 1,
+            rebuilds: 1,
+            requests: CONTENDED,
+            ..BASE
+        },
+        Config {
+            name: "two keys, lost",
+            about: "",
+            faults: (1, LOSSES),
+            copies: 1,
+            rebuilds: 1,
+            requests: TWO_KEYS,
+            ..BASE
+        },
+        Config {
+            name: "two losses, two rebuilds",
+            about: "",
+            faults: (2, LOSSES),
+            copies: 1,
+            rebuilds: 2,
+            ..BASE
+        },
+        Config {
+            name: "releases, two rebuilds",
+            about: "",
+            cancels: 2,
+            releasers: 2,
+            rebuilds: 2,
+            requests: CONTENDED,
+            ..BASE
+        },
+    ]
+}
+
+/// The names of all protections.
+pub fn protections() -> impl Iterator<Item = &'static str> {
+    Protections::each_removed().into_iter().map(|(name, ..)| name)
+}
+
+/// The configuration that misses a protection, without it.
 pub fn weakened(protection: &str) -> Option<Config> {
-    let (_, protections) = Protections::each_removed().into_iter().find(|(name, _)| *name == protection)?;
-    let name = match protection {
-        "lease" | "barrier" | "mark" | "outbox" => "lost state",
-        "compare-and-set" => "zombie owner",
-        "release rule" => "releases",
-        "replay before refusal" => "lost state",
-        "replication id" => "split",
-        _ => "fast refusals",
-    };
+    let removed = Protections::each_removed();
+    let (_, protections, name) = removed.into_iter().find(|(name, ..)| *name == protection)?;
     let config = configurations().into_iter().find(|config| config.name == name)?;
     Some(Config { protections, ..config })
 }

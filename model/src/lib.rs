@@ -4,6 +4,7 @@ mod action;
 mod config;
 mod configurations;
 mod describe;
+mod fingerprint;
 mod normalise;
 mod properties;
 pub mod search;
@@ -12,7 +13,7 @@ mod step;
 
 pub use action::Action;
 pub use config::{Config, Fault, Protections, Request};
-pub use configurations::{configurations, weakened};
+pub use configurations::{configurations, deep_configurations, protections, weakened};
 pub use state::State;
 
 use state::{Data, EPOCHS, Keys, Left, Position, Postgres, Server, Set, TRIES};
@@ -21,11 +22,25 @@ use stateright::{Model, Property};
 /// A configuration, to be searched.
 #[derive(Clone, Debug)]
 pub struct World {
-    /// Its bounds.
-    pub config: Config,
+    config: Config,
+    plain: bool,
 }
 
 impl World {
+    /// As it is searched: states that differ in nothing that matters are one.
+    pub fn new(config: &Config) -> Self {
+        Self { config: config.clone(), plain: false }
+    }
+    /// With every state for itself.
+    pub fn plain(config: &Config) -> Self {
+        Self { config: config.clone(), plain: true }
+    }
+    /// The one state that stands for all that differ from this one in nothing that matters.
+    pub fn representative(&self, state: &State) -> State {
+        let mut state = *state;
+        self.merge(&mut state);
+        state
+    }
     /// The tries of this configuration. Each is also the order that it makes, if it makes one.
     pub(crate) fn orders(&self) -> std::ops::Range<u8> {
         0..self.config.requests.len() as u8
@@ -41,14 +56,8 @@ impl World {
     pub(crate) fn same_key(&self, order: u8) -> impl Iterator<Item = u8> + '_ {
         self.orders().filter(move |other| *other != order && self.is_same_key(order, *other))
     }
-}
-
-impl Model for World {
-    type State = State;
-    type Action = Action;
-
     /// Epoch 1 is open on the first server, nothing is sold, and both gateways know of it.
-    fn init_states(&self) -> Vec<State> {
+    pub(crate) fn first_state(&self) -> State {
         let config = &self.config;
         assert!(config.requests.len() <= TRIES && usize::from(config.rebuilds) < EPOCHS);
         let keys = Keys { present: true, marked: true, available: config.total, next: 1, ..Keys::default() };
@@ -57,7 +66,7 @@ impl Model for World {
         let mut epochs = Set::default();
         epochs.add(1);
         let position = Position { offset: 0, event: 1, settled_epoch: 1, next_sequence: 1 };
-        vec![State {
+        State {
             tries: Default::default(),
             views: [1, 1],
             looks: Default::default(),
@@ -77,8 +86,20 @@ impl Model for World {
                 takeovers: config.takeovers,
                 rebuilds: config.rebuilds,
             },
+            asked: Set::default(),
             misapplied: false,
-        }]
+        }
+    }
+}
+
+impl Model for World {
+    type State = State;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<State> {
+        let mut state = self.first_state();
+        self.normalise(&mut state);
+        vec![state]
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {

@@ -1,10 +1,12 @@
 //! Searches every configuration, and prints what was found.
 
-use model::{Protections, configurations, search, weakened};
+use model::{configurations, deep_configurations, protections, search, weakened};
 
 fn main() {
     println!("{:24} {:>12} {:>10} {:>6} {:>8}", "configuration", "transitions", "states", "depth", "seconds");
-    for config in configurations() {
+    let deep = std::env::args().any(|argument| argument == "--deep");
+    let searched = if deep { deep_configurations() } else { configurations() };
+    for config in searched {
         let found = search::all(&config);
         println!(
             "{:24} {:>12} {:>10} {:>6} {:>8.1}  {}",
@@ -19,9 +21,12 @@ fn main() {
             println!("  {}\n    {}", example.invariant, example.steps.join("\n    "));
         }
     }
-    for (protection, _) in Protections::each_removed() {
+    if deep {
+        return;
+    }
+    for protection in protections() {
         let Some(config) = weakened(protection) else { continue };
-        for example in search::first_broken(&config).broken.first() {
+        if let Some(example) = search::first_broken(&config).broken.first() {
             println!("\nwithout {protection} ({}): {}", config.name, example.invariant);
             println!("    {}", example.steps.join("\n    "));
         }

@@ -4,15 +4,19 @@
 
 use crate::World;
 use crate::config::Protections;
-use crate::state::{EPOCHS, Keys, Phase, SERVERS, Server, Set, State, Try};
+use crate::state::{EPOCHS, Keys, Phase, Record, SERVERS, Server, Set, State, Step, Try};
 
 impl World {
     pub(crate) fn normalise(&self, state: &mut State) {
         state.forget_what_is_read();
-        if self.config.protections != Protections::ALL {
-            return;
+        if self.config.protections == Protections::ALL && !self.plain {
+            self.merge(state);
         }
+    }
+
+    pub(crate) fn merge(&self, state: &mut State) {
         let settled = state.postgres.position.settled_epoch;
+        self.forget_void_records(state, settled);
         for server in 0..SERVERS {
             for epoch in 1..=EPOCHS as u8 {
                 self.normalise_keys(state, server, epoch, settled);
@@ -40,8 +44,21 @@ impl World {
         }
     }
 
+    /// Whoever settles them moves the position, and nothing else.
+    fn forget_void_records(&self, state: &mut State, settled: u8) {
+        for offset in (0..state.log.end()).rev() {
+            if let Some(Record::Acceptance(order)) = state.log.read(offset)
+                && state.tries[usize::from(order)].epoch < settled
+            {
+                state.forget_record(offset);
+            }
+        }
+    }
+
     fn normalise_keys(&self, state: &mut State, server: usize, epoch: u8, settled: u8) {
-        let being_built = epoch == state.postgres.epoch && !state.postgres.ready;
+        let being_built = state.rebuilders.iter().any(|it| {
+            it.step == Step::Written && it.epoch == epoch && usize::from(it.server) == server && !it.broken
+        });
         let runs = self.runs(state, server as u8, epoch);
         let Server { scripts, history, data, .. } = &mut state.servers[server];
         let keys = &mut data[usize::from(epoch - 1)];

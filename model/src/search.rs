@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use stateright::{Checker, HasDiscoveries, Model, Property};
 
-use crate::{Action, Config, State, World};
+use crate::{Action, Config, World};
 
 /// What a search came to.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ pub fn first_broken(config: &Config) -> Found {
 
 fn search(config: &Config, until: HasDiscoveries, threads: usize) -> Found {
     let begun = Instant::now();
-    let world = World { config: config.clone() };
+    let world = World::new(config);
     let checker = world.clone().checker().threads(threads).finish_when(until).spawn_bfs().join();
     let discoveries = checker.discoveries();
     let mut broken = Vec::new();
@@ -96,7 +96,8 @@ impl World {
 
     /// After how many of the actions the property does not hold any more, if all are possible.
     fn first_broken_at(&self, actions: &[Action], property: &Property<Self>) -> Option<usize> {
-        let mut state: State = self.init_states().pop()?;
+        let mut state = self.first_state();
+        self.normalise(&mut state);
         let mut possible = Vec::new();
         for (taken, action) in actions.iter().enumerate() {
             if !(property.condition)(self, &state) {

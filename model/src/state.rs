@@ -3,8 +3,6 @@
 //!
 //! What is not here cannot influence anything: clocks (see the crate's documentation), names, prices.
 
-use std::hash::Hash;
-
 /// Tries to order, at most.
 pub const TRIES: usize = 4;
 /// Gateways.
@@ -19,7 +17,7 @@ pub const PAIR: usize = 2;
 pub const LOG: usize = 12;
 
 /// A set of tries or of epochs.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Set(pub u8);
 
 impl Set {
@@ -54,7 +52,7 @@ impl Set {
 }
 
 /// How far a try has come.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Phase {
     /// Not sent.
     #[default]
@@ -86,7 +84,7 @@ pub enum Phase {
 }
 
 /// A try to order: one request, at one gateway. Its index is also the id of the order that it makes.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Try {
     /// How far it is.
     pub phase: Phase,
@@ -101,7 +99,7 @@ pub struct Try {
 }
 
 /// One epoch's keys in one Redis.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Keys {
     /// They are there.
     pub present: bool,
@@ -127,7 +125,7 @@ pub struct Keys {
 pub type Data = [Keys; EPOCHS];
 
 /// A Redis server.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Server {
     /// It answers.
     pub up: bool,
@@ -140,7 +138,7 @@ pub struct Server {
 }
 
 /// A record of the log.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Record {
     /// An order was accepted.
     Acceptance(u8),
@@ -151,7 +149,7 @@ pub enum Record {
 }
 
 /// The part of the log that somebody may still read. Offsets count from its first record.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Log {
     records: [Option<Record>; LOG],
     len: u8,
@@ -175,16 +173,19 @@ impl Log {
     pub fn holds(&self, order: u8) -> bool {
         self.records.contains(&Some(Record::Acceptance(order)))
     }
-    /// Drops the first record, which nobody will read any more.
-    fn drop_first(&mut self) {
-        self.records.rotate_left(1);
+    /// All, in order.
+    pub fn each(&self) -> impl Iterator<Item = Record> + '_ {
+        self.records.iter().copied().flatten()
+    }
+    fn remove(&mut self, offset: u8) {
+        self.records[usize::from(offset)..].rotate_left(1);
         self.records[LOG - 1] = None;
         self.len -= 1;
     }
 }
 
 /// Where an owner stands, or Postgres says that it should: one row of `log_position`, and what moves with it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Position {
     /// The next record.
     pub offset: u8,
@@ -197,7 +198,7 @@ pub struct Position {
 }
 
 /// What Postgres holds.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Postgres {
     /// How far the log is settled.
     pub position: Position,
@@ -216,7 +217,7 @@ pub struct Postgres {
 }
 
 /// A call of the releasing script: made from what Redis and Postgres said, not carried out yet.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Release {
     /// Whose scripts. 0: no call.
     pub epoch: u8,
@@ -229,7 +230,7 @@ pub struct Release {
 }
 
 /// How far an attempt to rebuild has come.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Step {
     /// No attempt.
     #[default]
@@ -247,7 +248,7 @@ pub enum Step {
 }
 
 /// An attempt to rebuild.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Rebuilder {
     /// How far.
     pub step: Step,
@@ -260,7 +261,7 @@ pub struct Rebuilder {
 }
 
 /// What a gateway saw when it last looked at the stock, to refuse from.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Look {
     /// It saw nothing left and nothing returning, less than 250 ms ago. Under this epoch; 0: it did not.
     pub epoch: u8,
@@ -269,7 +270,7 @@ pub struct Look {
 }
 
 /// What may still happen.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Left {
     /// Faults of Redis.
     pub faults: u8,
@@ -284,7 +285,7 @@ pub struct Left {
 }
 
 /// Everything.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct State {
     /// The customers' tries.
     pub tries: [Try; TRIES],
@@ -312,6 +313,8 @@ pub struct State {
     pub rebuilders: [Rebuilder; PAIR],
     /// What may still happen.
     pub left: Left,
+    /// Orders that somebody asked to cancel, and was told that this is recorded.
+    pub asked: Set,
     /// A transaction was committed that did not begin where the one before had ended.
     pub misapplied: bool,
 }
@@ -334,11 +337,15 @@ impl State {
     pub fn forget_what_is_read(&mut self) {
         while self.postgres.position.offset > 0 && self.owners.iter().flatten().all(|owner| owner.offset > 0)
         {
-            self.log.drop_first();
-            self.postgres.position.offset -= 1;
-            for owner in self.owners.iter_mut().flatten() {
-                owner.offset -= 1;
-            }
+            self.forget_record(0);
+        }
+    }
+    /// Takes a record out, as if it had never been there.
+    pub fn forget_record(&mut self, offset: u8) {
+        self.log.remove(offset);
+        let positions = self.owners.iter_mut().flatten().chain([&mut self.postgres.position]);
+        for position in positions.filter(|position| position.offset > offset) {
+            position.offset -= 1;
         }
     }
 }

@@ -12,7 +12,7 @@ const PROMOTED: usize = 1;
 
 impl World {
     pub(super) fn fault_actions(&self, state: &State, actions: &mut Vec<Action>) {
-        if state.left.copies > 0 && state.copy != state.servers[PRIMARY].data && !state.servers[PROMOTED].up {
+        if state.left.copies > 0 && !state.servers[PROMOTED].up {
             actions.push(Action::CatchUp);
         }
         if state.left.faults == 0 {

@@ -46,7 +46,7 @@ impl World {
                 Phase::Appended => actions.push(Action::Acknowledge { order }),
                 _ => {}
             }
-            if attempt.sequence > 0 && state.logged.has(order) {
+            if attempt.sequence > 0 && (state.logged.has(order) || !self.config.protections.forget_last) {
                 for server in state.up() {
                     if state.keys(server, attempt.epoch).outbox.has(order)
                         && self.runs(state, server, attempt.epoch)
@@ -110,7 +110,8 @@ impl World {
         let first = self.same_key(order).find(|other| keys.remembered.has(*other));
         let replay = first.map(|first| {
             // While its hand-off is not acknowledged, a repeat waits; at last it is told that nothing is known.
-            if keys.outbox.has(first) { Phase::Unknown } else { Phase::Replayed(first) }
+            let waits = keys.outbox.has(first) && self.config.protections.repeat_waits;
+            if waits { Phase::Unknown } else { Phase::Replayed(first) }
         });
         if let Some(replay) = replay
             && self.config.protections.replay_before_refusal
@@ -182,7 +183,8 @@ impl World {
 
     /// The lease is looked at after the acknowledgement.
     pub(super) fn acknowledge(&self, state: &mut State, order: u8) {
-        let told = if self.covered(state, order) { Phase::Accepted } else { Phase::Unknown };
+        let covered = self.covered(state, order) || !self.config.protections.lease_last;
+        let told = if covered { Phase::Accepted } else { Phase::Unknown };
         state.tries[usize::from(order)].phase = told;
     }
 

@@ -5,6 +5,7 @@
 
 use crate::World;
 use crate::action::Action;
+use crate::config::Protections;
 use crate::state::{Keys, PAIR, Rebuilder, Record, State, Step};
 
 impl World {
@@ -36,7 +37,8 @@ impl World {
                 Step::Fencing if !newest || it.broken => actions.push(Action::GiveUp { rebuilder }),
                 Step::Fencing => {
                     let settled = state.postgres.position.settled_epoch >= it.epoch;
-                    if settled || !self.config.protections.barrier {
+                    let Protections { barrier, settled_first, .. } = self.config.protections;
+                    if settled || !barrier || !settled_first {
                         actions.push(Action::WriteSnapshot { rebuilder });
                     }
                 }

@@ -24,9 +24,30 @@ impl World {
             }
         }
         if state.left.cancels > 0 {
-            let live = state.postgres.rows.without(state.postgres.cancelled);
-            actions.extend(live.each().map(|order| Action::Cancel { order }));
+            actions.extend(
+                self.orders()
+                    .filter(|o| self.is_cancellable(state, *o))
+                    .map(|order| Action::Cancel { order }),
+            );
         }
+    }
+
+    /// Postgres has the order, and its hold may end; or a gateway with a lease finds it in Redis, and not in the
+    /// outbox: then the log has it, and a command comes behind it (`command.rs`, `find.lua`).
+    fn is_cancellable(&self, state: &State, order: u8) -> bool {
+        let found = |epoch: u8, server: u8| {
+            let keys = state.keys(server, epoch);
+            self.runs(state, server, epoch)
+                && keys.live.has(order)
+                && !(keys.outbox.has(order) && self.config.protections.command_waits)
+        };
+        let standing = state.postgres.rows.has(order) && !state.postgres.cancelled.has(order);
+        let epoch = state.tries[usize::from(order)].epoch;
+        standing
+            || state
+                .views
+                .iter()
+                .any(|view| *view != 0 && *view == epoch && state.up().any(|s| found(*view, s)))
     }
 
     /// By the relay or a drain. Each order's entry is produced again once: a second time would write the
@@ -39,6 +60,7 @@ impl World {
 
     pub(super) fn cancel(&self, state: &mut State, order: u8) {
         state.left.cancels -= 1;
+        state.asked.add(order);
         state.log.append(Record::Cancel(order));
     }
 
@@ -64,9 +86,11 @@ impl World {
         match record {
             Record::Acceptance(order) => {
                 let attempt = state.tries[usize::from(order)];
-                if attempt.epoch < memory.settled_epoch {
+                if attempt.epoch < memory.settled_epoch && self.config.protections.void {
                     // void: nobody was told of it
-                } else if !state.postgres.rows.has(order) {
+                } else if attempt.sequence < memory.next_sequence && state.postgres.rows.has(order) {
+                    // A double: its sequence made the owner look for its id.
+                } else {
                     if self.fits(state, order) {
                         state.postgres.rows.add(order);
                         after.event += 1;
@@ -89,11 +113,13 @@ impl World {
         state.owners[usize::from(owner)] = Some(after);
     }
 
-    /// What the schema refuses: more units than there are, a doubled key, a doubled sequence.
+    /// What the schema refuses: more units than there are, a doubled id, key or sequence.
     fn fits(&self, state: &State, order: u8) -> bool {
         let sequence = state.tries[usize::from(order)].sequence;
         let doubled = state.postgres.rows.each().any(|other| {
-            self.is_same_key(order, other) || state.tries[usize::from(other)].sequence == sequence
+            other == order
+                || self.is_same_key(order, other)
+                || state.tries[usize::from(other)].sequence == sequence
         });
         !doubled && self.held(state) + self.request(order).units <= self.config.total
     }

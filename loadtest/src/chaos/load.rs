@@ -27,7 +27,7 @@ const CUSTOMERS_MAX: u64 = 20_000;
 const CONNECTIONS: usize = 256;
 /// Customers who do not live through a whole outage: others come.
 const PATIENCE: Patience =
-    Patience { attempts_max: 10, answer_limit: Duration::from_secs(6), pause: Duration::from_millis(200) };
+    Patience { attempts_max: 8, answer_limit: Duration::from_secs(8), pause: Duration::from_millis(200) };
 /// How long a gateway may take to sell again after the cause has ended.
 const RECOVERY_LIMIT: Duration = Duration::from_secs(60);
 /// Between two attempts of a customer who waits for that.

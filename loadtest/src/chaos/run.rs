@@ -31,8 +31,9 @@ pub struct Ran {
     pub accepted: u64,
     /// Rows in Postgres.
     pub settled: u64,
-    /// From the end of the cause until every gateway had sold to a new customer, and that was settled.
-    pub recovered: Duration,
+    /// From the end of the cause until every gateway had sold to a new customer, and that was settled; or why
+    /// that did not come to pass.
+    pub recovered: anyhow::Result<Duration>,
     /// Of every invariant.
     pub findings: Vec<Finding>,
 }
@@ -81,10 +82,10 @@ async fn run_once(
     let burst = async {
         let Scenario { customers, lasts, .. } = *scenario;
         match scenario.hold {
-            Some(hold) => Ok(Some(load.come_and_cancel(customers, lasts, hold, seed).await)),
+            Some(hold) => Some(load.come_and_cancel(customers, lasts, hold, seed).await),
             None => {
                 load.come(customers, lasts, scenario.manner).await;
-                Ok(None)
+                None
             }
         }
     };
@@ -94,7 +95,7 @@ async fn run_once(
         load.until_selling(&database_url).await?;
         anyhow::Ok(ended.elapsed())
     };
-    let (recovered, races) = tokio::try_join!(recovering, burst)?;
+    let (recovered, races) = tokio::join!(recovering, burst);
     stack.heal().await?;
     let database = stack.database().await?;
     match races {

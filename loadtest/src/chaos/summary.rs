@@ -83,16 +83,23 @@ impl Row {
             Err(error) => Self { trouble: Some(format!("{error:#}")), ..row },
             Ok(ran) => {
                 let unchecked = ran.findings.iter().filter(|finding| finding.verdict == Verdict::Unchecked);
-                let unchecked: Vec<_> = unchecked
+                let mut troubles: Vec<_> = unchecked
                     .map(|f| format!("{} could not be checked: {}", f.invariant, f.notes.join("; ")))
                     .collect();
+                let recovered_ms = match ran.recovered {
+                    Ok(recovered) => Some(recovered.as_millis() as u64),
+                    Err(error) => {
+                        troubles.push(format!("{error:#}"));
+                        None
+                    }
+                };
                 Self {
                     offered: ran.offered,
                     accepted: ran.accepted,
                     settled: ran.settled,
                     harm: Harm::of(&ran.findings),
-                    recovered_ms: Some(ran.recovered.as_millis() as u64),
-                    trouble: (!unchecked.is_empty()).then(|| unchecked.join("; ")),
+                    recovered_ms,
+                    trouble: (!troubles.is_empty()).then(|| troubles.join("; ")),
                     findings: ran.findings,
                     ..row
                 }

@@ -54,7 +54,7 @@ pub(super) async fn stopped_across_rebuild(stage: &mut Stage<'_>) -> anyhow::Res
         stage.rebuild().await?;
     }
     stage.until_epoch_after(epoch).await?;
-    stage.pause(0, 2000).await;
+    stage.pause(0, 500).await;
     stage.stack.gateway(0)?.signal(Signal::CONT);
     Ok(())
 }

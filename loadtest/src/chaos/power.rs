@@ -2,8 +2,7 @@
 //! check that never fails proves nothing.
 
 use super::run::run as run_scenario;
-use super::scenario::ALL;
-use super::scenario::{self, Scenario};
+use super::scenario::{ALL, Hit, Scenario};
 use super::stack::{Faults, Stack};
 use crate::table::{Table, heading};
 
@@ -17,6 +16,8 @@ struct Protection {
     says: &'static str,
     /// By which scenario.
     scenario: &'static str,
+    /// Where the first gateway is hit instead of where the seed says; empty: as the seed says.
+    gateway: &'static str,
     /// Where every settler is to be hit besides; empty: nowhere.
     settlers: &'static str,
     /// Also taken out of the schema.
@@ -29,6 +30,7 @@ const ORDINARY: Protection = Protection {
     name: "",
     says: "",
     scenario: "clients-gone-after-send",
+    gateway: "",
     settlers: "",
     schema: "",
     invariants: &[],
@@ -47,6 +49,7 @@ const PROTECTIONS: &[Protection] = &[
         name: "lease_check",
         says: "the lease is looked at again after the log's acknowledgement",
         scenario: "gateway-stopped-across-rebuild",
+        gateway: "gateway.after_reserve=stop@40",
         invariants: &[2],
         ..ORDINARY
     },
@@ -82,6 +85,7 @@ const PROTECTIONS: &[Protection] = &[
         name: "barrier",
         says: "what lies behind the barrier of a later epoch is void",
         scenario: "gateway-stopped-across-rebuild",
+        gateway: "gateway.after_reserve=stop@40",
         invariants: &[1, 2, 5, 7, 10],
         ..ORDINARY
     },
@@ -146,7 +150,7 @@ async fn noticed(
 ) -> Option<(u64, Vec<u8>)> {
     for seed in first..first + SEEDS_MAX {
         stack.weaken(protection.name, protection.schema);
-        let hit = scenario::Hit { settlers: protection.settlers, label: protection.name };
+        let hit = Hit { gateway: protection.gateway, settlers: protection.settlers, label: protection.name };
         let row = run_scenario(stack, scenario, seed, Some(hit)).await;
         stack.weaken("", "");
         let violated = row.violated();
@@ -158,11 +162,14 @@ async fn noticed(
 }
 
 impl Faults {
-    /// The same, with every settler hit somewhere besides.
-    pub(super) fn and_settlers(mut self, fault: &str) -> Self {
-        if !fault.is_empty() {
+    /// The same, hit where the checker's power is shown.
+    pub(super) fn with(mut self, hit: Hit) -> Self {
+        if !hit.gateway.is_empty() {
+            hit.gateway.clone_into(&mut self.gateways[0]);
+        }
+        if !hit.settlers.is_empty() {
             for of in &mut self.settlements {
-                *of = if of.is_empty() { fault.to_owned() } else { format!("{of},{fault}") };
+                *of = format!("{of},{}", hit.settlers);
             }
         }
         self

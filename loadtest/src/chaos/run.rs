@@ -62,7 +62,11 @@ async fn run_once(
     // Scenarios with the same seed are not to be alike.
     let salt = scenario.name.bytes().fold(0u64, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
     let mut dice = Dice::new(seed ^ salt.rotate_left(17));
-    let faults = (scenario.faults)(&mut dice).and_settlers(hit.map_or("", |hit| hit.settlers));
+    let faults = (scenario.faults)(&mut dice);
+    let faults = match hit {
+        Some(hit) => faults.with(hit),
+        None => faults,
+    };
     stack.fresh(&name, &faults).await.context("a fresh world")?;
 
     let mut stage = Stage { stack, dice, sale: name.clone(), lasts: scenario.lasts };

@@ -50,7 +50,9 @@ pub type Step = for<'a, 's> fn(&'a mut Stage<'s>) -> BoxFuture<'a, anyhow::Resul
 /// What the checker's power is shown with, besides the scenario's own.
 #[derive(Debug, Clone, Copy)]
 pub struct Hit {
-    /// Where every settler is hit.
+    /// Where the first gateway is hit; empty: as the scenario says.
+    pub gateway: &'static str,
+    /// Where every settler is hit, besides.
     pub settlers: &'static str,
     /// The protection that was taken out.
     pub label: &'static str,

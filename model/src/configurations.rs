@@ -36,22 +36,27 @@ const BASE: Config = Config {
     protections: Protections::ALL,
 };
 
+/// Whatever may befall one server.
+const LOSSES: &[Fault] = &[Fault::RestartEmpty, Fault::RestartOld, Fault::RestartWhole, Fault::FlushAll];
+/// Whatever may befall a primary and its replica.
+const SPLIT: &[Fault] = &[Fault::Failover, Fault::Failback];
+
 /// What is searched, each in full.
 pub fn configurations() -> Vec<Config> {
     vec![
         Config {
             name: "lost state",
-            about: "Redis loses its state once: empty, old, flushed or without its scripts",
-            faults: (1, &[Fault::RestartEmpty, Fault::RestartOld, Fault::RestartWhole, Fault::FlushAll]),
+            about: "Redis loses its state: empty, old, flushed, or without its scripts",
+            faults: (1, LOSSES),
             copies: 1,
             rebuilds: 1,
             ..BASE
         },
         Config {
-            name: "lost state, contended",
-            about: "the same, where only one of two customers can be served",
-            requests: CONTENDED,
-            faults: (1, &[Fault::RestartEmpty, Fault::RestartOld, Fault::RestartWhole, Fault::FlushAll]),
+            name: "lost state, sold out",
+            about: "the same, where there is not enough for all, and Ann asks twice",
+            requests: TWO_KEYS,
+            faults: (1, LOSSES),
             copies: 1,
             rebuilds: 1,
             ..BASE
@@ -59,15 +64,15 @@ pub fn configurations() -> Vec<Config> {
         Config {
             name: "split",
             about: "a lagging replica is promoted, both answer, the old primary comes back",
-            faults: (2, &[Fault::Failover, Fault::Failback]),
+            faults: (2, SPLIT),
             copies: 1,
             rebuilds: 1,
             ..BASE
         },
         Config {
             name: "two rebuilders",
-            about: "a rebuild dies or lags at any step, another begins; and Redis may be flushed",
-            faults: (1, &[Fault::FlushAll, Fault::RestartEmpty]),
+            about: "a rebuild dies or lags at any step, another one begins; and Redis may be flushed",
+            faults: (1, &[Fault::FlushAll]),
             rebuilds: 2,
             ..BASE
         },
@@ -83,104 +88,89 @@ pub fn configurations() -> Vec<Config> {
         },
         Config {
             name: "releases",
-            about: "orders are cancelled, two processes release their units, and a rebuild comes in between",
+            about: "two cancellations, two processes that release, and a rebuild in between",
             requests: CONTENDED,
             cancels: 2,
             releasers: 2,
+            rebuilds: 1,
+            ..BASE
+        },
+        Config {
+            name: "releases, lost state",
+            about: "a cancellation, two processes that release, and a loss",
+            requests: CONTENDED,
+            cancels: 1,
+            releasers: 2,
+            faults: (1, LOSSES),
+            copies: 1,
             rebuilds: 1,
             ..BASE
         },
         Config {
             name: "fast refusals",
-            about: "gateways refuse from memory while units come back",
+            about: "gateways refuse from memory while units come back, and a rebuild comes in between",
             requests: TWO_KEYS,
             cancels: 1,
             releasers: 1,
             fast_refusals: true,
+            rebuilds: 1,
             ..BASE
         },
     ]
 }
 
-/// Larger worlds: minutes each, for whoever changes the protocol.
+/// Larger worlds, for whoever changes the protocol: minutes and gigabytes each.
 pub fn deep_configurations() -> Vec<Config> {
-    const LOSSES: &[Fault] = &[Fault::RestartEmpty, Fault::RestartOld, Fault::RestartWhole, Fault::FlushAll];
     vec![
         Config {
-            name: "releases, lost state",
-            about: "",
-            cancels: 1,
-            releasers: 2,
-            faults: (1, LOSSES),
+            name: "split, two rebuilders",
+            about: "two rebuilds of a split Redis, where there is not enough for all",
+            requests: CONTENDED,
+            faults: (2, SPLIT),
+            copies: 1,
+            rebuilds: 2,
+            ..BASE
+        },
+        Config {
+            name: "split, fast refusals",
+            about: "refusals from memory while Redis is split",
+            requests: CONTENDED,
+            fast_refusals: true,
+            faults: (2, SPLIT),
             copies: 1,
             rebuilds: 1,
-            requests: CONTENDED,
             ..BASE
         },
         Config {
             name: "zombie, lost state",
-            about: "",
+            about: "a take-over and a loss",
+            requests: CONTENDED,
             cancels: 1,
             releasers: 1,
             takeovers: 1,
             faults: (1, LOSSES),
-            rebuilds: 1,
-            requests: CONTENDED,
-            ..BASE
-        },
-        Config {
-            name: "split, contended, two rebuilders",
-            about: "",
-            faults: (2, &[Fault::Failover, Fault::Failback]),
             copies: 1,
-            rebuilds: 2,
-            requests: CONTENDED,
+            rebuilds: 1,
             ..BASE
         },
         Config {
-            name: "fast refusals, rebuild",
-            about: "",
+            name: "split, releases",
+            about: "cancellations while Redis is split",
+            requests: CONTENDED,
             cancels: 1,
-            releasers: 1,
-            fast_refusals: true,
+            releasers: 2,
+            faults: (2, SPLIT),
+            copies: 1,
             rebuilds: 1,
+            ..BASE
+        },
+        Config {
+            name: "two rebuilders, releases",
+            about: "cancellations while two rebuilds compete",
             requests: CONTENDED,
-            ..BASE
-        },
-        Config {
-            name: "fast refusals, split",
-            about: "",
-            fast_refusals: true,
-            faults: (2, &[Fault::Failover, Fault::Failback]),
-            copies: 1,
-            rebuilds: 1,
-            requests: CONTENDED,
-            ..BASE
-        },
-        Config {
-            name: "two keys, lost",
-            about: "",
-            faults: (1, LOSSES),
-            copies: 1,
-            rebuilds: 1,
-            requests: TWO_KEYS,
-            ..BASE
-        },
-        Config {
-            name: "two losses, two rebuilds",
-            about: "",
-            faults: (2, LOSSES),
-            copies: 1,
-            rebuilds: 2,
-            ..BASE
-        },
-        Config {
-            name: "releases, two rebuilds",
-            about: "",
-            cancels: 2,
+            cancels: 1,
             releasers: 2,
             rebuilds: 2,
-            requests: CONTENDED,
             ..BASE
         },
     ]

@@ -1,34 +1,43 @@
-//! Searches every configuration, and prints what was found.
+//! Searches every configuration, then each protection's absence, and prints what was found.
+//! `--deep`: larger configurations instead.
 
-use model::{configurations, deep_configurations, protections, search, weakened};
+use std::process::ExitCode;
 
-fn main() {
-    println!("{:24} {:>12} {:>10} {:>6} {:>8}", "configuration", "transitions", "states", "depth", "seconds");
+use model::search::{self, Found};
+use model::{configurations, deep_configurations, protections, weakened};
+
+fn main() -> ExitCode {
     let deep = std::env::args().any(|argument| argument == "--deep");
-    let searched = if deep { deep_configurations() } else { configurations() };
-    for config in searched {
+    let whole = all_hold(if deep { deep_configurations() } else { configurations() });
+    if whole && (deep || each_is_missed()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn all_hold(configurations: Vec<model::Config>) -> bool {
+    let (mut whole, mut states) = (true, 0);
+    println!("{}", Found::HEAD);
+    for config in configurations {
         let found = search::all(&config);
-        println!(
-            "{:24} {:>12} {:>10} {:>6} {:>8.1}  {}",
-            config.name,
-            found.transitions,
-            found.states,
-            found.depth,
-            found.took.as_secs_f64(),
-            if found.is_complete { "all invariants hold" } else { "BROKEN" },
-        );
-        for example in found.broken {
-            println!("  {}\n    {}", example.invariant, example.steps.join("\n    "));
+        println!("{}", found.row(&config));
+        for example in &found.broken {
+            println!("{example}");
         }
+        whole &= found.is_complete && found.missed.is_empty();
+        states += found.states;
     }
-    if deep {
-        return;
-    }
+    println!("{:23} {states:>9}", "in all");
+    whole
+}
+
+fn each_is_missed() -> bool {
+    let mut all = true;
     for protection in protections() {
-        let Some(config) = weakened(protection) else { continue };
-        if let Some(example) = search::first_broken(&config).broken.first() {
-            println!("\nwithout {protection} ({}): {}", config.name, example.invariant);
-            println!("    {}", example.steps.join("\n    "));
+        let Some(config) = weakened(protection) else { return false };
+        let found = search::first_broken(&config);
+        match found.broken.first() {
+            Some(example) => println!("\nwithout {protection} ({}): {example}", config.name),
+            None => println!("\nwithout {protection} ({}): NOTHING BREAKS", config.name),
         }
+        all &= !found.broken.is_empty();
     }
+    all
 }

@@ -1,5 +1,6 @@
 //! Searching a configuration: all its states, or a short way to a broken invariant.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use stateright::{Checker, HasDiscoveries, Model, Property};
@@ -25,6 +26,28 @@ pub struct Found {
     pub missed: Vec<&'static str>,
 }
 
+impl Found {
+    /// The head of a table of searches.
+    pub const HEAD: &'static str = "configuration              states  transitions  depth  seconds  result";
+
+    /// A row of it.
+    pub fn row(&self, config: &Config) -> String {
+        let result = match (self.is_complete, self.missed.as_slice()) {
+            (true, []) => "every invariant holds in every state".into(),
+            (true, missed) => format!("never seen: {}", missed.join(", ")),
+            (false, _) => "BROKEN".into(),
+        };
+        format!(
+            "{:23} {:>9} {:>12} {:>6} {:>8.1}  {result}",
+            config.name,
+            self.states,
+            self.transitions,
+            self.depth,
+            self.took.as_secs_f64(),
+        )
+    }
+}
+
 /// How an invariant is broken.
 #[derive(Debug)]
 pub struct Counterexample {
@@ -32,6 +55,13 @@ pub struct Counterexample {
     pub invariant: &'static str,
     /// The steps that lead there.
     pub steps: Vec<String>,
+}
+
+impl fmt::Display for Counterexample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "breaks \"{}\"", self.invariant)?;
+        self.steps.iter().zip(1..).try_for_each(|(step, number)| write!(f, "\n  {number:>2}. {step}"))
+    }
 }
 
 /// Searches everything.

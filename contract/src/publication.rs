@@ -1,13 +1,15 @@
-//! The topic `sales`: how Postgres' word reaches the gateways, and how they show that they heard it.
+//! The topic `sales`: how Postgres' word reaches the gateways, how they show that they heard it, and how far
+//! each partition of the log is settled.
 //!
 //! A sale's message stands under the key `sale/epoch`, so that a publisher that has fallen asleep and
 //! writes an old epoch again cannot compact the newest one away. A gateway's heartbeat stands under
-//! `gateway:name`; names of sales contain neither `/` nor `:`.
+//! `gateway:name`, a partition's position under `partition:number`; names of sales contain neither `/` nor `:`.
 
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{Epoch, SaleId};
 use crate::sale::{SaleState, SaleTerms};
+use crate::timestamp::Timestamp;
 
 /// A sale, as gateways sell it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -73,6 +75,26 @@ impl Heartbeat {
 
 const HEARTBEAT_PREFIX: &str = "gateway:";
 
+/// How far a partition of the log is settled, by the word of its owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// Which partition of `orders`.
+    pub partition: i32,
+    /// The next offset to settle.
+    pub next_offset: i64,
+    /// Everything that was appended before is settled. An owner that stands still lets it stand still.
+    pub settled_until: Timestamp,
+}
+
+impl Position {
+    /// The message's key.
+    pub fn key(&self) -> String {
+        format!("{POSITION_PREFIX}{}", self.partition)
+    }
+}
+
+const POSITION_PREFIX: &str = "partition:";
+
 /// A message of the topic.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Message {
@@ -80,6 +102,8 @@ pub enum Message {
     Sale(Box<SalePublication>),
     /// A gateway lives.
     Heartbeat(Heartbeat),
+    /// A partition is settled so far.
+    Position(Position),
     /// A deleted key, or a kind that a later version writes: to be passed over.
     Other,
 }
@@ -99,6 +123,8 @@ pub fn decode(key: &[u8], value: Option<&[u8]>) -> Result<Message, Undecodable> 
     let undecodable = |source| Undecodable { key: key.to_string(), source };
     if key.starts_with(HEARTBEAT_PREFIX) {
         serde_json::from_slice(value).map(Message::Heartbeat).map_err(undecodable)
+    } else if key.starts_with(POSITION_PREFIX) {
+        serde_json::from_slice(value).map(Message::Position).map_err(undecodable)
     } else if key.contains('/') {
         serde_json::from_slice(value).map(|sale| Message::Sale(Box::new(sale))).map_err(undecodable)
     } else {

@@ -16,7 +16,9 @@ use contract::money::Currency;
 use contract::order::{
     Address, Amounts, Fulfilment, Line, Order, OrderRequest, PaymentMethod, PaymentRequest,
 };
-use contract::publication::{self, Heartbeat, Message as SalesMessage, SalePublication, ScriptDigests};
+use contract::publication::{
+    self, Heartbeat, Message as SalesMessage, Position, SalePublication, ScriptDigests,
+};
 use contract::record::{
     self, AcceptedBatch, Action, Barrier, Command, Decision, Headers, NewTotal, OutboxId, Record, RecordType,
     Tick, TotalsChange, Verdict,
@@ -295,6 +297,17 @@ fn heartbeats() {
         assert_eq!(read, SalesMessage::Heartbeat(heartbeat.clone()));
         fixture.has_value(&heartbeat);
     }
+}
+
+#[test]
+fn a_position() {
+    let fixture = Message::read(include_str!("../fixtures/sales-position.v1.txt"));
+    let position =
+        Position { partition: 2, next_offset: 70_368, settled_until: at("2026-03-01T09:00:00.250Z") };
+    assert_eq!(fixture.key, position.key());
+    let read = publication::decode(fixture.key.as_bytes(), Some(fixture.value.as_bytes())).unwrap();
+    assert_eq!(read, SalesMessage::Position(position));
+    fixture.has_value(&position);
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! a newer epoch, outwaited the leases and be selling from it (ARCHITECTURE.md, "Epochs"). An append is a
 //! read that a deposed broker cannot serve stale.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,6 +14,7 @@ use arc_swap::ArcSwap;
 use contract::ids::{Epoch, SaleId};
 use contract::keys::SaleKeys;
 use contract::publication::{self, Heartbeat, Message, SalePublication};
+use contract::timestamp::Timestamp;
 use contract::topics::SALES;
 use metrics::gauge;
 use process::boottime::Boottime;
@@ -59,6 +60,8 @@ pub struct Lease {
     pub until: Boottime,
     /// As read.
     pub sales: Arc<HashMap<SaleId, Arc<SaleView>>>,
+    /// Until when each partition of the log is settled, as its owners have told.
+    pub settled_until: Arc<BTreeMap<i32, Timestamp>>,
 }
 
 impl Lease {
@@ -93,7 +96,7 @@ struct Appended {
 impl Leases {
     /// No lease and no sale yet.
     pub fn new() -> Arc<Self> {
-        let none = Lease { until: Boottime(0), sales: Arc::default() };
+        let none = Lease { until: Boottime(0), sales: Arc::default(), settled_until: Arc::default() };
         Arc::new(Self {
             current: ArcSwap::from_pointee(none),
             lost: Mutex::default(),
@@ -214,26 +217,30 @@ struct Reader {
 
 impl Reader {
     fn run(self, stop: &CancellationToken) {
-        let mut sales: HashMap<SaleId, Arc<SaleView>> = HashMap::new();
-        let mut shared = Arc::new(sales.clone());
+        let mut known = Known::default();
+        let mut sales = Arc::new(known.sales.clone());
+        let mut settled_until = Arc::new(known.settled_until.clone());
         let mut read_to = -1;
         let mut waiting: Option<Appended> = None;
         while !stop.is_cancelled() {
-            let mut changed = false;
+            let mut changed = Changed::default();
             // Whatever is there already is read before it is shared once.
             let mut message = self.consumer.poll(POLL);
             while let Some(polled) = message {
                 match polled {
                     Ok(message) => {
                         read_to = message.offset();
-                        changed |= apply(&mut sales, message.key().unwrap_or_default(), message.payload());
+                        known.apply(message.key().unwrap_or_default(), message.payload(), &mut changed);
                     }
                     Err(error) => tracing::debug!(%error, "reading the topic sales"),
                 }
                 message = self.consumer.poll(Duration::ZERO);
             }
-            if changed {
-                shared = Arc::new(sales.clone());
+            if changed.sales {
+                sales = Arc::new(known.sales.clone());
+            }
+            if changed.positions {
+                settled_until = Arc::new(known.settled_until.clone());
             }
             // Only the newest heartbeat that has been read past matters.
             let mut until = self.leases.load().until;
@@ -245,7 +252,8 @@ impl Reader {
                 until = until.max(appended.begun.plus_ms(LEASE_MS));
             }
             // What is newly read holds at once; only the time it holds for comes from the heartbeat.
-            self.leases.current.store(Arc::new(Lease { until, sales: shared.clone() }));
+            let lease = Lease { until, sales: sales.clone(), settled_until: settled_until.clone() };
+            self.leases.current.store(Arc::new(lease));
             if self.leases.load().is_valid() {
                 self.health.up("lease");
             } else {
@@ -256,32 +264,56 @@ impl Reader {
     }
 }
 
-/// Takes a message into what is known, never going back in (epoch, version). Whether anything changed.
-fn apply(sales: &mut HashMap<SaleId, Arc<SaleView>>, key: &[u8], value: Option<&[u8]>) -> bool {
-    let publication = match publication::decode(key, value) {
-        Ok(Message::Sale(publication)) => *publication,
-        Ok(Message::Heartbeat(_) | Message::Other) => return false,
-        Err(error) => {
-            tracing::error!(%error, topic = SALES.name, "passed over");
+/// What the topic has said so far.
+#[derive(Default)]
+struct Known {
+    sales: HashMap<SaleId, Arc<SaleView>>,
+    settled_until: BTreeMap<i32, Timestamp>,
+}
+
+/// What of it is new.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Changed {
+    sales: bool,
+    positions: bool,
+}
+
+impl Known {
+    /// Takes a message in.
+    fn apply(&mut self, key: &[u8], value: Option<&[u8]>, changed: &mut Changed) {
+        match publication::decode(key, value) {
+            Ok(Message::Sale(publication)) => changed.sales |= self.sale(*publication),
+            // What one owner has settled stays settled, whatever a former one says later.
+            Ok(Message::Position(position)) => {
+                let until = self.settled_until.entry(position.partition).or_insert(position.settled_until);
+                *until = position.settled_until.max(*until);
+                changed.positions = true;
+            }
+            Ok(Message::Heartbeat(_) | Message::Other) => {}
+            Err(error) => tracing::error!(%error, topic = SALES.name, "passed over"),
+        }
+    }
+
+    /// Never goes back in (epoch, version). Whether anything changed.
+    fn sale(&mut self, publication: SalePublication) -> bool {
+        let known = self.sales.get(&publication.sale_id);
+        if known.is_some_and(|known| known.publication.rank() >= publication.rank()) {
             return false;
         }
-    };
-    let known = sales.get(&publication.sale_id);
-    if known.is_some_and(|known| known.publication.rank() >= publication.rank()) {
-        return false;
+        tracing::info!(
+            sale_id = %publication.sale_id, epoch = %publication.epoch, version = publication.version,
+            state = publication.state.as_str(), ready = publication.ready, "sale read"
+        );
+        let keys = SaleKeys::new(&publication.sale_id, publication.epoch);
+        self.sales.insert(publication.sale_id.clone(), Arc::new(SaleView { publication, keys }));
+        true
     }
-    tracing::info!(
-        sale_id = %publication.sale_id, epoch = %publication.epoch, version = publication.version,
-        state = publication.state.as_str(), ready = publication.ready, "sale read"
-    );
-    let keys = SaleKeys::new(&publication.sale_id, publication.epoch);
-    sales.insert(publication.sale_id.clone(), Arc::new(SaleView { publication, keys }));
-    true
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use contract::publication::Position;
 
     fn message(epoch: u64, version: u64, ready: bool) -> (String, Vec<u8>) {
         let value = serde_json::json!({
@@ -293,29 +325,40 @@ mod tests {
 
     #[test]
     fn knowledge_never_goes_back_in_epoch_and_version() {
-        let mut sales = HashMap::new();
+        let mut known = Known::default();
         for (epoch, version, expected) in
             [(2, 5, true), (1, 9, false), (2, 4, false), (2, 5, false), (2, 6, true), (3, 1, true)]
         {
             let (key, value) = message(epoch, version, true);
-            assert_eq!(
-                apply(&mut sales, key.as_bytes(), Some(&value)),
-                expected,
-                "epoch {epoch} version {version}"
-            );
+            let mut changed = Changed::default();
+            known.apply(key.as_bytes(), Some(&value), &mut changed);
+            let expected = Changed { sales: expected, positions: false };
+            assert_eq!(changed, expected, "epoch {epoch} version {version}");
         }
     }
 
     #[test]
     fn a_lease_covers_the_epoch_it_has_read_while_it_lasts() {
-        let mut sales = HashMap::new();
+        let mut known = Known::default();
         let (key, value) = message(2, 1, true);
-        apply(&mut sales, key.as_bytes(), Some(&value));
+        known.apply(key.as_bytes(), Some(&value), &mut Changed::default());
         let sale = SaleId::parse("s").unwrap();
-        let lease = |until| Lease { until, sales: Arc::new(sales.clone()) };
+        let sales = Arc::new(known.sales);
+        let lease = |until| Lease { until, sales: sales.clone(), settled_until: Arc::default() };
         let later = Boottime::now().plus_ms(60_000);
         assert!(lease(later).covers(&sale, Epoch(2)));
         assert!(!lease(later).covers(&sale, Epoch(1)), "an epoch that has ended");
         assert!(!lease(Boottime(1)).covers(&sale, Epoch(2)), "a lease that has run out");
+    }
+
+    #[test]
+    fn what_is_settled_stays_settled_whatever_a_former_owner_says() {
+        let mut known = Known::default();
+        for (ms, expected) in [(1000, 1000), (500, 1000), (2000, 2000)] {
+            let position = Position { partition: 3, next_offset: 1, settled_until: Timestamp(ms) };
+            let value = serde_json::to_vec(&position).unwrap();
+            known.apply(position.key().as_bytes(), Some(&value), &mut Changed::default());
+            assert_eq!(known.settled_until.get(&3), Some(&Timestamp(expected)));
+        }
     }
 }

@@ -23,7 +23,7 @@ use crate::metrics::outcome;
 use crate::reserve::{Job, Outcome};
 use crate::respond::{Answer, Problem, json};
 use crate::run::Gateway;
-use crate::{authenticate, decode};
+use crate::{admit, authenticate, decode};
 
 /// What a customer may expect between the 202 and settlement: a constant, so that replays are identical.
 const ESTIMATED_PROCESSING_MS: u64 = 500;
@@ -87,7 +87,10 @@ async fn place_or_refuse(
     {
         let lease = gateway.leases.load();
         if !lease.is_valid() {
-            return Err(shed(Code::LogUnavailable));
+            return Err(shed(Code::LogUnavailable, Code::LogUnavailable.as_str()));
+        }
+        if admit::too_far_behind(&lease, view.publication.partition, gateway.lag_max) {
+            return Err(shed(Code::Overloaded, "settlement_behind"));
         }
         if let Some(sku) =
             desk.watch.sold_out(&lease, &view, &customer, &priced.lines, gateway.redis.now_ms())
@@ -108,15 +111,15 @@ async fn place_or_refuse(
         repeating_since: None,
         answer,
     };
-    desk.queue.try_send(job).map_err(|_| shed(Code::Overloaded))?;
+    desk.queue.try_send(job).map_err(|_| shed(Code::Overloaded, Code::Overloaded.as_str()))?;
     // The batcher answers every job; one that it dropped was never taken to the script.
     let outcome = answered.await.unwrap_or(Outcome::Refused(Code::Overloaded));
     respond(&view, &order, outcome, priced.amounts, language)
 }
 
 /// A refusal for want of room, counted.
-fn shed(code: Code) -> Problem {
-    counter!("gateway_shed_total", "reason" => code.as_str()).increment(1);
+fn shed(code: Code, reason: &'static str) -> Problem {
+    counter!("gateway_shed_total", "reason" => reason).increment(1);
     code.into()
 }
 

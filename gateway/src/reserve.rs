@@ -24,6 +24,7 @@ use tokio_util::task::TaskTracker;
 use crate::desk::Desk;
 use crate::hand_off::{Acknowledged, HandOff, HandedOff};
 use crate::lease::{Leases, SaleView};
+use crate::standstill::{Silent, until_redis_answers};
 
 /// Bytes of orders in one call, so that a record stays far below the broker's limit (4 MiB).
 const BATCH_BYTES_MAX: usize = 1 << 20;
@@ -31,7 +32,7 @@ const BATCH_BYTES_MAX: usize = 1 << 20;
 /// Redis and Kafka cost per batch more than per order. Two, so that one is decided while the other is
 /// being written.
 const HAND_OFFS_MAX: usize = 2;
-/// How long orders gather for a place before they are refused.
+/// How long orders gather for a place before the log counts as silent, and they are refused.
 const PLACE_WAIT_MAX: Duration = Duration::from_secs(1);
 /// Acknowledged entries that ride along in one call.
 const DELETES_MAX: usize = 512;
@@ -139,15 +140,11 @@ impl Batcher {
         let mut stopping = false;
         // The semaphore is never closed. A place is held from before the script to the acknowledgement.
         loop {
-            let Ok(place) =
-                tokio::time::timeout(PLACE_WAIT_MAX, self.hand_offs.clone().acquire_owned()).await
-            else {
-                // The log does not answer: whoever waits is told so, rather than left waiting.
-                waiting.extend(std::iter::from_fn(|| queue.try_recv().ok()));
-                give_up(&mut waiting);
-                continue;
+            let place = match tokio::time::timeout(PLACE_WAIT_MAX, self.place()).await {
+                Ok(place) => place,
+                Err(_) => Silent::Log.refuse_until(&mut waiting, &mut queue, self.place()).await,
             };
-            let Ok(place) = place else { break };
+            let Some(place) = place else { break };
             if waiting.is_empty() {
                 tokio::select! {
                     biased;
@@ -171,11 +168,19 @@ impl Batcher {
             }
             waiting.extend(arrived.drain(..));
             let batch = take_batch(&mut waiting);
-            self.decide(batch, place).await;
+            if self.decide(batch, place).await == Err(Silent::Redis) {
+                let answers = until_redis_answers(&self.redis);
+                Silent::Redis.refuse_until(&mut waiting, &mut queue, answers).await;
+            }
         }
         self.tasks.close();
         process::shutdown::finish("hand-offs", DRAIN, self.tasks.wait()).await;
         self.flush().await;
+    }
+
+    /// A place on the way into the log; `None` is never.
+    async fn place(&self) -> Option<OwnedSemaphorePermit> {
+        self.hand_offs.clone().acquire_owned().await.ok()
     }
 
     /// Deletes acknowledged entries once nothing has happened for a while.
@@ -203,17 +208,17 @@ impl Batcher {
         }
     }
 
-    /// One call, and what follows from it.
-    async fn decide(&self, batch: Vec<Job>, place: OwnedSemaphorePermit) {
+    /// One call, and what follows from it. The error: Redis did not answer.
+    async fn decide(&self, batch: Vec<Job>, place: OwnedSemaphorePermit) -> Result<(), Silent> {
         let lease = self.leases.load_full();
         let view = match lease.sale(self.sale.as_str()) {
-            _ if !lease.is_valid() => return refuse(batch, Code::LogUnavailable),
+            _ if !lease.is_valid() => return refused(batch, Code::LogUnavailable),
             Some(view) if view.publication.ready => view.clone(),
-            _ => return refuse(batch, Code::SaleRebuilding),
+            _ => return refused(batch, Code::SaleRebuilding),
         };
-        let Some(scripts) = &view.publication.scripts else { return refuse(batch, Code::SaleRebuilding) };
+        let Some(scripts) = &view.publication.scripts else { return refused(batch, Code::SaleRebuilding) };
         if self.hand_off.is_congested() {
-            return refuse(batch, Code::Overloaded);
+            return refused(batch, Code::Overloaded);
         }
         // An order that was prepared for another epoch may use other fields of its keys.
         let (batch, old): (Vec<_>, Vec<_>) =
@@ -224,12 +229,15 @@ impl Batcher {
             .partition(|job| job.repeating_since.is_some() || job.since.elapsed() < QUEUE_WAIT_MAX);
         refuse(late, Code::Overloaded);
         if batch.is_empty() {
-            return;
+            return Ok(());
         }
 
         let deadline = match self.redis.deadline().await {
             Ok(deadline) => deadline,
-            Err(_) => return refuse(batch, Code::StockUnavailable), // only the time was asked for
+            Err(error) => {
+                refuse(batch, Code::StockUnavailable); // only the time was asked for
+                return if error.nothing_done() { Ok(()) } else { Err(Silent::Redis) };
+            }
         };
         let sold_by = &view.publication.terms;
         let terms = Terms {
@@ -258,15 +266,19 @@ impl Batcher {
             Ok(Err(Void::Late)) => refuse(batch, Code::StockUnavailable),
             Err(error) => {
                 tracing::warn!(sale_id = %self.sale, orders = batch.len(), %error, "no answer from the script");
-                let code = if error.nothing_done() { Code::StockUnavailable } else { Code::OutcomeUnknown };
-                refuse(batch, code);
+                if !error.nothing_done() {
+                    refuse(batch, Code::OutcomeUnknown);
+                    return Err(Silent::Redis);
+                }
+                refuse(batch, Code::StockUnavailable);
                 // A full Redis refuses the call, and with it the deletions that would make room.
-                if error.nothing_done() && self.redis.is_connected() {
+                if self.redis.is_connected() {
                     drop(place);
                     self.flush().await;
                 }
             }
         }
+        Ok(())
     }
 
     /// Accepted orders go to the log, everyone else gets their answer.
@@ -362,18 +374,15 @@ fn take_batch(waiting: &mut VecDeque<Job>) -> Vec<Job> {
     waiting.drain(..count).collect()
 }
 
-/// Refuses all that wait. A repeat may have been accepted before, which must not be denied.
-fn give_up(waiting: &mut VecDeque<Job>) {
-    for job in waiting.drain(..) {
-        let code = if job.repeating_since.is_some() { Code::OutcomeUnknown } else { Code::Overloaded };
-        let _ = job.answer.send(Outcome::Refused(code)); // a client that hung up needs no answer
-    }
-}
-
 fn refuse(batch: Vec<Job>, code: Code) {
     for job in batch {
         let _ = job.answer.send(Outcome::Refused(code)); // a client that hung up needs no answer
     }
+}
+
+fn refused(batch: Vec<Job>, code: Code) -> Result<(), Silent> {
+    refuse(batch, code);
+    Ok(())
 }
 
 /// The record of the accepted orders, from the same JSON that the script put into the outbox.

@@ -28,7 +28,7 @@ use crate::reserve::Batcher;
 use crate::respond::{Answer, Problem, language};
 use crate::route::{Admin, Public};
 use crate::settings::Settings;
-use crate::{admin, authenticate, command, read, refuse};
+use crate::{admin, admit, authenticate, command, read, refuse};
 
 /// What every request may use.
 pub struct Gateway {
@@ -44,6 +44,8 @@ pub struct Gateway {
     pub writes: Pool,
     /// Where changes of totals go.
     pub hand_off: Arc<HandOff>,
+    /// New orders are refused while settlement is further behind.
+    pub lag_max: Duration,
     /// Ready-made answers.
     pub sold_out: SoldOutAnswers,
     requests: Requests,
@@ -80,6 +82,8 @@ const READ_OPTIONS: &str = "-c default_transaction_read_only=on -c statement_tim
 const WRITE_OPTIONS: &str = "-c statement_timeout=5000 -c lock_timeout=2000";
 /// Between two looks at dependencies, and at which sales there are.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// A dependency that takes longer to say hello is not there.
+const LOOK_MAX: Duration = Duration::from_secs(1);
 /// Between two looks for new sales: a sale can be bought from this long after its publication.
 const DESKS_EVERY: Duration = Duration::from_millis(50);
 /// At shutdown, batchers may take so long to empty their queues.
@@ -104,7 +108,9 @@ pub async fn run(
     for dependency in ["redis", "kafka", "lease"] {
         health.expect(dependency, true);
     }
-    health.expect("postgres", false); // sales go on without it
+    for dependency in ["postgres", "settlement"] {
+        health.expect(dependency, false); // sales go on without them
+    }
 
     let services = &settings.services;
     let producer = Producer::start(
@@ -128,6 +134,7 @@ pub async fn run(
         )?,
         writes: postgres::pool(&services.database_url, 4, "gateway admin", WRITE_OPTIONS)?,
         hand_off: Arc::new(HandOff::new(producer.clone(), services.topic(ORDERS.name), leases.clone())),
+        lag_max: settings.lag_max(),
         sold_out: SoldOutAnswers::default(),
         requests: Requests::default(),
         cors: Cors::new(settings.cors_origins.clone()),
@@ -226,19 +233,29 @@ async fn keep_desks(
     }
 }
 
-/// Readiness that comes and goes with Redis and Postgres; Kafka and the lease tell of themselves.
+/// Readiness that comes and goes with the services; Kafka and the lease tell of themselves. One that hangs
+/// does not keep the others from being looked at.
 async fn look_at_dependencies(gateway: Arc<Gateway>, ending: CancellationToken) {
+    let health = &gateway.health;
     let mut every = tokio::time::interval(LOOK_EVERY);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while ending.run_until_cancelled(every.tick()).await.is_some() {
-        let redis: Result<String, _> = gateway.redis.command("PING", vec![]).await;
-        gateway.health.report("redis", &redis);
+        let redis = async {
+            let answer = gateway.redis.command::<String>("PING", vec![]).await;
+            answer.map(drop).map_err(|error| error.to_string())
+        };
         let postgres = async {
             let client = gateway.reads.get().await.map_err(|error| error.to_string())?;
-            client.simple_query("SELECT 1").await.map_err(|error| error.to_string())
+            client.simple_query("SELECT 1").await.map(drop).map_err(|error| error.to_string())
         };
-        gateway.health.report("postgres", &postgres.await);
+        tokio::join!(look_at("redis", health, redis), look_at("postgres", health, postgres));
+        health.report("settlement", &admit::settlement(&gateway.leases.load(), gateway.lag_max));
     }
+}
+
+async fn look_at(name: &'static str, health: &Health, look: impl Future<Output = Result<(), String>>) {
+    let looked = tokio::time::timeout(LOOK_MAX, look).await;
+    health.report(name, &looked.unwrap_or_else(|_| Err("no answer in time".into())));
 }
 
 async fn serve_public(gateway: Arc<Gateway>, request: Request<Incoming>) -> Answer {

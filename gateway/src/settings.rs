@@ -42,6 +42,10 @@ pub struct Settings {
     #[arg(long, env = "GATEWAY_QUEUE_ORDERS_MAX", default_value_t = 32_768, value_name = "ORDERS",
           value_parser = clap::value_parser!(u32).range(1..))]
     pub queue_orders_max: u32,
+    /// New orders are refused as `overloaded` while settlement is further behind than this, in seconds.
+    #[arg(long, env = "ADMISSION_LAG_MAX", default_value_t = 600, value_name = "SECONDS",
+          value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub admission_lag_max: u64,
     /// Connections at once; further ones wait to be accepted.
     #[arg(long, env = "GATEWAY_CONNECTIONS_MAX", default_value_t = 60_000, value_name = "CONNECTIONS")]
     pub connections_max: usize,
@@ -57,5 +61,9 @@ impl Settings {
     /// The time-out of a script call.
     pub fn reserve_timeout(&self) -> Duration {
         Duration::from_millis(self.reserve_timeout_ms)
+    }
+    /// How far settlement may be behind.
+    pub fn lag_max(&self) -> Duration {
+        Duration::from_secs(self.admission_lag_max)
     }
 }

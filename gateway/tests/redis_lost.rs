@@ -181,3 +181,58 @@ async fn while_redis_is_away_nothing_is_sold_and_readiness_comes_and_goes_with_i
     assert!(codes.iter().any(|code| code == "sale_rebuilding"), "{codes:?}");
     assert_eq!(epoch().await, 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_redis_hangs_orders_are_refused_at_once_and_reads_come_from_postgres() {
+    let redis = RedisServer::start().await;
+    let system = System::start(Shape { redis_url: Some(redis.url()), ..Shape::default() }).await;
+    let client = system.client();
+    let sale = fresh("hangs");
+    client.open_sale(&sale, terms(&[("A", 1000, Some(1000))])).await;
+    let first = client.order_until_told(&sale, "c", "k", &order_of(&[("A", 1)])).await;
+    let settled = client.until_settled(&sale, "c", &first.order_id()).await;
+
+    redis.pause();
+    let timed = async |customer: &str| {
+        let begun = Instant::now();
+        let answer = client.order(&sale, customer, "k", &order_of(&[("A", 1)])).await;
+        assert_eq!(answer.status, 503, "{:?}", answer.body);
+        assert!(answer.headers.contains_key("retry-after"), "{answer:?}");
+        (answer.code().to_string(), begun.elapsed())
+    };
+    let (code, took) = timed("waits").await;
+    assert_eq!(code, "outcome_unknown", "its call may still be carried out");
+    assert!(took > Duration::from_millis(900), "{took:?}");
+    // Many at once, for longer than a call may take: none of them waits.
+    let begun = Instant::now();
+    let mut refused = 0;
+    while begun.elapsed() < Duration::from_millis(1500) {
+        let (code, took) = timed(&format!("c{refused}")).await;
+        assert_eq!(code, "stock_unavailable");
+        assert!(took < Duration::from_millis(500), "{took:?} at {refused}");
+        refused += 1;
+    }
+    assert!(refused > 20, "{refused} in {:?}", begun.elapsed());
+    let shown = client.get("c", &format!("/v1/sales/{sale}")).await;
+    assert_eq!(
+        (shown.status.as_u16(), &shown.body["items"][0]["remaining"]),
+        (200, &999.into()),
+        "{shown:?}"
+    );
+    let order = client.get("c", &format!("/v1/sales/{sale}/orders/{}", first.order_id())).await;
+    assert_eq!((order.status.as_u16(), &order.body), (200, &settled));
+    testkit::until("readiness names it", async || {
+        let answer = reqwest::get(format!("{}/health/ready", system.gateways[0].1)).await.expect("an answer");
+        let gone = answer.status() == 503;
+        gone && answer.text().await.expect("a body").contains(r#""redis":{"up":false"#)
+    })
+    .await;
+
+    redis.resume();
+    let (answer, _) = insist(&client, &sale, "after").await;
+    assert_eq!(answer.status, 202, "{:?}", answer.body);
+    assert_eq!(rebuild_of(&client, &sale).await, Value::Null, "nothing was lost");
+    let database = system.database().await;
+    let row = database.query_one("SELECT epoch FROM sale WHERE sale_id = $1", &[&sale]).await;
+    assert_eq!(row.expect("Postgres").get::<_, i64>(0), 1);
+}

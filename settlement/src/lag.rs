@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use contract::timestamp::Timestamp;
 use contract::topics::ORDERS;
 use metrics::{Gauge, gauge};
 use process::kafka::LogContext;
@@ -26,6 +27,19 @@ struct Lag {
     seconds: Gauge,
 }
 
+/// A partition, as it was measured.
+#[derive(Debug, Clone, Copy)]
+pub struct Measured {
+    /// When the log was asked.
+    pub asked: Instant,
+    /// The log's end.
+    pub end: i64,
+    /// What comes next to be settled.
+    pub next_offset: i64,
+    /// Everything that was appended before is settled. `None`: it could not be told.
+    pub settled_until: Option<Timestamp>,
+}
+
 /// The ends of owned partitions, shared by who measures and who needs them.
 #[derive(Clone)]
 pub struct LogEnds(Arc<Inner>);
@@ -33,8 +47,7 @@ pub struct LogEnds(Arc<Inner>);
 struct Inner {
     wanted: Mutex<bool>,
     wake: Condvar,
-    /// The end, and when it was asked for.
-    ends: watch::Sender<BTreeMap<i32, (Instant, i64)>>,
+    ends: watch::Sender<BTreeMap<i32, Measured>>,
 }
 
 impl Default for LogEnds {
@@ -49,20 +62,25 @@ impl LogEnds {
     /// `None`: it was not told within `limit`.
     pub async fn after(&self, partition: i32, since: Instant, limit: Duration) -> Option<i64> {
         let mut ends = self.0.ends.subscribe();
-        let fresh = |ends: &BTreeMap<i32, (Instant, i64)>| {
-            ends.get(&partition).is_some_and(|(asked, _)| *asked >= since)
+        let fresh = |ends: &BTreeMap<i32, Measured>| {
+            ends.get(&partition).is_some_and(|measured| measured.asked >= since)
         };
         if !fresh(&ends.borrow()) {
             *self.wanted() = true;
             self.0.wake.notify_one();
         }
         let told = tokio::time::timeout(limit, ends.wait_for(fresh)).await.ok()?.ok()?;
-        told.get(&partition).map(|(_, end)| *end)
+        told.get(&partition).map(|measured| measured.end)
     }
 
-    fn told(&self, partition: i32, asked: Instant, end: i64) {
+    /// A partition, if it was measured since.
+    pub fn measured(&self, partition: i32, since: Instant) -> Option<Measured> {
+        self.0.ends.borrow().get(&partition).copied().filter(|measured| measured.asked >= since)
+    }
+
+    fn told(&self, partition: i32, measured: Measured) {
         self.0.ends.send_modify(|ends| {
-            ends.insert(partition, (asked, end));
+            ends.insert(partition, measured);
         });
     }
 
@@ -108,12 +126,12 @@ pub fn measure(handles: &Handles) -> Result<(), KafkaError> {
         for partition in owned.iter().copied() {
             let lag = gauges.entry(partition).or_insert_with(|| register(partition));
             let Some(next) = progress.next_offset(partition) else { continue };
-            let asked = Instant::now();
             match behind(&consumer, &topic, partition, next) {
-                Ok((records, seconds)) => {
-                    log_ends.told(partition, asked, next + records);
-                    lag.records.set(records as f64);
-                    lag.seconds.set(seconds);
+                Ok(measured) => {
+                    log_ends.told(partition, measured);
+                    let behind = measured.settled_until.filter(|_| measured.end > next);
+                    lag.records.set((measured.end - next) as f64);
+                    lag.seconds.set(behind.map_or(0.0, age_seconds));
                 }
                 Err(error) => {
                     result = Err(error);
@@ -140,16 +158,18 @@ fn register(partition: i32) -> Lag {
     }
 }
 
-/// Records behind the log's end, and the age of the oldest of them in seconds.
+/// A partition's end, and since when its oldest unsettled record stands there.
 fn behind(
     consumer: &BaseConsumer<LogContext>,
     topic: &str,
     partition: i32,
     next: i64,
-) -> Result<(i64, f64), KafkaError> {
+) -> Result<Measured, KafkaError> {
+    let (asked, now) = (Instant::now(), now());
     let (_, end) = consumer.fetch_watermarks(topic, partition, TIMEOUT)?;
+    let measured = |settled_until| Measured { asked, end: end.max(next), next_offset: next, settled_until };
     if end <= next {
-        return Ok((0, 0.0));
+        return Ok(measured(Some(now)));
     }
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(topic, partition, Offset::Offset(next))?;
@@ -160,7 +180,14 @@ fn behind(
         None => None,
     };
     consumer.unassign()?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64;
-    let age_ms = written.map_or(0, |written| (now - written).max(0));
-    Ok((end - next, age_ms as f64 / 1000.0))
+    // The producer's clock may be ahead of ours.
+    Ok(measured(written.map(|ms| Timestamp(ms.max(0) as u64).min(now))))
+}
+
+fn now() -> Timestamp {
+    Timestamp(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64)
+}
+
+fn age_seconds(at: Timestamp) -> f64 {
+    now().0.saturating_sub(at.0) as f64 / 1000.0
 }

@@ -22,7 +22,7 @@
 //! | [`release`]   | units that come back, into Redis                                          |
 //! | [`ready_sales`], [`stock_gauges`] | what these go through; stock as Postgres has it       |
 //! | [`reconcile`] | Redis compared with Postgres: what is in flight, and what is drift        |
-//! | [`checks`], [`lag`] | health, and how far behind                                          |
+//! | [`checks`], [`lag`], [`positions`] | health; how far behind, and word of it to the gateways |
 
 pub mod backoff;
 pub mod checks;
@@ -40,6 +40,7 @@ pub mod memory;
 pub mod migrate;
 pub mod news;
 pub mod ownership;
+pub mod positions;
 pub mod progress;
 pub mod publication;
 pub mod publish_events;

@@ -143,7 +143,7 @@ impl Publisher<'_> {
                     match wire::decode(key, message.payload()) {
                         Ok(wire::Message::Sale(sale)) => self.saw(&sale, message.offset()),
                         Ok(wire::Message::Heartbeat(heartbeat)) => self.lost.extend(heartbeat.lost),
-                        Ok(wire::Message::Other) => {}
+                        Ok(wire::Message::Position(_) | wire::Message::Other) => {}
                         Err(error) => tracing::warn!(%error, "topic `sales`"),
                     }
                 }

@@ -24,8 +24,8 @@ use crate::progress::Progress;
 use crate::settings::Settings;
 use crate::settle::Settler;
 use crate::{
-    checks, consume, database, lag, migrate, news, ownership, publish_events, publish_sales, rebuild,
-    reconcile, relay, release, stock_gauges, tick, topics,
+    checks, consume, database, lag, migrate, news, ownership, positions, publish_events, publish_sales,
+    rebuild, reconcile, relay, release, stock_gauges, tick, topics,
 };
 
 /// Batches between the consumer and the settle loop: one is gathered while one is settled.
@@ -163,6 +163,7 @@ fn start(
     tasks.spawn(tick::run(handles.clone()));
     tasks.spawn(stock_gauges::run(handles.clone()));
     tasks.spawn(reconcile::run(handles.clone()));
+    tasks.spawn(positions::run(handles.clone()));
     let consumer = handles.clone();
     let consume = move || {
         consume::consume(&consumer.settings, &consumer.health, &handovers, &obeyed, &consumer.stop);

@@ -61,6 +61,22 @@ impl RedisServer {
         .await;
     }
 
+    /// SIGSTOP: connections stay, nothing is answered.
+    pub fn pause(&self) {
+        self.signal("STOP");
+    }
+
+    /// SIGCONT: it goes on as if nothing had been.
+    pub fn resume(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.as_ref().expect("it runs").id().to_string();
+        let sent = Command::new("kill").args([&format!("-{name}"), &pid]).status();
+        assert!(sent.expect("kill").success());
+    }
+
     /// SIGKILL: it forgets everything.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {

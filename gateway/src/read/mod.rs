@@ -4,6 +4,8 @@
 pub mod order;
 pub mod sale;
 
+use std::time::Duration;
+
 use contract::lifecycle::Language;
 use contract::problem::Code;
 use hyper::http::request::Parts;
@@ -12,8 +14,21 @@ use crate::respond::{Answer, Problem};
 use crate::route::Public;
 use crate::run::Gateway;
 
+/// A query takes no longer, whatever hangs.
+const ANSWER_MAX: Duration = Duration::from_secs(3);
+
 /// Answers a query.
 pub async fn answer(
+    gateway: &Gateway,
+    route: Public<'_>,
+    head: &Parts,
+    language: Language,
+) -> Result<Answer, Problem> {
+    let answered = tokio::time::timeout(ANSWER_MAX, dispatch(gateway, route, head, language)).await;
+    answered.unwrap_or_else(|_| Err(Code::DatabaseUnavailable.into()))
+}
+
+async fn dispatch(
     gateway: &Gateway,
     route: Public<'_>,
     head: &Parts,

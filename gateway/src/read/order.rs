@@ -2,6 +2,8 @@
 //! when Redis remembers it. When neither can tell, the answer is 503, never 404: a customer must not
 //! be told that an accepted order does not exist.
 
+use std::time::Duration;
+
 use contract::ids::{CustomerId, OrderId};
 use contract::keys::buyer_field;
 use contract::lifecycle::{CancelReason, Language, OrderStatus};
@@ -29,6 +31,8 @@ const MY_ORDERS: &str = include_str!("../../queries/my_orders.sql");
 /// Orders on a page.
 const PAGE_DEFAULT: i64 = 20;
 const PAGE_MAX: i64 = 100;
+/// How long Postgres may take before Redis is asked: a fresh order is `processing` also while Postgres hangs.
+const POSTGRES_WAIT: Duration = Duration::from_secs(1);
 /// Settlement follows the 202 by less than this, in seconds; told to the customer as expectation.
 const SETTLES_IN_SECONDS: u64 = 1;
 
@@ -143,7 +147,9 @@ async fn find_of(
     customer: &CustomerId,
     language: Language,
 ) -> Result<OrderBody, Problem> {
-    let settled = settled(gateway, view, id, customer, language).await;
+    let asked = settled(gateway, view, id, customer, language);
+    let settled = tokio::time::timeout(POSTGRES_WAIT, asked).await;
+    let settled = settled.unwrap_or_else(|_| Err(Code::DatabaseUnavailable.into()));
     if let Ok(Some(order)) = settled {
         return Ok(order);
     }

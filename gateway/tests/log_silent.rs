@@ -1,0 +1,233 @@
+//! A log that does not acknowledge, or is away: nothing waits for it in vain, nothing is lost, and it ends by
+//! itself. librdkafka's own mock cluster stands in for the log, because the real one cannot be made silent at
+//! will. There is neither settlement nor Postgres: a gateway needs neither to sell.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use clap::Parser;
+use contract::ids::{Epoch, SaleId};
+use contract::keys::SaleKeys;
+use contract::publication::SalePublication;
+use contract::sale::{SaleState, SaleTerms};
+use lua::Redis;
+use lua::scripts::{Scripts, Written, replication_id, seal};
+use metrics_exporter_prometheus::PrometheusHandle;
+use process::kafka::{Message, Producer, ProducerSettings};
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
+use serde_json::{Value, json};
+use testkit::client::order_of;
+use testkit::{Client, environment, fresh};
+use tokio_util::sync::CancellationToken;
+
+const MARK: &str = "0123456789abcdef";
+/// Longer than a lease, shorter than a hand-off may take.
+const SILENCE: Duration = Duration::from_secs(4);
+
+struct Shop {
+    cluster: MockCluster<'static, DefaultProducerContext>,
+    redis: Redis,
+    sale: SaleId,
+    client: Client,
+    admin: String,
+    stop: CancellationToken,
+    running: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Drop for Shop {
+    /// The gateway ends while its log is still there.
+    fn drop(&mut self) {
+        self.stop.cancel();
+        let ended = self.running.take().map(std::thread::JoinHandle::join);
+        assert!(std::thread::panicking() || !matches!(ended, Some(Err(_))), "the gateway panicked");
+    }
+}
+
+fn metrics() -> PrometheusHandle {
+    static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
+    METRICS.get_or_init(|| process::telemetry::start_metrics().expect("the first recorder")).clone()
+}
+
+fn free_address() -> SocketAddr {
+    let probe = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    probe.local_addr().expect("its address")
+}
+
+/// What a rebuild leaves in Redis, and what the publisher says of it.
+async fn built(redis: &Redis, sale: &SaleId) -> SalePublication {
+    let keys = SaleKeys::new(sale, Epoch(1));
+    let fields = [&keys.stock, ":next", "1", ":released", "0", "A", "1000", "=A", "1000"];
+    let args = fields.map(|arg| Bytes::copy_from_slice(arg.as_bytes())).to_vec();
+    let _: u64 = redis.command("HSET", args).await.expect("written");
+    let replid = replication_id(redis).await.expect("a replication id");
+    let scripts = Scripts::render(sale, Epoch(1), MARK, &replid);
+    scripts.load(redis).await.expect("loaded");
+    let written = Written { stock_fields: 4, buyer_fields: 0, arrival_bytes: 0 };
+    seal(redis, &keys, MARK, &replid, written).await.expect("sealed");
+    let terms = json!({"title": "T", "currency": "KRW",
+                       "items": [{"sku": "A", "name": "A", "price": 1000, "total": 1000}]});
+    SalePublication {
+        sale_id: sale.clone(),
+        partition: 0,
+        state: SaleState::Open,
+        version: 1,
+        epoch: Epoch(1),
+        ready: true,
+        terms: serde_json::from_value::<SaleTerms>(terms).expect("terms"),
+        scripts: Some(scripts.digests),
+    }
+}
+
+impl Shop {
+    async fn open() -> Self {
+        let cluster = MockCluster::new(1).expect("a mock cluster");
+        for topic in ["orders", "sales"] {
+            cluster.create_topic(topic, 1, 1).expect("a topic");
+        }
+        let redis = Redis::connect_once(&environment("REDIS_URL"), Duration::from_secs(2)).await;
+        let redis = redis.expect("Redis is there");
+        let sale = SaleId::parse(&fresh("silent")).expect("a name");
+        let publication = built(&redis, &sale).await;
+        let settings = ProducerSettings { linger_ms: 0.0, timeout_ms: 10_000, queue_messages_max: 100 };
+        let producer = Producer::start(&cluster.bootstrap_servers(), "test", &settings).expect("a producer");
+        let value = serde_json::to_vec(&publication).expect("JSON");
+        let key = publication.key();
+        let message =
+            Message { topic: "sales", partition: Some(0), key: &key, value: Some(&value), headers: &[] };
+        producer.send(&message).expect("room").await.expect("acknowledged");
+
+        let (public, admin) = (free_address(), free_address());
+        let settings = gateway::Settings::parse_from([
+            "gateway",
+            "--dev-auth",
+            "--listen",
+            &public.to_string(),
+            "--admin-listen",
+            &admin.to_string(),
+            "--kafka-brokers",
+            &cluster.bootstrap_servers(),
+            "--redis-url",
+            &environment("REDIS_URL"),
+            "--database-url",
+            "postgres://nobody@127.0.0.1:1/nothing",
+        ]);
+        let stop = CancellationToken::new();
+        let ends = stop.clone();
+        let running = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+            let run = gateway::run(settings, metrics(), ends);
+            runtime.expect("a runtime").block_on(run).expect("the gateway runs");
+        });
+        let (public, admin) = (format!("http://{public}"), format!("http://{admin}"));
+        let (client, running) = (Client::new(&public, &admin), Some(running));
+        let shop = Self { client, cluster, redis, sale, admin, stop, running };
+        testkit::until("the gateway is ready", async || shop.readiness().await.0 == 200).await;
+        let answer = shop.client.order_until_told(shop.sale.as_str(), "first", "k", &order()).await;
+        assert_eq!(answer.status, 202, "{:?}", answer.body);
+        shop
+    }
+
+    async fn readiness(&self) -> (u16, Value) {
+        // Nobody listens at first.
+        let Ok(answer) = reqwest::get(format!("{}/health/ready", self.admin)).await else {
+            return (0, Value::Null);
+        };
+        let status = answer.status().as_u16();
+        (status, serde_json::from_slice(&answer.bytes().await.expect("a body")).expect("JSON"))
+    }
+
+    async fn shed(&self, reason: &str) -> f64 {
+        let page = reqwest::get(format!("{}/metrics", self.admin)).await.expect("an answer");
+        let page = page.text().await.expect("a page");
+        let name = format!("gateway_shed_total{{reason=\"{reason}\"}} ");
+        page.lines().find_map(|line| line.strip_prefix(&name)).map_or(0.0, |n| n.parse().expect("a number"))
+    }
+
+    /// Orders that the script has accepted.
+    async fn accepted(&self) -> u64 {
+        let args = [SaleKeys::new(&self.sale, Epoch(1)).stock, ":next".into()].map(Bytes::from).to_vec();
+        self.redis.command::<u64>("HGET", args).await.expect("a number") - 1
+    }
+
+    async fn sells_again(&self, customer: &str) {
+        testkit::until("it sells again", async || {
+            let answer = self.client.order(self.sale.as_str(), customer, "k", &order()).await;
+            answer.status == 202
+        })
+        .await;
+    }
+}
+
+fn order() -> Value {
+    order_of(&[("A", 1)])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_log_is_silent_orders_are_refused_at_once_and_it_ends_with_an_acknowledgement() {
+    let shop = Shop::open().await;
+    shop.cluster.broker_round_trip_time(1, SILENCE).expect("silent");
+    // Two batches are on their way into the log; there is no place for a third.
+    let mut on_their_way = vec![];
+    for n in 0..2 {
+        let before = shop.accepted().await;
+        let (client, sale) = (shop.client.clone(), shop.sale.clone());
+        on_their_way.push(tokio::spawn(async move {
+            client.order(sale.as_str(), &format!("w{n}"), "k", &order()).await
+        }));
+        testkit::until("it is reserved", async || shop.accepted().await > before).await;
+    }
+    let timed = async |customer: &str| {
+        let begun = Instant::now();
+        let answer = shop.client.order(shop.sale.as_str(), customer, "k", &order()).await;
+        assert_eq!((answer.status.as_u16(), answer.code()), (503, "log_unavailable"), "{:?}", answer.body);
+        assert!(answer.headers.contains_key("retry-after"), "{answer:?}");
+        begun.elapsed()
+    };
+    let waited = timed("waits").await;
+    assert!(waited < Duration::from_millis(1500), "told after a second of silence: {waited:?}");
+    assert!(shop.shed("log_silent").await >= 1.0);
+    let begun = Instant::now();
+    for n in 0..10 {
+        let took = timed(&format!("late{n}")).await;
+        assert!(took < Duration::from_millis(300), "{took:?}: it waited in turn");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert_eq!(shop.accepted().await, 3, "nothing was reserved for those who were refused");
+
+    shop.cluster.broker_round_trip_time(1, Duration::ZERO).expect("quick again");
+    shop.sells_again("after").await;
+    for waiting in on_their_way {
+        let answer = waiting.await.expect("an answer");
+        assert!(answer.status == 202 || answer.code() == "outcome_unknown", "{:?}", answer.body);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_log_is_away_nothing_is_promised_and_new_orders_are_refused_early() {
+    let shop = Shop::open().await;
+    shop.cluster.broker_down(1).expect("down");
+    testkit::until("readiness names the log", async || {
+        let (status, body) = shop.readiness().await;
+        status == 503 && body["dependencies"]["lease"]["up"] == false
+    })
+    .await;
+    let before = shop.accepted().await;
+    for n in 0..10 {
+        let begun = Instant::now();
+        let answer = shop.client.order(shop.sale.as_str(), &format!("c{n}"), "k", &order()).await;
+        assert_eq!((answer.status.as_u16(), answer.code()), (503, "log_unavailable"), "{:?}", answer.body);
+        assert!(begun.elapsed() < Duration::from_millis(300), "{:?}", begun.elapsed());
+    }
+    assert_eq!(shop.accepted().await, before, "nothing is reserved that could not be recorded");
+    // Known to have failed only when a heartbeat has.
+    testkit::until("readiness names Kafka, too", async || {
+        shop.readiness().await.1["dependencies"]["kafka"]["up"] == false
+    })
+    .await;
+    shop.cluster.broker_up(1).expect("up");
+    shop.sells_again("after").await;
+    testkit::until("and is ready", async || shop.readiness().await.0 == 200).await;
+}

@@ -74,6 +74,7 @@ pub async fn settled(client: &Client, ids: &[Uuid]) -> Result<FxHashSet<Uuid>, D
 
 /// Commits a batch, or leaves nothing of it (or, where the commit itself failed, it is not known).
 pub async fn store(client: &mut Client, span: Span, effects: &Effects<'_>) -> Result<(), StoreError> {
+    fault::point!("settlement.before_transaction");
     let transaction = client.transaction().await?;
     let statements = Statements::prepare(&transaction).await?;
     // First of all the position: it is the lock that keeps a zombie from going any further.

@@ -107,6 +107,7 @@ const PROTECTIONS: &[Protection] = &[
         name: "compare_and_set",
         says: "the position moves only from where the settler believes it to be",
         scenario: "settlement-zombie",
+        settlers: "settlement.before_transaction=stop@10",
         invariants: &[2, 5, 7, 8, 10],
         ..ORDINARY
     },

@@ -210,7 +210,7 @@ pub const ALL: &[Scenario] = &[
         name: "settlement-zombie",
         says: "SIGSTOP until the other has taken over, SIGCONT",
         lasts: Duration::from_secs(10),
-        faults: settlement::stopped_in_transaction,
+        faults: settlement::stopped_with_a_batch,
         strike: |stage| Box::pin(settlement::zombie(stage)),
         ..ORDINARY
     },

@@ -46,13 +46,15 @@ pub(super) async fn killed_often(stage: &mut Stage<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// By the seed, it stands still inside a transaction, or wherever it is.
-pub(super) fn stopped_in_transaction(dice: &mut Dice) -> Faults {
-    if dice.roll(2) == 0 {
-        return Faults::default();
-    }
+/// By the seed, it stands still with a batch decided, inside its transaction, or wherever it is.
+pub(super) fn stopped_with_a_batch(dice: &mut Dice) -> Faults {
+    let point = match dice.roll(3) {
+        0 => return Faults::default(),
+        1 => "settlement.before_transaction",
+        _ => "settlement.before_commit",
+    };
     let at = 3 + dice.roll(20);
-    let fault = format!("settlement.before_commit=stop@{at}");
+    let fault = format!("{point}=stop@{at}");
     Faults { settlements: [fault.clone(), fault], ..Faults::default() }
 }
 

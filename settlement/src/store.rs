@@ -138,11 +138,6 @@ async fn insert_all(
     Ok(())
 }
 
-fn move_position_text() -> std::borrow::Cow<'static, str> {
-    fault::rewritten!("compare_and_set", include_str!("../queries/move_position.sql"),
-        "AND next_offset = $5 AND next_seq = $6" => "AND $5::bigint IS NOT NULL AND $6::bigint IS NOT NULL")
-}
-
 struct Statements {
     position: tokio_postgres::Statement,
     orders: tokio_postgres::Statement,
@@ -155,7 +150,7 @@ struct Statements {
 impl Statements {
     async fn prepare(tx: &Transaction<'_>) -> Result<Self, tokio_postgres::Error> {
         Ok(Self {
-            position: tx.prepare_cached(&move_position_text()).await?,
+            position: tx.prepare_cached(include_str!("../queries/move_position.sql")).await?,
             orders: tx.prepare_cached(include_str!("../queries/insert_orders.sql")).await?,
             lines: tx.prepare_cached(include_str!("../queries/insert_lines.sql")).await?,
             events: tx.prepare_cached(include_str!("../queries/insert_created_events.sql")).await?,

@@ -1,6 +1,7 @@
-//! The protocol as a state machine.
+#![doc = include_str!("../README.md")]
 
 mod action;
+pub mod clock;
 mod config;
 mod configurations;
 mod describe;

@@ -78,8 +78,9 @@ pub fn configurations() -> Vec<Config> {
         },
         Config {
             name: "zombie owner",
-            about: "the partition is taken over while its owner goes on",
+            about: "the partition is taken over while its owner goes on; and Redis may be flushed",
             requests: CONTENDED,
+            faults: (1, &[Fault::FlushAll]),
             cancels: 1,
             releasers: 1,
             takeovers: 1,

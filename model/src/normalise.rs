@@ -4,7 +4,10 @@
 
 use crate::World;
 use crate::config::Protections;
-use crate::state::{EPOCHS, Keys, Phase, Record, SERVERS, Server, Set, State, Step, Try};
+use crate::state::{
+    EPOCHS, GATEWAYS, Keys, Look, PAIR, Phase, Position, Record, Release, SERVERS, Server, Set, State, Step,
+    Try,
+};
 
 impl World {
     pub(crate) fn normalise(&self, state: &mut State) {
@@ -27,7 +30,7 @@ impl World {
             *keys = if index as u8 + 1 < settled { Keys::default() } else { unread_by_scripts(keys) };
         }
         if state.left.faults == 0 {
-            state.copy = Default::default();
+            (state.copy, state.left.copies) = Default::default();
         }
         let mut outboxes = Set::default();
         for data in state.servers.iter().map(|server| &server.data).chain([&state.copy]) {
@@ -40,6 +43,48 @@ impl World {
             if !waits {
                 state.relayed.remove(order);
                 state.logged.remove(order);
+            }
+        }
+        self.normalise_calls(state);
+        self.normalise_gateways(state);
+        let position = state.postgres.position;
+        for memory in state.owners.iter_mut().flatten().filter(|memory| **memory != position) {
+            // All that a zombie can still do is to be fenced, whatever it remembers.
+            *memory = Position { offset: position.offset, ..Position::default() };
+        }
+        state.forget_what_is_read();
+    }
+
+    /// A release that is refused wherever it arrives: by a script that does not run, or a watermark that has
+    /// moved on. None ever goes back.
+    fn normalise_calls(&self, state: &mut State) {
+        for releaser in 0..PAIR {
+            let call = state.releases[releaser];
+            let applies = |server: u8| {
+                self.runs(state, server, call.epoch) && state.keys(server, call.epoch).watermark == call.after
+            };
+            if call.epoch != 0 && !state.up().any(applies) {
+                state.releases[releaser] = Release::default();
+            }
+        }
+    }
+
+    /// A gateway that no customer will go to any more, and that answers nothing, reads what is published at
+    /// once. All that its old lease could do is to make a rebuild wait, and that it may end at any time.
+    fn normalise_gateways(&self, state: &mut State) {
+        for gateway in 0..GATEWAYS as u8 {
+            let is_busy = self.orders().any(|order| {
+                let attempt = state.tries[usize::from(order)];
+                match attempt.phase {
+                    Phase::Idle => self.request(order).gateway.is_none_or(|only| only == gateway),
+                    Phase::Calling | Phase::Producing | Phase::Appended => attempt.gateway == gateway,
+                    _ => false,
+                }
+            });
+            // Any gateway may pass a cancellation on.
+            if !is_busy && state.left.cancels == 0 {
+                self.read_sales(state, gateway);
+                state.looks[usize::from(gateway)] = Look::default();
             }
         }
     }

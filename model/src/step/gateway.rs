@@ -188,7 +188,7 @@ impl World {
         state.tries[usize::from(order)].phase = told;
     }
 
-    pub(super) fn read_sales(&self, state: &mut State, gateway: u8) {
+    pub(crate) fn read_sales(&self, state: &mut State, gateway: u8) {
         state.views[usize::from(gateway)] = published(state);
     }
 

@@ -8,7 +8,9 @@ impl World {
     pub(super) fn settle_actions(&self, state: &State, actions: &mut Vec<Action>) {
         for owner in 0..PAIR as u8 {
             match state.owners[usize::from(owner)] {
-                Some(memory) if memory.offset < state.log.end() => actions.push(Action::Settle { owner }),
+                Some(memory) if memory.offset < state.log.end() || memory != state.postgres.position => {
+                    actions.push(Action::Settle { owner })
+                }
                 Some(_) => {}
                 None if state.left.takeovers > 0 => actions.push(Action::TakeOver { owner }),
                 None => {}

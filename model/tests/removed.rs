@@ -7,7 +7,7 @@ const MISSED: [(&str, &str); 15] = [
     ("lease", "2 "),
     ("barrier", "5, 6 "),
     ("mark", "7 "),
-    ("outbox", "5, 6 "),
+    ("outbox", "2 "),
     ("compare-and-set", "10 "),
     ("release rule", "5, 6 "),
     ("replay before refusal", "4 "),

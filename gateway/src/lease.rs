@@ -201,7 +201,11 @@ async fn beat(
             Err(error) => Err(error),
         };
         health.report("kafka", &acknowledged);
-        if let Ok(acknowledged) = acknowledged {
+        // A record that the broker had already (a repeat of the client's, long after) is acknowledged without
+        // its offset: nobody could tell when it was read back.
+        if let Ok(acknowledged) = acknowledged
+            && acknowledged.offset >= 0
+        {
             let _ = appended.send(Appended { offset: acknowledged.offset, begun }); // the reader ends with us
         }
     }

@@ -70,7 +70,7 @@ TEXT
             ;;
         chaos)
             cat <<TEXT
-usage: ./dev chaos [SCENARIO…] [--seed N] [--seeds N] [--list]
+usage: ./dev chaos [SCENARIO…] [--seed N] [--seeds N] [--power] [--list]
 Starts the services of a stack 'chaos', empty, builds the programs with points at which they can be hit, puts
 a proxy before every service, and runs each scenario: a fresh sale, a burst of customers, something breaks
 (a process is killed or stopped, Redis forgets, an acknowledgement is dropped), it works again, everything is
@@ -78,6 +78,7 @@ sold. Then what customers were told is compared with Postgres, Redis and the log
 when nothing was lost, oversold, doubled, leaked or left over.
   ./dev chaos --seeds 20          every scenario with 20 seeds
   ./dev chaos redis kafka-killed  scenarios whose names begin so
+  ./dev chaos --power             protections taken out of the programs, one by one: each must be noticed
   ./dev chaos --list              what there is
 The seed decides who comes and when and where exactly it breaks. Journals, findings and logs of the last run
 stay in .dev/chaos/.

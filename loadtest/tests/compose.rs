@@ -362,3 +362,17 @@ fn the_example_environment_shows_the_defaults() {
         }
     }
 }
+
+/// Cargo reads the manifest of every member, also of those that an image does not need.
+#[test]
+fn the_images_are_built_with_every_member_of_the_workspace() {
+    let manifest = read("Cargo.toml");
+    let members = manifest.lines().find_map(|line| line.strip_prefix("members = [")).expect("members");
+    let ignored = read(".dockerignore");
+    let sent: BTreeSet<&str> = ignored.lines().filter_map(|line| line.strip_prefix('!')).collect();
+    let members: Vec<&str> = members.split('"').skip(1).step_by(2).collect();
+    assert!(members.len() > 5, "{members:?}");
+    for member in members {
+        assert!(sent.contains(member), ".dockerignore leaves {member} out");
+    }
+}

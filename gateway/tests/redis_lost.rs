@@ -195,7 +195,9 @@ async fn while_redis_hangs_orders_are_refused_at_once_and_reads_come_from_postgr
     redis.pause();
     let timed = async |customer: &str| {
         let begun = Instant::now();
-        let answer = client.order(&sale, customer, "k", &order_of(&[("A", 1)])).await;
+        let body = order_of(&[("A", 1)]);
+        let asked = client.order(&sale, customer, "k", &body);
+        let answer = tokio::time::timeout(Duration::from_secs(5), asked).await.expect("it does not wait");
         assert_eq!(answer.status, 503, "{:?}", answer.body);
         assert!(answer.headers.contains_key("retry-after"), "{answer:?}");
         (answer.code().to_string(), begun.elapsed())

@@ -180,9 +180,9 @@ impl Redis {
         self.timeout
     }
 
-    /// Ends the connection.
+    /// Ends the connection. A server that hangs is not waited for longer than for an answer.
     pub async fn quit(&self) {
-        let _ = self.client.quit().await; // it is gone either way
+        let _ = tokio::time::timeout(self.timeout, self.client.quit()).await; // it is gone either way
     }
 
     /// Redis TIME, estimated from the last reply; never later than the truth.

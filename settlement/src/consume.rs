@@ -89,7 +89,8 @@ struct Consumer {
     gathered_since: Option<Instant>,
     queue: VecDeque<Handover>,
     full_since: Option<Instant>,
-    paused: bool,
+    /// What was paused. The client keeps a partition paused across assignments, until it is told otherwise.
+    paused: Option<TopicPartitionList>,
     /// An assignment is not announced before: pauses after errors.
     announce_at: Option<Instant>,
     backoff: Backoff,
@@ -134,7 +135,7 @@ impl Consumer {
             gathered_since: None,
             queue: VecDeque::new(),
             full_since: None,
-            paused: false,
+            paused: None,
             announce_at: None,
             backoff: Backoff::up_to(RETRY_MAX),
             settled: BTreeMap::new(),
@@ -152,7 +153,7 @@ impl Consumer {
             self.obey(commands)?;
             self.hand_over(handovers)?;
             self.poll()?;
-            self.follow_group();
+            self.follow_group()?;
             self.commit();
         }
         self.commit_at = Instant::now();
@@ -187,12 +188,13 @@ impl Consumer {
 
     /// Nothing is fetched any more; the settle loop is asked for positions, after a pause if there is one.
     fn restart(&mut self, pause: Option<Duration>) -> Result<(), KafkaError> {
+        self.resume()?;
         self.consumer.assign(&TopicPartitionList::new())?;
-        self.begin_generation(self.partitions.clone(), pause);
-        Ok(())
+        self.begin_generation(self.partitions.clone(), pause)
     }
 
-    fn begin_generation(&mut self, partitions: Vec<i32>, pause: Option<Duration>) {
+    fn begin_generation(&mut self, partitions: Vec<i32>, pause: Option<Duration>) -> Result<(), KafkaError> {
+        self.resume()?;
         self.generation += 1;
         self.partitions = partitions;
         self.expected.clear();
@@ -201,21 +203,22 @@ impl Consumer {
         self.gathered_since = None;
         self.queue.clear();
         self.full_since = None;
-        self.paused = false;
         self.announce_at = pause.map(|pause| Instant::now() + pause);
         let handover =
             Handover::Assigned { generation: self.generation, partitions: self.partitions.clone() };
         self.queue.push_back(handover);
+        Ok(())
     }
 
-    fn follow_group(&mut self) {
+    fn follow_group(&mut self) -> Result<(), KafkaError> {
         for rebalance in self.consumer.context().take() {
             let partitions = match rebalance {
                 Rebalance::Assigned(partitions) => partitions,
                 Rebalance::Revoked => Vec::new(),
             };
-            self.begin_generation(partitions, None);
+            self.begin_generation(partitions, None)?;
         }
+        Ok(())
     }
 
     fn hand_over(&mut self, handovers: &mpsc::Sender<Handover>) -> Result<(), KafkaError> {
@@ -251,24 +254,24 @@ impl Consumer {
     }
 
     fn pause(&mut self) -> Result<(), KafkaError> {
-        if !self.paused {
+        if self.paused.is_none() {
             tracing::warn!("settling takes long: the log is not read meanwhile");
-            self.consumer.pause(&self.consumer.assignment()?)?;
-            self.paused = true;
+            let assignment = self.consumer.assignment()?;
+            self.consumer.pause(&assignment)?;
+            self.paused = Some(assignment);
         }
         Ok(())
     }
 
     fn resume(&mut self) -> Result<(), KafkaError> {
-        if self.paused {
-            self.consumer.resume(&self.consumer.assignment()?)?;
-            self.paused = false;
+        if let Some(paused) = self.paused.take() {
+            self.consumer.resume(&paused)?;
         }
         Ok(())
     }
 
     fn poll(&mut self) -> Result<(), KafkaError> {
-        if self.gathered_orders >= self.orders_max && !self.paused {
+        if self.gathered_orders >= self.orders_max && self.paused.is_none() {
             std::thread::sleep(POLL_FULL);
             return Ok(());
         }

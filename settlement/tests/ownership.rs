@@ -229,6 +229,32 @@ async fn cut_connections_to_postgres_are_survived_in_place() {
     bench.check(&sale).await;
 }
 
+/// While a transaction takes long the log is not read; reading must begin again when it then fails.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_takes_long_and_fails_does_not_end_the_reading_of_the_log() {
+    let bench = Bench::start(1).await;
+    let (sale, epoch) = bench.open(0, None, &[("A", None)]).await;
+    let mut locker = bench.system.database().await;
+    let held = locker.transaction().await.unwrap();
+    held.execute("SELECT FROM log_position WHERE partition = 0 FOR UPDATE", &[]).await.unwrap();
+    let mut orders = 0;
+    let blocked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                   AND wait_event_type = 'Lock' AND now() - query_start > interval '2 s'";
+    // Further batches, until there is no room for another and the log has not been read for a while.
+    until("a transaction has waited for long", async || {
+        orders += 1;
+        let one = [order(&sale, &format!("c{orders}"), &[("A", 1)])];
+        bench.write(0, &sale, &acceptance(&sale, epoch, orders, &one)).await;
+        bench.db.query_one(blocked, &[]).await.unwrap().get::<_, i64>(0) > 0
+    })
+    .await;
+    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+               WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    bench.db.execute(cut, &[]).await.unwrap();
+    held.rollback().await.unwrap();
+    bench.until_orders(&sale, orders as i64).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_has_lost_records_is_never_skipped() {
     use rdkafka::admin::{AdminClient, AdminOptions};

@@ -99,6 +99,11 @@ impl Load {
         &self.sale
     }
 
+    /// How many of the crowd have come.
+    fn came(&self) -> usize {
+        self.came.load(std::sync::atomic::Ordering::Relaxed).min(self.crowd.len())
+    }
+
     /// Customers who are not of the crowd.
     pub(super) fn also_came(&self, count: u64) {
         self.probes.fetch_add(count, std::sync::atomic::Ordering::Relaxed);
@@ -185,7 +190,7 @@ impl Load {
         let left = "SELECT coalesce(sum(total - held - sold - dead_lettered), 0)::bigint \
                     FROM sale_item WHERE sale_id = $1 AND total IS NOT NULL";
         let begun = Instant::now();
-        while begun.elapsed() < SELL_OUT_LIMIT {
+        while begun.elapsed() < SELL_OUT_LIMIT && self.came() < self.crowd.len() {
             self.come(ROUND_CUSTOMERS, ROUND, |_| {}).await;
             let left: i64 = database.query_one(left, &[&&*self.sale]).await?.try_get(0)?;
             if left <= 0 {
@@ -198,12 +203,12 @@ impl Load {
     /// Who was to repeat a request does so, and then nobody is left.
     pub async fn end(self) -> anyhow::Result<Told> {
         let mut repeating = tokio::task::JoinSet::new();
+        let came = self.came() as u64 + self.probes.load(std::sync::atomic::Ordering::Relaxed);
         let mut to_repeat = self.to_repeat;
         while let Ok(again) = to_repeat.try_recv() {
             repeating.spawn(manners::repeat(Arc::clone(&self.shop), again, Instant::now()));
         }
         repeating.join_all().await;
-        let came = self.came.into_inner() as u64 + self.probes.into_inner();
         Arc::into_inner(self.shop).context("a customer is still there")?.close();
         self.writer.finish().context("the journal")?;
         let entries = journal::read(&self.journal, &self.sale)?;

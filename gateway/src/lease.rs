@@ -16,7 +16,7 @@ use contract::keys::SaleKeys;
 use contract::publication::{self, Heartbeat, Message, SalePublication};
 use contract::timestamp::Timestamp;
 use contract::topics::SALES;
-use metrics::gauge;
+use metrics::{counter, gauge};
 use process::boottime::Boottime;
 use process::health::Health;
 use process::kafka::{self, LogContext, Producer};
@@ -30,6 +30,8 @@ use tokio_util::sync::CancellationToken;
 pub const LEASE_MS: u64 = 3000;
 /// Between two heartbeats.
 const HEARTBEAT_EVERY: Duration = Duration::from_millis(500);
+/// After so long without anything read, although the log has acknowledged, the reader is replaced.
+const UNREAD_MS_MAX: u64 = 10_000;
 /// How long the reader sleeps where the topic is silent.
 const POLL: Duration = Duration::from_millis(100);
 
@@ -146,19 +148,10 @@ pub fn start(
     health: Health,
     stop: CancellationToken,
 ) -> Result<Vec<tokio::task::JoinHandle<()>>, KafkaError> {
-    let consumer: BaseConsumer<LogContext> = kafka::client(brokers, &name)
-        .set("group.id", format!("{name}-sales")) // required by the client, never used: no commits, no group
-        .set("enable.auto.commit", "false")
-        .set("auto.offset.reset", "earliest")
-        .set("fetch.wait.max.ms", "100")
-        .set("fetch.error.backoff.ms", "100")
-        .create_with_context(LogContext)?;
-    let mut partitions = TopicPartitionList::new();
-    partitions.add_partition_offset(&topic, 0, Offset::Beginning)?;
-    consumer.assign(&partitions)?;
-
+    let source = Source { brokers: brokers.into(), name: name.clone(), topic: topic.clone() };
+    let consumer = source.open(Offset::Beginning)?;
     let (appended, heartbeats) = channel();
-    let reader = Reader { leases: leases.clone(), consumer, heartbeats, health: health.clone() };
+    let reader = Reader { leases: leases.clone(), source, consumer, heartbeats, health: health.clone() };
     let stopped = stop.clone();
     let reading = tokio::task::spawn_blocking(move || reader.run(&stopped));
     let beating = tokio::spawn(beat(leases, topic, name, producer, appended, health, stop));
@@ -211,16 +204,41 @@ async fn beat(
     }
 }
 
+/// How the topic is read.
+struct Source {
+    brokers: String,
+    name: String,
+    topic: String,
+}
+
+impl Source {
+    fn open(&self, from: Offset) -> Result<BaseConsumer<LogContext>, KafkaError> {
+        let consumer: BaseConsumer<LogContext> = kafka::client(&self.brokers, &self.name)
+            .set("group.id", format!("{}-sales", self.name)) // required by the client, never used: no group
+            .set("enable.auto.commit", "false")
+            .set("auto.offset.reset", "earliest")
+            .set("fetch.wait.max.ms", "100")
+            .set("fetch.error.backoff.ms", "100")
+            .create_with_context(LogContext)?;
+        let mut partitions = TopicPartitionList::new();
+        partitions.add_partition_offset(&self.topic, 0, from)?;
+        consumer.assign(&partitions)?;
+        Ok(consumer)
+    }
+}
+
 /// Reads the topic on a thread of its own.
 struct Reader {
     leases: Arc<Leases>,
+    source: Source,
     consumer: BaseConsumer<LogContext>,
     heartbeats: Receiver<Appended>,
     health: Health,
 }
 
 impl Reader {
-    fn run(self, stop: &CancellationToken) {
+    fn run(mut self, stop: &CancellationToken) {
+        let mut moved = Boottime::now();
         let mut known = Known::default();
         let mut sales = Arc::new(known.sales.clone());
         let mut settled_until = Arc::new(known.settled_until.clone());
@@ -234,6 +252,7 @@ impl Reader {
                 match polled {
                     Ok(message) => {
                         read_to = message.offset();
+                        moved = Boottime::now();
                         known.apply(message.key().unwrap_or_default(), message.payload(), &mut changed);
                     }
                     Err(error) => tracing::debug!(%error, "reading the topic sales"),
@@ -255,6 +274,12 @@ impl Reader {
                 }
                 until = until.max(appended.begun.plus_ms(LEASE_MS));
             }
+            // The log acknowledges, and nothing comes back: a client that has lost its way after an outage.
+            let unread = waiting.as_ref().map_or(0, |appended| Boottime::now().since_ms(appended.begun));
+            if unread > UNREAD_MS_MAX && Boottime::now().since_ms(moved) > UNREAD_MS_MAX {
+                self.reopen(read_to);
+                moved = Boottime::now();
+            }
             // What is newly read holds at once; only the time it holds for comes from the heartbeat.
             let lease = Lease { until, sales: sales.clone(), settled_until: settled_until.clone() };
             self.leases.current.store(Arc::new(lease));
@@ -264,6 +289,18 @@ impl Reader {
                 self.health
                     .down("lease", "no heartbeat of this gateway was read back from the log in the last 3 s");
             }
+        }
+    }
+}
+
+impl Reader {
+    /// A new client, which goes on where the old one stopped.
+    fn reopen(&mut self, read_to: i64) {
+        tracing::warn!(read_to, "acknowledged heartbeats are not read back: the reader is replaced");
+        counter!("gateway_lease_reader_replaced_total").increment(1);
+        match self.source.open(Offset::Offset(read_to + 1)) {
+            Ok(consumer) => self.consumer = consumer,
+            Err(error) => tracing::error!(%error, "cannot replace the reader of the topic sales"),
         }
     }
 }

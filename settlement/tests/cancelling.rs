@@ -84,7 +84,7 @@ async fn a_tick_expires_what_was_due_a_second_before_it_and_in_the_order_of_the_
     let (sale, epoch) = bench.open(1, None, &[("A", Some(100))]).await;
     let held =
         |customer: &str, seconds: u32| Order { hold_seconds: seconds, ..order(&sale, customer, &[("A", 1)]) };
-    let orders = [held("long", 7200), held("due", 3600), held("cancelled", 3600), held("almost", 3602)];
+    let orders = [held("long", 7200), held("due", 3600), held("cancelled", 3600), held("almost", 3601)];
     let accepted_at = now();
     bench.write(1, &sale, &acceptance(&sale, epoch, 1, &orders)).await;
     // The customer's word lies before the tick, so it counts.

@@ -2,9 +2,10 @@
 //! sale whose partition is too far behind takes no new orders until it has caught up. Nobody has to say that
 //! settlement is dead: it simply tells nothing new.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use contract::timestamp::Timestamp;
+use process::walltime;
 
 use crate::lease::Lease;
 
@@ -17,19 +18,16 @@ fn behind(lease: &Lease, partition: i32, now: Timestamp) -> Option<Duration> {
     Some(Duration::from_millis(now.0.saturating_sub(until.0)))
 }
 
-fn now() -> Timestamp {
-    Timestamp(SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_millis() as u64)
-}
-
 /// Whether new orders of a sale in this partition must wait for settlement.
 pub fn too_far_behind(lease: &Lease, partition: i32, max: Duration) -> bool {
-    behind(lease, partition, now()).is_some_and(|behind| behind > max)
+    behind(lease, partition, walltime::now()).is_some_and(|behind| behind > max)
 }
 
 /// Whether settlement keeps up, in all partitions that carry sales, for readiness.
 pub fn settlement(lease: &Lease, max: Duration) -> Result<(), String> {
     let worst = lease.sales.values().map(|view| view.publication.partition);
-    let worst = worst.filter_map(|partition| Some((behind(lease, partition, now())?, partition))).max();
+    let worst =
+        worst.filter_map(|partition| Some((behind(lease, partition, walltime::now())?, partition))).max();
     match worst {
         Some((behind, partition)) if behind > max => Err(format!(
             "partition {partition} is {} s behind: its sales take no new orders beyond {} s",
@@ -52,7 +50,8 @@ mod tests {
 
     #[test]
     fn only_a_partition_that_is_told_to_be_behind_holds_orders_up() {
-        let settled_until = Arc::new([(0, now()), (1, Timestamp(now().0 - 20_000))].into());
+        let settled_until =
+            Arc::new([(0, walltime::now()), (1, Timestamp(walltime::now().0 - 20_000))].into());
         let lease = Lease { until: Boottime(0), sales: Arc::default(), settled_until };
         let max = Duration::from_secs(10);
         assert!(!too_far_behind(&lease, 0, max));

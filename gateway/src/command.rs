@@ -2,21 +2,20 @@
 //! out in that order. The 202 says that the log has it, nothing more; the order's status tells the rest.
 //! What is already known to be refused is refused at once.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use contract::ids::{CustomerId, OrderId};
 use contract::lifecycle::{CancelReason, Language, OrderStatus};
 use contract::problem::Code;
 use contract::record::{Action, Command, Headers, RecordType};
-use contract::timestamp::Timestamp;
 use hyper::StatusCode;
 use hyper::http::request::Parts;
 use lua::outbox::LogRecord;
+use process::walltime;
 use serde::Serialize;
 
-use crate::authenticate;
 use crate::lease::SaleView;
-use crate::read::{order, sale};
+use crate::read::order;
 use crate::respond::{Answer, Problem, json};
 use crate::run::Gateway;
 
@@ -42,9 +41,7 @@ pub async fn cancel(
     head: &Parts,
     language: Language,
 ) -> Result<Answer, Problem> {
-    let customer = authenticate::customer(&head.headers)?;
-    let view = sale::find(gateway, sale)?;
-    let id: OrderId = order.parse().map_err(|_| Problem::from(Code::NotFound))?;
+    let (customer, view, id) = order::named(gateway, sale, order, head)?;
     let (status, reason) = standing(gateway, &view, id, &customer).await?;
     let done = status == OrderStatus::Cancelled && reason == Some(CancelReason::Customer);
     if !done {
@@ -96,8 +93,7 @@ async fn append(
         return Err(Code::LogUnavailable.into());
     }
     let sale_id = view.publication.sale_id.clone();
-    let since_1970 = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-    let at = Timestamp(since_1970.as_millis() as u64);
+    let at = walltime::now();
     let command = Command { sale_id: sale_id.clone(), order_id, customer_id, at, action };
     let record = LogRecord {
         headers: Headers::without_epoch(RecordType::Command),

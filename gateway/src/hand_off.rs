@@ -10,7 +10,7 @@ use contract::problem::Code;
 use contract::record::OutboxId;
 use lua::outbox::LogRecord;
 use metrics::{Counter, Histogram, counter, histogram};
-use process::kafka::{Message, ProduceError, Producer};
+use process::kafka::{Acknowledged as Acknowledgement, Message, ProduceError, Producer};
 use tokio::sync::Notify;
 
 use crate::lease::Leases;
@@ -64,16 +64,8 @@ impl HandOff {
         partition: i32,
         record: &LogRecord,
     ) -> impl Future<Output = HandedOff> + Send + use<> {
-        let headers = record.headers.encode();
-        let message = Message {
-            topic: &self.topic,
-            partition: Some(partition),
-            key: sale.as_str(),
-            value: Some(&record.value),
-            headers: &headers,
-        };
         let begun = Instant::now();
-        let sent = self.producer.send(&message);
+        let sent = self.send(sale.as_str(), partition, record);
         let (leases, seconds, no_lease) = (self.leases.clone(), self.seconds.clone(), self.no_lease.clone());
         let sale = sale.clone();
         async move {
@@ -104,17 +96,26 @@ impl HandOff {
         }
     }
 
-    /// Appends a record that no epoch makes void, and waits for the log's word. Goes on without the caller.
-    pub async fn append(&self, key: &str, partition: i32, record: &LogRecord) -> Result<(), Problem> {
+    fn send(
+        &self,
+        key: &str,
+        partition: i32,
+        record: &LogRecord,
+    ) -> Result<impl Future<Output = Result<Acknowledgement, ProduceError>> + Send + use<>, ProduceError>
+    {
         let headers = record.headers.encode();
-        let message = Message {
+        self.producer.send(&Message {
             topic: &self.topic,
             partition: Some(partition),
             key,
             value: Some(&record.value),
             headers: &headers,
-        };
-        let answer = match self.producer.send(&message) {
+        })
+    }
+
+    /// Appends a record that no epoch makes void, and waits for the log's word. Goes on without the caller.
+    pub async fn append(&self, key: &str, partition: i32, record: &LogRecord) -> Result<(), Problem> {
+        let answer = match self.send(key, partition, record) {
             Ok(answer) => answer.await,
             Err(error) => Err(error),
         };

@@ -151,7 +151,14 @@ pub fn start(
     let source = Source { brokers: brokers.into(), name: name.clone(), topic: topic.clone() };
     let consumer = source.open(Offset::Beginning)?;
     let (appended, heartbeats) = channel();
-    let reader = Reader { leases: leases.clone(), source, consumer, heartbeats, health: health.clone() };
+    let reader = Reader {
+        leases: leases.clone(),
+        source,
+        consumer,
+        heartbeats,
+        health: health.clone(),
+        unread_ms_max: UNREAD_MS_MAX,
+    };
     let stopped = stop.clone();
     let reading = tokio::task::spawn_blocking(move || reader.run(&stopped));
     let beating = tokio::spawn(beat(leases, topic, name, producer, appended, health, stop));
@@ -234,6 +241,7 @@ struct Reader {
     consumer: BaseConsumer<LogContext>,
     heartbeats: Receiver<Appended>,
     health: Health,
+    unread_ms_max: u64,
 }
 
 impl Reader {
@@ -276,7 +284,7 @@ impl Reader {
             }
             // The log acknowledges, and nothing comes back: a client that has lost its way after an outage.
             let unread = waiting.as_ref().map_or(0, |appended| Boottime::now().since_ms(appended.begun));
-            if unread > UNREAD_MS_MAX && Boottime::now().since_ms(moved) > UNREAD_MS_MAX {
+            if unread > self.unread_ms_max && Boottime::now().since_ms(moved) > self.unread_ms_max {
                 self.reopen(read_to);
                 moved = Boottime::now();
             }
@@ -355,6 +363,7 @@ impl Known {
 mod tests {
     use super::*;
     use contract::publication::Position;
+    use rdkafka::mocking::MockCluster;
 
     fn message(epoch: u64, version: u64, ready: bool) -> (String, Vec<u8>) {
         let value = serde_json::json!({
@@ -401,5 +410,48 @@ mod tests {
             known.apply(position.key().as_bytes(), Some(&value), &mut Changed::default());
             assert_eq!(known.settled_until.get(&3), Some(&Timestamp(expected)));
         }
+    }
+
+    /// A client that reads nothing although the log acknowledges: one whose partition is paused.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_reader_that_reads_nothing_is_replaced_and_goes_on() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("sales", 1, 1).unwrap();
+        let brokers = cluster.bootstrap_servers();
+        let source = Source { brokers: brokers.clone(), name: "g".into(), topic: "sales".into() };
+        let consumer = source.open(Offset::Beginning).unwrap();
+        consumer.pause(&consumer.assignment().unwrap()).unwrap();
+        let (appended, heartbeats) = channel();
+        let (leases, stop) = (Leases::new(), CancellationToken::new());
+        let health = Health::default();
+        let reader =
+            Reader { leases: leases.clone(), source, consumer, heartbeats, health, unread_ms_max: 500 };
+        let stopped = stop.clone();
+        let reading = tokio::task::spawn_blocking(move || reader.run(&stopped));
+
+        let settings =
+            kafka::ProducerSettings { linger_ms: 0.0, timeout_ms: 10_000, queue_messages_max: 100 };
+        let producer = Producer::start(&brokers, "g", &settings).unwrap();
+        let (key, value) = message(1, 1, true);
+        let mut sale = None;
+        let begun = std::time::Instant::now();
+        while sale.is_none() {
+            assert!(begun.elapsed() < Duration::from_secs(20), "nothing was read");
+            let begun = Boottime::now();
+            let message = kafka::Message {
+                topic: "sales",
+                partition: Some(0),
+                key: &key,
+                value: Some(&value),
+                headers: &[],
+            };
+            if let Ok(acknowledged) = producer.send(&message).unwrap().await {
+                appended.send(Appended { offset: acknowledged.offset, begun }).unwrap();
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            sale = leases.load().sale("s").filter(|_| leases.load().is_valid()).cloned();
+        }
+        stop.cancel();
+        reading.await.unwrap();
     }
 }

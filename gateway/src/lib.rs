@@ -10,10 +10,10 @@
 //! | 6 | [`hand_off`] | one record into the log; its acknowledgement, under a valid lease, is the 202 |
 //! | 7 | [`respond`] | the answer, or the problem |
 //!
-//! Beside the flow: [`lease`] follows the topic `sales` and knows until when that knowledge holds; [`admit`] and
-//! [`standstill`] refuse early what would only wait;
-//! [`desk`] is a sale's place in this gateway; [`place`] strings the steps together; [`command`] is
-//! what a customer does to an order afterwards; [`read`] answers queries; [`admin`] is the operator's side; [`metrics`] counts.
+//! Beside the flow: [`lease`] follows the topic `sales` and knows until when that knowledge holds;
+//! [`admit`] and [`standstill`] refuse early what would only wait; [`desk`] is a sale's place in this
+//! gateway; [`place`] strings the steps together; [`command`] is what a customer does to an order
+//! afterwards; [`read`] answers queries; [`admin`] is the operator's side; [`metrics`] counts.
 
 pub mod admin;
 pub mod admit;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use contract::ids::{CustomerId, IdempotencyKey, OrderId, RequestDigest, RequestFingerprint};
 use contract::lifecycle::{Language, OrderStatus};
@@ -15,6 +15,7 @@ use hyper::header::HeaderValue;
 use hyper::http::request::Parts;
 use lua::reserve::Candidate;
 use metrics::counter;
+use process::walltime;
 use serde::Serialize;
 use tokio::sync::oneshot;
 
@@ -132,7 +133,7 @@ fn new_order(
 ) -> Order {
     /// Tells apart two ids of one request in one millisecond.
     static COUNTER: AtomicU16 = AtomicU16::new(0);
-    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_millis() as u64;
+    let now = walltime::now().0;
     let request = RequestFingerprint::of(&view.publication.sale_id, &customer, &key);
     Order {
         id: OrderId::new(now, COUNTER.fetch_add(1, Ordering::Relaxed), request),

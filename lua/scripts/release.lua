@@ -8,8 +8,6 @@
 -- ARGV  1 after, 2 to, 3 delay_ms, 4 settled changes, 5 SKUs, then the ids of changes, then pairs SKU, units,
 --       then pairs: buyer field, id of a cancelled order (16 bytes)
 -- reply 'L' lost | 'K' applied | 'S' the watermark is another; then now (6), watermark (6)
-local ENTRY = 60 -- contract::remembered::BYTES
-
 local state = redis.call('HMGET', KEYS[1], ':mark', ':released', ':change')
 local now = now_ms()
 if lost(state[1]) then return 'L' .. struct.pack('>I6I6', now, 0) end

@@ -22,9 +22,6 @@
 -- Order of checks per order: mark, key, window, buyer, stock. A retry must reach its first answer
 -- before anything may refuse it. Atomic because Redis runs one script at a time; nothing after the
 -- first write can fail, because memory is checked before the script starts (no allow-oom).
-local ENTRY = 60
-local BATCH = 1000000 -- contract::record::OutboxId::BATCH
-
 local stock = redis.call('HMGET', KEYS[1], ':mark', ':next')
 local now = now_ms()
 if lost(stock[1]) then return 'L' .. struct.pack('>I6', now) end
@@ -75,16 +72,11 @@ local sequence = first
 local seen_from, seen_to = 0, 0
 
 -- '1' while the log has not acknowledged the batch that holds this sequence: accepted just now, or
--- inside an entry that is still in the outbox (its id tells which sequences it holds).
+-- inside an entry that is still in the outbox.
 local function in_outbox(s)
   if s >= first then return '1' end
+  if s < seen_from or s >= seen_to then seen_from, seen_to = entry_around(KEYS[4], s) end
   if s >= seen_from and s < seen_to then return '1' end
-  local entry = redis.call('XREVRANGE', KEYS[4], s .. '-18446744073709551615', '-', 'COUNT', 1)[1]
-  if not entry then return '0' end
-  local from, low = string.match(entry[1], '^(%d+)-(%d+)$')
-  seen_from = tonumber(from)
-  seen_to = seen_from + math.max(tonumber(low) - BATCH, 0)
-  if s < seen_to then return '1' end
   return '0'
 end
 

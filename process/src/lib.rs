@@ -6,6 +6,7 @@
 //! | [`telemetry`]| logs and the metrics recorder                                  |
 //! | [`shutdown`] | signals, and the order in which work ends                      |
 //! | [`boottime`] | the clock that leases are measured by                          |
+//! | [`walltime`] | the clock on the wall                                          |
 //! | [`health`]   | dependencies: up or down and why; readiness                    |
 //! | [`http`]     | accepting connections within limits, and draining them         |
 //! | [`postgres`] | the pool                                                       |
@@ -19,3 +20,4 @@ pub mod postgres;
 pub mod settings;
 pub mod shutdown;
 pub mod telemetry;
+pub mod walltime;

@@ -1,7 +1,8 @@
 //! The pool of settlement's connections, and errors with their cause in one line.
 
-use deadpool_postgres::{Pool, PoolError};
+use deadpool_postgres::{Client, Pool, PoolError, Transaction};
 use process::settings::Services;
+use tokio_postgres::IsolationLevel;
 
 /// Settings of every connection. A statement that takes longer is a fault. A process that stands still
 /// inside a transaction must not keep its successor from the rows that it has locked. Nothing here is worth
@@ -20,6 +21,12 @@ pub fn pool(services: &Services) -> Result<Pool, process::postgres::PoolError> {
         tracing::warn!(size, at_least = CONNECTIONS_MIN, "DATABASE_POOL_SIZE is too small: taking the least");
     }
     process::postgres::pool(&services.database_url, size.max(CONNECTIONS_MIN), "settlement", OPTIONS)
+}
+
+/// A transaction that sees one moment and changes nothing.
+pub async fn snapshot(client: &mut Client) -> Result<Transaction<'_>, tokio_postgres::Error> {
+    let transaction = client.build_transaction();
+    transaction.isolation_level(IsolationLevel::RepeatableRead).read_only(true).start().await
 }
 
 /// Why Postgres did not do what it was asked.

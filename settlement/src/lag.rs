@@ -4,12 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use contract::timestamp::Timestamp;
 use contract::topics::ORDERS;
 use metrics::{Gauge, gauge};
 use process::kafka::LogContext;
+use process::walltime;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
@@ -165,7 +166,7 @@ fn behind(
     partition: i32,
     next: i64,
 ) -> Result<Measured, KafkaError> {
-    let (asked, now) = (Instant::now(), now());
+    let (asked, now) = (Instant::now(), walltime::now());
     let (_, end) = consumer.fetch_watermarks(topic, partition, TIMEOUT)?;
     let measured = |settled_until| Measured { asked, end: end.max(next), next_offset: next, settled_until };
     if end <= next {
@@ -184,10 +185,6 @@ fn behind(
     Ok(measured(written.map(|ms| Timestamp(ms.max(0) as u64).min(now))))
 }
 
-fn now() -> Timestamp {
-    Timestamp(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64)
-}
-
 fn age_seconds(at: Timestamp) -> f64 {
-    now().0.saturating_sub(at.0) as f64 / 1000.0
+    walltime::now().0.saturating_sub(at.0) as f64 / 1000.0
 }

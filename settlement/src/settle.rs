@@ -9,10 +9,9 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use contract::record::{Decision, Record};
-use contract::timestamp::Timestamp;
 use deadpool_postgres::{Client, Pool};
+use process::walltime;
 use rustc_hash::FxHashMap;
-use time::OffsetDateTime;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -189,7 +188,7 @@ impl Settler {
             from_seq: memory.next_seq,
             to_offset: last.offset + 1,
             to_seq: memory.next_seq + aftermath.seqs,
-            at: now(),
+            at: walltime::now(),
         };
         store::store(client, span, &effects).await?;
         self.metrics.committed(&effects, begun.elapsed());
@@ -218,7 +217,7 @@ impl Settler {
             from_seq: memory.next_seq,
             to_offset: offset + 1,
             to_seq: memory.next_seq,
-            at: now(),
+            at: walltime::now(),
         };
         let span = dead_letters::carry_out(client, at, decision).await?;
         self.metrics.decided(begun.elapsed());
@@ -245,10 +244,6 @@ fn apart(records: Vec<Incoming>) -> VecDeque<Vec<Incoming>> {
         alone = decision;
     }
     batches
-}
-
-fn now() -> Timestamp {
-    Timestamp::from_datetime(OffsetDateTime::now_utc())
 }
 
 fn log(error: &StoreError, say: bool) {

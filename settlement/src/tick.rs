@@ -4,13 +4,13 @@
 //! former owner's tick does no more than tell the time.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use contract::record::{Headers, RecordType, Tick};
-use contract::timestamp::Timestamp;
 use contract::topics::ORDERS;
 use metrics::counter;
 use process::kafka::{Message, ProduceError};
+use process::walltime;
 
 use crate::backoff::Backoff;
 use crate::database::DatabaseError;
@@ -62,7 +62,7 @@ async fn tick(handles: &Handles, pending: &mut BTreeMap<i32, i64>) -> Result<(),
     if idle.is_empty() {
         return Ok(());
     }
-    let tick = Tick { at: now() };
+    let tick = Tick { at: walltime::now() };
     let due: Vec<i32> = {
         let client = handles.pool.get().await.map_err(DatabaseError::from)?;
         let select = client.prepare_cached(include_str!("../queries/select_due.sql")).await?;
@@ -88,9 +88,4 @@ async fn append(handles: &Handles, partition: i32, tick: Tick) -> Result<i64, Pr
         headers: &Headers::without_epoch(RecordType::Tick).encode(),
     };
     Ok(handles.producer.send(&message)?.await?.offset)
-}
-
-fn now() -> Timestamp {
-    let since_1970 = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-    Timestamp(since_1970.as_millis() as u64)
 }

@@ -10,7 +10,7 @@ use hyper::http::request::Parts;
 use lua::outbox::LogRecord;
 use serde_json::{Value, json};
 
-use crate::read::parameter;
+use crate::read::{Page, page, parameter};
 use crate::respond::{self, Answer, Problem};
 use crate::run::Gateway;
 
@@ -25,26 +25,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(30);
 
 /// `GET /admin/v1/dead-letters?state=&sale=&cursor=&limit=`: newest first.
 pub(super) async fn list(gateway: &Gateway, head: &Parts) -> Result<Answer, Problem> {
-    let malformed = |text: String| Problem::because(Code::MalformedRequest, text);
     let state = parameter(head, "state")?;
     if state.as_deref().is_some_and(|state| !STATES.contains(&state)) {
-        return Err(malformed(format!("The parameter state is one of {}.", STATES.join(", "))));
+        let because = format!("The parameter state is one of {}.", STATES.join(", "));
+        return Err(Problem::because(Code::MalformedRequest, because));
     }
     let sale = parameter(head, "sale")?;
-    let limit = match parameter(head, "limit")? {
-        None => PAGE_DEFAULT,
-        Some(text) => text
-            .parse()
-            .ok()
-            .filter(|n| (1..=PAGE_MAX).contains(n))
-            .ok_or_else(|| malformed(format!("The parameter limit is 1 to {PAGE_MAX}.")))?,
-    };
-    let before = match parameter(head, "cursor")? {
-        None => i64::MAX,
-        Some(text) => text
-            .parse()
-            .map_err(|_| malformed("The parameter cursor is the next_cursor of the page before.".into()))?,
-    };
+    let Page { limit, before } = page(head, PAGE_DEFAULT, PAGE_MAX)?;
+    let before = before.unwrap_or(i64::MAX);
     let client = gateway.reads.get().await?;
     let statement = client.prepare_cached(DEAD_LETTERS).await?;
     let rows = client.query(&statement, &[&None::<i64>, &state, &sale, &before, &(limit + 1)]).await?;

@@ -45,6 +45,31 @@ async fn dispatch(
     }
 }
 
+/// Which part of a list is asked for: rows below a cursor, newest first.
+pub(crate) struct Page {
+    pub(crate) limit: i64,
+    /// `None`: from the newest on.
+    pub(crate) before: Option<i64>,
+}
+
+/// The parameters `limit` and `cursor`.
+pub(crate) fn page(head: &Parts, default: i64, max: i64) -> Result<Page, Problem> {
+    let malformed = |text: String| Problem::because(Code::MalformedRequest, text);
+    let limit = match parameter(head, "limit")? {
+        None => default,
+        Some(text) => text
+            .parse()
+            .ok()
+            .filter(|n| (1..=max).contains(n))
+            .ok_or_else(|| malformed(format!("The parameter limit is 1 to {max}.")))?,
+    };
+    let before = parameter(head, "cursor")?.map(|text| {
+        let why = "The parameter cursor is the next_cursor of the page before.";
+        text.parse().map_err(|_| malformed(why.into()))
+    });
+    Ok(Page { limit, before: before.transpose()? })
+}
+
 /// A parameter of the query string, its first occurrence, percent-decoded.
 pub(crate) fn parameter(head: &Parts, name: &str) -> Result<Option<String>, Problem> {
     let query = head.uri.query().unwrap_or_default();

@@ -2,6 +2,7 @@
 //! when Redis remembers it. When neither can tell, the answer is 503, never 404: a customer must not
 //! be told that an accepted order does not exist.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use contract::ids::{CustomerId, OrderId};
@@ -20,7 +21,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use tokio_postgres::Row;
 
-use super::{parameter, sale};
+use super::{Page, page, sale};
 use crate::authenticate;
 use crate::lease::SaleView;
 use crate::respond::{Answer, Problem, json};
@@ -122,10 +123,21 @@ async fn find(
     head: &Parts,
     language: Language,
 ) -> Result<OrderBody, Problem> {
+    let (customer, view, id) = named(gateway, sale, order, head)?;
+    find_of(gateway, &view, id, &customer, language).await
+}
+
+/// Who asks, in which sale, for which order.
+pub(crate) fn named(
+    gateway: &Gateway,
+    sale: &str,
+    order: &str,
+    head: &Parts,
+) -> Result<(CustomerId, Arc<SaleView>, OrderId), Problem> {
     let customer = authenticate::customer(&head.headers)?;
     let view = sale::find(gateway, sale)?;
-    let id: OrderId = order.parse().map_err(|_| Problem::from(Code::NotFound))?;
-    find_of(gateway, &view, id, &customer, language).await
+    let id = order.parse().map_err(|_| Problem::from(Code::NotFound))?;
+    Ok((customer, view, id))
 }
 
 /// Where a customer's order stands, and why it was cancelled where that is known; for a command, which must
@@ -205,26 +217,13 @@ pub(super) async fn mine(
 ) -> Result<Answer, Problem> {
     let customer = authenticate::customer(&head.headers)?;
     let view = sale::find(gateway, sale)?;
-    let limit = match parameter(head, "limit")? {
-        None => PAGE_DEFAULT,
-        Some(text) => text.parse().ok().filter(|n| (1..=PAGE_MAX).contains(n)).ok_or_else(|| {
-            Problem::because(Code::MalformedRequest, format!("The parameter limit is 1 to {PAGE_MAX}."))
-        })?,
-    };
-    let cursor = parameter(head, "cursor")?;
-    let before = match &cursor {
-        None => i64::MAX,
-        Some(text) => text.parse().map_err(|_| {
-            Problem::because(
-                Code::MalformedRequest,
-                "The parameter cursor is the next_cursor of the page before.",
-            )
-        })?,
-    };
+    let Page { limit, before } = page(head, PAGE_DEFAULT, PAGE_MAX)?;
     let client = gateway.reads.get().await?;
     let statement = client.prepare_cached(MY_ORDERS).await?;
     let sale_id = view.publication.sale_id.as_str();
-    let rows = client.query(&statement, &[&sale_id, &customer.as_str(), &before, &(limit + 1)]).await?;
+    let rows = client
+        .query(&statement, &[&sale_id, &customer.as_str(), &before.unwrap_or(i64::MAX), &(limit + 1)])
+        .await?;
     let mut orders = rows.iter().map(|row| from_row(&view, row, language)).collect::<Result<Vec<_>, _>>()?;
     let more = orders.len() as i64 > limit;
     orders.truncate(limit as usize);
@@ -232,7 +231,7 @@ pub(super) async fn mine(
 
     // The newest ones may not be settled yet. Where orders are not limited they are not listed by
     // customer in Redis; each is still found by its id.
-    if cursor.is_none() && view.limited() {
+    if before.is_none() && view.limited() {
         let field = customer.as_str().as_bytes().to_vec();
         if let Ok(remembered) = remembered(gateway, &view, field).await {
             let known: std::collections::HashSet<_> = orders.iter().map(|order| order.order_id).collect();

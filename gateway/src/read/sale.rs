@@ -2,7 +2,6 @@
 //! last look's, at most 1 s old, or Postgres' where Redis cannot be looked at.
 
 use std::collections::HashMap;
-use std::time::SystemTime;
 
 use contract::problem::Code;
 use contract::sale::{DiscountPolicy, SaleState};
@@ -11,6 +10,7 @@ use http_body_util::Full;
 use hyper::header::{CACHE_CONTROL, ETAG, HeaderValue, IF_NONE_MATCH};
 use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
+use process::walltime;
 use serde::Serialize;
 
 use super::parameter;
@@ -61,7 +61,7 @@ pub(super) async fn all(gateway: &Gateway, head: &Parts) -> Result<Answer, Probl
     }
     let pairs = || views.iter().zip(&remaining);
     let tagged: Vec<_> = pairs().map(|(view, remaining)| body(view, remaining, None)).collect();
-    let now = server_time();
+    let now = walltime::now();
     let sales: Vec<_> = pairs().map(|(view, remaining)| body(view, remaining, Some(now))).collect();
     tagged_answer(head, &tagged, &serde_json::json!({ "sales": sales }))
 }
@@ -70,7 +70,7 @@ pub(super) async fn all(gateway: &Gateway, head: &Parts) -> Result<Answer, Probl
 pub(super) async fn one(gateway: &Gateway, sale: &str, head: &Parts) -> Result<Answer, Problem> {
     let view = find(gateway, sale)?;
     let remaining = remaining_of(gateway, &view).await?;
-    tagged_answer(head, &body(&view, &remaining, None), &body(&view, &remaining, Some(server_time())))
+    tagged_answer(head, &body(&view, &remaining, None), &body(&view, &remaining, Some(walltime::now())))
 }
 
 /// `GET /v1/sales/{sale}/items/{sku}/availability?quantity=n`.
@@ -98,10 +98,6 @@ pub(super) async fn availability(
 
 pub(crate) fn find(gateway: &Gateway, sale: &str) -> Result<std::sync::Arc<SaleView>, Problem> {
     gateway.leases.load().sale(sale).cloned().ok_or_else(|| Code::UnknownSale.into())
-}
-
-fn server_time() -> Timestamp {
-    Timestamp(SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_millis() as u64)
 }
 
 /// Units left per limited SKU.

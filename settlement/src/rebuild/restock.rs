@@ -15,12 +15,12 @@ use futures_util::{StreamExt, pin_mut};
 use lua::Redis;
 use lua::scripts::Written;
 use rustc_hash::{FxHashMap, FxHashSet};
-use tokio_postgres::{IsolationLevel, Row, Transaction};
+use tokio_postgres::{Row, Transaction};
 
 use super::Due;
 use super::attempt::RebuildError;
 use super::journal::Journal;
-use crate::database::DatabaseError;
+use crate::database::{DatabaseError, snapshot};
 use crate::handles::Handles;
 
 /// Orders that are written at once: some 100 KB.
@@ -53,12 +53,7 @@ pub async fn write_snapshot(
     journal: &Journal,
 ) -> Result<(Written, u64), RebuildError> {
     let mut client = handles.pool.get().await?;
-    let snapshot = client
-        .build_transaction()
-        .isolation_level(IsolationLevel::RepeatableRead)
-        .read_only(true)
-        .start()
-        .await?;
+    let snapshot = snapshot(&mut client).await?;
     snapshot.batch_execute(SNAPSHOT_TIMEOUT).await?;
     let (stock_fields, limited) = write_stock(&snapshot, due, epoch, keys, redis).await?;
     let mut buyers = Buyers { redis, keys, limited, customers: FxHashSet::default(), fields: 0, orders: 0 };

@@ -21,9 +21,8 @@ use contract::topics::ORDERS;
 use futures_util::future::join_all;
 use lua::look::{Look, look_at_change};
 use lua::outbox;
-use tokio_postgres::IsolationLevel;
 
-use crate::database::DatabaseError;
+use crate::database::{DatabaseError, snapshot};
 use crate::handles::Handles;
 use crate::ready_sales::ReadySale;
 use crate::rebuild::request::Reason;
@@ -205,12 +204,7 @@ async fn until_settled(
 /// Step 4.
 async fn expected(handles: &Handles, all: Vec<Seen>) -> Result<Vec<(ReadySale, Verdict)>, DatabaseError> {
     let mut client = handles.pool.get().await?;
-    let snapshot = client
-        .build_transaction()
-        .isolation_level(IsolationLevel::RepeatableRead)
-        .read_only(true)
-        .start()
-        .await?;
+    let snapshot = snapshot(&mut client).await?;
     snapshot.batch_execute(BY_INDEX).await?;
     let select = snapshot.prepare_cached(include_str!("../../queries/select_expected_stock.sql")).await?;
     let mut verdicts = Vec::with_capacity(all.len());

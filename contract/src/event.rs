@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::ids::{CustomerId, OrderId, SaleId, Sequence, Sku};
-use crate::lifecycle::OrderStatus;
+use crate::lifecycle::{CancelReason, OrderStatus};
 use crate::money::Currency;
 use crate::timestamp::Timestamp;
 
@@ -31,6 +31,9 @@ pub struct OrderEvent {
     pub delivery_fee: u64,
     pub total: u64,
     pub currency: Currency,
+    /// Only where it was cancelled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel_reason: Option<CancelReason>,
 }
 
 /// The data of a stock movement.
@@ -49,6 +52,8 @@ pub struct InventoryEvent {
 pub enum Movement {
     /// Units are held for an order.
     Reserved,
+    /// Units that were held are sold.
+    Confirmed,
     /// Units are free again.
     Released,
 }
@@ -58,6 +63,7 @@ impl Movement {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Reserved => "STOCK_RESERVED",
+            Self::Confirmed => "STOCK_CONFIRMED",
             Self::Released => "STOCK_RELEASED",
         }
     }

@@ -7,6 +7,7 @@
 //! | [`timestamp`] | instants on the wire                                                       |
 //! | [`sale`]      | a sale's definition and its validation                                     |
 //! | [`order`]     | what a customer asks for, and its price                                    |
+//! | [`payment`]   | where an order's money stands                                               |
 //! | [`record`]    | the messages of the topic `orders`                                         |
 //! | [`publication`] | the messages of the topic `sales`                                        |
 //! | [`event`]     | the messages of `order-events` and `inventory-events`                      |
@@ -22,6 +23,7 @@ pub mod keys;
 pub mod lifecycle;
 pub mod money;
 pub mod order;
+pub mod payment;
 pub mod problem;
 pub mod publication;
 pub mod record;

@@ -96,6 +96,13 @@ pub struct PaymentRequest {
     pub token: Option<String>,
 }
 
+impl PaymentRequest {
+    /// Checks the values. `field`: what the token is called where it was given.
+    pub fn check(&self, field: &str) -> Result<(), Refused> {
+        self.token.as_deref().map_or(Ok(()), |token| check_text(field, token, TOKEN_BYTES_MAX))
+    }
+}
+
 /// By what an order is paid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -241,8 +248,8 @@ impl OrderRequest {
         if let Some(address) = &self.shipping_address {
             check_address(address)?;
         }
-        if let Some(token) = self.payment.as_ref().and_then(|payment| payment.token.as_deref()) {
-            check_text("payment.token", token, TOKEN_BYTES_MAX)?;
+        if let Some(payment) = &self.payment {
+            payment.check("payment.token")?;
         }
         let expected = self.expected_total.map(|total| {
             u64::try_from(total).map_err(|_| Refused::Invalid("expected_total must not be negative.".into()))

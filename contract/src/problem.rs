@@ -76,6 +76,10 @@ codes! {
     StockUnavailable "stock_unavailable" 503 "Stock cannot be checked right now. Nothing was taken." "재고를 확인할 수 없습니다. 차감된 재고는 없습니다.";
     /// No lease: no answer that rests on Redis is given.
     LogUnavailable "log_unavailable" 503 "Orders cannot be recorded right now. Please try again." "주문을 기록할 수 없습니다. 잠시 후 다시 시도해 주세요.";
+    /// A payment whose values are out of their bounds.
+    InvalidPayment "invalid_payment" 422 "The payment is not valid." "결제 정보가 올바르지 않습니다.";
+    /// Admin: an amount out of its bounds.
+    InvalidAmount "invalid_amount" 422 "The amount is not valid." "금액이 올바르지 않습니다.";
     /// Postgres is away.
     DatabaseUnavailable "database_unavailable" 503 "This cannot be looked up right now. Please try again." "지금은 조회할 수 없습니다. 잠시 후 다시 시도해 주세요.";
     /// Admin: the definition is not valid.

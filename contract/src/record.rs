@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::ids::{CustomerId, Epoch, OrderId, SaleId, Sequence, Sku};
-use crate::order::Order;
+use crate::lifecycle::OrderStatus;
+use crate::money::Currency;
+use crate::order::{Order, PaymentRequest};
 use crate::timestamp::Timestamp;
 
 /// The version of record values that this code writes, and the only one it reads.
@@ -121,8 +123,10 @@ pub struct Command {
     pub sale_id: SaleId,
     /// To which order.
     pub order_id: OrderId,
-    /// Whose it is, as far as the sender knows: another customer's order is left alone.
-    pub customer_id: CustomerId,
+    /// Whose it is, as far as the sender knows: another customer's order is left alone. `None`: the system
+    /// itself speaks, such as the payment side or an operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer_id: Option<CustomerId>,
     /// When it was asked for.
     pub at: Timestamp,
     /// What.
@@ -130,24 +134,78 @@ pub struct Command {
 }
 
 /// What a command does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     /// Give the order up, as its customer.
     Cancel,
+    /// Pay for it, as its customer.
+    Pay(PaymentRequest),
+    /// What became of a payment, as the payment side tells it.
+    PaymentResult(PaymentResult),
+    /// Return it and have the money back, as its customer.
+    Refund,
+    /// The money went back, as the payment side tells it.
+    RefundResult(RefundResult),
+    /// The goods have come so far, as an operator tells it.
+    Deliver(Delivery),
+}
+
+/// What became of a payment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaymentResult {
+    /// `payment.payment_id`.
+    pub payment_id: Uuid,
+    /// Whether the money was taken.
+    pub result: PaymentOutcome,
+    /// How much, in the minor unit.
+    pub amount: u64,
+    /// Of which currency.
+    pub currency: Currency,
+    /// Why it failed, in the provider's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// How a payment ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PaymentOutcome {
+    /// The money was taken.
+    Succeeded,
+    /// Nothing was taken.
+    Failed,
+}
+
+/// The money of a payment went back, all of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefundResult {
+    /// `payment.payment_id`.
+    pub payment_id: Uuid,
+    /// How much, in the minor unit.
+    pub amount: u64,
+    /// Of which currency.
+    pub currency: Currency,
+}
+
+/// How far the goods have come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Delivery {
+    /// The state that is reached, through those before it.
+    pub status: OrderStatus,
 }
 
 impl Action {
     /// The name on the wire.
-    pub fn as_str(self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self {
             Self::Cancel => "cancel",
-        }
-    }
-    /// What it is to the lifecycle.
-    pub fn trigger(self) -> crate::lifecycle::Trigger {
-        match self {
-            Self::Cancel => crate::lifecycle::Trigger::Cancel,
+            Self::Pay(_) => "pay",
+            Self::PaymentResult(_) => "payment_result",
+            Self::Refund => "refund",
+            Self::RefundResult(_) => "refund_result",
+            Self::Deliver(_) => "deliver",
         }
     }
 }

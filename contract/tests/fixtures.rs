@@ -16,12 +16,13 @@ use contract::money::Currency;
 use contract::order::{
     Address, Amounts, Fulfilment, Line, Order, OrderRequest, PaymentMethod, PaymentRequest,
 };
+use contract::payment;
 use contract::publication::{
     self, Heartbeat, Message as SalesMessage, Position, SalePublication, ScriptDigests,
 };
 use contract::record::{
-    self, AcceptedBatch, Action, Barrier, Command, Decision, Headers, NewTotal, OutboxId, Record, RecordType,
-    Tick, TotalsChange, Verdict,
+    self, AcceptedBatch, Action, Barrier, Command, Decision, Delivery, Headers, NewTotal, OutboxId,
+    PaymentOutcome, PaymentResult, Record, RecordType, RefundResult, Tick, TotalsChange, Verdict,
 };
 use contract::remembered::Remembered;
 use contract::sale::{DiscountKind, DiscountPolicy, Item, SaleState, SaleTerms};
@@ -170,18 +171,59 @@ fn a_barrier() {
 }
 
 #[test]
-fn a_command() {
-    let fixture = Message::read(include_str!("../fixtures/orders-command-cancel.v1.txt"));
-    let command = Command {
-        sale_id: sale(),
-        order_id: order_id("019caa3f-8c7d-7abc-8a7b-d1bca63a8fa9"),
-        customer_id: CustomerId::parse("c-1").unwrap(),
-        at: at("2026-03-01T09:10:00Z"),
-        action: Action::Cancel,
-    };
-    assert_eq!(fixture.record(), Record::Command(command.clone()));
-    fixture.has_headers(Headers::without_epoch(RecordType::Command).encode());
-    fixture.has_value(&command);
+fn commands() {
+    let order_id = order_id("019caa3f-8c7d-7abc-8a7b-d1bca63a8fa9");
+    let (payment_id, amount, currency) = (payment::payment_id(order_id), 42_000, Currency::KRW);
+    let customer = || Some(CustomerId::parse("c-1").unwrap());
+    let declined = Some("card_declined".into());
+    let pay = PaymentRequest { method: PaymentMethod::Card, token: Some("tok_approve".into()) };
+    let failed =
+        PaymentResult { payment_id, result: PaymentOutcome::Failed, amount, currency, reason: declined };
+    let fixtures = [
+        (
+            include_str!("../fixtures/orders-command-cancel.v1.txt"),
+            customer(),
+            "2026-03-01T09:10:00Z",
+            Action::Cancel,
+        ),
+        (
+            include_str!("../fixtures/orders-command-pay.v1.txt"),
+            customer(),
+            "2026-03-01T09:10:00Z",
+            Action::Pay(pay),
+        ),
+        (
+            include_str!("../fixtures/orders-command-payment-result.v1.txt"),
+            None,
+            "2026-03-01T09:10:01Z",
+            Action::PaymentResult(failed),
+        ),
+        (
+            include_str!("../fixtures/orders-command-refund.v1.txt"),
+            customer(),
+            "2026-03-01T12:10:00Z",
+            Action::Refund,
+        ),
+        (
+            include_str!("../fixtures/orders-command-refund-result.v1.txt"),
+            None,
+            "2026-03-01T12:10:01Z",
+            Action::RefundResult(RefundResult { payment_id, amount, currency }),
+        ),
+        (
+            include_str!("../fixtures/orders-command-deliver.v1.txt"),
+            None,
+            "2026-03-01T10:10:00Z",
+            Action::Deliver(Delivery { status: OrderStatus::Shipped }),
+        ),
+    ];
+    for (text, customer_id, time, action) in fixtures {
+        let fixture = Message::read(text);
+        let command = Command { sale_id: sale(), order_id, customer_id, at: at(time), action };
+        assert_eq!(fixture.record(), Record::Command(command.clone()));
+        fixture.has_headers(Headers::without_epoch(RecordType::Command).encode());
+        fixture.has_value(&command);
+    }
 }
 
 #[test]
@@ -327,6 +369,7 @@ fn an_order_event() {
         delivery_fee: amounts.delivery_fee,
         total: amounts.total(),
         currency: Currency::KRW,
+        cancel_reason: None,
     };
     assert_eq!(serde_json::from_str::<OrderEvent>(&fixture.value).unwrap(), data);
     let subject = data.order_id.to_string();

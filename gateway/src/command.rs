@@ -2,20 +2,23 @@
 //! out in that order. The 202 says that the log has it, nothing more; the order's status tells the rest.
 //! What is already known to be refused is refused at once.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use contract::ids::{CustomerId, OrderId};
-use contract::lifecycle::{CancelReason, Language, OrderStatus};
+use contract::lifecycle::{CancelReason, Language, OrderStatus, Trigger};
 use contract::problem::Code;
 use contract::record::{Action, Command, Headers, RecordType};
 use hyper::StatusCode;
+use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use lua::outbox::LogRecord;
 use process::walltime;
 use serde::Serialize;
 
+use crate::decode;
 use crate::lease::SaleView;
-use crate::read::order;
+use crate::read::order::{self, Standing};
 use crate::respond::{Answer, Problem, json};
 use crate::run::Gateway;
 
@@ -33,6 +36,16 @@ struct Recorded<'a> {
     status_url: String,
 }
 
+/// What is already known of a command before it goes into the log.
+enum Known {
+    /// The order was moved by it before, or is about to be.
+    Done,
+    /// It may move the order.
+    Possible,
+    /// It cannot.
+    Refused,
+}
+
 /// `DELETE /v1/sales/{sale}/orders/{order}`.
 pub async fn cancel(
     gateway: &Gateway,
@@ -41,33 +54,104 @@ pub async fn cancel(
     head: &Parts,
     language: Language,
 ) -> Result<Answer, Problem> {
-    let (customer, view, id) = order::named(gateway, sale, order, head)?;
-    let (status, reason) = standing(gateway, &view, id, &customer).await?;
-    let done = status == OrderStatus::Cancelled && reason == Some(CancelReason::Customer);
-    if !done {
-        if !status.can_cancel() {
-            let because = format!("The order is {}.", status.as_str());
-            return Err(Problem::because(Code::IllegalMove, because).with("order_status", status.as_str()));
-        }
-        append(gateway, &view, id, customer, Action::Cancel).await?;
+    let named = order::named(gateway, sale, order, head)?;
+    let known = |order: &Standing| match order.status {
+        OrderStatus::Cancelled if order.cancel_reason == Some(CancelReason::Customer) => Known::Done,
+        status if status.can_cancel() => Known::Possible,
+        _ => Known::Refused,
+    };
+    order_to(gateway, named, Action::Cancel, known, language).await
+}
+
+/// `POST /v1/sales/{sale}/orders/{order}/payment`.
+pub async fn pay(
+    gateway: &Gateway,
+    sale: &str,
+    order: &str,
+    head: &Parts,
+    body: Incoming,
+    language: Language,
+) -> Result<Answer, Problem> {
+    let named = order::named(gateway, sale, order, head)?;
+    let body = decode::body(&head.headers, body, decode::BODY_BYTES_MAX).await?;
+    let request = decode::payment(&body)?;
+    let method = request.method;
+    let known = |order: &Standing| match order.status {
+        OrderStatus::Processing | OrderStatus::Created => Known::Possible,
+        // The same again. Another method comes too late.
+        status if order.paid_by == Some(method) && (status.is_paid() || status.holds_units()) => Known::Done,
+        _ => Known::Refused,
+    };
+    order_to(gateway, named, Action::Pay(request), known, language).await
+}
+
+/// `POST /v1/sales/{sale}/orders/{order}/refund`.
+pub async fn refund(
+    gateway: &Gateway,
+    sale: &str,
+    order: &str,
+    head: &Parts,
+    language: Language,
+) -> Result<Answer, Problem> {
+    let named = order::named(gateway, sale, order, head)?;
+    let known = |order: &Standing| match order.status {
+        OrderStatus::RefundRequested | OrderStatus::Refunded => Known::Done,
+        status if status.next(Trigger::RequestRefund).is_ok() => Known::Possible,
+        _ => Known::Refused,
+    };
+    order_to(gateway, named, Action::Refund, known, language).await
+}
+
+/// Records a customer's command, unless it is known to be done or refused.
+async fn order_to(
+    gateway: &Gateway,
+    (customer, view, id): (CustomerId, Arc<SaleView>, OrderId),
+    action: Action,
+    known: impl Fn(&Standing) -> Known,
+    language: Language,
+) -> Result<Answer, Problem> {
+    let order = standing(gateway, &view, id, Some(&customer)).await?;
+    let answer = recorded(&view, id, &action, language);
+    match known(&order) {
+        Known::Done => {}
+        Known::Possible => append(gateway, &view, id, Some(customer), action).await?,
+        Known::Refused => return Err(illegal(order.status)),
     }
+    Ok(answer)
+}
+
+/// What the lifecycle does not have.
+pub(crate) fn illegal(status: OrderStatus) -> Problem {
+    let because = format!("The order is {}.", status.as_str());
+    Problem::because(Code::IllegalMove, because).with("order_status", status.as_str())
+}
+
+/// The 202.
+pub(crate) fn recorded(view: &SaleView, id: OrderId, action: &Action, language: Language) -> Answer {
     let sale_id = view.publication.sale_id.as_str();
+    let (english, korean) = match action {
+        Action::Cancel => ("Your cancellation is recorded.", "취소 요청이 접수되었습니다."),
+        Action::Pay(_) => ("Your payment is recorded.", "결제 요청이 접수되었습니다."),
+        Action::Refund => ("Your refund is recorded.", "환불 요청이 접수되었습니다."),
+        Action::Deliver(_) => ("The delivery change is recorded.", "배송 상태 변경이 접수되었습니다."),
+        Action::PaymentResult(_) | Action::RefundResult(_) => ("Recorded.", "접수되었습니다."),
+    };
     let message = match language {
-        Language::English => "Your cancellation is recorded.",
-        Language::Korean => "취소 요청이 접수되었습니다.",
+        Language::English => english,
+        Language::Korean => korean,
     };
     let status_url = format!("/v1/sales/{sale_id}/orders/{id}/status");
-    let command = Action::Cancel.as_str();
-    Ok(json(StatusCode::ACCEPTED, &Recorded { order_id: id, sale_id, command, message, status_url }))
+    let command = action.as_str();
+    json(StatusCode::ACCEPTED, &Recorded { order_id: id, sale_id, command, message, status_url })
 }
 
 /// Where the order stands, once it is in the log: the command must come behind it.
-async fn standing(
+pub(crate) async fn standing(
     gateway: &Gateway,
     view: &SaleView,
     id: OrderId,
-    customer: &CustomerId,
-) -> Result<(OrderStatus, Option<CancelReason>), Problem> {
+    customer: Option<&CustomerId>,
+) -> Result<Standing, Problem> {
     let begun = Instant::now();
     loop {
         if let Some(found) = order::standing(gateway, view, id, customer).await? {
@@ -81,11 +165,11 @@ async fn standing(
 }
 
 /// Into the log, also when the client hangs up meanwhile.
-async fn append(
+pub(crate) async fn append(
     gateway: &Gateway,
     view: &SaleView,
     order_id: OrderId,
-    customer_id: CustomerId,
+    customer_id: Option<CustomerId>,
     action: Action,
 ) -> Result<(), Problem> {
     // Without a lease the log does not answer this gateway: said now rather than after a time-out.

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use contract::ids::IdempotencyKey;
-use contract::order::{OrderRequest, PricedRequest, Refused};
+use contract::order::{OrderRequest, PaymentRequest, PricedRequest, Refused};
 use contract::problem::Code;
 use contract::sale::SaleTerms;
 use http_body_util::BodyExt;
 use hyper::HeaderMap;
 use hyper::body::{Body, Incoming};
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use serde::de::DeserializeOwned;
 
 use crate::respond::Problem;
 
@@ -73,9 +74,16 @@ pub fn idempotency_key(headers: &HeaderMap) -> Result<IdempotencyKey, Problem> {
     IdempotencyKey::parse(text).map_err(|_| bad())
 }
 
-/// The shape of the body.
-pub fn request(body: &[u8]) -> Result<OrderRequest, Problem> {
+/// The shape of a body.
+pub fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     serde_json::from_slice(body).map_err(|error| Problem::because(Code::MalformedRequest, error.to_string()))
+}
+
+/// The body of a payment, its values checked.
+pub fn payment(body: &[u8]) -> Result<PaymentRequest, Problem> {
+    let request: PaymentRequest = json(body)?;
+    request.check("token").map_err(|refused| Problem::because(Code::InvalidPayment, refused.to_string()))?;
+    Ok(request)
 }
 
 /// The values of the body, and the price.

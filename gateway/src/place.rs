@@ -7,7 +7,7 @@ use std::time::Instant;
 use contract::ids::{CustomerId, IdempotencyKey, OrderId, RequestDigest, RequestFingerprint};
 use contract::lifecycle::{Language, OrderStatus};
 use contract::money::Currency;
-use contract::order::{Amounts, Order, PricedRequest};
+use contract::order::{Amounts, Order, OrderRequest, PricedRequest};
 use contract::problem::Code;
 use contract::timestamp::Timestamp;
 use hyper::StatusCode;
@@ -19,6 +19,7 @@ use process::walltime;
 use serde::Serialize;
 use tokio::sync::oneshot;
 
+use crate::authenticate::Customer;
 use crate::lease::SaleView;
 use crate::metrics::outcome;
 use crate::reserve::{Job, Outcome};
@@ -71,11 +72,11 @@ async fn place_or_refuse(
     language: Language,
 ) -> Result<(Answer, &'static str), Problem> {
     let since = Instant::now();
-    let customer = authenticate::customer(&head.headers)?;
+    let Customer { id: customer, email } = authenticate::buyer(&head.headers)?;
     let view = gateway.leases.load().sale(sale).cloned().ok_or(Code::UnknownSale)?;
     let body = decode::body(&head.headers, body, decode::BODY_BYTES_MAX).await?;
     let key = decode::idempotency_key(&head.headers)?;
-    let request = decode::request(&body)?;
+    let request: OrderRequest = decode::json(&body)?;
     let terms = &view.publication.terms;
     let priced = decode::price(&request, terms)?;
 
@@ -100,7 +101,7 @@ async fn place_or_refuse(
         }
     }
 
-    let order = Arc::new(new_order(&view, customer, key, request.digest(), &priced));
+    let order = Arc::new(Order { email, ..new_order(&view, customer, key, request.digest(), &priced) });
     // A struct of names and integers always serializes.
     let payload = serde_json::to_vec(&*order).unwrap_or_default().into();
     let (answer, answered) = oneshot::channel();

@@ -16,11 +16,19 @@ pub enum Public<'a> {
     Order { sale: &'a str, order: &'a str },
     OrderStatus { sale: &'a str, order: &'a str },
     CancelOrder { sale: &'a str, order: &'a str },
+    Delivery { sale: &'a str, order: &'a str },
+    PayOrder { sale: &'a str, order: &'a str },
+    RefundOrder { sale: &'a str, order: &'a str },
+    Wallet,
 }
 
 impl<'a> Public<'a> {
     /// By method and path.
     pub fn of(method: &Method, path: &'a str) -> Result<Self, Code> {
+        if path == "/v1/wallet" {
+            let reads = method == Method::GET || method == Method::HEAD;
+            return if reads { Ok(Self::Wallet) } else { Err(Code::MethodNotAllowed) };
+        }
         let mut parts = path.strip_prefix("/v1/sales").ok_or(Code::NotFound)?.split('/');
         if parts.next() != Some("") {
             return Err(Code::NotFound); // such as /v1/salesman
@@ -37,6 +45,13 @@ impl<'a> Public<'a> {
                 (Some(Self::Order { sale, order }), Some(cancel))
             }
             [sale, "orders", order, "status"] => (Some(Self::OrderStatus { sale, order }), None),
+            [sale, "orders", order, "delivery"] => (Some(Self::Delivery { sale, order }), None),
+            [sale, "orders", order, "payment"] => {
+                (None, Some((Method::POST, Self::PayOrder { sale, order })))
+            }
+            [sale, "orders", order, "refund"] => {
+                (None, Some((Method::POST, Self::RefundOrder { sale, order })))
+            }
             [sale, "items", sku, "availability"] => (Some(Self::Availability { sale, sku }), None),
             _ => return Err(Code::NotFound),
         };
@@ -58,6 +73,10 @@ impl<'a> Public<'a> {
             Self::Order { .. } => "order",
             Self::OrderStatus { .. } => "order_status",
             Self::CancelOrder { .. } => "cancel_order",
+            Self::Delivery { .. } => "delivery",
+            Self::PayOrder { .. } => "pay_order",
+            Self::RefundOrder { .. } => "refund_order",
+            Self::Wallet => "wallet",
         }
     }
 }
@@ -92,6 +111,10 @@ pub enum Admin<'a> {
     PutSale { sale: &'a str },
     Act { sale: &'a str, action: Action },
     Inventory { sale: &'a str },
+    Orders { sale: &'a str },
+    Order { sale: &'a str, order: &'a str },
+    Deliver { sale: &'a str, order: &'a str },
+    Credit { customer: &'a str },
     DeadLetters,
     Decide { letter: &'a str, verdict: Verdict },
 }
@@ -100,7 +123,7 @@ impl<'a> Admin<'a> {
     /// By method and path.
     pub fn of(method: &Method, path: &'a str) -> Result<Self, Code> {
         let parts = path.strip_prefix("/admin/v1/").ok_or(Code::NotFound)?.split('/');
-        let (parts, count): ([&str; 4], usize) = collect(parts).ok_or(Code::NotFound)?;
+        let (parts, count): ([&str; 5], usize) = collect(parts).ok_or(Code::NotFound)?;
         let (route, expected) = match &parts[..count] {
             ["sales"] => (Self::Sales, Method::GET),
             ["sales", sale] => (Self::PutSale { sale }, Method::PUT),
@@ -108,6 +131,10 @@ impl<'a> Admin<'a> {
             ["sales", sale, "inventory", "sync"] => {
                 (Self::Act { sale, action: Action::Rebuild }, Method::POST)
             }
+            ["sales", sale, "orders"] => (Self::Orders { sale }, Method::GET),
+            ["sales", sale, "orders", order] => (Self::Order { sale, order }, Method::GET),
+            ["sales", sale, "orders", order, "delivery"] => (Self::Deliver { sale, order }, Method::PATCH),
+            ["wallets", customer, "credit"] => (Self::Credit { customer }, Method::POST),
             ["dead-letters"] => (Self::DeadLetters, Method::GET),
             ["dead-letters", letter, "replay"] => {
                 (Self::Decide { letter, verdict: Verdict::Replay }, Method::POST)
@@ -138,6 +165,10 @@ impl<'a> Admin<'a> {
             Self::PutSale { .. } => "admin_put_sale",
             Self::Act { .. } => "admin_act",
             Self::Inventory { .. } => "admin_inventory",
+            Self::Orders { .. } => "admin_orders",
+            Self::Order { .. } => "admin_order",
+            Self::Deliver { .. } => "admin_deliver",
+            Self::Credit { .. } => "admin_credit",
             Self::DeadLetters => "admin_dead_letters",
             Self::Decide { .. } => "admin_decide",
         }

@@ -276,6 +276,16 @@ async fn serve_public(gateway: Arc<Gateway>, request: Request<Incoming>) -> Answ
                     outcome::ACCEPTED,
                     language,
                 ),
+                Public::PayOrder { sale, order } => told(
+                    command::pay(&gateway, sale, order, &head, body, language).await,
+                    outcome::ACCEPTED,
+                    language,
+                ),
+                Public::RefundOrder { sale, order } => told(
+                    command::refund(&gateway, sale, order, &head, language).await,
+                    outcome::ACCEPTED,
+                    language,
+                ),
                 route => told(read::answer(&gateway, route, &head, language).await, outcome::OK, language),
             };
             (answer, route.label(), outcome)
@@ -308,7 +318,7 @@ async fn serve_private(gateway: Arc<Gateway>, request: Request<Incoming>) -> Ans
         Err(code) => (Problem::from(code).answer(language), "none", code.as_str()),
         Ok(route) => {
             let answered = match authenticate::admin(&head.headers) {
-                Ok(()) => admin::answer(&gateway, route, &head, body).await,
+                Ok(()) => admin::answer(&gateway, route, &head, body, language).await,
                 Err(code) => Err(code.into()),
             };
             match answered {

@@ -2,7 +2,7 @@
 //! that an order costs pushes and no copies.
 
 use contract::ids::OrderId;
-use contract::lifecycle::{CancelReason, OrderStatus};
+use contract::lifecycle::OrderStatus;
 use contract::money::Currency;
 use contract::order::{Address, Order, PaymentRequest};
 use contract::record::AcceptedBatch;
@@ -45,13 +45,35 @@ pub struct LineColumns<'a> {
     pub unit_price: Vec<i64>,
 }
 
-/// Orders that move to another state, in order. Every vector has one entry a move.
+/// Moves of orders to other states, in order. Every vector has one entry a move.
 #[derive(Debug, Default)]
-#[allow(missing_docs)] // the columns of customer_order
-pub struct MoveColumns {
+#[allow(missing_docs)] // the columns of order_event
+pub struct MoveColumns<'a> {
     pub order_id: Vec<Uuid>,
     pub status: Vec<&'static str>,
-    pub reason: Vec<Option<&'static str>>,
+    pub reason: Vec<Option<&'a str>>,
+}
+
+/// Money that moves in wallets, in order. Every vector has one entry a movement.
+#[derive(Debug, Default)]
+#[allow(missing_docs)] // the columns of wallet_entry
+pub struct WalletColumns<'a> {
+    pub customer_id: Vec<&'a str>,
+    pub currency: Vec<String>,
+    pub amount: Vec<i64>,
+    pub reason: Vec<&'static str>,
+    pub order_id: Vec<Uuid>,
+}
+
+/// What could not be done. Every vector has one entry a command.
+#[derive(Debug, Default)]
+#[allow(missing_docs)] // the columns of order_note
+pub struct NoteColumns<'a> {
+    pub log_offset: Vec<i64>,
+    pub order_id: Vec<Uuid>,
+    pub command: Vec<&'a str>,
+    pub result: Vec<&'static str>,
+    pub found: Vec<&'static str>,
 }
 
 /// Units on their way back. Every vector has one entry an order and SKU.
@@ -64,12 +86,48 @@ pub struct ReleaseColumns<'a> {
     pub order_id: Vec<Option<Uuid>>,
 }
 
-impl MoveColumns {
+impl<'a> MoveColumns<'a> {
     /// Adds a move.
-    pub(crate) fn push(&mut self, id: OrderId, status: OrderStatus, reason: Option<CancelReason>) {
+    pub(crate) fn push(&mut self, id: OrderId, status: OrderStatus, reason: Option<&'a str>) {
         self.order_id.push(id.0);
         self.status.push(status.as_str());
-        self.reason.push(reason.map(CancelReason::as_str));
+        self.reason.push(reason);
+    }
+}
+
+impl<'a> WalletColumns<'a> {
+    /// Adds a movement: taken for an order, or given back.
+    pub(crate) fn push(
+        &mut self,
+        customer: &'a str,
+        currency: Currency,
+        amount: i64,
+        reason: &'static str,
+        order: OrderId,
+    ) {
+        self.customer_id.push(customer);
+        self.currency.push(currency.to_string());
+        self.amount.push(amount);
+        self.reason.push(reason);
+        self.order_id.push(order.0);
+    }
+}
+
+impl<'a> NoteColumns<'a> {
+    /// Adds a command, what became of it, and in which state it found its order.
+    pub(crate) fn push(
+        &mut self,
+        offset: i64,
+        order: OrderId,
+        command: &'a str,
+        result: &'static str,
+        found: &'static str,
+    ) {
+        self.log_offset.push(offset);
+        self.order_id.push(order.0);
+        self.command.push(command);
+        self.result.push(result);
+        self.found.push(found);
     }
 }
 

@@ -19,8 +19,10 @@ use tokio_postgres::types::Json;
 
 use crate::columns::ReleaseColumns;
 use crate::database::DatabaseError;
-use crate::effects::{Created, Effects};
+use crate::delivery::Pace;
+use crate::effects::{Created, Effects, Now};
 use crate::incoming::{Incoming, Raw, Refusal};
+use crate::standing::Before;
 use crate::store::{self, Span, StoreError};
 
 /// An undecided letter.
@@ -35,7 +37,12 @@ struct Letter {
 }
 
 /// Carries a decision out, in one transaction with its position. Returns where that leads.
-pub async fn carry_out(client: &mut Client, mut span: Span, decision: Decision) -> Result<Span, StoreError> {
+pub async fn carry_out(
+    client: &mut Client,
+    mut span: Span,
+    decision: Decision,
+    pace: Pace,
+) -> Result<Span, StoreError> {
     let tx = client.transaction().await?;
     store::move_to(&tx, span).await?;
     let id = decision.dead_letter_id;
@@ -47,7 +54,7 @@ pub async fn carry_out(client: &mut Client, mut span: Span, decision: Decision) 
             let from_seq = span.from_seq;
             span.to_seq += match decision.verdict {
                 Verdict::Discard => discard(&tx, span, &letter).await?,
-                Verdict::Replay => replay(&tx, span, &letter).await?,
+                Verdict::Replay => replay(&tx, span, &letter, pace).await?,
             };
             let moved = Span { from_offset: span.to_offset, from_seq, ..span };
             store::move_to(&tx, moved).await?;
@@ -65,7 +72,7 @@ async fn discard(tx: &Transaction<'_>, span: Span, letter: &Letter) -> Result<i6
 }
 
 /// The record is judged again. Returns how many event sequences that used.
-async fn replay(tx: &Transaction<'_>, span: Span, letter: &Letter) -> Result<i64, StoreError> {
+async fn replay(tx: &Transaction<'_>, span: Span, letter: &Letter, pace: Pace) -> Result<i64, StoreError> {
     let batch = match &letter.record.body {
         Err(refusal) => return stays(tx, span, letter, refusal.clone()).await,
         Ok(Record::Accepted(batch)) => batch,
@@ -97,7 +104,8 @@ async fn replay(tx: &Transaction<'_>, span: Span, letter: &Letter) -> Result<i64
         return Ok(used);
     }
 
-    let mut effects = Effects::default();
+    let before = Before::read(tx, span.partition, std::slice::from_ref(&letter.record), false).await?;
+    let mut effects = Effects::apart(&before, Now { at: span.at, pace });
     let mut taken: BTreeMap<String, i64> = BTreeMap::new();
     for (order, sequence) in batch.orders.iter().zip(batch.first_sequence.0..) {
         if !room.takes(order, Sequence(sequence)) {
@@ -109,15 +117,15 @@ async fn replay(tx: &Transaction<'_>, span: Span, letter: &Letter) -> Result<i64
         effects.take(Created { batch, order, sequence: Sequence(sequence), currency: &currency });
     }
     // The letter's own units are given free first, and then held by those of its orders that stand now.
-    let orders = effects.orders.order_id.len() as i64;
-    let used = give_back(tx, span, span.from_seq + orders, letter, &taken).await?;
+    let (orders, seqs) = (effects.orders.order_id.len(), effects.order_seqs());
+    let used = give_back(tx, span, span.from_seq + seqs, letter, &taken).await?;
     if orders > 0 {
         store::insert(tx, span, &effects).await?;
         request_rebuild(tx, batch.sale_id.as_str(), batch.epoch).await?;
     }
     let resolution = format!("{orders} of {} orders taken", batch.orders.len());
     resolve(tx, span, letter, "replayed", &resolution, None).await?;
-    Ok(orders + used)
+    Ok(seqs + used)
 }
 
 /// It still cannot be applied, and says why.

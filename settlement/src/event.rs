@@ -2,7 +2,7 @@
 
 use contract::event::{InventoryEvent, Movement, OrderEvent, headers, order_event_type};
 use contract::ids::{CustomerId, OrderId, SaleId, Sequence, Sku};
-use contract::lifecycle::{Language, OrderStatus};
+use contract::lifecycle::{CancelReason, Language, OrderStatus};
 use contract::money::Currency;
 use contract::timestamp::Timestamp;
 use process::kafka::Message;
@@ -65,6 +65,10 @@ impl Event {
                 delivery_fee: number(9),
                 total: number(10),
                 currency: Currency::parse(row.get(11)).ok_or_else(|| invalid("currency"))?,
+                cancel_reason: row
+                    .get::<_, Option<&str>>(14)
+                    .and_then(CancelReason::parse)
+                    .filter(|_| status == OrderStatus::Cancelled),
             },
         })
     }
@@ -91,6 +95,7 @@ impl Event {
                 delivery_fee: amounts.delivery_fee,
                 total: amounts.total(),
                 currency: *currency,
+                cancel_reason: None,
             },
         }
     }
@@ -125,8 +130,9 @@ impl Event {
 /// What a state does to an order's units.
 fn movement(status: OrderStatus) -> Option<Movement> {
     match status {
-        OrderStatus::Processing => None,
         OrderStatus::Created => Some(Movement::Reserved),
+        OrderStatus::PaymentCompleted => Some(Movement::Confirmed),
         OrderStatus::Cancelled => Some(Movement::Released),
+        _ => None,
     }
 }

@@ -11,7 +11,8 @@
 //! | [`settle`], [`memory`] | the loop: one owner a partition, one transaction a batch         |
 //! | [`standing`]  | orders as they stand, where commands and ticks ask for them               |
 //! | [`effects`], [`columns`] | what a batch does, decided without Postgres                    |
-//! | [`store`]     | the transaction                                                           |
+//! | [`delivery`]  | how fast goods go on by themselves                                        |
+//! | [`store`], [`rows`] | the transaction                                                     |
 //! | [`dead_letters`] | what an operator decides about records that could not be applied       |
 //! | [`tick`]      | time, appended to the log when something is due                           |
 //! | [`progress`], [`ownership`], [`handles`] | word to those that follow, and what they use    |
@@ -30,6 +31,7 @@ pub mod columns;
 pub mod consume;
 pub mod database;
 pub mod dead_letters;
+pub mod delivery;
 pub mod effects;
 pub mod event;
 pub mod handles;
@@ -51,6 +53,7 @@ pub mod rebuild;
 pub mod reconcile;
 pub mod relay;
 pub mod release;
+pub mod rows;
 pub mod settings;
 pub mod settle;
 pub mod settle_metrics;

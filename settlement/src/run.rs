@@ -153,7 +153,8 @@ fn start(
     let (tell, news) = news::channel();
     let (commands, obeyed) = commands();
     let (handovers, received) = mpsc::channel(HANDOVERS);
-    let settler = Settler::new(handles.pool.clone(), handles.progress.clone(), tell);
+    let settler =
+        Settler::new(handles.pool.clone(), handles.progress.clone(), tell, handles.settings.delivery);
     tasks.spawn(settler.run(received, commands, announce, handles.stop.clone()));
     tasks.spawn(publish_events::run(handles.clone(), events, news));
     tasks.spawn(publish_sales::run(handles.clone()));

@@ -6,6 +6,8 @@ use std::time::Duration;
 use clap::{Args, Parser};
 use process::settings::{Process, Services};
 
+use crate::delivery::Pace;
+
 /// Settles the log into Postgres, publishes what happened, and keeps Redis' view of each sale.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "settlement", version)]
@@ -19,6 +21,9 @@ pub struct Settings {
     /// Settlement's own.
     #[command(flatten)]
     pub settlement: Settlement,
+    /// How fast goods go on.
+    #[command(flatten)]
+    pub delivery: Pace,
 }
 
 /// Settings of settlement alone.

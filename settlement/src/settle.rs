@@ -17,7 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backoff::{Backoff, until_done};
 use crate::database::DatabaseError;
-use crate::effects::{self, Effects};
+use crate::dead_letters;
+use crate::delivery::Pace;
+use crate::effects::{self, Effects, Now};
 use crate::handover::{Command, Commands, Handover};
 use crate::incoming::{Incoming, Refusal};
 use crate::memory::Memory;
@@ -25,8 +27,8 @@ use crate::news::News;
 use crate::ownership::{Announce, Owned};
 use crate::progress::Progress;
 use crate::settle_metrics::Metrics;
+use crate::standing::Before;
 use crate::store::{self, Span, StoreError};
-use crate::{dead_letters, standing};
 
 /// The loop's state.
 pub struct Settler {
@@ -37,12 +39,15 @@ pub struct Settler {
     metrics: Metrics,
     progress: Progress,
     news: News,
+    /// How fast goods go on by themselves.
+    pace: Pace,
 }
 
 impl Settler {
     /// Owns nothing yet.
-    pub fn new(pool: Pool, progress: Progress, news: News) -> Self {
-        Self { pool, client: None, memories: FxHashMap::default(), metrics: Metrics::new(), progress, news }
+    pub fn new(pool: Pool, progress: Progress, news: News, pace: Pace) -> Self {
+        let (memories, metrics) = (FxHashMap::default(), Metrics::new());
+        Self { pool, client: None, memories, metrics, progress, news, pace }
     }
 
     /// Settles what the consumer hands over until `stop`; a transaction that has begun is finished.
@@ -177,10 +182,11 @@ impl Settler {
             return self.decide(partition, first.offset, decision, begun).await;
         }
         memory.learn(client, records).await?;
-        let stored = standing::read(client, partition, records).await?;
+        let before = Before::read(&*client, partition, records, self.pace.automatic).await?;
         let suspects = effects::suspects(memory, records);
         let settled = if suspects.is_empty() { None } else { Some(store::settled(client, &suspects).await?) };
-        let effects = Effects::decide(partition, memory, records, &stored, settled);
+        let now = Now { at: walltime::now(), pace: self.pace };
+        let effects = Effects::decide(partition, memory, records, &before, settled, now);
         let aftermath = effects.aftermath();
         let span = Span {
             partition,
@@ -188,7 +194,7 @@ impl Settler {
             from_seq: memory.next_seq,
             to_offset: last.offset + 1,
             to_seq: memory.next_seq + aftermath.seqs,
-            at: walltime::now(),
+            at: now.at,
         };
         store::store(client, span, &effects).await?;
         self.metrics.committed(&effects, begun.elapsed());
@@ -219,7 +225,7 @@ impl Settler {
             to_seq: memory.next_seq,
             at: walltime::now(),
         };
-        let span = dead_letters::carry_out(client, at, decision).await?;
+        let span = dead_letters::carry_out(client, at, decision, self.pace).await?;
         self.metrics.decided(begun.elapsed());
         // What it moved of sales is read again when it is needed.
         *memory = Memory::at(span.to_offset, span.to_seq);
@@ -251,6 +257,7 @@ fn log(error: &StoreError, say: bool) {
         StoreError::Database(_) if !say => {}
         StoreError::Database(_) => tracing::warn!(%error, "settling is interrupted, trying again"),
         StoreError::Fenced => tracing::warn!(%error, "fenced"),
+        StoreError::WalletMoved => tracing::info!(%error, "deciding again"),
         StoreError::Refused(_) | StoreError::DoubledSequence(_) | StoreError::OutOfPlace { .. } => {
             tracing::error!(%error, "settling is interrupted, trying again");
         }

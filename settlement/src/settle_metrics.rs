@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use contract::lifecycle::OrderStatus;
 use metrics::{Counter, Histogram, counter, histogram};
+
+use rustc_hash::FxHashMap;
 
 use crate::effects::Effects;
 
@@ -23,8 +26,7 @@ const REASONS: [&str; 8] = [
 pub struct Metrics {
     batch_orders: Histogram,
     commit_seconds: Histogram,
-    created: Counter,
-    cancelled: Counter,
+    by_status: Vec<(&'static str, Counter)>,
     expired: Counter,
     void: Counter,
     doubled: Counter,
@@ -39,8 +41,13 @@ impl Metrics {
         Self {
             batch_orders: histogram!("settlement_batch_orders"),
             commit_seconds: histogram!("settlement_commit_seconds"),
-            created: counter!("settlement_orders_total", "status" => "created"),
-            cancelled: counter!("settlement_orders_total", "status" => "cancelled"),
+            by_status: OrderStatus::ALL
+                .into_iter()
+                .filter(|status| *status != OrderStatus::Processing)
+                .map(|status| {
+                    (status.as_str(), counter!("settlement_orders_total", "status" => status.as_str()))
+                })
+                .collect(),
             expired: counter!("settlement_expired_total"),
             void: counter!("settlement_void_orders_total"),
             doubled: counter!("settlement_doubled_orders_total"),
@@ -61,8 +68,14 @@ impl Metrics {
         let orders = effects.orders.order_id.len();
         self.batch_orders.record(orders as f64);
         self.commit_seconds.record(took.as_secs_f64());
-        self.created.increment(orders as u64);
-        self.cancelled.increment(effects.moves.order_id.len() as u64);
+        let mut reached: FxHashMap<&str, u64> = FxHashMap::default();
+        reached.insert(OrderStatus::Created.as_str(), orders as u64);
+        for status in &effects.moves.status {
+            *reached.entry(status).or_default() += 1;
+        }
+        for (status, counter) in &self.by_status {
+            counter.increment(reached.get(status).copied().unwrap_or(0));
+        }
         self.expired.increment(effects.expired_orders);
         for (command, result) in &effects.commands {
             counter!("settlement_commands_total", "command" => *command, "result" => result.as_str())

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::columns::ReleaseColumns;
 use crate::database::DatabaseError;
 use crate::effects::{DeadLetter, Effects};
+use crate::rows;
 
 /// Why a batch is not in Postgres.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +37,9 @@ pub enum StoreError {
     /// What a record says cannot be: a constraint or a type refused it.
     #[error("Postgres refused: {0}")]
     Refused(String),
+    /// Another partition has spent what a wallet had a moment ago: the batch is decided again.
+    #[error("a wallet has less than it had")]
+    WalletMoved,
     /// An event sequence stands already. There is one writer of them, so this is a fault of ours.
     #[error("an event sequence is doubled: {0}")]
     DoubledSequence(String),
@@ -46,6 +50,7 @@ impl From<tokio_postgres::Error> for StoreError {
         let Some(cause) = error.as_db_error() else { return Self::Database(error.into()) };
         let violated = [SqlState::CHECK_VIOLATION, SqlState::UNIQUE_VIOLATION].contains(cause.code());
         match cause.table() {
+            Some("wallet") if violated => Self::WalletMoved,
             Some("order_event" | "stock_release") if violated => Self::DoubledSequence(cause.to_string()),
             _ if violated || cause.code().code().starts_with("22") => Self::Refused(cause.to_string()),
             _ => Self::Database(error.into()),
@@ -87,9 +92,7 @@ pub async fn store(client: &mut Client, span: Span, effects: &Effects<'_>) -> Re
         transaction
     };
     insert_all(&transaction, &statements, span, effects).await?;
-    if !effects.moves.order_id.is_empty() {
-        move_orders(&transaction, span, effects).await?;
-    }
+    move_all(&transaction, span, effects).await?;
     for (change, seq) in &effects.changes {
         change_totals(&transaction, span.partition, change, *seq).await?;
     }
@@ -105,7 +108,8 @@ pub async fn store(client: &mut Client, span: Span, effects: &Effects<'_>) -> Re
 /// New orders with all that belongs to them, inside a transaction that has moved its position.
 pub async fn insert(tx: &Transaction<'_>, span: Span, effects: &Effects<'_>) -> Result<(), StoreError> {
     let statements = Statements::prepare(tx).await?;
-    insert_all(tx, &statements, span, effects).await
+    insert_all(tx, &statements, span, effects).await?;
+    move_all(tx, span, effects).await
 }
 
 /// Moves the position, inside a transaction.
@@ -131,8 +135,8 @@ async fn insert_all(
         work.push(insert_lines(tx, statements, effects).boxed());
         work.push(insert_events(tx, statements, span, effects).boxed());
     }
-    if !effects.held.is_empty() {
-        work.push(hold_units(tx, statements, effects).boxed());
+    if !effects.units.is_empty() {
+        work.push(move_units(tx, statements, effects).boxed());
     }
     try_join_all(work).await?;
     Ok(())
@@ -154,7 +158,7 @@ impl Statements {
             orders: tx.prepare_cached(include_str!("../queries/insert_orders.sql")).await?,
             lines: tx.prepare_cached(include_str!("../queries/insert_lines.sql")).await?,
             events: tx.prepare_cached(include_str!("../queries/insert_created_events.sql")).await?,
-            items: tx.prepare_cached(include_str!("../queries/hold_units.sql")).await?,
+            items: tx.prepare_cached(include_str!("../queries/move_units.sql")).await?,
             sales: tx.prepare_cached(include_str!("../queries/move_sales.sql")).await?,
         })
     }
@@ -221,36 +225,72 @@ async fn insert_events(
     Ok(())
 }
 
-async fn hold_units(
+async fn move_units(
     tx: &Transaction<'_>,
     statements: &Statements,
     effects: &Effects<'_>,
 ) -> Result<(), StoreError> {
-    let sales: Vec<&str> = effects.held.keys().map(|(sale, _)| *sale).collect();
-    let skus: Vec<&str> = effects.held.keys().map(|(_, sku)| *sku).collect();
-    let units: Vec<i64> = effects.held.values().copied().collect();
-    let held = tx.execute(&statements.items, &[&sales, &skus, &units]).await?;
-    if held != units.len() as u64 {
+    let sales: Vec<&str> = effects.units.keys().map(|(sale, _)| *sale).collect();
+    let skus: Vec<&str> = effects.units.keys().map(|(_, sku)| *sku).collect();
+    let held: Vec<i64> = effects.units.values().map(|units| units.held).collect();
+    let sold: Vec<i64> = effects.units.values().map(|units| units.sold).collect();
+    let moved = tx.execute(&statements.items, &[&sales, &skus, &held, &sold]).await?;
+    if moved != held.len() as u64 {
         return Err(StoreError::Refused("an item has been removed".into()));
     }
     Ok(())
 }
 
 /// Orders of the batch itself may be among those that move, so this comes behind them.
-async fn move_orders(tx: &Transaction<'_>, span: Span, effects: &Effects<'_>) -> Result<(), StoreError> {
-    let (moves, releases) = (&effects.moves, &effects.releases);
+async fn move_all(tx: &Transaction<'_>, span: Span, effects: &Effects<'_>) -> Result<(), StoreError> {
     let at = span.at.to_datetime();
-    let update = tx.prepare_cached(include_str!("../queries/move_orders.sql")).await?;
-    let params: [&(dyn ToSql + Sync); 4] = [&moves.order_id, &moves.status, &moves.reason, &at];
-    if tx.execute(&update, &params).await? != moves.order_id.len() as u64 {
-        return Err(StoreError::Refused("an order has vanished".into()));
+    let touched = effects.touched();
+    if !touched.is_empty() {
+        rows::write(tx, span, &touched).await?;
     }
-    let insert = tx.prepare_cached(include_str!("../queries/insert_move_events.sql")).await?;
-    let first = effects.first_move_seq(span.from_seq);
+    let moves = &effects.moves;
+    if !moves.order_id.is_empty() {
+        let insert = tx.prepare_cached(include_str!("../queries/insert_move_events.sql")).await?;
+        let first = effects.first_move_seq(span.from_seq);
+        let params: [&(dyn ToSql + Sync); 6] =
+            [&span.partition, &first, &moves.order_id, &moves.status, &moves.reason, &at];
+        tx.execute(&insert, &params).await?;
+    }
+    if !effects.releases.units.is_empty() {
+        insert_releases(tx, span, effects.first_release_seq(span.from_seq), &effects.releases).await?;
+    }
+    move_wallets(tx, span, effects).await?;
+    let notes = &effects.notes;
+    if !notes.order_id.is_empty() {
+        let insert = tx.prepare_cached(include_str!("../queries/insert_notes.sql")).await?;
+        let params: [&(dyn ToSql + Sync); 7] = [
+            &span.partition,
+            &notes.log_offset,
+            &notes.order_id,
+            &notes.command,
+            &notes.result,
+            &notes.found,
+            &at,
+        ];
+        tx.execute(&insert, &params).await?;
+    }
+    Ok(())
+}
+
+async fn move_wallets(tx: &Transaction<'_>, span: Span, effects: &Effects<'_>) -> Result<(), StoreError> {
+    let entries = &effects.wallets;
+    if entries.order_id.is_empty() {
+        return Ok(());
+    }
+    let at = span.at.to_datetime();
+    let update = tx.prepare_cached(include_str!("../queries/move_wallets.sql")).await?;
+    let params: [&(dyn ToSql + Sync); 4] = [&entries.customer_id, &entries.currency, &entries.amount, &at];
+    tx.execute(&update, &params).await?;
+    let insert = tx.prepare_cached(include_str!("../queries/insert_wallet_entries.sql")).await?;
     let params: [&(dyn ToSql + Sync); 6] =
-        [&span.partition, &first, &moves.order_id, &moves.status, &moves.reason, &at];
+        [&entries.customer_id, &entries.currency, &entries.amount, &entries.reason, &entries.order_id, &at];
     tx.execute(&insert, &params).await?;
-    insert_releases(tx, span, effects.first_release_seq(span.from_seq), releases).await
+    Ok(())
 }
 
 /// Units on their way back, from sequence `first` on.

@@ -1,5 +1,5 @@
-//! Time, for the log: when a hold has ended in a partition that is ours, a tick is appended, and the settle
-//! loop expires what was due when it comes to it. So expiry happens in the order of the log, after every
+//! Time, for the log: when a hold has ended in a partition that is ours, or goods go on by themselves, a tick is
+//! appended, and the settle loop does what was due when it comes to it. So expiry happens in the order of the log, after every
 //! command that was acknowledged before the deadline, and exactly once whoever owns the partition by then: a
 //! former owner's tick does no more than tell the time.
 
@@ -16,7 +16,7 @@ use crate::backoff::Backoff;
 use crate::database::DatabaseError;
 use crate::handles::Handles;
 
-/// How often to look for holds that have ended.
+/// How often to look for what is due.
 const EVERY: Duration = Duration::from_millis(200);
 
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +67,12 @@ async fn tick(handles: &Handles, pending: &mut BTreeMap<i32, i64>) -> Result<(),
         let client = handles.pool.get().await.map_err(DatabaseError::from)?;
         let select = client.prepare_cached(include_str!("../queries/select_due.sql")).await?;
         let before = tick.due_before().to_datetime();
-        client.query(&select, &[&idle, &before]).await?.iter().map(|row| row.get(0)).collect()
+        client
+            .query(&select, &[&idle, &before, &handles.settings.delivery.automatic])
+            .await?
+            .iter()
+            .map(|row| row.get(0))
+            .collect()
     };
     for partition in due {
         let offset = append(handles, partition, tick).await?;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use contract::ids::{Epoch, SaleId};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use settlement::delivery::Pace;
 use settlement::incoming::{Incoming, Raw};
 use settlement::progress::Progress;
 use settlement::settle::Settler;
@@ -150,7 +151,7 @@ async fn a_settler_whose_memory_is_stale_is_fenced_by_the_position() {
     services.database_pool_size = 5;
     let settler = || {
         let (news, _) = news::channel();
-        Settler::new(database::pool(&services).unwrap(), Progress::default(), news)
+        Settler::new(database::pool(&services).unwrap(), Progress::default(), news, Pace::default())
     };
     let record = |offset: i64, first: u64| {
         let record = acceptance(&sale, epoch, first, &[order(&sale, "c", &[("A", 1)])]);

@@ -4,10 +4,13 @@
 mod dead_letters;
 mod define;
 mod inventory;
+mod orders;
 mod state;
 mod totals;
+mod wallet;
 
 use contract::ids::SaleId;
+use contract::lifecycle::Language;
 use contract::problem::Code;
 use hyper::StatusCode;
 use hyper::body::Incoming;
@@ -27,6 +30,7 @@ pub async fn answer(
     route: Admin<'_>,
     head: &Parts,
     body: Incoming,
+    language: Language,
 ) -> Result<Answer, Problem> {
     match route {
         Admin::Sales => all(gateway).await,
@@ -35,6 +39,10 @@ pub async fn answer(
         Admin::DeadLetters => dead_letters::list(gateway, head).await,
         Admin::Decide { letter, verdict } => dead_letters::decide(gateway, letter, verdict).await,
         Admin::Inventory { sale } => inventory::show(gateway, &sale_id(sale)?).await,
+        Admin::Orders { sale } => orders::search(gateway, sale, head, language).await,
+        Admin::Order { sale, order } => orders::one(gateway, sale, order, language).await,
+        Admin::Deliver { sale, order } => orders::deliver(gateway, sale, order, head, body, language).await,
+        Admin::Credit { customer } => wallet::credit(gateway, customer, head, body).await,
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub mod order;
 pub mod sale;
+pub mod wallet;
 
 use std::time::Duration;
 
@@ -41,7 +42,12 @@ async fn dispatch(
         Public::MyOrders { sale } => order::mine(gateway, sale, head, language).await,
         Public::Order { sale, order } => order::one(gateway, sale, order, head, language).await,
         Public::OrderStatus { sale, order } => order::status(gateway, sale, order, head, language).await,
-        Public::PlaceOrder { .. } | Public::CancelOrder { .. } => Err(Code::MethodNotAllowed.into()),
+        Public::Delivery { sale, order } => order::delivery(gateway, sale, order, head).await,
+        Public::Wallet => wallet::show(gateway, head).await,
+        Public::PlaceOrder { .. }
+        | Public::CancelOrder { .. }
+        | Public::PayOrder { .. }
+        | Public::RefundOrder { .. } => Err(Code::MethodNotAllowed.into()),
     }
 }
 

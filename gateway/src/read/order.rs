@@ -9,7 +9,7 @@ use contract::ids::{CustomerId, OrderId};
 use contract::keys::buyer_field;
 use contract::lifecycle::{CancelReason, Language, OrderStatus};
 use contract::money::Currency;
-use contract::order::Amounts;
+use contract::order::{Amounts, PaymentMethod};
 use contract::problem::Code;
 use contract::timestamp::Timestamp;
 use hyper::StatusCode;
@@ -39,9 +39,12 @@ const SETTLES_IN_SECONDS: u64 = 1;
 
 /// An order as its customer sees it.
 #[derive(Serialize)]
-struct OrderBody {
+pub(crate) struct OrderBody {
     order_id: OrderId,
     sale_id: String,
+    customer_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    customer_email: Option<String>,
     sequence: u64,
     status: OrderStatus,
     status_description: &'static str,
@@ -59,6 +62,8 @@ struct OrderBody {
     total: u64,
     currency: Currency,
     payment: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fulfilment: Option<String>,
     delivery: Option<Value>,
     history: Vec<HistoryEntry>,
     /// The log has not acknowledged it yet.
@@ -66,11 +71,26 @@ struct OrderBody {
     in_outbox: bool,
 }
 
+/// What happened to it; or, with `command`, what was asked for in vain.
 #[derive(Serialize)]
 struct HistoryEntry {
     status: OrderStatus,
     description: &'static str,
     at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<String>,
+}
+
+/// Where an order stands, for commands.
+pub(crate) struct Standing {
+    pub(crate) status: OrderStatus,
+    pub(crate) cancel_reason: Option<CancelReason>,
+    /// By what it was paid, or is about to be.
+    pub(crate) paid_by: Option<PaymentMethod>,
 }
 
 #[derive(Serialize)]
@@ -140,16 +160,52 @@ pub(crate) fn named(
     Ok((customer, view, id))
 }
 
-/// Where a customer's order stands, and why it was cancelled where that is known; for a command, which must
-/// come behind the order in the log. `None`: it is in the outbox, so it may not be there yet.
+/// Where an order stands; for a command, which must come behind the order in the log. `None`: it is in the
+/// outbox, so it may not be there yet. `customer`: whose it must be; an operator's may be anyone's.
 pub(crate) async fn standing(
     gateway: &Gateway,
     view: &SaleView,
     id: OrderId,
-    customer: &CustomerId,
-) -> Result<Option<(OrderStatus, Option<CancelReason>)>, Problem> {
-    let order = find_of(gateway, view, id, customer, Language::English).await?;
-    Ok((!order.in_outbox).then_some((order.status, order.cancel_reason)))
+    customer: Option<&CustomerId>,
+) -> Result<Option<Standing>, Problem> {
+    let order = match customer {
+        Some(customer) => find_of(gateway, view, id, customer, Language::English).await?,
+        None => settled(gateway, view, id, None, Language::English).await?.ok_or(Code::NotFound)?,
+    };
+    let method = order.payment.as_ref().and_then(|payment| payment["method"].as_str());
+    Ok((!order.in_outbox).then_some(Standing {
+        status: order.status,
+        cancel_reason: order.cancel_reason,
+        paid_by: method.and_then(PaymentMethod::parse),
+    }))
+}
+
+/// `GET /v1/sales/{sale}/orders/{order}/delivery`: from the payment on.
+pub(super) async fn delivery(
+    gateway: &Gateway,
+    sale: &str,
+    order: &str,
+    head: &Parts,
+) -> Result<Answer, Problem> {
+    let order = find(gateway, sale, order, head, Language::English).await?;
+    match &order.delivery {
+        Some(delivery) => Ok(json(StatusCode::OK, delivery)),
+        None => {
+            let because = format!("The order is {}: nothing is delivered yet.", order.status.as_str());
+            Err(Problem::because(Code::NotFound, because).with("order_status", order.status.as_str()))
+        }
+    }
+}
+
+/// One order, as an operator sees it.
+pub(crate) async fn any(
+    gateway: &Gateway,
+    view: &SaleView,
+    id: OrderId,
+    language: Language,
+) -> Result<Answer, Problem> {
+    let order = settled(gateway, view, id, None, language).await?.ok_or(Code::NotFound)?;
+    Ok(json(StatusCode::OK, &order))
 }
 
 async fn find_of(
@@ -159,7 +215,7 @@ async fn find_of(
     customer: &CustomerId,
     language: Language,
 ) -> Result<OrderBody, Problem> {
-    let asked = settled(gateway, view, id, customer, language);
+    let asked = settled(gateway, view, id, Some(customer), language);
     let settled = tokio::time::timeout(POSTGRES_WAIT, asked).await;
     let settled = settled.unwrap_or_else(|_| Err(Code::DatabaseUnavailable.into()));
     if let Ok(Some(order)) = settled {
@@ -169,7 +225,7 @@ async fn find_of(
     if let Ok(orders) = &remembered
         && let Some(found) = orders.iter().find(|found| found.order.id == id)
     {
-        return Ok(processing(view, found, language));
+        return Ok(processing(view, customer, found, language));
     }
     settled?;
     remembered?;
@@ -180,13 +236,13 @@ async fn settled(
     gateway: &Gateway,
     view: &SaleView,
     id: OrderId,
-    customer: &CustomerId,
+    customer: Option<&CustomerId>,
     language: Language,
 ) -> Result<Option<OrderBody>, Problem> {
     let client = gateway.reads.get().await?;
     let statement = client.prepare_cached(ORDER).await?;
     let sale = view.publication.sale_id.as_str();
-    let row = client.query_opt(&statement, &[&id.0, &sale, &customer.as_str()]).await?;
+    let row = client.query_opt(&statement, &[&id.0, &sale, &customer.map(CustomerId::as_str)]).await?;
     row.map(|row| from_row(view, &row, language)).transpose()
 }
 
@@ -224,10 +280,7 @@ pub(super) async fn mine(
     let rows = client
         .query(&statement, &[&sale_id, &customer.as_str(), &before.unwrap_or(i64::MAX), &(limit + 1)])
         .await?;
-    let mut orders = rows.iter().map(|row| from_row(&view, row, language)).collect::<Result<Vec<_>, _>>()?;
-    let more = orders.len() as i64 > limit;
-    orders.truncate(limit as usize);
-    let next_cursor = orders.last().filter(|_| more).map(|order| order.sequence.to_string());
+    let (mut orders, next_cursor) = listed(&view, &rows, limit, language)?;
 
     // The newest ones may not be settled yet. Where orders are not limited they are not listed by
     // customer in Redis; each is still found by its id.
@@ -241,11 +294,25 @@ pub(super) async fn mine(
                 .filter(|found| found.order.sequence.0 > newest && !known.contains(&found.order.id));
             orders.splice(
                 0..0,
-                fresh.rev().map(|found| processing(&view, found, language)).collect::<Vec<_>>(),
+                fresh.rev().map(|found| processing(&view, &customer, found, language)).collect::<Vec<_>>(),
             );
         }
     }
     Ok(json(StatusCode::OK, &serde_json::json!({ "orders": orders, "next_cursor": next_cursor })))
+}
+
+/// A page of orders, and the cursor of the next one. One row more than the page was asked for.
+pub(crate) fn listed(
+    view: &SaleView,
+    rows: &[Row],
+    limit: i64,
+    language: Language,
+) -> Result<(Vec<OrderBody>, Option<String>), Problem> {
+    let page = rows.iter().take(limit as usize);
+    let orders = page.map(|row| from_row(view, row, language)).collect::<Result<Vec<_>, _>>()?;
+    let more = rows.len() as i64 > limit;
+    let next = orders.last().filter(|_| more).map(|order| order.sequence.to_string());
+    Ok((orders, next))
 }
 
 fn from_row(view: &SaleView, row: &Row, language: Language) -> Result<OrderBody, Problem> {
@@ -260,24 +327,38 @@ fn from_row(view: &SaleView, row: &Row, language: Language) -> Result<OrderBody,
     let history =
         history.iter().flat_map(|entries| entries.as_array().into_iter().flatten()).filter_map(|entry| {
             let status = OrderStatus::parse(entry["status"].as_str()?)?;
+            let text = |name: &str| entry[name].as_str().map(String::from);
             Some(HistoryEntry {
                 status,
                 description: status.description(language),
                 at: Timestamp(entry["at_ms"].as_u64()?),
+                reason: text("reason"),
+                command: text("command"),
+                result: text("result"),
             })
         });
-    let hold_expires_at = at("hold_expires_at");
+    let (hold_expires_at, updated_at) = (at("hold_expires_at"), at("updated_at"));
+    let delivery: Option<Value> = row.get("delivery");
+    let arrival = delivery.as_ref().and_then(|delivery| delivery["estimated_arrival"].as_str());
+    let expected_completion_at = match (status, arrival.and_then(Timestamp::parse)) {
+        (OrderStatus::Created, _) => hold_expires_at,
+        (status, _) if status.is_final() => updated_at,
+        (_, Some(arrival)) => arrival,
+        (status, None) => updated_at.plus_seconds(status.expected_seconds().unwrap_or_default()),
+    };
     Ok(OrderBody {
         order_id: OrderId(row.get("order_id")),
         sale_id: view.publication.sale_id.to_string(),
+        customer_id: row.get("customer_id"),
+        customer_email: row.get("customer_email"),
         sequence: row.get::<_, i64>("sequence") as u64,
         status,
         status_description: status.description(language),
         progress_percentage: status.progress_percentage(),
         can_cancel: status.can_cancel(),
         cancel_reason: row.get::<_, Option<&str>>("cancel_reason").and_then(CancelReason::parse),
-        last_updated: at("updated_at"),
-        expected_completion_at: hold_expires_at,
+        last_updated: updated_at,
+        expected_completion_at,
         hold_expires_at,
         lines: row.get("lines"),
         subtotal: amount("subtotal"),
@@ -285,15 +366,16 @@ fn from_row(view: &SaleView, row: &Row, language: Language) -> Result<OrderBody,
         delivery_fee: amount("delivery_fee"),
         total: amount("total"),
         currency: Currency::parse(row.get("currency")).ok_or_else(|| corrupt("currency"))?,
-        payment: None,
-        delivery: None,
+        payment: row.get("payment"),
+        fulfilment: row.get("fulfilment"),
+        delivery,
         history: history.collect(),
         in_outbox: false,
     })
 }
 
 /// An order that the log has and Postgres not yet (or Postgres is away). Its lines are not in Redis.
-fn processing(view: &SaleView, found: &Found, language: Language) -> OrderBody {
+fn processing(view: &SaleView, customer: &CustomerId, found: &Found, language: Language) -> OrderBody {
     let Found { in_outbox, order } = found;
     // Redis learns of a cancelled order when its units come back.
     let status = if order.live { OrderStatus::Processing } else { OrderStatus::Cancelled };
@@ -301,6 +383,8 @@ fn processing(view: &SaleView, found: &Found, language: Language) -> OrderBody {
     OrderBody {
         order_id: order.id,
         sale_id: view.publication.sale_id.to_string(),
+        customer_id: customer.to_string(),
+        customer_email: None,
         sequence: order.sequence.0,
         status,
         status_description: status.description(language),
@@ -317,11 +401,15 @@ fn processing(view: &SaleView, found: &Found, language: Language) -> OrderBody {
         total: order.amounts.total(),
         currency: view.publication.terms.currency,
         payment: None,
+        fulfilment: None,
         delivery: None,
         history: vec![HistoryEntry {
             status,
             description: status.description(language),
             at: order.accepted_at,
+            reason: None,
+            command: None,
+            result: None,
         }],
         in_outbox: *in_outbox,
     }

@@ -209,6 +209,7 @@ impl Planted {
             customer_id: order.customer.clone(),
             sale_id: evidence.sale.sale_id.clone(),
             status: contract::lifecycle::OrderStatus::parse(&told.status).unwrap(),
+            cancel_reason: None,
             description: "d".into(),
             time: AT,
             sequence: order.sequence,

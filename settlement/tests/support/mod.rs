@@ -11,7 +11,9 @@ use contract::ids::{
     CustomerId, Epoch, IdempotencyKey, OrderId, RequestDigest, RequestFingerprint, SaleId, Sequence, Sku,
 };
 use contract::order::{Line, Order};
-use contract::record::{Headers, NewTotal, OutboxId, RecordType, TotalsChange};
+use contract::record::{
+    Action, Command as OrderCommand, Headers, NewTotal, OutboxId, RecordType, TotalsChange,
+};
 use contract::timestamp::Timestamp;
 use lua::outbox::{LogRecord, accepted};
 use process::kafka::{Message, Producer, ProducerSettings};
@@ -166,10 +168,25 @@ impl Bench {
 
     /// The invariants that hold at every moment at which nothing is in flight.
     pub(crate) async fn check(&self, sale: &SaleId) {
-        let held = "SELECT coalesce(sum(abs(i.held - coalesce(l.units, 0))), 0)::bigint FROM sale_item i LEFT JOIN \
-                    (SELECT sale_id, sku, sum(quantity) AS units FROM order_line JOIN customer_order USING (order_id) \
-                     WHERE status <> 'cancelled' GROUP BY sale_id, sku) l USING (sale_id, sku) WHERE i.sale_id = $1";
-        assert_eq!(self.number(held, sale).await, 0, "held units are those of live orders' lines");
+        for (column, statuses) in [
+            ("held", "status IN ('created', 'payment_requested', 'payment_failed')"),
+            ("sold", "status NOT IN ('created', 'payment_requested', 'payment_failed', 'cancelled')"),
+        ] {
+            let units = format!(
+                "SELECT coalesce(sum(abs(i.{column} - coalesce(l.units, 0))), 0)::bigint FROM sale_item i LEFT JOIN \
+                 (SELECT sale_id, sku, sum(quantity) AS units FROM order_line JOIN customer_order USING (order_id) \
+                  WHERE {statuses} GROUP BY sale_id, sku) l USING (sale_id, sku) WHERE i.sale_id = $1"
+            );
+            assert_eq!(self.number(&units, sale).await, 0, "{column} units are those of such orders' lines");
+        }
+        let wallets = "SELECT coalesce(sum(abs(w.balance - coalesce(e.amount, 0))), 0)::bigint FROM wallet w LEFT JOIN \
+                       (SELECT customer_id, currency, sum(amount)::bigint AS amount FROM wallet_entry GROUP BY 1, 2) e \
+                       USING (customer_id, currency) WHERE $1 <> ''";
+        assert_eq!(self.number(wallets, sale).await, 0, "a wallet has what its entries say");
+        let money = "SELECT count(*) FROM customer_order o LEFT JOIN payment p USING (order_id) WHERE o.sale_id = $1 AND \
+                     (p.status IS NOT DISTINCT FROM 'captured') <> (o.status IN ('payment_completed', 'preparing', \
+                     'in_warehouse', 'shipped', 'in_transit', 'delivered'))";
+        assert_eq!(self.number(money, sale).await, 0, "the money of paid orders, and of no others, is kept");
         let released = "SELECT coalesce(sum(abs(coalesce(r.units, 0) - l.quantity)), 0)::bigint \
                         FROM order_line l JOIN customer_order o USING (order_id) LEFT JOIN \
                         (SELECT order_id, sku, sum(units) AS units FROM stock_release GROUP BY order_id, sku) r \
@@ -235,12 +252,18 @@ pub(crate) fn totals(sale: &SaleId, epoch: Epoch, change: Uuid, items: &[(&str, 
 
 /// A customer gives an order up.
 pub(crate) fn cancel(sale: &SaleId, order: &Order) -> LogRecord {
-    let command = contract::record::Command {
+    command(sale, order, Action::Cancel)
+}
+
+/// What is asked of an order: by its customer, or by the system.
+pub(crate) fn command(sale: &SaleId, order: &Order, action: Action) -> LogRecord {
+    let asked = matches!(action, Action::Cancel | Action::Pay(_) | Action::Refund);
+    let command = OrderCommand {
         sale_id: sale.clone(),
         order_id: order.id,
-        customer_id: order.customer.clone(),
+        customer_id: asked.then(|| order.customer.clone()),
         at: now(),
-        action: contract::record::Action::Cancel,
+        action,
     };
     let value = serde_json::to_vec(&command).expect("a command");
     LogRecord { headers: Headers::without_epoch(RecordType::Command), value }

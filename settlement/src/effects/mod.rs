@@ -1,5 +1,13 @@
 //! What a batch of records does to Postgres, decided from the records and the memory alone, in the
 //! order of the log. Columns borrow from the records: nothing is copied for an order.
+//!
+//! Here: acceptances, and what becomes of every record. [`commands`]: what is asked of orders. [`course`]: how
+//! an order moves, and all that moves with it.
+
+mod commands;
+mod course;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
@@ -7,15 +15,18 @@ use contract::ids::{Epoch, OrderId, SaleId, Sequence};
 use contract::lifecycle::{CancelReason, Trigger};
 use contract::money::Currency;
 use contract::order::Order;
-use contract::record::{AcceptedBatch, BATCH_ORDERS_MAX, Command, Record, Tick, TotalsChange};
+use contract::record::{AcceptedBatch, BATCH_ORDERS_MAX, Record, Tick, TotalsChange};
+use contract::timestamp::Timestamp;
 use rustc_hash::{FxHashMap, FxHashSet};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::columns::{LineColumns, MoveColumns, OrderColumns, ReleaseColumns};
+pub use self::commands::CommandResult;
+use crate::columns::{LineColumns, MoveColumns, NoteColumns, OrderColumns, ReleaseColumns, WalletColumns};
+use crate::delivery::Pace;
 use crate::incoming::{Incoming, Refusal};
 use crate::memory::{Memory, SaleMemory};
-use crate::standing::{Orders, Standing, Stored};
+use crate::standing::{Before, Orders, Standing};
 
 /// One batch's effects.
 #[derive(Debug, Default)]
@@ -24,12 +35,16 @@ pub struct Effects<'a> {
     pub orders: OrderColumns<'a>,
     /// Their lines.
     pub lines: LineColumns<'a>,
-    /// Orders that move to another state.
-    pub moves: MoveColumns,
+    /// Every move of an order to another state, in order.
+    pub moves: MoveColumns<'a>,
     /// Units that they give back.
     pub releases: ReleaseColumns<'a>,
-    /// How many units more (or less) are held, per sale and SKU.
-    pub held: FxHashMap<(&'a str, &'a str), i64>,
+    /// Money that moves in wallets.
+    pub wallets: WalletColumns<'a>,
+    /// Commands that moved nothing, or not what they asked for.
+    pub notes: NoteColumns<'a>,
+    /// How many units more (or less) are held and sold, per sale and SKU.
+    pub units: FxHashMap<(&'a str, &'a str), Units>,
     /// Sales whose next sequence or settled epoch moves, with both.
     pub sales: BTreeMap<&'a str, (i64, i64)>,
     /// Changes of totals, with the first event sequence that each may use (one for each item).
@@ -46,29 +61,29 @@ pub struct Effects<'a> {
     pub expired_orders: u64,
     /// What became of commands.
     pub commands: Vec<(&'static str, CommandResult)>,
+    /// Orders that moved, or whose money or goods did.
+    touched: Vec<OrderId>,
     orders_now: Orders<'a>,
+    /// When all this happens, and how fast goods go on by themselves.
+    now: Now,
 }
 
-/// What became of a command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CommandResult {
-    /// The order moved.
-    Applied,
-    /// It had done so before, or the lifecycle does not have this move.
-    Illegal,
-    /// There is no such order of this customer.
-    Unknown,
+/// Units more (or less) in each of their places.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Units {
+    /// Held for orders that are not paid.
+    pub held: i64,
+    /// Sold.
+    pub sold: i64,
 }
 
-impl CommandResult {
-    /// For metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Applied => "applied",
-            Self::Illegal => "illegal",
-            Self::Unknown => "unknown",
-        }
-    }
+/// The moment of a batch.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Now {
+    /// When it is settled.
+    pub at: Timestamp,
+    /// How fast goods go on.
+    pub pace: Pace,
 }
 
 /// An order that is new.
@@ -126,11 +141,13 @@ impl<'a> Effects<'a> {
         partition: i32,
         memory: &'a Memory,
         records: &'a [Incoming],
-        stored: &'a [Stored],
+        before: &'a Before,
         mut settled: Option<FxHashSet<Uuid>>,
+        now: Now,
     ) -> Self {
         let mut effects = Self::with_capacity(records.iter().map(Incoming::orders).sum());
-        effects.orders_now = Orders::before(records, stored);
+        effects.orders_now = Orders::before(records, before);
+        effects.now = now;
         let first_seq = memory.next_seq;
         let mut change_seqs = 0;
         let mut moved: FxHashMap<&'a SaleId, (u64, Epoch)> = FxHashMap::default();
@@ -187,7 +204,7 @@ impl<'a> Effects<'a> {
                         moved.insert(name, (next_sequence, barrier.epoch));
                     }
                 }
-                Ok(Record::Command(command)) => effects.obey(command),
+                Ok(Record::Command(command)) => effects.obey(record.offset, command),
                 // Ticks were met above; a decision never comes with other records.
                 Ok(Record::Tick(_) | Record::Decision(_)) => {}
             }
@@ -215,7 +232,7 @@ impl<'a> Effects<'a> {
 
     /// Sequences of what happens to orders: new ones first, then moves, then what these give back. Changes
     /// of totals come behind them.
-    fn order_seqs(&self) -> i64 {
+    pub fn order_seqs(&self) -> i64 {
         (self.orders.order_id.len() + self.moves.order_id.len() + self.releases.units.len()) as i64
     }
     /// The sequence of the first move.
@@ -227,41 +244,25 @@ impl<'a> Effects<'a> {
         self.first_move_seq(from_seq) + self.moves.order_id.len() as i64
     }
 
-    fn obey(&mut self, command: &'a Command) {
-        let id = command.order_id;
-        let result = match self.orders_now.of(command) {
-            None => {
-                tracing::warn!(sale_id = %command.sale_id, order_id = %id, command = command.action.as_str(), "no such order of this customer");
-                CommandResult::Unknown
-            }
-            Some(order) => match self.advance(id, order, command.action.trigger(), CancelReason::Customer) {
-                true => CommandResult::Applied,
-                false => CommandResult::Illegal,
-            },
-        };
-        self.commands.push((command.action.as_str(), result));
+    /// Orders whose rows change, each once, as they stand now.
+    pub fn touched(&self) -> Vec<(OrderId, Standing<'a>)> {
+        let mut ids = self.touched.clone();
+        ids.sort_unstable();
+        ids.dedup();
+        ids.into_iter().filter_map(|id| Some((id, self.orders_now.get(id)?))).collect()
     }
 
     fn tick(&mut self, tick: Tick) {
-        for (id, order) in self.orders_now.due(tick) {
-            if self.advance(id, order, Trigger::Expire, CancelReason::Expired) {
-                self.expired_orders += 1;
+        for (id, mut order) in self.orders_now.due(tick, self.now.pace.automatic) {
+            let trigger = order.status.delivery_trigger().unwrap_or(Trigger::Expire);
+            if trigger == Trigger::Expire {
+                order.cancel_reason = Some(CancelReason::Expired);
+            }
+            if self.advance(id, &mut order, trigger, None) {
+                self.expired_orders += u64::from(trigger == Trigger::Expire);
+                self.keep(id, order);
             }
         }
-    }
-
-    /// Moves an order, if the lifecycle has that move. Whoever no longer holds units gives them back.
-    fn advance(&mut self, id: OrderId, order: Standing<'a>, trigger: Trigger, reason: CancelReason) -> bool {
-        let Ok(next) = order.status.next(trigger) else { return false };
-        self.moves.push(id, next, Some(reason));
-        if order.status.holds_units() && !next.holds_units() {
-            for (sku, units) in order.units() {
-                *self.held.entry((order.sale, sku)).or_default() -= units;
-                self.releases.push(order.sale, sku, units, id);
-            }
-        }
-        self.orders_now.moved(id, next);
-        true
     }
 
     fn with_capacity(orders: usize) -> Self {
@@ -282,6 +283,7 @@ impl<'a> Effects<'a> {
         let sale = batch.sale_id.as_str();
         let accepted_at = batch.accepted_at.to_datetime();
         let mut new = 0;
+        let first = self.orders.order_id.len();
         for (order, sequence) in batch.orders.iter().zip(batch.first_sequence.0..) {
             // Only where a record may be a double is each order looked up, and remembered for the next.
             if let Some(seen) = &mut seen
@@ -292,18 +294,16 @@ impl<'a> Effects<'a> {
             }
             new += 1;
             self.push(Created { batch, order, sequence: Sequence(sequence), currency }, accepted_at);
-            self.orders_now.created(batch, order);
         }
         if new == batch.orders.len() {
             // The headers' units are those of the lines: checked when the record was read.
             for (sku, units) in &record.headers.units {
-                *self.held.entry((sale, sku.as_str())).or_default() += *units as i64;
+                self.units.entry((sale, sku.as_str())).or_default().held += *units as i64;
             }
         } else {
-            let from = self.orders.order_id.len() - new;
-            let added: FxHashSet<Uuid> = self.orders.order_id[from..].iter().copied().collect();
+            let added: FxHashSet<Uuid> = self.orders.order_id[first..].iter().copied().collect();
             for line in batch.orders.iter().filter(|o| added.contains(&o.id.0)).flat_map(|o| &o.lines) {
-                *self.held.entry((sale, line.sku.as_str())).or_default() += i64::from(line.quantity);
+                self.units.entry((sale, line.sku.as_str())).or_default().held += i64::from(line.quantity);
             }
         }
     }
@@ -313,6 +313,17 @@ impl<'a> Effects<'a> {
         self.orders.push(batch, order, sequence.0 as i64, currency, accepted_at);
         self.lines.push(order);
         self.created.push(created);
+        let payment = order.payment.as_deref();
+        let standing = || Standing::created(batch, order, *currency);
+        self.orders_now.follow(order.id, standing, payment.is_some());
+        if let Some(request) = payment {
+            self.pay_at_once(order.id, request);
+        }
+    }
+
+    /// No records, but orders that are [taken](Self::take) one by one.
+    pub fn apart(before: &'a Before, now: Now) -> Self {
+        Self { orders_now: Orders::before(&[], before), now, ..Self::default() }
     }
 
     /// An order that is judged apart from its batch's others: it becomes a row, and its units are held.
@@ -320,7 +331,7 @@ impl<'a> Effects<'a> {
         self.push(created, created.batch.accepted_at.to_datetime());
         for line in &created.order.lines {
             let sale = created.batch.sale_id.as_str();
-            *self.held.entry((sale, line.sku.as_str())).or_default() += i64::from(line.quantity);
+            self.units.entry((sale, line.sku.as_str())).or_default().held += i64::from(line.quantity);
         }
     }
 
@@ -381,81 +392,5 @@ fn body_of_known_skus<'a>(
     match unknown {
         Some(sku) => Err(Refusal::new("unknown_sku", format!("the sale has no {sku}"))),
         None => Ok(body),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::incoming::Raw;
-    use contract::ids::{CustomerId, IdempotencyKey, RequestDigest, RequestFingerprint, Sku};
-    use contract::order::Line;
-    use contract::record::{Action, Headers, OutboxId, RecordType};
-    use contract::timestamp::Timestamp;
-
-    fn record(offset: i64, key: &str, headers: Headers, value: Vec<u8>) -> Incoming {
-        let raw = Raw { key: Some(key.into()), value: Some(value), headers: vec![] };
-        let incoming = Incoming::new(offset, headers, raw);
-        assert!(incoming.body.is_ok(), "{:?}", incoming.body);
-        incoming
-    }
-
-    /// However many records of one batch move an order, it moves once, and its units come back once.
-    #[test]
-    fn an_order_moves_once_in_a_batch_that_makes_cancels_and_expires_it() {
-        let (sale, at) = (SaleId::parse("s").unwrap(), Timestamp(1_790_000_000_000));
-        let (customer, key) = (CustomerId::parse("c").unwrap(), IdempotencyKey::parse("k").unwrap());
-        let order = Order {
-            id: OrderId::new(at.0, 1, RequestFingerprint::of(&sale, &customer, &key)),
-            customer: customer.clone(),
-            email: None,
-            key,
-            digest: RequestDigest([0; 8]),
-            lines: vec![Line { sku: Sku::parse("A").unwrap(), quantity: 2, unit_price: 1 }],
-            policy: None,
-            discount: 0,
-            delivery_fee: 0,
-            hold_seconds: 60,
-            fulfilment: None,
-            address: None,
-            payment: None,
-        };
-        let json = serde_json::to_vec(&order).unwrap();
-        let id = OutboxId::batch(Sequence(1), 1);
-        let accepted = lua::outbox::accepted(&sale, Epoch(1), id, at, &json, [&order]);
-        let command = Command {
-            sale_id: sale.clone(),
-            order_id: order.id,
-            customer_id: customer,
-            at,
-            action: Action::Cancel,
-        };
-        let command = serde_json::to_vec(&command).unwrap();
-        let cancel = || Headers::without_epoch(RecordType::Command);
-        let tick = serde_json::to_vec(&Tick { at: at.plus_seconds(3600) }).unwrap();
-        let records = [
-            record(0, "s", accepted.headers, accepted.value),
-            record(1, "s", cancel(), command.clone()),
-            record(2, "s", cancel(), command),
-            record(3, "", Headers::without_epoch(RecordType::Tick), tick),
-        ];
-        let mut memory = Memory::at(0, 7);
-        let known = SaleMemory {
-            partition: 0,
-            next_sequence: 1,
-            settled_epoch: Epoch(1),
-            currency: Currency::KRW,
-            skus: [Sku::parse("A").unwrap()].into_iter().collect(),
-        };
-        memory.sales.insert(sale, known);
-        let effects = Effects::decide(0, &memory, &records, &[], None);
-        assert_eq!((effects.moves.order_id.len(), &effects.releases.units), (1, &vec![2]));
-        assert_eq!(effects.held.get(&("s", "A")), Some(&0));
-        assert_eq!(
-            effects.commands,
-            [("cancel", CommandResult::Applied), ("cancel", CommandResult::Illegal)]
-        );
-        assert_eq!((effects.expired_orders, effects.first_release_seq(7)), (0, 9));
-        assert_eq!(effects.aftermath().seqs, 3, "created, cancelled, units back");
     }
 }

@@ -1,0 +1,89 @@
+//! Orders, as an operator looks for them and moves their goods.
+
+use std::sync::Arc;
+
+use contract::ids::OrderId;
+use contract::lifecycle::{Language, OrderStatus};
+use contract::problem::Code;
+use contract::record::{Action, Delivery};
+use hyper::StatusCode;
+use hyper::body::Incoming;
+use hyper::http::request::Parts;
+use serde_json::json;
+
+use crate::lease::SaleView;
+use crate::read::{Page, order, page, parameter, sale};
+use crate::respond::{self, Answer, Problem};
+use crate::run::Gateway;
+use crate::{command, decode};
+
+const ORDERS: &str = include_str!("../../queries/orders.sql");
+/// Orders on a page.
+const PAGE_DEFAULT: i64 = 50;
+const PAGE_MAX: i64 = 500;
+
+/// `GET /admin/v1/sales/{sale}/orders?customer=&status=&cursor=&limit=`: newest first.
+pub(super) async fn search(
+    gateway: &Gateway,
+    sale: &str,
+    head: &Parts,
+    language: Language,
+) -> Result<Answer, Problem> {
+    let view = sale::find(gateway, sale)?;
+    let (customer, status) = (parameter(head, "customer")?, parameter(head, "status")?);
+    if status.as_deref().is_some_and(|status| OrderStatus::parse(status).is_none()) {
+        let names: Vec<_> = OrderStatus::ALL.iter().map(|status| status.as_str()).collect();
+        let because = format!("The parameter status is one of {}.", names.join(", "));
+        return Err(Problem::because(Code::MalformedRequest, because));
+    }
+    let Page { limit, before } = page(head, PAGE_DEFAULT, PAGE_MAX)?;
+    let before = before.unwrap_or(i64::MAX);
+    let client = gateway.reads.get().await?;
+    let statement = client.prepare_cached(ORDERS).await?;
+    let sale_id = view.publication.sale_id.as_str();
+    let rows = client.query(&statement, &[&sale_id, &customer, &status, &before, &(limit + 1)]).await?;
+    let (orders, next_cursor) = order::listed(&view, &rows, limit, language)?;
+    Ok(respond::json(StatusCode::OK, &json!({ "orders": orders, "next_cursor": next_cursor })))
+}
+
+/// `GET /admin/v1/sales/{sale}/orders/{order}`.
+pub(super) async fn one(
+    gateway: &Gateway,
+    sale: &str,
+    order: &str,
+    language: Language,
+) -> Result<Answer, Problem> {
+    let (view, id) = named(gateway, sale, order)?;
+    order::any(gateway, &view, id, language).await
+}
+
+/// `PATCH /admin/v1/sales/{sale}/orders/{order}/delivery`: the goods have come so far, through all states
+/// before it.
+pub(super) async fn deliver(
+    gateway: &Gateway,
+    sale: &str,
+    order: &str,
+    head: &Parts,
+    body: Incoming,
+    language: Language,
+) -> Result<Answer, Problem> {
+    let (view, id) = named(gateway, sale, order)?;
+    let body = decode::body(&head.headers, body, decode::BODY_BYTES_MAX).await?;
+    let goods: Delivery = decode::json(&body)?;
+    let order = command::standing(gateway, &view, id, None).await?;
+    let action = Action::Deliver(goods);
+    let answer = command::recorded(&view, id, &action, language);
+    if order.status == goods.status {
+        return Ok(answer); // it has come so far already
+    }
+    if order.status.way_to(goods.status).is_none() {
+        return Err(command::illegal(order.status));
+    }
+    command::append(gateway, &view, id, None, action).await?;
+    Ok(answer)
+}
+
+fn named(gateway: &Gateway, sale: &str, order: &str) -> Result<(Arc<SaleView>, OrderId), Problem> {
+    let view = sale::find(gateway, sale)?;
+    Ok((view, order.parse().map_err(|_| Problem::from(Code::NotFound))?))
+}

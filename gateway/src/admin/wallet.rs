@@ -1,0 +1,57 @@
+//! Money that an operator puts into a customer's wallet, once per Idempotency-Key.
+
+use contract::ids::CustomerId;
+use contract::money::{AMOUNT_MAX, Currency};
+use contract::problem::Code;
+use hyper::StatusCode;
+use hyper::body::Incoming;
+use hyper::http::request::Parts;
+use serde::Deserialize;
+use serde_json::json;
+use tokio_postgres::error::SqlState;
+
+use crate::decode;
+use crate::respond::{self, Answer, Problem};
+use crate::run::Gateway;
+
+const CREDIT: &str = include_str!("../../queries/credit_wallet.sql");
+const CREDITED: &str = include_str!("../../queries/credited.sql");
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Credit {
+    amount: i64,
+    currency: Currency,
+}
+
+/// `POST /admin/v1/wallets/{customer}/credit`.
+pub(super) async fn credit(
+    gateway: &Gateway,
+    customer: &str,
+    head: &Parts,
+    body: Incoming,
+) -> Result<Answer, Problem> {
+    let customer = CustomerId::parse(customer).map_err(|_| Problem::from(Code::NotFound))?;
+    let key = decode::idempotency_key(&head.headers)?;
+    let body = decode::body(&head.headers, body, decode::BODY_BYTES_MAX).await?;
+    let Credit { amount, currency } = decode::json(&body)?;
+    if !(1..=AMOUNT_MAX as i64).contains(&amount) {
+        return Err(Problem::because(Code::InvalidAmount, format!("The amount is 1 to {AMOUNT_MAX}.")));
+    }
+    let client = gateway.writes.get().await?;
+    let statement = client.prepare_cached(CREDIT).await?;
+    let (customer, key) = (customer.as_str(), key.as_str());
+    let credited = client.execute(&statement, &[&customer, &currency.as_str(), &amount, &key]).await;
+    if credited.as_ref().is_err_and(|error| error.code() == Some(&SqlState::NUMERIC_VALUE_OUT_OF_RANGE)) {
+        return Err(Problem::because(Code::InvalidAmount, "The wallet would hold too much."));
+    }
+    let new = credited? > 0;
+    let row = client.query_one(CREDITED, &[&customer, &key]).await?;
+    let (first, of, balance): (i64, &str, i64) = (row.get(0), row.get(1), row.get(2));
+    if (first, of) != (amount, currency.as_str()) {
+        return Err(Code::IdempotencyKeyReused.into());
+    }
+    let body = json!({ "customer_id": customer, "amount": amount, "currency": currency, "balance": balance });
+    let status = if new { StatusCode::CREATED } else { StatusCode::OK };
+    Ok(respond::json(status, &body))
+}

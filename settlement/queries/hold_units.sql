@@ -1,6 +1,0 @@
--- Units held by new orders, once per SKU. The table's constraint never_oversold refuses more than the
--- total; fewer rows than SKUs means that an item has vanished.
-UPDATE sale_item AS item
-   SET held = item.held + new.units
-  FROM unnest($1::text[], $2::text[], $3::bigint[]) AS new (sale_id, sku, units)
- WHERE item.sale_id = new.sale_id AND item.sku = new.sku

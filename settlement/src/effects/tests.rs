@@ -1,0 +1,72 @@
+//! Decisions that need no Postgres to be seen.
+
+use super::*;
+use crate::incoming::Raw;
+use contract::ids::{CustomerId, IdempotencyKey, RequestDigest, RequestFingerprint, Sku};
+use contract::order::Line;
+use contract::record::{Action, Command, Headers, OutboxId, RecordType};
+use contract::timestamp::Timestamp;
+
+fn record(offset: i64, key: &str, headers: Headers, value: Vec<u8>) -> Incoming {
+    let raw = Raw { key: Some(key.into()), value: Some(value), headers: vec![] };
+    let incoming = Incoming::new(offset, headers, raw);
+    assert!(incoming.body.is_ok(), "{:?}", incoming.body);
+    incoming
+}
+
+/// However many records of one batch move an order, it moves once, and its units come back once.
+#[test]
+fn an_order_moves_once_in_a_batch_that_makes_cancels_and_expires_it() {
+    let (sale, at) = (SaleId::parse("s").unwrap(), Timestamp(1_790_000_000_000));
+    let (customer, key) = (CustomerId::parse("c").unwrap(), IdempotencyKey::parse("k").unwrap());
+    let order = Order {
+        id: OrderId::new(at.0, 1, RequestFingerprint::of(&sale, &customer, &key)),
+        customer: customer.clone(),
+        email: None,
+        key,
+        digest: RequestDigest([0; 8]),
+        lines: vec![Line { sku: Sku::parse("A").unwrap(), quantity: 2, unit_price: 1 }],
+        policy: None,
+        discount: 0,
+        delivery_fee: 0,
+        hold_seconds: 60,
+        fulfilment: None,
+        address: None,
+        payment: None,
+    };
+    let json = serde_json::to_vec(&order).unwrap();
+    let id = OutboxId::batch(Sequence(1), 1);
+    let accepted = lua::outbox::accepted(&sale, Epoch(1), id, at, &json, [&order]);
+    let command = Command {
+        sale_id: sale.clone(),
+        order_id: order.id,
+        customer_id: Some(customer),
+        at,
+        action: Action::Cancel,
+    };
+    let command = serde_json::to_vec(&command).unwrap();
+    let cancel = || Headers::without_epoch(RecordType::Command);
+    let tick = serde_json::to_vec(&Tick { at: at.plus_seconds(3600) }).unwrap();
+    let records = [
+        record(0, "s", accepted.headers, accepted.value),
+        record(1, "s", cancel(), command.clone()),
+        record(2, "s", cancel(), command),
+        record(3, "", Headers::without_epoch(RecordType::Tick), tick),
+    ];
+    let mut memory = Memory::at(0, 7);
+    let known = SaleMemory {
+        partition: 0,
+        next_sequence: 1,
+        settled_epoch: Epoch(1),
+        currency: Currency::KRW,
+        skus: [Sku::parse("A").unwrap()].into_iter().collect(),
+    };
+    memory.sales.insert(sale, known);
+    let before = Before::default();
+    let effects = Effects::decide(0, &memory, &records, &before, None, Now::default());
+    assert_eq!((effects.moves.order_id.len(), &effects.releases.units), (1, &vec![2]));
+    assert_eq!(effects.units.get(&("s", "A")), Some(&Units::default()));
+    assert_eq!(effects.commands, [("cancel", CommandResult::Applied), ("cancel", CommandResult::Illegal)]);
+    assert_eq!((effects.expired_orders, effects.first_release_seq(7)), (0, 9));
+    assert_eq!(effects.aftermath().seqs, 3, "created, cancelled, units back");
+}

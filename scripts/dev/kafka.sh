@@ -81,7 +81,9 @@ proxied_listeners() {
         advertised+=",$name://127.0.0.1:$proxy"
         protocols+=",$name:PLAINTEXT"
     done <"$STACK_DIR/kafka-listeners"
-    printf '%s\n' "listeners=$listeners" "advertised.listeners=$advertised" "listener.security.protocol.map=$protocols"
+    # The proxy dials while it accepts: one connection that a stopped broker's full queue holds back would hold
+    # back all that come after it, for up to two minutes.
+    printf '%s\n' socket.listen.backlog.size=2000 "listeners=$listeners" "advertised.listeners=$advertised" "listener.security.protocol.map=$protocols"
 }
 
 # Once per stack. The mark is written last, so that a half-formatted folder is made anew.

@@ -87,9 +87,14 @@ impl Client {
         }
     }
 
+    /// Any request to the admin listener as the operator, to be changed and sent.
+    pub fn admin_request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.admin)).bearer_auth("dev-admin")
+    }
+
     /// A call of the admin listener, as the operator.
     pub async fn admin(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
-        let request = self.http.request(method, format!("{}{path}", self.admin)).bearer_auth("dev-admin");
+        let request = self.admin_request(method, path);
         self.send(match body {
             Some(body) => request.json(body),
             None => request,

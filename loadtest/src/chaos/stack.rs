@@ -12,6 +12,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rustix::process::Signal;
 use tokio::process::Command;
+use tokio_postgres::error::SqlState;
 
 use super::process::Process;
 use super::proxy::Proxies;
@@ -25,6 +26,8 @@ use crate::settings::Services;
 const READY_LIMIT: Duration = Duration::from_secs(40);
 /// How often to look.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Postgres' own vacuum works no longer than this in a database of one scenario.
+const VACUUM_MAX: Duration = Duration::from_secs(20);
 /// Longest wait for topics to be deleted.
 const TOPICS_LIMIT: Duration = Duration::from_secs(10);
 
@@ -259,7 +262,19 @@ impl Stack {
         delete_topics(&self.kafka, &self.topic_prefix).await?;
         let server = postgres::connect(&format!("{}/flashsale", self.postgres)).await?;
         let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.database);
-        server.batch_execute(&statement).await.context("dropping the last world's database")
+        let begun = Instant::now();
+        loop {
+            match server.batch_execute(&statement).await {
+                // Postgres' own vacuum may be at work in it: that cannot be ended from here, and ends soon.
+                Err(error)
+                    if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE)
+                        && begun.elapsed() < VACUUM_MAX =>
+                {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                dropped => return dropped.context("dropping the last world's database"),
+            }
+        }
     }
 
     /// From the next world on, programs are started without this protection; empty: with all.

@@ -3,7 +3,7 @@
 use contract::event::Movement;
 use contract::ids::OrderId;
 use contract::lifecycle::{OrderStatus, Trigger};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::evidence::{EventRow, Evidence};
 use super::finding::{Finding, Probe};
@@ -90,7 +90,7 @@ fn order_events_told(probe: &mut Probe, evidence: &Evidence) {
     });
 }
 
-/// `inventory-events` reserves what orders take and releases what cancelled ones give back: no line is
+/// `inventory-events` reserves what orders take, confirms what is paid for and releases what cancelled ones give back: no line is
 /// missing, none is told of twice under different ids.
 fn movements_told(probe: &mut Probe, evidence: &Evidence) {
     let mut ids: FxHashMap<&str, (Option<OrderId>, &str)> = FxHashMap::default();
@@ -111,6 +111,12 @@ fn movements_told(probe: &mut Probe, evidence: &Evidence) {
     if evidence.untold > 0 {
         return;
     }
+    let paid: FxHashSet<OrderId> = evidence
+        .events
+        .iter()
+        .filter(|event| event.status == OrderStatus::PaymentCompleted.as_str())
+        .map(|event| event.order_id)
+        .collect();
     let told = |movement: Movement, order: OrderId, sku: &str| {
         moved.get(&(movement.as_str(), order, sku)).copied().unwrap_or(0)
     };
@@ -119,6 +125,11 @@ fn movements_told(probe: &mut Probe, evidence: &Evidence) {
             let reserved = told(Movement::Reserved, order.id, sku.as_str());
             probe.expect(reserved == *quantity, || {
                 format!("{}: {quantity} of {sku} ordered, inventory-events reserves {reserved}", order.id)
+            });
+            let confirmed = told(Movement::Confirmed, order.id, sku.as_str());
+            let expected = if paid.contains(&order.id) { *quantity } else { 0 };
+            probe.expect(confirmed == expected, || {
+                format!("{}: inventory-events confirms {confirmed} {sku}, {expected} were paid for", order.id)
             });
             let released = told(Movement::Released, order.id, sku.as_str());
             let expected = if order.is_live() { 0 } else { *quantity };

@@ -45,8 +45,12 @@ pub struct Evidence {
     pub dead_letters: Vec<DeadLetterRow>,
     /// The row of `log_position` and the sequence of events that it counts.
     pub position: Position,
-    /// Whether a table of payments or wallets exists.
-    pub has_payments: bool,
+    /// The rows of `payment`.
+    pub payments: Vec<PaymentRow>,
+    /// What moved in wallets for the sale's orders.
+    pub wallet_entries: Vec<WalletEntryRow>,
+    /// The wallets of the sale's customers.
+    pub wallets: Vec<WalletRow>,
     /// Redis, in the sale's epoch; `None` unless the sale is ready.
     pub redis: Option<RedisState>,
     /// The sale's records in `orders`, below the position.
@@ -107,6 +111,36 @@ impl OrderRow {
     pub fn is_live(&self) -> bool {
         self.status != "cancelled"
     }
+}
+
+/// The money of an order.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub struct PaymentRow {
+    pub order_id: OrderId,
+    pub method: String,
+    pub status: String,
+    pub amount: u64,
+    pub currency: String,
+}
+
+/// Money that moved in a wallet for an order.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub struct WalletEntryRow {
+    pub order_id: OrderId,
+    pub customer: String,
+    pub amount: i64,
+}
+
+/// A wallet, and the sum of all its entries.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub struct WalletRow {
+    pub customer: String,
+    pub currency: String,
+    pub balance: i64,
+    pub entries: i64,
 }
 
 /// An event.

@@ -10,7 +10,10 @@ use rustc_hash::FxHashMap;
 use tokio_postgres::{Client, IsolationLevel, Row, Transaction};
 use uuid::Uuid;
 
-use super::evidence::{DeadLetterRow, EventRow, ItemRow, OrderRow, Position, ReleaseRow, SaleRow};
+use super::evidence::{
+    DeadLetterRow, EventRow, ItemRow, OrderRow, PaymentRow, Position, ReleaseRow, SaleRow, WalletEntryRow,
+    WalletRow,
+};
 
 /// What Postgres holds of a sale.
 #[derive(Debug)]
@@ -24,7 +27,9 @@ pub struct Stored {
     pub changes: Vec<Uuid>,
     pub dead_letters: Vec<DeadLetterRow>,
     pub position: Position,
-    pub has_payments: bool,
+    pub payments: Vec<PaymentRow>,
+    pub wallet_entries: Vec<WalletEntryRow>,
+    pub wallets: Vec<WalletRow>,
 }
 
 const SALE: &str = "SELECT partition, state, epoch, settled_epoch, ready, max_orders_per_customer \
@@ -46,7 +51,13 @@ const POSITION: &str = "SELECT next_offset, next_seq FROM log_position WHERE top
 const SEQUENCES: &str = "SELECT count(*), count(DISTINCT seq), coalesce(max(seq), 0) FROM \
                          (SELECT seq FROM order_event WHERE partition = $1 \
                           UNION ALL SELECT seq FROM stock_release WHERE partition = $1) AS told";
-const PAYMENTS: &str = "SELECT to_regclass('payment') IS NOT NULL OR to_regclass('wallet') IS NOT NULL";
+const PAYMENTS: &str = "SELECT order_id, method, status, amount, currency FROM payment WHERE sale_id = $1";
+const WALLET_ENTRIES: &str = "SELECT e.order_id, e.customer_id, e.amount FROM wallet_entry e \
+                              JOIN customer_order o USING (order_id) WHERE o.sale_id = $1 ORDER BY e.entry_id";
+const WALLETS: &str = "SELECT w.customer_id, w.currency, w.balance, coalesce((SELECT sum(e.amount)::bigint \
+                           FROM wallet_entry e WHERE e.customer_id = w.customer_id AND e.currency = w.currency), 0) \
+                       FROM wallet w \
+                       WHERE w.customer_id IN (SELECT customer_id FROM customer_order WHERE sale_id = $1)";
 
 /// Connects; the connection is driven by a task that ends with the client.
 pub async fn connect(url: &str) -> anyhow::Result<Client> {
@@ -91,8 +102,23 @@ pub async fn read(client: &mut Client, sale_id: &SaleId) -> anyhow::Result<Store
     let dead_letters = snapshot.query(DEAD_LETTERS, &[&topics::ORDERS.name, &sale.partition]).await?;
     let dead_letters = dead_letters.iter().map(dead_letter).collect::<anyhow::Result<_>>()?;
     let position = read_position(&snapshot, sale.partition).await?;
-    let has_payments = snapshot.query_one(PAYMENTS, &[]).await?.try_get(0)?;
-    Ok(Stored { sale, items, orders, events, releases, changes, dead_letters, position, has_payments })
+    let payments = by_sale(PAYMENTS).await?.iter().map(payment).collect::<anyhow::Result<_>>()?;
+    let wallet_entries =
+        by_sale(WALLET_ENTRIES).await?.iter().map(wallet_entry).collect::<anyhow::Result<_>>()?;
+    let wallets = by_sale(WALLETS).await?.iter().map(wallet).collect::<anyhow::Result<_>>()?;
+    Ok(Stored {
+        sale,
+        items,
+        orders,
+        events,
+        releases,
+        changes,
+        dead_letters,
+        position,
+        payments,
+        wallet_entries,
+        wallets,
+    })
 }
 
 async fn read_sale(snapshot: &Transaction<'_>, sale_id: &SaleId) -> anyhow::Result<SaleRow> {
@@ -172,6 +198,30 @@ fn release(row: &Row) -> anyhow::Result<ReleaseRow> {
         units: unsigned(row, 2)?,
         change_id: row.try_get(3)?,
         order_id: row.try_get::<_, Option<Uuid>>(4)?.map(OrderId),
+    })
+}
+
+fn payment(row: &Row) -> anyhow::Result<PaymentRow> {
+    Ok(PaymentRow {
+        order_id: OrderId(row.try_get(0)?),
+        method: row.try_get(1)?,
+        status: row.try_get(2)?,
+        amount: unsigned(row, 3)?,
+        currency: row.try_get(4)?,
+    })
+}
+
+fn wallet_entry(row: &Row) -> anyhow::Result<WalletEntryRow> {
+    let (order_id, customer) = (OrderId(row.try_get(0)?), row.try_get(1)?);
+    Ok(WalletEntryRow { order_id, customer, amount: row.try_get(2)? })
+}
+
+fn wallet(row: &Row) -> anyhow::Result<WalletRow> {
+    Ok(WalletRow {
+        customer: row.try_get(0)?,
+        currency: row.try_get(1)?,
+        balance: row.try_get(2)?,
+        entries: row.try_get(3)?,
     })
 }
 

@@ -285,11 +285,52 @@ fn invariant_8_finds_illegal_histories_and_events_that_were_not_told() {
     });
 }
 
+/// The healthy sale, of which one order is paid from a wallet, one by card and refunded; another card refused.
+fn pay(e: &mut Evidence) {
+    let statuses = [
+        ("preparing", "wallet", "captured"),
+        ("refunded", "card", "refunded"),
+        ("cancelled", "card", "failed"),
+    ];
+    for (order, (status, method, money)) in e.orders.iter_mut().zip(statuses) {
+        order.status = status.into();
+        e.payments.push(PaymentRow {
+            order_id: order.id,
+            method: method.into(),
+            status: money.into(),
+            amount: order.total,
+            currency: "KRW".into(),
+        });
+    }
+    let (order_id, customer) = (e.orders[0].id, e.orders[0].customer.to_string());
+    let amount = -i64::try_from(e.orders[0].total).unwrap();
+    e.wallet_entries.push(WalletEntryRow { order_id, customer: customer.clone(), amount });
+    e.wallets.push(WalletRow { customer, currency: "KRW".into(), balance: 7, entries: 7 });
+}
+
 #[test]
-fn invariant_9_does_not_pretend_to_know_payments() {
-    let mut evidence = healthy("planted");
-    evidence.has_payments = true;
-    assert_eq!(finding(&evidence, 9).verdict, Verdict::Unchecked);
+fn invariant_9_finds_money_that_is_missing_doubled_or_nobody_s() {
+    let finds = |what: &str, plant: &dyn Fn(&mut Evidence)| {
+        finds(9, what, |e| {
+            pay(e);
+            plant(e);
+        });
+    };
+    accepts(9, pay);
+    finds("is preparing and has no payment", &|e| drop(e.payments.remove(0)));
+    finds("has two payments", &|e| e.payments.push(e.payments[0].clone()));
+    finds("its payment is over 1", &|e| e.payments[0].amount = 1);
+    finds("is preparing, its payment is requested", &|e| e.payments[0].status = "requested".into());
+    finds("is cancelled, its payment is captured", &|e| e.payments[2].status = "captured".into());
+    finds("is cancelled, its payment is refund_requested", &|e| {
+        e.payments[2].status = "refund_requested".into()
+    });
+    finds("and the paid orders' totals are", &|e| e.payments[1].status = "captured".into());
+    finds("which is no order of the sale", &|e| e.payments[1].order_id = OrderId(uuid::Uuid::nil()));
+    finds("its wallet moved []", &|e| e.wallet_entries.clear());
+    finds("its wallet moved [-", &|e| e.wallet_entries.push(e.wallet_entries[0].clone()));
+    finds("its entries say 8", &|e| e.wallets[0].entries = 8);
+    finds("has -1", &|e| e.wallets[0].balance = -1);
 }
 
 #[test]

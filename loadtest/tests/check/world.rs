@@ -189,7 +189,9 @@ pub(crate) fn healthy(sale: &str) -> Evidence {
         changes: Vec::new(),
         dead_letters: Vec::new(),
         position: Position { next_offset: 6, next_seq: 5, seq_rows: 4, seq_distinct: 4, seq_max: 4 },
-        has_payments: false,
+        payments: Vec::new(),
+        wallet_entries: Vec::new(),
+        wallets: Vec::new(),
         redis: Some(RedisState {
             available: [("A".into(), Some(7)), ("B".into(), Some(0)), ("C".into(), None)].into(),
             totals: [("A".into(), 10), ("B".into(), 2)].into(),

@@ -11,9 +11,15 @@ use crate::crowd::{Customer, Dice, Manner};
 /// A step is hit within this time, or the load never reaches it.
 const HIT_LIMIT: Duration = Duration::from_secs(30);
 
-/// The first gateway is killed at a point, at one of its first passages.
+/// Which passage of a point: one of the first. A busy machine takes more orders in a call, so even a burst may
+/// have few.
+fn passage(dice: &mut Dice) -> u64 {
+    3 + dice.roll(20)
+}
+
+/// The first gateway is killed at a point.
 pub(super) fn first(dice: &mut Dice, point: &str) -> Faults {
-    let at = 5 + dice.roll(80);
+    let at = passage(dice);
     Faults { gateways: [format!("{point}=kill@{at}"), String::new()], ..Faults::default() }
 }
 
@@ -40,7 +46,7 @@ pub(super) fn stopped_somewhere(dice: &mut Dice) -> Faults {
         "gateway.before_answer",
     ];
     let point = points[dice.roll(points.len() as u64) as usize];
-    let at = 5 + dice.roll(60);
+    let at = passage(dice);
     Faults { gateways: [format!("{point}=stop@{at}"), String::new()], ..Faults::default() }
 }
 

@@ -28,6 +28,7 @@ use crate::respond::{Answer, Problem, json};
 use crate::run::Gateway;
 
 const ORDER: &str = include_str!("../../queries/order.sql");
+const STANDING: &str = include_str!("../../queries/standing.sql");
 const MY_ORDERS: &str = include_str!("../../queries/my_orders.sql");
 /// Orders on a page.
 const PAGE_DEFAULT: i64 = 20;
@@ -66,9 +67,6 @@ pub(crate) struct OrderBody {
     fulfilment: Option<String>,
     delivery: Option<Value>,
     history: Vec<HistoryEntry>,
-    /// The log has not acknowledged it yet.
-    #[serde(skip)]
-    in_outbox: bool,
 }
 
 /// What happened to it; or, with `command`, what was asked for in vain.
@@ -168,16 +166,37 @@ pub(crate) async fn standing(
     id: OrderId,
     customer: Option<&CustomerId>,
 ) -> Result<Option<Standing>, Problem> {
-    let order = match customer {
-        Some(customer) => find_of(gateway, view, id, customer, Language::English).await?,
-        None => settled(gateway, view, id, None, Language::English).await?.ok_or(Code::NotFound)?,
+    let asked = settled_standing(gateway, view, id, customer);
+    let Some(customer) = customer else { return asked.await?.ok_or(Code::NotFound.into()).map(Some) };
+    let fresh = |found: &Found| {
+        (!found.in_outbox).then_some(Standing {
+            status: fresh_status(found),
+            cancel_reason: None,
+            paid_by: None,
+        })
     };
-    let method = order.payment.as_ref().and_then(|payment| payment["method"].as_str());
-    Ok((!order.in_outbox).then_some(Standing {
-        status: order.status,
-        cancel_reason: order.cancel_reason,
-        paid_by: method.and_then(PaymentMethod::parse),
-    }))
+    let asked = async { asked.await.map(|found| found.map(Some)) };
+    settled_or_remembered(gateway, view, id, customer, asked, fresh).await
+}
+
+async fn settled_standing(
+    gateway: &Gateway,
+    view: &SaleView,
+    id: OrderId,
+    customer: Option<&CustomerId>,
+) -> Result<Option<Standing>, Problem> {
+    let client = gateway.reads.get().await?;
+    let statement = client.prepare_cached(STANDING).await?;
+    let sale = view.publication.sale_id.as_str();
+    let row = client.query_opt(&statement, &[&id.0, &sale, &customer.map(CustomerId::as_str)]).await?;
+    row.map(|row| {
+        Ok(Standing {
+            status: OrderStatus::parse(row.get(0)).ok_or_else(|| corrupt("status"))?,
+            cancel_reason: row.get::<_, Option<&str>>(1).and_then(CancelReason::parse),
+            paid_by: row.get::<_, Option<&str>>(2).and_then(PaymentMethod::parse),
+        })
+    })
+    .transpose()
 }
 
 /// `GET /v1/sales/{sale}/orders/{order}/delivery`: from the payment on.
@@ -216,6 +235,19 @@ async fn find_of(
     language: Language,
 ) -> Result<OrderBody, Problem> {
     let asked = settled(gateway, view, id, Some(customer), language);
+    let fresh = |found: &Found| processing(view, customer, found, language);
+    settled_or_remembered(gateway, view, id, customer, asked, fresh).await
+}
+
+/// What Postgres tells of an order; else what Redis remembers of it.
+async fn settled_or_remembered<T>(
+    gateway: &Gateway,
+    view: &SaleView,
+    id: OrderId,
+    customer: &CustomerId,
+    asked: impl Future<Output = Result<Option<T>, Problem>>,
+    fresh: impl FnOnce(&Found) -> T,
+) -> Result<T, Problem> {
     let settled = tokio::time::timeout(POSTGRES_WAIT, asked).await;
     let settled = settled.unwrap_or_else(|_| Err(Code::DatabaseUnavailable.into()));
     if let Ok(Some(order)) = settled {
@@ -225,7 +257,7 @@ async fn find_of(
     if let Ok(orders) = &remembered
         && let Some(found) = orders.iter().find(|found| found.order.id == id)
     {
-        return Ok(processing(view, customer, found, language));
+        return Ok(fresh(found));
     }
     settled?;
     remembered?;
@@ -316,10 +348,6 @@ pub(crate) fn listed(
 }
 
 fn from_row(view: &SaleView, row: &Row, language: Language) -> Result<OrderBody, Problem> {
-    let corrupt = |what: &str| {
-        tracing::error!(what, "an order in Postgres cannot be shown");
-        Problem::from(Code::Internal)
-    };
     let at = |name: &str| Timestamp::from_datetime(row.get::<_, OffsetDateTime>(name));
     let amount = |name: &str| row.get::<_, i64>(name) as u64;
     let status = OrderStatus::parse(row.get("status")).ok_or_else(|| corrupt("status"))?;
@@ -370,15 +398,22 @@ fn from_row(view: &SaleView, row: &Row, language: Language) -> Result<OrderBody,
         fulfilment: row.get("fulfilment"),
         delivery,
         history: history.collect(),
-        in_outbox: false,
     })
+}
+
+fn corrupt(what: &str) -> Problem {
+    tracing::error!(what, "an order in Postgres cannot be shown");
+    Code::Internal.into()
+}
+
+/// Redis learns of a cancelled order when its units come back.
+fn fresh_status(found: &Found) -> OrderStatus {
+    if found.order.live { OrderStatus::Processing } else { OrderStatus::Cancelled }
 }
 
 /// An order that the log has and Postgres not yet (or Postgres is away). Its lines are not in Redis.
 fn processing(view: &SaleView, customer: &CustomerId, found: &Found, language: Language) -> OrderBody {
-    let Found { in_outbox, order } = found;
-    // Redis learns of a cancelled order when its units come back.
-    let status = if order.live { OrderStatus::Processing } else { OrderStatus::Cancelled };
+    let (status, order) = (fresh_status(found), &found.order);
     let Amounts { subtotal, discount, delivery_fee } = order.amounts;
     OrderBody {
         order_id: order.id,
@@ -411,6 +446,5 @@ fn processing(view: &SaleView, customer: &CustomerId, found: &Found, language: L
             command: None,
             result: None,
         }],
-        in_outbox: *in_outbox,
     }
 }

@@ -36,6 +36,18 @@ pub fn cancel(host: &str, sale: &str, customer: &str, order: OrderId) -> Vec<u8>
     .into_bytes()
 }
 
+/// Renders `POST /v1/sales/{sale}/orders/{order}/payment` by card.
+pub fn pay_by_card(host: &str, sale: &str, customer: &str, order: OrderId) -> Vec<u8> {
+    let body = r#"{"method":"card","token":"tok_approve"}"#;
+    format!(
+        "POST /v1/sales/{sale}/orders/{order}/payment HTTP/1.1\r\nHost: {host}\r\n\
+         Authorization: Bearer dev:{customer}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
 /// Renders a request to the admin listener.
 pub fn admin(host: &str, method: &str, path: &str, body: &str) -> Vec<u8> {
     format!(

@@ -7,11 +7,12 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use contract::ids::OrderId;
 use tokio::task::LocalSet;
 
 use crate::http::{Authority, Connection};
 use crate::latency::Latencies;
-use crate::request::OrderTemplate;
+use crate::request::{OrderTemplate, pay_by_card};
 
 /// Broken connections after which a loop gives up: then it is the server that is measured no more.
 const RECONNECTS_MAX: u32 = 5;
@@ -31,7 +32,12 @@ pub struct Plan {
     pub duration: Duration,
     /// Requests a second at most; `None`: as fast as answers come.
     pub rate: Option<u64>,
+    /// Instead of orders: payments of these, each once.
+    pub payments: Option<Rc<[Payable]>>,
 }
+
+/// An order that can be paid: its id and its customer.
+pub type Payable = (OrderId, String);
 
 /// What came back.
 #[derive(Debug, Default)]
@@ -79,10 +85,15 @@ pub async fn run(plan: &Plan, beside: impl Future<Output = ()>) -> anyhow::Resul
         };
         local.spawn_local(client.run(connection));
     }
-    tokio::join!(local, async {
-        let _ = tokio::time::timeout(plan.duration, beside).await;
-    });
-    Rc::into_inner(outcome).map(RefCell::into_inner).context("a client is still running")
+    if plan.payments.is_some() {
+        local.await; // it may end sooner: there are only so many
+    } else {
+        tokio::join!(local, async {
+            let _ = tokio::time::timeout(plan.duration, beside).await;
+        });
+    }
+    let outcome = Rc::into_inner(outcome).map(RefCell::into_inner).context("a client is still running")?;
+    Ok(Outcome { seconds: outcome.seconds.min(begun.elapsed().as_secs_f64()), ..outcome })
 }
 
 struct Client {
@@ -107,8 +118,16 @@ impl Client {
                 }
                 tokio::time::sleep_until(due.into()).await;
             }
+            let payment = match &self.plan.payments {
+                None => None,
+                Some(orders) => {
+                    let Some((order, customer)) = orders.get(customer as usize) else { return };
+                    Some(pay_by_card(&self.plan.target.host, &self.plan.sale, customer, *order))
+                }
+            };
+            let request = payment.as_deref().unwrap_or_else(|| self.template.of(customer));
             let sent = Instant::now();
-            match connection.call(self.template.of(customer)).await {
+            match connection.call(request).await {
                 Ok(head) => self.count(head.status, sent, end),
                 Err(_) => {
                     self.outcome.borrow_mut().broken += 1;
@@ -149,6 +168,7 @@ mod tests {
             connections: 8,
             duration: Duration::from_millis(200),
             rate,
+            payments: None,
         }
     }
 

@@ -11,6 +11,8 @@ use crate::table::{Style, Table, heading, styled, thousands};
 const ACCEPTED_MIN: f64 = 0.4;
 /// Refusals of a sold-out sale a second, against floor (a).
 const SOLD_OUT_MIN: f64 = 0.8;
+/// Commands a second, against accepted orders.
+const COMMANDS_MIN: f64 = 0.8;
 /// Seconds that settlement may be behind.
 const BEHIND_SECONDS_MAX: f64 = 1.0;
 
@@ -29,6 +31,7 @@ fn spread(rounds: &[Round], of: impl Fn(&Round) -> f64) -> (f64, f64, f64) {
 pub(super) fn met(rounds: &[Round]) -> bool {
     spread(rounds, Round::accepted_ratio).0 >= ACCEPTED_MIN
         && spread(rounds, Round::sold_out_ratio).0 >= SOLD_OUT_MIN
+        && spread(rounds, Round::commands_ratio).0 >= COMMANDS_MIN
         && spread(rounds, Round::behind_seconds).2 <= BEHIND_SECONDS_MAX
         && rounds.iter().all(|round| round.settled >= round.accepted.accepted_in_all)
 }
@@ -74,6 +77,7 @@ fn rates(rounds: &[Round]) -> Table {
     };
     let Some(last) = rounds.last() else { return Table::default() };
     line("accepted and settled (202)", &Round::accepted_per_second, last.accepted.latencies.summary());
+    line("payments recorded and settled (202)", &Round::commands_per_second, last.paid.latencies.summary());
     line("floor (a): constant 202", &|round| round.floor.per_second(202), last.floor.latencies.summary());
     line("sold out (409)", &|round| round.sold_out.per_second(409), last.sold_out.latencies.summary());
     line("floor (a) again", &|round| round.floor_again.per_second(202), last.floor_again.latencies.summary());
@@ -101,6 +105,7 @@ fn ratios(rounds: &[Round]) -> Table {
     };
     line("accepted / floor (a)", Round::accepted_ratio, Some(ACCEPTED_MIN));
     line("sold out / floor (a)", Round::sold_out_ratio, Some(SOLD_OUT_MIN));
+    line("payments / accepted", Round::commands_ratio, Some(COMMANDS_MIN));
     line("accepted / floor (b)", Round::redis_ratio, None);
     table
 }

@@ -1,7 +1,7 @@
 //! One round of the comparison.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use contract::sale::TOTAL_MAX;
 
@@ -19,6 +19,8 @@ use crate::stack::Process;
 const SOLD_OUT_UNITS: u64 = 100;
 /// How long it takes at most to sell them.
 const SELL_OUT: Duration = Duration::from_secs(1);
+/// Orders that are paid at most.
+const PAYMENTS_MAX: i64 = 1_000_000;
 /// Longer pipelines show what the script alone costs.
 const PIPELINE: u32 = 16;
 
@@ -34,6 +36,12 @@ pub(super) struct Round {
     pub(super) lag_seconds: Option<f64>,
     /// From the end of the run until the log was settled.
     pub(super) catch_up: Duration,
+    /// Payments asked for, by card: commands in the log.
+    pub(super) paid: Outcome,
+    /// Those in Postgres in the end.
+    pub(super) payments: u64,
+    /// From the first payment until all were settled.
+    pub(super) paying_took: Duration,
     pub(super) floor: Outcome,
     pub(super) sold_out: Outcome,
     pub(super) floor_again: Outcome,
@@ -57,6 +65,7 @@ pub(super) async fn warm_up(arguments: &Arguments, gateway: &Authority) -> anyho
         connections: usize::from(arguments.connections),
         duration: Duration::from_secs(arguments.warm_up),
         rate: None,
+        payments: None,
     };
     let line = progress::waiting("warming up");
     closed_loop::run(&plan, std::future::ready(())).await?;
@@ -83,6 +92,7 @@ pub(super) async fn run(
         connections,
         duration,
         rate: None,
+        payments: None,
     };
     let admin = Admin::at(&arguments.programs.admin_url)?;
     let gateways = std::slice::from_ref(gateway);
@@ -98,6 +108,14 @@ pub(super) async fn run(
     let catch_up = settlement.catch_up().await?;
     let cpu = procs::cpu_between(&before, &procs::cpu_times(processes));
     let settled = settlement.orders().await?;
+    line.set_prefix(format!("round {number}: payments"));
+    let payable = settlement.payable(PAYMENTS_MAX).await?;
+    let paying = Plan { payments: Some(payable.into()), ..plan(gateway, &sale, short) };
+    let begun = Instant::now();
+    let paid = closed_loop::run(&paying, std::future::ready(())).await?;
+    settlement.catch_up().await?;
+    let paying_took = begun.elapsed();
+    let payments = settlement.payments().await?;
     line.set_prefix(format!("round {number}: floor (a)"));
     let floor_run = closed_loop::run(&plan(floor, &sale, short), std::future::ready(())).await?;
 
@@ -120,6 +138,9 @@ pub(super) async fn run(
         cpu,
         lag_seconds: lag.seconds(),
         catch_up,
+        paid,
+        payments,
+        paying_took,
         floor: floor_run,
         sold_out,
         floor_again,
@@ -142,6 +163,14 @@ impl Round {
     /// Accepted orders against a script that only reserves.
     pub(super) fn redis_ratio(&self) -> f64 {
         self.accepted_per_second() / self.redis
+    }
+    /// Commands a second that were recorded with 202 and settled, until the last one was.
+    pub(super) fn commands_per_second(&self) -> f64 {
+        self.payments.min(self.paid.accepted_in_all) as f64 / self.paying_took.as_secs_f64()
+    }
+    /// Commands against acceptances.
+    pub(super) fn commands_ratio(&self) -> f64 {
+        self.commands_per_second() / self.accepted_per_second()
     }
     /// Refusals of a sold-out sale against a constant answer.
     pub(super) fn sold_out_ratio(&self) -> f64 {

@@ -4,10 +4,11 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use contract::ids::SaleId;
+use contract::ids::{OrderId, SaleId};
 use contract::topics;
 use tokio_postgres::Client;
 
+use super::closed_loop::Payable;
 use crate::admin;
 use crate::check::log::Reader;
 use crate::check::postgres;
@@ -88,6 +89,21 @@ impl Settled {
             );
             tokio::time::sleep(LOOK_EVERY).await;
         }
+    }
+
+    /// Orders of the sale that can be paid.
+    pub(super) async fn payable(&self, most: i64) -> anyhow::Result<Vec<Payable>> {
+        let query = "SELECT order_id, customer_id FROM customer_order WHERE sale_id = $1 AND status = 'created' \
+                     ORDER BY sequence LIMIT $2";
+        let rows = self.postgres.query(query, &[&self.sale.as_str(), &most]).await?;
+        rows.iter().map(|row| Ok((OrderId(row.try_get(0)?), row.try_get(1)?))).collect()
+    }
+
+    /// The sale's payments in Postgres.
+    pub(super) async fn payments(&self) -> anyhow::Result<u64> {
+        let query = "SELECT count(*) FROM payment WHERE sale_id = $1";
+        let rows: i64 = self.postgres.query_one(query, &[&self.sale.as_str()]).await?.try_get(0)?;
+        Ok(u64::try_from(rows)?)
     }
 
     /// The sale's orders in Postgres.

@@ -89,6 +89,7 @@ pub(super) async fn run(
         connections: usize::from(arguments.connections),
         duration: time,
         rate: Some(arguments.soak_rate),
+        payments: None,
     };
     let outcome = closed_loop::run(&plan, watching).await?;
     line.finish_and_clear();

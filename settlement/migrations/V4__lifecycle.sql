@@ -85,7 +85,8 @@ CREATE INDEX order_note_by_order ON order_note (order_id);
 
 -- Orders as commands and ticks find them.
 CREATE VIEW standing_order AS
-SELECT o.order_id, o.sale_id, o.customer_id, o.status, o.cancel_reason, o.hold_expires_at, o.total, o.currency, o.fulfilment,
+SELECT o.order_id, o.sale_id, o.customer_id, o.sequence, o.status, o.cancel_reason, o.hold_expires_at, o.subtotal,
+       o.discount, o.delivery_fee, o.currency, o.fulfilment,
        l.skus, l.quantities,
        p.method, p.token, p.status AS payment_status, p.reason AS payment_reason, p.requested_at, p.captured_at,
        p.refund_requested_at, p.refunded_at,

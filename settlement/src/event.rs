@@ -10,6 +10,7 @@ use tokio_postgres::Row;
 
 use crate::database::DatabaseError;
 use crate::effects::Created;
+use crate::standing::Standing;
 
 /// One row of `order_event`, with its order.
 #[derive(Debug)]
@@ -96,6 +97,38 @@ impl Event {
                 total: amounts.total(),
                 currency: *currency,
                 cancel_reason: None,
+            },
+        }
+    }
+
+    /// Of an order that has just moved to a state, as [`Self::from_row`] would read it back.
+    pub fn moved(
+        partition: i32,
+        seq: i64,
+        order_id: OrderId,
+        order: &Standing<'_>,
+        status: OrderStatus,
+        time: Timestamp,
+    ) -> Self {
+        let stock = movement(status).map(|_| order.units()).unwrap_or_default();
+        Self {
+            seq,
+            partition,
+            stock: stock.into_iter().map(|(sku, units)| (sku.clone(), units as u64)).collect(),
+            order: OrderEvent {
+                order_id,
+                customer_id: order.customer.clone(),
+                sale_id: order.sale.clone(),
+                status,
+                description: status.description(Language::English).into(),
+                time,
+                sequence: order.sequence,
+                subtotal: order.amounts.subtotal,
+                discount: order.amounts.discount,
+                delivery_fee: order.amounts.delivery_fee,
+                total: order.total(),
+                currency: order.currency,
+                cancel_reason: order.cancel_reason.filter(|_| status == OrderStatus::Cancelled),
             },
         }
     }

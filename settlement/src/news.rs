@@ -2,6 +2,8 @@
 //! publisher need not read back from Postgres what was in memory a moment ago. A short cut only: when
 //! there is no room the batch is left out, and the publisher finds it where it stands, in Postgres.
 
+use contract::ids::OrderId;
+use contract::lifecycle::OrderStatus;
 use tokio::sync::mpsc;
 
 use crate::effects::Effects;
@@ -50,10 +52,16 @@ impl News {
     pub fn tell(&self, span: Span, effects: &Effects<'_>) {
         let Ok(room) = self.0.try_reserve() else { return };
         let seqs = span.from_seq..;
-        let events = effects.created.iter().zip(seqs);
-        let events = events.map(|(created, seq)| Event::created(span.partition, seq, created, span.at));
-        // A move's event tells more of its order than the batch knows.
-        let events = effects.moves.order_id.is_empty().then(|| events.collect());
+        let created = effects.created.iter().zip(seqs);
+        let created = created.map(|(created, seq)| Event::created(span.partition, seq, created, span.at));
+        let moves = effects.moves.order_id.iter().zip(&effects.moves.status);
+        let moves = moves.zip(effects.first_move_seq(span.from_seq)..);
+        let moves = moves.map(|((id, status), seq)| {
+            let id = OrderId(*id);
+            let (standing, status) = (effects.standing(id)?, OrderStatus::parse(status)?);
+            Some(Event::moved(span.partition, seq, id, &standing, status, span.at))
+        });
+        let events = created.map(Some).chain(moves).collect();
         let Span { partition, from_seq, to_seq, .. } = span;
         room.send(Batch { partition, from_seq, events, to_seq });
     }

@@ -84,12 +84,12 @@ impl<'a> Payments<'a> {
         let Some(payment) = order.payment else { return };
         self.payment_id.push(payment_id(id));
         self.order_id.push(id.0);
-        self.sale_id.push(order.sale);
+        self.sale_id.push(order.sale.as_str());
         self.customer_id.push(order.customer.as_str());
         self.method.push(payment.method.as_str());
         self.token.push(payment.token);
         self.status.push(payment.status.as_str());
-        self.amount.push(order.total as i64);
+        self.amount.push(order.total() as i64);
         self.currency.push(order.currency.to_string());
         self.reason.push(payment.reason);
         self.requested_at.push(payment.requested_at.to_datetime());
@@ -150,7 +150,7 @@ impl<'a> Deliveries<'a> {
         let sent = order.fulfilment == Fulfilment::Ship;
         self.delivery_id.push(delivery_id(id));
         self.order_id.push(id.0);
-        self.sale_id.push(order.sale);
+        self.sale_id.push(order.sale.as_str());
         self.kind.push(order.fulfilment.as_str());
         self.status.push(order.status.as_str());
         self.tracking_number.push(sent.then(|| format!("TRACK-{id}-{}", delivery.started_at.0)));

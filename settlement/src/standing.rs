@@ -3,10 +3,10 @@
 //! Most batches are acceptances alone and read nothing. Where there is more, what the batch itself does to
 //! an order is followed here, so that a record sees all that lies before it in the log.
 
-use contract::ids::{CustomerId, OrderId, SaleId, Sku};
+use contract::ids::{CustomerId, OrderId, SaleId, Sequence, Sku};
 use contract::lifecycle::{CancelReason, OrderStatus};
 use contract::money::Currency;
-use contract::order::{Fulfilment, Order, PaymentMethod, PaymentRequest};
+use contract::order::{Amounts, Fulfilment, Order, PaymentMethod, PaymentRequest};
 use contract::payment::PaymentStatus;
 use contract::record::{AcceptedBatch, Action, Command, Record, Tick};
 use contract::timestamp::Timestamp;
@@ -38,7 +38,8 @@ struct Stored {
     status: OrderStatus,
     cancel_reason: Option<CancelReason>,
     hold_expires_at: Timestamp,
-    total: u64,
+    sequence: Sequence,
+    amounts: Amounts,
     currency: Currency,
     fulfilment: Fulfilment,
     lines: Vec<(Sku, i64)>,
@@ -140,6 +141,7 @@ impl Stored {
     fn from_row(row: &Row) -> Result<Self, DatabaseError> {
         let id: Uuid = row.get("order_id");
         let invalid = |what: &str| DatabaseError::Invalid(format!("order {id} has an invalid {what}"));
+        let number = |name: &str| row.get::<_, i64>(name) as u64; // checked to be >= 0 by the table
         let at = |name: &str| row.get::<_, Option<OffsetDateTime>>(name).map(Timestamp::from_datetime);
         let (skus, quantities): (Vec<&str>, Vec<i32>) = (row.get("skus"), row.get("quantities"));
         let lines = skus.iter().zip(quantities);
@@ -176,7 +178,12 @@ impl Stored {
             status: OrderStatus::parse(row.get("status")).ok_or_else(|| invalid("status"))?,
             cancel_reason: row.get::<_, Option<&str>>("cancel_reason").and_then(CancelReason::parse),
             hold_expires_at: at("hold_expires_at").ok_or_else(|| invalid("hold"))?,
-            total: row.get::<_, i64>("total") as u64, // checked to be >= 0 by the table
+            sequence: Sequence(number("sequence")),
+            amounts: Amounts {
+                subtotal: number("subtotal"),
+                discount: number("discount"),
+                delivery_fee: number("delivery_fee"),
+            },
             currency: Currency::parse(row.get("currency")).ok_or_else(|| invalid("currency"))?,
             fulfilment,
             lines: lines.collect::<Result<_, contract::ids::InvalidName>>().map_err(|_| invalid("sku"))?,
@@ -192,11 +199,12 @@ impl Stored {
 #[derive(Debug, Clone, Copy)]
 #[allow(missing_docs)] // the names say it
 pub struct Standing<'a> {
-    pub sale: &'a str,
+    pub sale: &'a SaleId,
     pub customer: &'a CustomerId,
     pub status: OrderStatus,
     pub cancel_reason: Option<CancelReason>,
-    pub total: u64,
+    pub sequence: Sequence,
+    pub amounts: Amounts,
     pub currency: Currency,
     pub fulfilment: Fulfilment,
     pub payment: Option<Payment<'a>>,
@@ -238,13 +246,19 @@ enum Lines<'a> {
 
 impl<'a> Standing<'a> {
     /// An order that is new.
-    pub fn created(batch: &'a AcceptedBatch, order: &'a Order, currency: Currency) -> Self {
+    pub fn created(
+        batch: &'a AcceptedBatch,
+        order: &'a Order,
+        sequence: Sequence,
+        currency: Currency,
+    ) -> Self {
         Self {
-            sale: batch.sale_id.as_str(),
+            sale: &batch.sale_id,
             customer: &order.customer,
             status: OrderStatus::Created,
             cancel_reason: None,
-            total: order.amounts().total(),
+            sequence,
+            amounts: order.amounts(),
             currency,
             fulfilment: order.fulfilment.unwrap_or(Fulfilment::Ship),
             payment: None,
@@ -254,12 +268,17 @@ impl<'a> Standing<'a> {
         }
     }
 
+    /// What it costs.
+    pub fn total(&self) -> u64 {
+        self.amounts.total()
+    }
+
     /// SKUs and units.
-    pub fn units(&self) -> Vec<(&'a str, i64)> {
+    pub fn units(&self) -> Vec<(&'a Sku, i64)> {
         match self.lines {
-            Lines::Stored(lines) => lines.iter().map(|(sku, units)| (sku.as_str(), *units)).collect(),
+            Lines::Stored(lines) => lines.iter().map(|(sku, units)| (sku, *units)).collect(),
             Lines::Accepted(order) => {
-                order.lines.iter().map(|line| (line.sku.as_str(), i64::from(line.quantity))).collect()
+                order.lines.iter().map(|line| (&line.sku, i64::from(line.quantity))).collect()
             }
         }
     }
@@ -285,11 +304,12 @@ impl<'a> Orders<'a> {
                 ..payment
             });
             let standing = Standing {
-                sale: order.sale.as_str(),
+                sale: &order.sale,
                 customer: &order.customer,
                 status: order.status,
                 cancel_reason: order.cancel_reason,
-                total: order.total,
+                sequence: order.sequence,
+                amounts: order.amounts,
                 currency: order.currency,
                 fulfilment: order.fulfilment,
                 payment,
@@ -322,8 +342,8 @@ impl<'a> Orders<'a> {
     pub fn of(&self, command: &Command) -> Option<Standing<'a>> {
         let standing = self.get(command.order_id)?;
         let asked = command.customer_id.as_ref();
-        let theirs = standing.sale == command.sale_id.as_str()
-            && asked.is_none_or(|customer| customer == standing.customer);
+        let theirs =
+            *standing.sale == command.sale_id && asked.is_none_or(|customer| customer == standing.customer);
         theirs.then_some(standing)
     }
 

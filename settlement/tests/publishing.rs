@@ -8,12 +8,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use contract::ids::SaleId;
+use contract::lifecycle::OrderStatus;
+use contract::order::{Order, PaymentMethod, PaymentRequest};
 use contract::publication::{self, Message as SalesMessage, SalePublication};
+use contract::record::{Action, Delivery};
 use process::kafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Headers as _, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
-use support::{Bench, acceptance, cancel, order};
+use support::{Bench, acceptance, cancel, command, order};
 use testkit::until;
 
 /// A topic, read from its beginning.
@@ -164,6 +167,46 @@ async fn every_order_is_told_with_ids_that_are_the_same_at_every_delivery() {
     }
     assert!(again.contains_key("0-101") && !again.contains_key("0-100"));
     cursor_is(&bench, &sale, 301).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_s_moves_are_told_from_memory_as_they_are_from_postgres() {
+    let bench = Bench::start(1).await;
+    let (sale, epoch) = bench.open(0, None, &[("A", Some(50)), ("B", None)]).await;
+    let customer = testkit::fresh("c");
+    let wallet = "INSERT INTO wallet (customer_id, currency, balance) VALUES ($1, 'KRW', 500)";
+    bench.db.execute(wallet, &[&customer]).await.unwrap();
+    let paid = || Order {
+        payment: Some(Box::new(PaymentRequest { method: PaymentMethod::Wallet, token: None })),
+        ..order(&sale, &customer, &[("A", 1), ("B", 2)])
+    };
+    // The first one is paid, shipped and cancelled in vain, the second one finds too little money, the third
+    // one is cancelled.
+    let orders = [paid(), paid(), order(&sale, "other", &[("B", 1)])];
+    bench.write(0, &sale, &acceptance(&sale, epoch, 1, &orders)).await;
+    bench.write(0, &sale, &cancel(&sale, &orders[2])).await;
+    let ship = Action::Deliver(Delivery { status: OrderStatus::Shipped });
+    bench.write(0, &sale, &command(&sale, &orders[0], ship)).await;
+    let last = bench.write(0, &sale, &cancel(&sale, &orders[0])).await;
+    bench.until_settled(0, last).await;
+    let (of_orders, of_stock) =
+        (Topic::follow(&bench, "order-events", 4), Topic::follow(&bench, "inventory-events", 4));
+    // 3 created; requested, completed, preparing, shipped; requested, failed, cancelled; cancelled. Of stock:
+    // 5 reserved, 2 confirmed, 3 released.
+    let (told, moved) = (collect(&of_orders, 11).await, collect(&of_stock, 10).await);
+    let count = |what: &str| moved.values().filter(|event| event.headers["ce_type"] == what).count();
+    assert_eq!([count("STOCK_RESERVED"), count("STOCK_CONFIRMED"), count("STOCK_RELEASED")], [5, 2, 3]);
+    let reasons: Vec<_> = told.values().filter_map(|event| event.value["cancel_reason"].as_str()).collect();
+    assert!(reasons.len() == 2 && reasons.contains(&"payment_failed") && reasons.contains(&"customer"));
+
+    bench.db.execute("UPDATE publish_cursor SET next_seq = 1 WHERE partition = 0", &[]).await.unwrap();
+    for (topic, first, number) in [(&of_orders, &told, 11), (&of_stock, &moved, 10)] {
+        let again = collect(topic, number).await;
+        for (id, event) in &again {
+            assert_eq!(String::from_utf8_lossy(&event.raw), String::from_utf8_lossy(&first[id].raw), "{id}");
+            assert_eq!((&event.headers, &event.key), (&first[id].headers, &first[id].key));
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -104,7 +104,7 @@ impl<'a> Effects<'a> {
         let Some(payment) = order.payment.filter(|_| told.payment_id == payment_id(id)) else {
             return CommandResult::Mismatch;
         };
-        let ours = (told.amount, told.currency) == (order.total, order.currency);
+        let ours = (told.amount, told.currency) == (order.total(), order.currency);
         match (payment.status, told.result) {
             (_, PaymentOutcome::Succeeded) if !ours => CommandResult::Mismatch,
             (PaymentStatus::Requested, PaymentOutcome::Succeeded) if awaited(order) => {
@@ -135,7 +135,7 @@ impl<'a> Effects<'a> {
         told: &RefundResult,
     ) -> CommandResult {
         let id = command.order_id;
-        let ours = (payment_id(id), order.total, order.currency);
+        let ours = (payment_id(id), order.total(), order.currency);
         if (told.payment_id, told.amount, told.currency) != ours {
             return CommandResult::Mismatch;
         }

@@ -41,11 +41,11 @@ impl<'a> Effects<'a> {
             return;
         }
         for (sku, units) in order.units() {
-            let moved = self.units.entry((order.sale, sku)).or_default();
+            let moved = self.units.entry((order.sale.as_str(), sku.as_str())).or_default();
             moved.held += units * (i64::from(holds) - i64::from(held));
             moved.sold += units * (i64::from(sells) - i64::from(sold));
             if !holds && !sells {
-                self.releases.push(order.sale, sku, units, id);
+                self.releases.push(order.sale.as_str(), sku.as_str(), units, id);
             }
         }
     }
@@ -83,7 +83,7 @@ impl<'a> Effects<'a> {
             refunded_at: None,
         });
         if request.method == PaymentMethod::Wallet {
-            let (customer, total) = (order.customer.as_str(), order.total as i64);
+            let (customer, total) = (order.customer.as_str(), order.total() as i64);
             if self.orders_now.balance(customer, order.currency) >= total {
                 self.move_money(id, order, -total, "payment");
                 self.capture(id, order);
@@ -146,7 +146,7 @@ impl<'a> Effects<'a> {
         payment.status = PaymentStatus::RefundRequested;
         payment.refund_requested_at = Some(at);
         if payment.method == PaymentMethod::Wallet {
-            let total = order.total as i64;
+            let total = order.total() as i64;
             self.move_money(id, order, total, "refund");
             self.refunded(id, order);
         }

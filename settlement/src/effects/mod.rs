@@ -244,6 +244,11 @@ impl<'a> Effects<'a> {
         self.first_move_seq(from_seq) + self.moves.order_id.len() as i64
     }
 
+    /// An order that moved, as it stands now.
+    pub fn standing(&self, id: OrderId) -> Option<Standing<'a>> {
+        self.orders_now.get(id)
+    }
+
     /// Orders whose rows change, each once, as they stand now.
     pub fn touched(&self) -> Vec<(OrderId, Standing<'a>)> {
         let mut ids = self.touched.clone();
@@ -314,7 +319,7 @@ impl<'a> Effects<'a> {
         self.lines.push(order);
         self.created.push(created);
         let payment = order.payment.as_deref();
-        let standing = || Standing::created(batch, order, *currency);
+        let standing = || Standing::created(batch, order, sequence, *currency);
         self.orders_now.follow(order.id, standing, payment.is_some());
         if let Some(request) = payment {
             self.pay_at_once(order.id, request);

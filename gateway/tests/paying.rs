@@ -6,17 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use testkit::client::{order_of, terms};
 use testkit::system::{Shape, System};
-use testkit::{Answer, Client, fresh, shared};
-
-async fn of(client: &Client, method: Method, customer: &str, path: &str, body: Option<Value>) -> Answer {
-    let request = client.request(method, path).bearer_auth(format!("dev:{customer}"));
-    client
-        .send(match body {
-            Some(body) => request.json(&body),
-            None => request,
-        })
-        .await
-}
+use testkit::{Client, fresh, shared};
 
 async fn until_status(client: &Client, customer: &str, path: &str, status: &str) -> Value {
     testkit::eventually(&format!("{path} is {status}"), async || {
@@ -24,11 +14,6 @@ async fn until_status(client: &Client, customer: &str, path: &str, status: &str)
         (shown.body["status"] == status).then_some(shown.body)
     })
     .await
-}
-
-async fn credit(client: &Client, customer: &str, key: &str, body: &Value) -> Answer {
-    let path = format!("/admin/v1/wallets/{customer}/credit");
-    client.send(client.admin_request(Method::POST, &path).header("Idempotency-Key", key).json(body)).await
 }
 
 async fn inventory(client: &Client, sale: &str) -> Value {
@@ -45,25 +30,25 @@ async fn a_wallet_pays_an_order_that_is_shipped_delivered_and_sent_back() {
     let (sale, customer) = (fresh("pay"), fresh("c"));
     client.open_sale(&sale, terms(&[("A", 1000, Some(5))])).await;
     let won = json!({"amount": 2500, "currency": "KRW"});
-    let credited = credit(&client, &customer, "gift", &won).await;
+    let credited = client.credit(&customer, "gift", &won).await;
     assert_eq!((credited.status.as_u16(), &credited.body["balance"]), (201, &json!(2500)));
-    assert_eq!(credit(&client, &customer, "gift", &won).await.body["balance"], 2500, "once a key");
-    let other = credit(&client, &customer, "gift", &json!({"amount": 1, "currency": "KRW"})).await;
+    assert_eq!(client.credit(&customer, "gift", &won).await.body["balance"], 2500, "once a key");
+    let other = client.credit(&customer, "gift", &json!({"amount": 1, "currency": "KRW"})).await;
     assert_eq!(other.code(), "idempotency_key_reused");
     for (bad, code) in [
         (json!({"amount": 0, "currency": "KRW"}), "invalid_amount"),
         (json!({"amount": 1, "currency": "won"}), "malformed_request"),
         (json!({"amount": 1, "currency": "KRW", "more": 1}), "malformed_request"),
     ] {
-        assert_eq!(credit(&client, &customer, "bad", &bad).await.code(), code);
+        assert_eq!(client.credit(&customer, "bad", &bad).await.code(), code);
     }
 
     let id = client.order_until_told(&sale, &customer, "k", &order_of(&[("A", 2)])).await.order_id();
     let path = format!("/v1/sales/{sale}/orders/{id}");
     let wallet = || Some(json!({"method": "wallet"}));
-    let paid = of(&client, Method::POST, &customer, &format!("{path}/payment"), wallet()).await;
+    let paid = client.call(&customer, Method::POST, &format!("{path}/payment"), wallet()).await;
     assert_eq!((paid.status.as_u16(), &paid.body["command"]), (202, &json!("pay")), "{paid:?}");
-    let again = of(&client, Method::POST, &customer, &format!("{path}/payment"), wallet()).await;
+    let again = client.call(&customer, Method::POST, &format!("{path}/payment"), wallet()).await;
     assert_eq!((again.status.as_u16(), &again.body), (202, &paid.body), "the same for a doubled one");
 
     let delivered = until_status(&client, &customer, &path, "delivered").await;
@@ -103,12 +88,12 @@ async fn a_wallet_pays_an_order_that_is_shipped_delivered_and_sent_back() {
         .collect();
     assert_eq!(entries, [(-2000, "payment".to_string()), (2500, "credit".to_string())]);
 
-    let late = of(&client, Method::DELETE, &customer, &path, None).await;
+    let late = client.call(&customer, Method::DELETE, &path, None).await;
     assert_eq!((late.code(), &late.body["order_status"]), ("illegal_move", &json!("delivered")));
     let stock = inventory(&client, &sale).await;
     assert_eq!((&stock["held"], &stock["sold"], &stock["drift"]), (&json!(0), &json!(2), &json!(0)));
     for _ in 0..2 {
-        let refund = of(&client, Method::POST, &customer, &format!("{path}/refund"), None).await;
+        let refund = client.call(&customer, Method::POST, &format!("{path}/refund"), None).await;
         assert_eq!((refund.status.as_u16(), &refund.body["command"]), (202, &json!("refund")), "{refund:?}");
     }
     let refunded = until_status(&client, &customer, &path, "refunded").await;
@@ -151,24 +136,24 @@ async fn what_the_lifecycle_does_not_have_is_refused_at_once() {
     client.until_settled(&sale, &customer, &id).await;
     let pay = |body: Value| {
         let (client, customer, path) = (client.clone(), customer.clone(), format!("{path}/payment"));
-        async move { of(&client, Method::POST, &customer, &path, Some(body)).await }
+        async move { client.call(&customer, Method::POST, &path, Some(body)).await }
     };
     assert_eq!(
-        of(&client, Method::POST, &customer, &format!("{path}/refund"), None).await.code(),
+        client.call(&customer, Method::POST, &format!("{path}/refund"), None).await.code(),
         "illegal_move"
     );
     assert_eq!(pay(json!({"method": "cash"})).await.code(), "malformed_request");
     assert_eq!(pay(json!({"method": "card", "tip": 1})).await.code(), "malformed_request");
     assert_eq!(pay(json!({"method": "card", "token": "a\u{7}b"})).await.code(), "invalid_payment");
-    let stranger =
-        of(&client, Method::POST, "stranger", &format!("{path}/payment"), Some(json!({"method": "card"})))
-            .await;
+    let stranger = client
+        .call("stranger", Method::POST, &format!("{path}/payment"), Some(json!({"method": "card"})))
+        .await;
     assert_eq!(stranger.code(), "not_found");
     // The card is asked; nobody answers here. Another method comes too late, a cancellation does not.
     assert_eq!(pay(json!({"method": "card", "token": "t"})).await.status, 202);
     until_status(&client, &customer, &path, "payment_requested").await;
     assert_eq!(pay(json!({"method": "wallet"})).await.code(), "illegal_move");
-    assert_eq!(of(&client, Method::DELETE, &customer, &path, None).await.status, 202);
+    assert_eq!(client.call(&customer, Method::DELETE, &path, None).await.status, 202);
     until_status(&client, &customer, &path, "cancelled").await;
     assert_eq!(pay(json!({"method": "card", "token": "t"})).await.code(), "illegal_move");
 }
@@ -180,7 +165,7 @@ async fn an_operator_finds_orders_and_moves_their_goods() {
     let mut terms = terms(&[("A", 1000, Some(5))]);
     terms["max_orders_per_customer"] = Value::Null;
     client.open_sale(&sale, terms).await;
-    credit(&client, &customer, "k", &json!({"amount": 1000, "currency": "KRW"})).await;
+    client.credit(&customer, "k", &json!({"amount": 1000, "currency": "KRW"})).await;
     let mut body = order_of(&[("A", 1)]);
     body["payment"] = json!({"method": "wallet"});
     let paid = client.order_until_told(&sale, &customer, "k1", &body).await.order_id();

@@ -66,6 +66,22 @@ impl Client {
         self.send(self.request(Method::GET, path).bearer_auth(format!("dev:{customer}"))).await
     }
 
+    /// Any call of the public listener, as a customer.
+    pub async fn call(&self, customer: &str, method: Method, path: &str, body: Option<Value>) -> Answer {
+        let request = self.request(method, path).bearer_auth(format!("dev:{customer}"));
+        self.send(match body {
+            Some(body) => request.json(&body),
+            None => request,
+        })
+        .await
+    }
+
+    /// Puts money into a customer's wallet, once per key.
+    pub async fn credit(&self, customer: &str, key: &str, body: &Value) -> Answer {
+        let request = self.admin_request(Method::POST, &format!("/admin/v1/wallets/{customer}/credit"));
+        self.send(request.header("Idempotency-Key", key).json(body)).await
+    }
+
     /// Places an order.
     pub async fn order(&self, sale: &str, customer: &str, key: &str, body: &Value) -> Answer {
         let request = self.request(Method::POST, &format!("/v1/sales/{sale}/orders"));

@@ -1,0 +1,164 @@
+//! Whole journeys through the system, each named after what it shows: what shops of other makes do with an
+//! order, done here.
+
+#![allow(clippy::unwrap_used)] // a failed step is a failed test
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use testkit::client::{order_of, terms};
+use testkit::{Client, eventually, fresh, shared, until};
+
+async fn credit(client: &Client, customer: &str, amount: u64) {
+    let answer = client.credit(customer, &fresh("k"), &json!({"amount": amount, "currency": "KRW"})).await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+}
+
+/// Polls the status, as a shop's page does, until the order has come so far.
+async fn poll(client: &Client, customer: &str, sale: &str, order: &str, status: &str) -> Vec<(String, u64)> {
+    let path = format!("/v1/sales/{sale}/orders/{order}/status");
+    let mut seen: Vec<(String, u64)> = Vec::new();
+    until(&format!("{order} is {status}"), async || {
+        let shown = client.get(customer, &path).await;
+        assert_eq!(shown.status, 200, "{shown:?}");
+        let at = shown.body["status"].as_str().unwrap().to_string();
+        if seen.last().is_none_or(|(last, _)| *last != at) {
+            seen.push((at.clone(), shown.body["progress_percentage"].as_u64().unwrap()));
+        }
+        at == status
+    })
+    .await;
+    seen
+}
+
+async fn inventory(client: &Client, sale: &str) -> Vec<Value> {
+    let path = format!("/admin/v1/sales/{sale}/inventory");
+    client.admin(Method::GET, &path, None).await.body["items"].as_array().unwrap().clone()
+}
+
+#[tokio::test]
+async fn one_transaction_pays_and_ships_or_stores_while_the_customer_polls_and_repeats() {
+    let (client, other) = (shared().client(), shared().client_of(1));
+    let (sale, customer) = (fresh("b"), fresh("c"));
+    let mut terms = terms(&[("A", 1000, Some(10))]);
+    terms["max_orders_per_customer"] = Value::Null;
+    client.open_sale(&sale, terms).await;
+    other.until_sale(&sale, "open", true).await;
+    credit(&client, &customer, 5000).await;
+    for (fulfilment, reached, kind) in [("ship", "preparing", "ship"), ("store", "in_warehouse", "store")] {
+        let mut body = order_of(&[("A", 1)]);
+        body["payment"] = json!({"method": "wallet"});
+        body["fulfilment"] = json!(fulfilment);
+        let order = client.order_until_told(&sale, &customer, fulfilment, &body).await.order_id();
+        let seen = poll(&client, &customer, &sale, &order, reached).await;
+        assert!(seen.is_sorted_by_key(|(_, progress)| *progress), "{seen:?}");
+        // The same order, and the same payment, again and elsewhere.
+        let again = other.order_until_told(&sale, &customer, fulfilment, &body).await;
+        assert!(again.replayed() && again.order_id() == order);
+        let path = format!("/v1/sales/{sale}/orders/{order}");
+        let pay = Some(json!({"method": "wallet"}));
+        assert_eq!(other.call(&customer, Method::POST, &format!("{path}/payment"), pay).await.status, 202);
+        let shown = client.get(&customer, &path).await.body;
+        let paid = |status: &str| {
+            let history = shown["history"].as_array().unwrap();
+            history.iter().filter(|entry| entry["status"] == status && entry["command"].is_null()).count()
+        };
+        assert_eq!((paid("payment_completed"), paid("preparing")), (1, 1), "{shown}");
+        assert_eq!(
+            (&shown["delivery"]["kind"], &shown["payment"]["status"]),
+            (&json!(kind), &json!("captured"))
+        );
+    }
+    assert_eq!(client.get(&customer, "/v1/wallet").await.body["balance"], 3000, "each order was paid once");
+}
+
+#[tokio::test]
+async fn an_order_of_several_items_without_balance_rolls_all_of_them_back() {
+    let client = shared().client();
+    let (sale, customer) = (fresh("c"), fresh("c"));
+    let mut terms = terms(&[("A", 1000, Some(5)), ("B", 700, Some(5)), ("C", 10, None)]);
+    terms["max_orders_per_customer"] = Value::Null;
+    client.open_sale(&sale, terms).await;
+    let full = inventory(&client, &sale).await;
+    credit(&client, &customer, 3399).await; // one won too little
+    let mut body = order_of(&[("A", 2), ("B", 2)]);
+    body["payment"] = json!({"method": "wallet"});
+    let failed = client.order_until_told(&sale, &customer, "k1", &body).await;
+    assert_eq!(failed.body["total"], 3400);
+    poll(&client, &customer, &sale, &failed.order_id(), "cancelled").await;
+    let back = eventually("all units are back", async || {
+        let items = inventory(&client, &sale).await;
+        items.iter().all(|item| item["drift"] == 0 || item["drift"].is_null()).then_some(items)
+    })
+    .await;
+    assert_eq!(back, full, "each unit of each item");
+    let purse = client.get(&customer, "/v1/wallet").await.body;
+    assert_eq!((&purse["balance"], purse["entries"].as_array().unwrap().len()), (&json!(3399), 1));
+
+    credit(&client, &customer, 1).await;
+    let paid = client.order_until_told(&sale, &customer, "k2", &body).await.order_id();
+    poll(&client, &customer, &sale, &paid, "preparing").await;
+    assert_eq!(client.get(&customer, "/v1/wallet").await.body["balance"], 0);
+    let sold: Vec<_> = inventory(&client, &sale).await.iter().map(|item| item["sold"].clone()).collect();
+    assert_eq!(sold, [json!(2), json!(2), json!(0)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_want_few_with_discount_and_fee_and_a_cancelled_one_makes_room() {
+    const SKU: &str = "PRD_240701120000001_0001_101";
+    let (client, other) = (shared().client(), shared().client_of(1));
+    let sale = fresh("d");
+    let mut terms = terms(&[(SKU, 12_345, Some(10))]);
+    terms["delivery_fee"] = json!(3000);
+    terms["free_delivery_from"] = json!(50_000);
+    terms["discount_policies"] = json!([{"id": "ten", "kind": "percent", "value": 10, "min_total": 0}]);
+    client.open_sale(&sale, terms).await;
+    other.until_sale(&sale, "open", true).await;
+    // 12,345 less 1,234 (a tenth, rounded down) and 3,000 for the delivery.
+    let mut body = order_of(&[(SKU, 1)]);
+    body["discount_policy_id"] = json!("ten");
+    body["expected_total"] = json!(14_110);
+    let wrong = client.order(&sale, "wrong", "k", &body).await;
+    assert_eq!((wrong.code(), &wrong.body["total"]), ("total_mismatch", &json!(14_111)));
+    body["expected_total"] = json!(14_111);
+
+    let orders = (0..40).map(|n| {
+        let (client, sale, body) =
+            (if n % 2 == 0 { &client } else { &other }.clone(), sale.clone(), body.clone());
+        tokio::spawn(async move {
+            let customer = format!("c{n}");
+            let answer = client.order_until_told(&sale, &customer, "k", &body).await;
+            (customer, answer)
+        })
+    });
+    let (mut sold, mut refused) = (Vec::new(), 0);
+    for order in orders.collect::<Vec<_>>() {
+        let (customer, answer) = order.await.unwrap();
+        match answer.status.as_u16() {
+            202 => sold.push((customer, answer)),
+            _ => {
+                assert_eq!(answer.code(), "sold_out", "{answer:?}");
+                refused += 1;
+            }
+        }
+    }
+    assert_eq!((sold.len(), refused), (10, 30));
+    for (_, answer) in &sold {
+        let amounts =
+            ["subtotal", "discount", "delivery_fee", "total"].map(|name| answer.body[name].as_u64().unwrap());
+        assert_eq!(amounts, [12_345, 1_234, 3_000, 14_111]);
+    }
+    let (customer, gone) = &sold[0];
+    let path = format!("/v1/sales/{sale}/orders/{}", gone.order_id());
+    assert_eq!(other.call(customer, Method::DELETE, &path, None).await.status, 202);
+    until("somebody else gets the unit", async || {
+        client.order(&sale, "patient", "k", &body).await.status == 202
+    })
+    .await;
+    assert_eq!(client.order_until_told(&sale, "late", "k", &body).await.code(), "sold_out");
+    let item = eventually("at rest", async || {
+        let item = inventory(&client, &sale).await[0].clone();
+        (item["drift"] == 0 && item["held"] == 10).then_some(item)
+    })
+    .await;
+    assert_eq!((&item["database_available"], &item["redis_available"]), (&json!(0), &json!(0)));
+}

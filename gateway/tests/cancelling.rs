@@ -41,6 +41,9 @@ async fn a_cancelled_order_may_be_followed_by_another_and_keeps_its_key() {
     let history: Vec<_> =
         shown["history"].as_array().expect("a history").iter().map(|h| &h["status"]).collect();
     assert_eq!(history, [&json!("created"), &json!("cancelled")]);
+    let notes = shown["notes"].as_array().map_or(&[][..], Vec::as_slice);
+    // The doubled command came before anybody had settled the first one, or not at all.
+    assert!(notes.iter().all(|n| n["command"] == "cancel" && n["result"] == "illegal"), "{notes:?}");
     assert_eq!(cancel(&client, "c", &sale, &id).await.body, told.body, "the same 202 afterwards");
 
     // The customer may order again; the first key still tells of the first order.

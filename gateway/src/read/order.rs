@@ -67,9 +67,12 @@ pub(crate) struct OrderBody {
     fulfilment: Option<String>,
     delivery: Option<Value>,
     history: Vec<HistoryEntry>,
+    /// Commands that came twice, late or in the wrong order, and what became of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notes: Option<Value>,
 }
 
-/// What happened to it; or, with `command`, what was asked for in vain.
+/// What happened to it.
 #[derive(Serialize)]
 struct HistoryEntry {
     status: OrderStatus,
@@ -77,10 +80,6 @@ struct HistoryEntry {
     at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    command: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    result: Option<String>,
 }
 
 /// Where an order stands, for commands.
@@ -355,14 +354,11 @@ fn from_row(view: &SaleView, row: &Row, language: Language) -> Result<OrderBody,
     let history =
         history.iter().flat_map(|entries| entries.as_array().into_iter().flatten()).filter_map(|entry| {
             let status = OrderStatus::parse(entry["status"].as_str()?)?;
-            let text = |name: &str| entry[name].as_str().map(String::from);
             Some(HistoryEntry {
                 status,
                 description: status.description(language),
                 at: Timestamp(entry["at_ms"].as_u64()?),
-                reason: text("reason"),
-                command: text("command"),
-                result: text("result"),
+                reason: entry["reason"].as_str().map(String::from),
             })
         });
     let (hold_expires_at, updated_at) = (at("hold_expires_at"), at("updated_at"));
@@ -398,6 +394,7 @@ fn from_row(view: &SaleView, row: &Row, language: Language) -> Result<OrderBody,
         fulfilment: row.get("fulfilment"),
         delivery,
         history: history.collect(),
+        notes: row.get("notes"),
     })
 }
 
@@ -443,8 +440,7 @@ fn processing(view: &SaleView, customer: &CustomerId, found: &Found, language: L
             description: status.description(language),
             at: order.accepted_at,
             reason: None,
-            command: None,
-            result: None,
         }],
+        notes: None,
     }
 }

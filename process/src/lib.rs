@@ -1,17 +1,19 @@
-//! How a process of ours lives: what both binaries do the same way, so that an operator learns it once.
+//! How a process of ours lives: what all binaries do the same way, so that an operator learns it once.
 //!
 //! | module       | what it holds                                                  |
 //! |--------------|----------------------------------------------------------------|
-//! | [`settings`] | the settings that both binaries take                           |
+//! | [`settings`] | the settings that all binaries take                            |
 //! | [`telemetry`]| logs and the metrics recorder                                  |
 //! | [`shutdown`] | signals, and the order in which work ends                      |
+//! | [`backoff`] | how long to wait before trying again                           |
 //! | [`boottime`] | the clock that leases are measured by                          |
 //! | [`walltime`] | the clock on the wall                                          |
 //! | [`health`]   | dependencies: up or down and why; readiness                    |
 //! | [`http`]     | accepting connections within limits, and draining them         |
-//! | [`postgres`] | the pool                                                       |
+//! | [`postgres`] | the pool, and errors with their cause in one line              |
 //! | [`kafka`]    | the producer, topics, client settings                          |
 
+pub mod backoff;
 pub mod boottime;
 pub mod health;
 pub mod http;

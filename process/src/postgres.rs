@@ -1,4 +1,4 @@
-//! The pool of connections to Postgres.
+//! The pool of connections to Postgres, and errors with their cause in one line.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -37,4 +37,32 @@ pub fn pool(url: &str, size: usize, application: &str, options: &str) -> Result<
         recycle: Some(Duration::from_secs(2)),
     };
     Ok(Pool::builder(manager).max_size(size).timeouts(timeouts).runtime(Runtime::Tokio1).build()?)
+}
+
+/// Why Postgres did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// No connection.
+    #[error("no connection: {}", chain(.0))]
+    Pool(#[from] deadpool_postgres::PoolError),
+    /// A statement failed.
+    #[error("{}", chain(.0))]
+    Postgres(#[from] tokio_postgres::Error),
+    /// A row that this code cannot have written.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+/// An error and its causes: tokio-postgres says only "db error" by itself.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        cause = inner.source();
+    }
+    text
 }

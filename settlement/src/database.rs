@@ -1,6 +1,7 @@
-//! The pool of settlement's connections, and errors with their cause in one line.
+//! The pool of settlement's connections.
 
-use deadpool_postgres::{Client, Pool, PoolError, Transaction};
+use deadpool_postgres::{Client, Pool, Transaction};
+pub use process::postgres::DatabaseError;
 use process::settings::Services;
 use tokio_postgres::IsolationLevel;
 
@@ -27,32 +28,4 @@ pub fn pool(services: &Services) -> Result<Pool, process::postgres::PoolError> {
 pub async fn snapshot(client: &mut Client) -> Result<Transaction<'_>, tokio_postgres::Error> {
     let transaction = client.build_transaction();
     transaction.isolation_level(IsolationLevel::RepeatableRead).read_only(true).start().await
-}
-
-/// Why Postgres did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum DatabaseError {
-    /// No connection.
-    #[error("no connection: {}", chain(.0))]
-    Pool(#[from] PoolError),
-    /// A statement failed.
-    #[error("{}", chain(.0))]
-    Postgres(#[from] tokio_postgres::Error),
-    /// A row that this code cannot have written.
-    #[error("{0}")]
-    Invalid(String),
-}
-
-/// An error and its causes: tokio-postgres says only "db error" by itself.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            text = format!("{text}: {inner_text}");
-        }
-        cause = inner.source();
-    }
-    text
 }

@@ -25,7 +25,6 @@
 //! | [`reconcile`] | Redis compared with Postgres: what is in flight, and what is drift        |
 //! | [`checks`], [`lag`], [`positions`] | health; how far behind, and word of it to the gateways |
 
-pub mod backoff;
 pub mod checks;
 pub mod columns;
 pub mod consume;
@@ -65,5 +64,6 @@ pub mod topics;
 
 mod run;
 
+use process::backoff;
 pub use run::{RunError, run};
 pub use settings::Settings;

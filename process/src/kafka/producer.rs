@@ -59,7 +59,7 @@ pub struct Message<'a> {
     /// Its value; `None` deletes the key from a compacted topic.
     pub value: Option<&'a [u8]>,
     /// Its headers.
-    pub headers: &'a [(&'static str, String)],
+    pub headers: &'a [(&'a str, String)],
 }
 
 /// Where the log put a message.

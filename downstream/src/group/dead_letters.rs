@@ -1,0 +1,200 @@
+//! Looking at a group's dead letters, and having one tried anew: it goes into `<group>.retry` as if it had
+//! never been tried, and a note behind it in `<group>.dead-letter` says so.
+//!
+//! `GET /dead-letters`, and `POST /dead-letters/{partition}-{offset}/replay`, on the group's own listener.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use contract::timestamp::Timestamp;
+use http_body_util::Full;
+use hyper::{Method, Response, StatusCode};
+use process::kafka::{LogContext, Message, ProduceError, Producer};
+use process::settings::Services;
+use rdkafka::config::FromClientConfigAndContext as _;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
+use rdkafka::{Message as _, Offset, TopicPartitionList};
+use serde_json::{Value, json};
+
+use super::Group;
+use super::parcel::{Parcel, REPLAY_OF};
+use crate::host::respond;
+
+/// The newest of each partition that are looked at.
+const READ_MAX: i64 = 2000;
+/// One question to the brokers.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// For all of them.
+const READ_WITHIN: Duration = Duration::from_secs(10);
+
+/// Why it could not be done.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Kafka(#[from] KafkaError),
+    #[error(transparent)]
+    Produce(#[from] ProduceError),
+    #[error("the brokers took too long")]
+    Late,
+    #[error("there is no such dead letter")]
+    Unknown,
+}
+
+/// The dead letters of a group.
+#[derive(Clone)]
+pub struct DeadLetters {
+    services: Services,
+    group: Group,
+    producer: Producer,
+}
+
+/// A dead letter, or a note that one was sent back.
+struct Letter {
+    partition: i32,
+    offset: i64,
+    at: Option<i64>,
+    parcel: Parcel,
+}
+
+impl DeadLetters {
+    /// `producer`: for what is sent back.
+    pub fn new(services: &Services, group: Group, producer: Producer) -> Self {
+        Self { services: services.clone(), group, producer }
+    }
+
+    /// Answers a call; `None`: it is not about dead letters.
+    pub async fn answer(&self, method: &Method, path: &str) -> Option<Response<Full<Bytes>>> {
+        let path = path.strip_prefix("/dead-letters")?;
+        let answered = if path.is_empty() && method == Method::GET {
+            self.list().await
+        } else {
+            let id = path.strip_prefix('/')?.strip_suffix("/replay")?;
+            if method != Method::POST {
+                return Some(respond(StatusCode::METHOD_NOT_ALLOWED, &json!({ "error": "POST it" })));
+            }
+            self.replay(id).await
+        };
+        Some(match answered {
+            Ok(body) => respond(StatusCode::OK, &body),
+            Err(error @ Error::Unknown) => {
+                respond(StatusCode::NOT_FOUND, &json!({ "error": error.to_string() }))
+            }
+            Err(error) => respond(StatusCode::SERVICE_UNAVAILABLE, &json!({ "error": error.to_string() })),
+        })
+    }
+
+    async fn list(&self) -> Result<Value, Error> {
+        let letters = self.read(None).await?;
+        let replayed: HashSet<String> =
+            letters.iter().filter_map(|letter| letter.parcel.header(REPLAY_OF)).map(str::to_string).collect();
+        let listed: Vec<_> = letters
+            .iter()
+            .filter(|letter| letter.parcel.header(REPLAY_OF).is_none())
+            .map(|letter| letter.shown(&replayed))
+            .collect();
+        Ok(json!({ "group": self.group.name, "dead_letters": listed }))
+    }
+
+    async fn replay(&self, id: &str) -> Result<Value, Error> {
+        let place = id.split_once('-').and_then(|(p, o)| Some((p.parse().ok()?, o.parse().ok()?)));
+        let (partition, offset) = place.ok_or(Error::Unknown)?;
+        let letters = self.read(Some((partition, offset))).await?;
+        let letter = letters.into_iter().next().ok_or(Error::Unknown)?;
+        if letter.parcel.header(REPLAY_OF).is_some() {
+            return Err(Error::Unknown);
+        }
+        let mut parcel = letter.parcel;
+        parcel.attempts = 0;
+        parcel.reason = format!("sent back from dead letter {id}");
+        parcel.not_before = Timestamp(0);
+        let (retry, dead) =
+            (self.services.topic(self.group.retry.name), self.services.topic(self.group.dead_letters.name));
+        let headers = parcel.all_headers();
+        self.producer.send(&parcel.message(&retry, partition, &headers))?.await?;
+        let note = [(REPLAY_OF, id.to_string())];
+        let note = Message {
+            topic: &dead,
+            partition: Some(partition),
+            key: &parcel.key,
+            value: None,
+            headers: &note,
+        };
+        self.producer.send(&note)?.await?;
+        tracing::info!(id, source = parcel.source, "a dead letter was sent back");
+        Ok(json!({ "id": id, "replayed": true }))
+    }
+
+    /// The newest of each partition, or the one that is asked for.
+    async fn read(&self, only: Option<(i32, i64)>) -> Result<Vec<Letter>, Error> {
+        let (services, topic) = (self.services.clone(), self.services.topic(self.group.dead_letters.name));
+        let partitions = self.group.dead_letters.partitions.unwrap_or(1);
+        let read = tokio::task::spawn_blocking(move || read(&services, &topic, partitions, only));
+        read.await.map_err(|_| Error::Late)?
+    }
+}
+
+impl Letter {
+    fn shown(&self, replayed: &HashSet<String>) -> Value {
+        let Self { partition, offset, at, parcel } = self;
+        let id = format!("{partition}-{offset}");
+        let value = serde_json::from_slice::<Value>(&parcel.value)
+            .unwrap_or_else(|_| String::from_utf8_lossy(&parcel.value).into());
+        json!({
+            "replayed": replayed.contains(&id),
+            "id": id,
+            "at": at.map(|ms| Timestamp(ms.max(0) as u64)),
+            "source": parcel.source,
+            "key": parcel.key,
+            "event_id": parcel.header("ce_id"),
+            "event_type": parcel.header("ce_type"),
+            "attempts": parcel.attempts,
+            "reason": parcel.reason,
+            "event": value,
+        })
+    }
+}
+
+fn read(
+    services: &Services,
+    topic: &str,
+    partitions: i32,
+    only: Option<(i32, i64)>,
+) -> Result<Vec<Letter>, Error> {
+    let mut config = process::kafka::client(&services.kafka_brokers, "dead-letters");
+    config.set("group.id", "none").set("enable.auto.commit", "false").set("auto.offset.reset", "earliest");
+    let consumer = BaseConsumer::from_config_and_context(&config, LogContext)?;
+    let (mut list, mut ends) = (TopicPartitionList::new(), HashSet::new());
+    for partition in 0..partitions {
+        let (low, high) = consumer.fetch_watermarks(topic, partition, TIMEOUT)?;
+        let from = match only {
+            Some((wanted, offset)) if wanted == partition => offset,
+            Some(_) => continue,
+            None => low.max(high - READ_MAX),
+        };
+        if (low..high).contains(&from) {
+            list.add_partition_offset(topic, partition, Offset::Offset(from))?;
+            ends.insert((partition, only.map_or(high - 1, |(_, offset)| offset)));
+        }
+    }
+    if only.is_some() && ends.is_empty() {
+        return Err(Error::Unknown);
+    }
+    consumer.assign(&list)?;
+    let (mut letters, begun) = (Vec::new(), Instant::now());
+    while !ends.is_empty() {
+        if begun.elapsed() > READ_WITHIN {
+            return Err(Error::Late);
+        }
+        let Some(message) = consumer.poll(Duration::from_millis(100)).transpose()? else { continue };
+        let (partition, offset) = (message.partition(), message.offset());
+        ends.retain(|(of, end)| *of != partition || offset < *end);
+        if only.is_none_or(|(_, wanted)| wanted == offset) {
+            let at = message.timestamp().to_millis();
+            letters.push(Letter { partition, offset, at, parcel: Parcel::read(&message) });
+        }
+    }
+    letters.sort_by_key(|letter| (letter.partition, letter.offset));
+    Ok(letters)
+}

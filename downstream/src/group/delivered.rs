@@ -1,0 +1,103 @@
+//! An event as a handler sees it: CloudEvents 1.0 in binary mode, decoded.
+
+use contract::event::{OrderEvent, order_event_type};
+
+use super::parcel::Parcel;
+
+/// An order event, and how often it was tried.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Delivered {
+    /// The event's id, the same at every delivery.
+    pub id: String,
+    /// What happened to the order.
+    pub event: OrderEvent,
+    /// Which try this is, from 1.
+    pub attempt: u32,
+}
+
+/// Why a record is no event.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoEvent {
+    /// A header is missing or says something else.
+    #[error("the header {0} is not that of an order event")]
+    Header(&'static str),
+    /// The value.
+    #[error("the value is not that of an order event: {0}")]
+    Value(String),
+    /// The key is not the order's id: events of one order would not stay in order.
+    #[error("the key is not the order's id")]
+    Key,
+}
+
+impl Delivered {
+    /// From a record.
+    pub fn decode(parcel: &Parcel) -> Result<Self, NoEvent> {
+        let header = |name: &'static str| parcel.header(name).ok_or(NoEvent::Header(name));
+        if header("ce_specversion")? != "1.0" {
+            return Err(NoEvent::Header("ce_specversion"));
+        }
+        let id = header("ce_id")?.to_string();
+        let event: OrderEvent =
+            serde_json::from_slice(&parcel.value).map_err(|error| NoEvent::Value(error.to_string()))?;
+        if header("ce_type")? != order_event_type(event.status) {
+            return Err(NoEvent::Header("ce_type"));
+        }
+        if event.order_id.to_string() != parcel.key {
+            return Err(NoEvent::Key);
+        }
+        Ok(Self { id, event, attempt: parcel.attempts + 1 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use contract::timestamp::Timestamp;
+
+    fn fixture() -> Parcel {
+        let text = include_str!("../../../contract/fixtures/order-event.v1.txt");
+        let (head, value) = text.split_once("\n\n").unwrap();
+        let mut headers: Vec<(String, String)> = head
+            .lines()
+            .map(|line| line.split_once(": ").unwrap())
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect();
+        let (_, key) = headers.remove(0);
+        Parcel {
+            key,
+            value: value.trim_end().into(),
+            headers,
+            source: "order-events/0/0".into(),
+            attempts: 1,
+            reason: String::new(),
+            not_before: Timestamp(0),
+        }
+    }
+
+    #[test]
+    fn the_published_format_is_read() {
+        let delivered = Delivered::decode(&fixture()).unwrap();
+        assert_eq!((delivered.id.as_str(), delivered.attempt), ("2-17", 2));
+        assert_eq!(delivered.event.total, 84_000);
+    }
+
+    #[test]
+    fn what_is_no_event_is_told_apart() {
+        let broken = |change: fn(&mut Parcel)| {
+            let mut parcel = fixture();
+            change(&mut parcel);
+            Delivered::decode(&parcel).unwrap_err()
+        };
+        assert_eq!(broken(|parcel| parcel.key = "other".into()), NoEvent::Key);
+        assert!(matches!(broken(|parcel| parcel.value = b"{".to_vec()), NoEvent::Value(_)));
+        assert_eq!(
+            broken(|parcel| parcel.headers.retain(|(name, _)| name != "ce_id")),
+            NoEvent::Header("ce_id")
+        );
+        let other = broken(|parcel| {
+            let kind = parcel.headers.iter_mut().find(|(name, _)| name == "ce_type").unwrap();
+            kind.1 = "order.shipped".into();
+        });
+        assert_eq!(other, NoEvent::Header("ce_type"));
+    }
+}

@@ -1,0 +1,185 @@
+//! A consumer group on the topic `order-events`: every event reaches a [`Handler`] at least once, the
+//! events of one order one after another, those of different orders side by side. A position is
+//! committed when everything before it is done.
+//!
+//! What fails is tried [`TRIES`] times in all. Between the tries it waits in the topic `<group>.retry`, and
+//! later events of its order line up behind it there, so that none overtakes it; other orders go on. After
+//! the last try, or at once if no try can help, it goes to `<group>.dead-letter`, from where an operator can
+//! have it tried anew. Partition n of both topics holds what came from partition n of the source, and the
+//! same member of the group reads all three: whoever takes partition n over reads `<group>.retry` back
+//! from its committed position before it touches the source, and so knows which orders wait.
+//!
+//! | module           | what it does                                                        |
+//! |------------------|---------------------------------------------------------------------|
+//! | [`settings`]     | every setting of a group                                            |
+//! | [`parcel`]       | an event with what became of it so far, as the topics carry it      |
+//! | [`delivered`]    | an event as a handler sees it                                       |
+//! | [`consumer`], [`membership`] | the thread that reads, and its place in the group       |
+//! | [`lane`]         | one partition: starts what may start, settles what has ended        |
+//! | [`orders`]       | whose turn it is, decided without I/O                               |
+//! | [`offsets`]      | what is done, and up to where everything is                         |
+//! | [`carry`]        | one handler's call, and the ways into the two topics                |
+//! | [`dead_letters`] | looking at dead letters, and trying one anew                        |
+
+pub mod carry;
+pub mod consumer;
+pub mod dead_letters;
+pub mod delivered;
+pub mod lane;
+pub mod membership;
+pub mod offsets;
+pub mod orders;
+pub mod parcel;
+pub mod settings;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use contract::topics::{ORDER_EVENTS, Topic};
+use hyper::Request;
+use hyper::body::Incoming;
+use process::backoff::until_done;
+use process::kafka::topics::ensure;
+use process::kafka::{Producer, ProducerSettings};
+use tokio::runtime::Handle;
+
+use crate::RunError;
+use crate::host::Host;
+use dead_letters::DeadLetters;
+
+pub use delivered::Delivered;
+pub use settings::GroupSettings;
+
+/// How often an event is tried before it becomes a dead letter.
+pub const TRIES: u32 = 3;
+/// Partitions of a group's topics: as many as the source has.
+const PARTITIONS: Option<i32> = ORDER_EVENTS.partitions;
+/// For the two topics of a group: few messages, one after another where they belong to one order.
+const PRODUCER: ProducerSettings =
+    ProducerSettings { linger_ms: 1.0, timeout_ms: 5000, queue_messages_max: 100_000 };
+
+/// At shutdown, for messages that are on their way.
+const FLUSH: Duration = Duration::from_secs(1);
+
+/// A group and the topics that are its own.
+#[derive(Debug, Clone, Copy)]
+pub struct Group {
+    /// Its name, before a prefix.
+    pub name: &'static str,
+    /// What waits to be tried again. Kept as long as the source is.
+    pub retry: Topic,
+    /// What is not tried again unless an operator says so. Kept until he does.
+    pub dead_letters: Topic,
+}
+
+impl Group {
+    /// `retry` and `dead_letters`: `<name>.retry` and `<name>.dead-letter`.
+    pub const fn new(name: &'static str, retry: &'static str, dead_letters: &'static str) -> Self {
+        Self {
+            name,
+            retry: Topic {
+                name: retry,
+                partitions: PARTITIONS,
+                settings: &[("cleanup.policy", "delete"), ("retention.ms", "604800000")],
+            },
+            dead_letters: Topic {
+                name: dead_letters,
+                partitions: PARTITIONS,
+                settings: &[("cleanup.policy", "delete"), ("retention.ms", "-1")],
+            },
+        }
+    }
+}
+
+/// Why an event was not handled.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// It may work later: one of the event's tries is used up.
+    #[error("{0}")]
+    Retriable(String),
+    /// It will never work: the event becomes a dead letter at once.
+    #[error("{0}")]
+    Poison(String),
+    /// What this process itself cannot work without (its database) is away: no event is to blame. It is
+    /// tried again in place for as long as that lasts, and no try is used up.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+impl From<process::postgres::DatabaseError> for Failure {
+    fn from(error: process::postgres::DatabaseError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+/// What a group does with an event. It may come more than once (its id tells), also after later ones of
+/// its order: a crash falls between the work and the word of it.
+pub trait Handler: Send + Sync + 'static {
+    /// Does it. Ends within [`carry::HANDLE_MAX`], or is given up and counts as failed.
+    fn handle(&self, event: &Delivered) -> impl Future<Output = Result<(), Failure>> + Send;
+}
+
+/// Why a group cannot run at all.
+#[derive(Debug, thiserror::Error)]
+pub enum GroupError {
+    /// The settings of the producer.
+    #[error("Kafka: {0}")]
+    Producer(#[from] rdkafka::error::KafkaError),
+    /// A thread.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] io::Error),
+}
+
+/// Runs a group until the host stops: its listener first (it tells what is waited for), then the group's
+/// topics, then the group.
+pub async fn run<H: Handler>(
+    host: &Host,
+    group: Group,
+    settings: &GroupSettings,
+    listen: SocketAddr,
+    handler: H,
+) -> Result<(), RunError> {
+    let producer =
+        Producer::start(&host.services.kafka_brokers, group.name, &PRODUCER).map_err(GroupError::from)?;
+    let dead_letters = DeadLetters::new(&host.services, group, producer.clone());
+    let answer = move |request: Request<Incoming>| {
+        let dead_letters = dead_letters.clone();
+        async move { dead_letters.answer(request.method(), request.uri().path()).await }
+    };
+    host.serve(listen, answer).await?;
+    let own = [group.retry, group.dead_letters];
+    if topics(host, &own, settings.kafka_replication_factor).await.is_some() {
+        let shared = Arc::new(carry::Shared::new(host, group, settings, handler, producer.clone()));
+        let (host, runtime) = (host.clone(), Handle::current());
+        let thread = std::thread::Builder::new().name("consumer".into());
+        let thread = thread.spawn(move || consumer::consume(&host, group, &shared, &runtime));
+        let thread = thread.map_err(GroupError::from)?;
+        // Ends by itself at the stop: events that are being handled have a limit.
+        let ended = tokio::task::spawn_blocking(move || thread.join()).await;
+        if !matches!(ended, Ok(Ok(()))) {
+            tracing::error!("the consumer's thread ended by a panic");
+        }
+    }
+    let flushed = tokio::task::spawn_blocking(move || producer.flush(FLUSH)).await;
+    if let Ok(Err(error)) = flushed {
+        tracing::warn!(%error, "messages were not flushed");
+    }
+    Ok(())
+}
+
+/// Waits for the source, which settlement makes, and makes what is the group's own. `None`: stopped before.
+pub async fn topics(host: &Host, own: &[Topic], replication: i32) -> Option<()> {
+    host.health.expect("topics", true);
+    let prepared = || async {
+        let result = async {
+            consumer::source_partitions(&host.services).await?;
+            ensure(&host.services, own, ORDER_EVENTS.partitions.unwrap_or(1), replication).await
+        };
+        let result = result.await;
+        host.health.report("topics", &result);
+        result
+    };
+    until_done("creating the topics", &host.stop, prepared).await
+}

@@ -1,0 +1,114 @@
+//! An event with what became of it so far, as `<group>.retry` and `<group>.dead-letter` carry it: the
+//! record as the source had it, and in further headers the tries, the reason and when to try again.
+
+use contract::timestamp::Timestamp;
+use process::kafka::Message;
+use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+
+const ATTEMPTS: &str = "attempts";
+const REASON: &str = "reason";
+const NOT_BEFORE: &str = "not-before";
+const SOURCE: &str = "source-position";
+/// In a note behind a dead letter: it was sent back. The note has no value.
+pub const REPLAY_OF: &str = "replay-of";
+/// A reason is for people: longer ones are cut. In bytes.
+const REASON_BYTES_MAX: usize = 1000;
+
+/// A record of any of the three topics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parcel {
+    /// The source's key.
+    pub key: String,
+    /// The source's value.
+    pub value: Vec<u8>,
+    /// The source's headers.
+    pub headers: Vec<(String, String)>,
+    /// `topic/partition/offset` of the source.
+    pub source: String,
+    /// Tries so far.
+    pub attempts: u32,
+    /// Why the last one failed, or why it waits.
+    pub reason: String,
+    /// It is not tried before.
+    pub not_before: Timestamp,
+}
+
+impl Parcel {
+    /// From any of the three topics. Bytes that are no text are replaced: they are not an event's.
+    pub fn read(message: &BorrowedMessage<'_>) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let mut parcel = Self {
+            key: text(message.key().unwrap_or_default()),
+            value: message.payload().unwrap_or_default().to_vec(),
+            headers: Vec::new(),
+            source: format!("{}/{}/{}", message.topic(), message.partition(), message.offset()),
+            attempts: 0,
+            reason: String::new(),
+            not_before: Timestamp(0),
+        };
+        for header in message.headers().iter().flat_map(|headers| headers.iter()) {
+            let value = text(header.value.unwrap_or_default());
+            match header.key {
+                ATTEMPTS => parcel.attempts = value.parse().unwrap_or(0),
+                REASON => parcel.reason = value,
+                NOT_BEFORE => parcel.not_before = Timestamp::parse(&value).unwrap_or(Timestamp(0)),
+                SOURCE => parcel.source = value,
+                name => parcel.headers.push((name.into(), value)),
+            }
+        }
+        parcel
+    }
+
+    /// One of the source's headers.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A try has failed.
+    pub fn failed(&mut self, reason: &str, again_at: Timestamp) {
+        self.attempts += 1;
+        self.not_before = again_at;
+        self.reason = cut(reason).into();
+    }
+
+    /// All headers, ours behind the source's.
+    pub fn all_headers(&self) -> Vec<(&str, String)> {
+        let own = [
+            (ATTEMPTS, self.attempts.to_string()),
+            (REASON, self.reason.clone()),
+            (NOT_BEFORE, self.not_before.to_string()),
+            (SOURCE, self.source.clone()),
+        ];
+        self.headers.iter().map(|(key, value)| (key.as_str(), value.clone())).chain(own).collect()
+    }
+
+    /// As a message, with its [headers](Self::all_headers).
+    pub fn message<'a>(
+        &'a self,
+        topic: &'a str,
+        partition: i32,
+        headers: &'a [(&'a str, String)],
+    ) -> Message<'a> {
+        Message { topic, partition: Some(partition), key: &self.key, value: Some(&self.value), headers }
+    }
+}
+
+fn cut(reason: &str) -> &str {
+    let mut end = reason.len().min(REASON_BYTES_MAX);
+    while !reason.is_char_boundary(end) {
+        end -= 1;
+    }
+    &reason[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cut;
+
+    #[test]
+    fn a_long_reason_is_cut_between_letters() {
+        assert_eq!(cut("short"), "short");
+        let long = "원".repeat(400);
+        assert_eq!(cut(&long).chars().count(), 333);
+    }
+}

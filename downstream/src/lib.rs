@@ -1,0 +1,49 @@
+//! What follows the events of orders: consumer groups, each a process of its own by a subcommand of one
+//! binary.
+//!
+//! | module           | what it does                                                         |
+//! |------------------|----------------------------------------------------------------------|
+//! | [`settings`]     | the command line: what every part takes, and which part it is        |
+//! | [`host`]         | what a part runs in: health, listener, tasks, an orderly end         |
+//! | [`group`]        | a consumer group: order, tries, dead letters                         |
+//! | [`notification`] | tells customers, by e-mail and webhook                               |
+
+pub mod group;
+pub mod host;
+pub mod notification;
+pub mod settings;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio_util::sync::CancellationToken;
+
+use host::Host;
+pub use settings::{Part, Settings};
+
+/// Why a part cannot run at all. Missing services are no such reason: they are waited for.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The listener.
+    #[error(transparent)]
+    Listen(#[from] host::ListenError),
+    /// The settings of the database pool.
+    #[error(transparent)]
+    Pool(#[from] process::postgres::PoolError),
+    /// The consumer group.
+    #[error(transparent)]
+    Group(#[from] group::GroupError),
+}
+
+/// Runs one part until `shutdown`, and returns when everything that was begun is finished.
+pub async fn run(
+    settings: Settings,
+    metrics: PrometheusHandle,
+    shutdown: CancellationToken,
+) -> Result<(), RunError> {
+    let host = Host::new(settings.services, metrics, shutdown);
+    match settings.part {
+        Part::Notification(own) => notification::run(&host, own).await?,
+    }
+    host.finish().await;
+    tracing::info!("stopped");
+    Ok(())
+}

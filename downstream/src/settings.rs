@@ -1,0 +1,28 @@
+//! The command line: what every part takes, then the part and its own settings.
+
+use clap::{Parser, Subcommand};
+use process::settings::{Process, Services};
+
+use crate::notification;
+
+/// Follows the events of orders: one consumer group a process.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "downstream", version)]
+pub struct Settings {
+    /// The services.
+    #[command(flatten)]
+    pub services: Services,
+    /// Logs and threads.
+    #[command(flatten)]
+    pub process: Process,
+    /// Which part.
+    #[command(subcommand)]
+    pub part: Part,
+}
+
+/// The parts.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Part {
+    /// Tells customers what became of their orders.
+    Notification(notification::Settings),
+}

@@ -16,6 +16,7 @@
 //! | [`lifecycle`] | an order's states                                                          |
 //! | [`problem`]   | every refusal: code, status, words                                         |
 //! | [`topics`]    | topics, their partitions and settings                                      |
+//! | [`webhook`]   | signed messages over HTTP, and the provider's callback                     |
 
 pub mod event;
 pub mod ids;
@@ -31,3 +32,4 @@ pub mod remembered;
 pub mod sale;
 pub mod timestamp;
 pub mod topics;
+pub mod webhook;

@@ -1,0 +1,217 @@
+//! Signed messages over HTTP: Standard Webhooks 1.0 (<https://www.standardwebhooks.com>), symmetric
+//! signatures. Whoever has the secret has written the message, not long ago.
+//!
+//! The signature covers the id, the time and the body as they are on the wire, so nothing is parsed before
+//! it has been checked.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use uuid::Uuid;
+
+use crate::ids::{OrderId, SaleId};
+use crate::money::Currency;
+use crate::timestamp::Timestamp;
+
+/// The header with the message's id: the same at every delivery of the same message.
+pub const ID: &str = "webhook-id";
+/// The header with the time of this delivery, in seconds since 1970.
+pub const TIMESTAMP: &str = "webhook-timestamp";
+/// The header with one or more signatures, separated by spaces: one for each secret that is valid now.
+pub const SIGNATURE: &str = "webhook-signature";
+/// How far a message's time may lie from the receiver's, before and after, in seconds.
+pub const TOLERANCE_SECONDS: u64 = 300;
+
+/// What stands before the base64 of a secret.
+const PREFIX: &str = "whsec_";
+/// A secret's length in bytes, as the standard recommends.
+const SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
+/// The version of symmetric signatures.
+const VERSION: &str = "v1";
+
+/// A shared secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Vec<u8>);
+
+/// A text that is not a secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a webhook secret is `whsec_` and the base64 of 24 to 64 bytes")]
+pub struct InvalidSecret;
+
+/// Why a message is not to be believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// A header is missing or not in its form.
+    #[error("the header {0} is missing or malformed")]
+    Header(&'static str),
+    /// It was sent too long ago, or will be sent too far in the future: perhaps a replay.
+    #[error("the message's time is more than {TOLERANCE_SECONDS} s from now")]
+    Time,
+    /// No signature was made with this secret over this message.
+    #[error("no signature matches")]
+    Signature,
+}
+
+/// The headers of one message, as they came.
+#[derive(Debug, Clone, Copy)]
+pub struct Headers<'a> {
+    /// [`ID`].
+    pub id: &'a str,
+    /// [`TIMESTAMP`].
+    pub timestamp: &'a str,
+    /// [`SIGNATURE`].
+    pub signature: &'a str,
+}
+
+impl Secret {
+    /// From `whsec_…`.
+    pub fn parse(text: &str) -> Result<Self, InvalidSecret> {
+        let bytes = text.strip_prefix(PREFIX).and_then(|base64| STANDARD.decode(base64).ok());
+        bytes.filter(|bytes| SECRET_BYTES.contains(&bytes.len())).map(Self).ok_or(InvalidSecret)
+    }
+
+    /// The value of [`SIGNATURE`] for a message that is sent at `at_seconds`.
+    pub fn sign(&self, id: &str, at_seconds: u64, body: &[u8]) -> String {
+        let code = self.code(id, &at_seconds.to_string(), body).finalize();
+        format!("{VERSION},{}", STANDARD.encode(code.into_bytes()))
+    }
+
+    /// Whether the message is from somebody with this secret, and was sent about now.
+    pub fn verify(&self, headers: Headers<'_>, body: &[u8], now: Timestamp) -> Result<(), Refused> {
+        if headers.id.is_empty() {
+            return Err(Refused::Header(ID));
+        }
+        let at: u64 = headers.timestamp.parse().map_err(|_| Refused::Header(TIMESTAMP))?;
+        if at.abs_diff(now.0 / 1000) > TOLERANCE_SECONDS {
+            return Err(Refused::Time);
+        }
+        let code = self.code(headers.id, headers.timestamp, body);
+        let matches = headers.signature.split(' ').any(|signature| {
+            let Some((VERSION, base64)) = signature.split_once(',') else { return false };
+            // Compared in constant time: how much of a guess was right must not show.
+            STANDARD.decode(base64).is_ok_and(|tag| code.clone().verify_slice(&tag).is_ok())
+        });
+        if matches { Ok(()) } else { Err(Refused::Signature) }
+    }
+
+    fn code(&self, id: &str, timestamp: &str, body: &[u8]) -> Hmac<Sha256> {
+        let mut code = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes a key of any length");
+        for part in [id.as_bytes(), b".", timestamp.as_bytes(), b".", body] {
+            code.update(part);
+        }
+        code
+    }
+}
+
+impl std::str::FromStr for Secret {
+    type Err = InvalidSecret;
+    fn from_str(text: &str) -> Result<Self, InvalidSecret> {
+        Self::parse(text)
+    }
+}
+
+/// A secret is not to be seen in logs.
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// What the payment provider tells by its callback.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PaymentCallback {
+    /// Of which payment.
+    pub payment_id: Uuid,
+    /// For which order.
+    pub order_id: OrderId,
+    /// Of which sale.
+    pub sale_id: SaleId,
+    /// Whether the money was taken.
+    pub result: CallbackResult,
+    /// How much, in the minor unit.
+    pub amount: u64,
+    /// Of which currency.
+    pub currency: Currency,
+}
+
+/// How a payment ended, in a callback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallbackResult {
+    /// The money was taken.
+    Succeeded,
+    /// Nothing was taken.
+    Failed,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // The example of the standard's own libraries.
+    const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    const ID: &str = "msg_p5jXN8AQM9LWM0D4loKWxJek";
+    const AT: u64 = 1_614_265_330;
+    const BODY: &[u8] = br#"{"test": 2432232314}"#;
+    const SIGNATURE: &str = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
+
+    fn verify(headers: Headers<'_>, body: &[u8], now_seconds: u64) -> Result<(), Refused> {
+        Secret::parse(SECRET).unwrap().verify(headers, body, Timestamp(now_seconds * 1000))
+    }
+
+    fn headers(signature: &str) -> Headers<'_> {
+        Headers { id: ID, timestamp: "1614265330", signature }
+    }
+
+    #[test]
+    fn signatures_are_those_of_the_standard() {
+        assert_eq!(Secret::parse(SECRET).unwrap().sign(ID, AT, BODY), SIGNATURE);
+        assert_eq!(verify(headers(SIGNATURE), BODY, AT), Ok(()));
+    }
+
+    #[test]
+    fn one_of_several_signatures_is_enough_and_none_is_not() {
+        let other = Secret::parse("whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").unwrap().sign(ID, AT, BODY);
+        assert_eq!(verify(headers(&format!("{other} v1a,AAAA {SIGNATURE}")), BODY, AT), Ok(()));
+        let unversioned = SIGNATURE.strip_prefix("v1,").unwrap();
+        for wrong in [other.as_str(), "", "v1,", "v1", unversioned, &SIGNATURE.replace("v1", "v2")] {
+            assert_eq!(verify(headers(wrong), BODY, AT), Err(Refused::Signature), "{wrong:?}");
+        }
+        let cut = &SIGNATURE[..SIGNATURE.len() - 5];
+        assert_eq!(verify(headers(&format!("{cut}=")), BODY, AT), Err(Refused::Signature));
+    }
+
+    #[test]
+    fn nothing_that_is_signed_can_be_changed() {
+        assert_eq!(verify(headers(SIGNATURE), br#"{"test": 2432232315}"#, AT), Err(Refused::Signature));
+        let other_id = Headers { id: "msg_other", ..headers(SIGNATURE) };
+        assert_eq!(verify(other_id, BODY, AT), Err(Refused::Signature));
+        let other_time = Headers { timestamp: "1614265331", ..headers(SIGNATURE) };
+        assert_eq!(verify(other_time, BODY, AT), Err(Refused::Signature));
+    }
+
+    #[test]
+    fn old_and_future_messages_are_refused_at_five_minutes() {
+        for now in [AT - TOLERANCE_SECONDS, AT + TOLERANCE_SECONDS] {
+            assert_eq!(verify(headers(SIGNATURE), BODY, now), Ok(()));
+        }
+        for now in [AT - TOLERANCE_SECONDS - 1, AT + TOLERANCE_SECONDS + 1, 0] {
+            assert_eq!(verify(headers(SIGNATURE), BODY, now), Err(Refused::Time));
+        }
+        for timestamp in ["", "yesterday", "-1", "1614265330.5"] {
+            let refused = verify(Headers { timestamp, ..headers(SIGNATURE) }, BODY, AT);
+            assert_eq!(refused, Err(Refused::Header(super::TIMESTAMP)), "{timestamp:?}");
+        }
+    }
+
+    #[test]
+    fn secrets_have_one_form_and_do_not_show() {
+        assert_eq!(format!("{:?}", Secret::parse(SECRET).unwrap()), "Secret(…)");
+        for wrong in ["", "whsec_", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_c2hvcnQ=", "whsec_!"] {
+            assert_eq!(Secret::parse(wrong), Err(InvalidSecret), "{wrong:?}");
+        }
+    }
+}

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::ids::{OrderId, SaleId};
 use crate::money::Currency;
+use crate::record::PaymentOutcome;
 use crate::timestamp::Timestamp;
 
 /// The header with the message's id: the same at every delivery of the same message.
@@ -130,21 +131,11 @@ pub struct PaymentCallback {
     /// Of which sale.
     pub sale_id: SaleId,
     /// Whether the money was taken.
-    pub result: CallbackResult,
+    pub result: PaymentOutcome,
     /// How much, in the minor unit.
     pub amount: u64,
     /// Of which currency.
     pub currency: Currency,
-}
-
-/// How a payment ended, in a callback.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CallbackResult {
-    /// The money was taken.
-    Succeeded,
-    /// Nothing was taken.
-    Failed,
 }
 
 #[cfg(test)]

@@ -7,10 +7,14 @@
 //! | [`host`]         | what a part runs in: health, listener, tasks, an orderly end         |
 //! | [`group`]        | a consumer group: order, tries, dead letters                         |
 //! | [`notification`] | tells customers, by e-mail and webhook                               |
+//! | [`payments`]     | takes and returns the money of card payments                         |
+//! | [`provider`]     | the simulated card provider                                          |
 
 pub mod group;
 pub mod host;
 pub mod notification;
+pub mod payments;
+pub mod provider;
 pub mod settings;
 
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -31,6 +35,12 @@ pub enum RunError {
     /// The consumer group.
     #[error(transparent)]
     Group(#[from] group::GroupError),
+    /// The provider's journal.
+    #[error(transparent)]
+    Journal(#[from] provider::journal::JournalError),
+    /// The HTTP client.
+    #[error("HTTP client: {0}")]
+    Http(#[from] reqwest::Error),
 }
 
 /// Runs one part until `shutdown`, and returns when everything that was begun is finished.
@@ -42,6 +52,8 @@ pub async fn run(
     let host = Host::new(settings.services, metrics, shutdown);
     match settings.part {
         Part::Notification(own) => notification::run(&host, own).await?,
+        Part::Payments(own) => payments::run(&host, own).await?,
+        Part::Provider(own) => provider::run(&host, own).await?,
     }
     host.finish().await;
     tracing::info!("stopped");

@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 use process::settings::{Process, Services};
 
-use crate::notification;
+use crate::{notification, payments, provider};
 
 /// Follows the events of orders: one consumer group a process.
 #[derive(Debug, Clone, Parser)]
@@ -25,4 +25,8 @@ pub struct Settings {
 pub enum Part {
     /// Tells customers what became of their orders.
     Notification(notification::Settings),
+    /// Takes and returns the money of card payments.
+    Payments(payments::Settings),
+    /// The simulated card provider.
+    Provider(provider::Settings),
 }

@@ -1,0 +1,175 @@
+//! Calls to the card provider: with a time limit each, and behind a circuit breaker. An answer is a fact; no
+//! answer is none.
+
+use std::time::Duration;
+
+use process::health::Health;
+use recloser::{AsyncRecloser, Recloser};
+use reqwest::{Method, RequestBuilder, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use super::payment::Payment;
+use crate::provider::book::{Charge, PaymentView, RefundView};
+
+/// The name in health and metrics.
+pub const PROVIDER: &str = "provider";
+/// The circuit opens when of so many calls …
+const CLOSED_CALLS: usize = 20;
+/// … this part had no answer. A payment whose request is never answered has one call without an answer and
+/// one with: those alone do not open it.
+const FAILED_PART: f32 = 0.6;
+/// It is tried again after this …
+const OPEN_WAIT: Duration = Duration::from_secs(2);
+/// … by so many calls.
+const HALF_OPEN_CALLS: usize = 3;
+/// A connection that is not there by then does not come.
+const CONNECT_MAX: Duration = Duration::from_secs(1);
+
+/// Why there is no payment or refund in the answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoAnswer {
+    /// Not asked: the provider has not answered lately.
+    #[error("the circuit to the provider is open")]
+    CircuitOpen,
+    /// Asked, and not answered: it may have happened.
+    #[error("the provider did not answer: {0}")]
+    Unanswered(String),
+    /// Answered: no.
+    #[error("the provider refused: {status} {code}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// The provider's code.
+        code: String,
+    },
+}
+
+impl NoAnswer {
+    /// Whether the provider says that it does not know the payment.
+    pub fn is_unknown_payment(&self) -> bool {
+        matches!(self, Self::Refused { status: 404, code } if code == "unknown_payment")
+    }
+}
+
+/// The provider, from our side; clones share its circuit breaker.
+#[derive(Clone)]
+pub struct ProviderClient {
+    http: reqwest::Client,
+    url: String,
+    callback_url: Option<String>,
+    breaker: AsyncRecloser,
+    health: Health,
+}
+
+#[derive(Serialize)]
+struct RefundRequest {
+    amount: u64,
+}
+
+impl ProviderClient {
+    /// Of the provider at this URL. `timeout`: of one call. `callback_url`: where it is to tell results.
+    pub fn new(
+        url: &str,
+        callback_url: Option<String>,
+        timeout: Duration,
+        health: Health,
+    ) -> Result<Self, reqwest::Error> {
+        health.expect(PROVIDER, false); // payments wait for it
+        let http = reqwest::Client::builder()
+            .connect_timeout(CONNECT_MAX)
+            .timeout(timeout)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?;
+        let breaker = Recloser::custom()
+            .error_rate(FAILED_PART)
+            .closed_len(CLOSED_CALLS)
+            .half_open_len(HALF_OPEN_CALLS)
+            .open_wait(OPEN_WAIT)
+            .build();
+        let url = url.trim_end_matches('/').to_string();
+        Ok(Self { http, url, callback_url, breaker: breaker.into(), health })
+    }
+
+    /// Takes the money: once, however often it is called.
+    pub async fn charge(&self, payment: &Payment) -> Result<PaymentView, NoAnswer> {
+        let request = self.request(Method::POST, "/v1/payments").json(&self.charge_of(payment));
+        self.call(request.header("idempotency-key", payment.payment_id.to_string())).await
+    }
+
+    /// What the provider knows of a payment.
+    pub async fn ask(&self, payment_id: Uuid) -> Result<PaymentView, NoAnswer> {
+        self.call(self.request(Method::GET, &format!("/v1/payments/{payment_id}"))).await
+    }
+
+    /// Makes sure that a payment is decided: as failed, if it was not decided before.
+    pub async fn void(&self, payment: &Payment) -> Result<PaymentView, NoAnswer> {
+        let path = format!("/v1/payments/{}/cancel", payment.payment_id);
+        self.call(self.request(Method::POST, &path).json(&self.charge_of(payment))).await
+    }
+
+    /// Gives the money back: once, however often it is called.
+    pub async fn refund(&self, payment: &Payment) -> Result<RefundView, NoAnswer> {
+        let id = payment.payment_id;
+        let request = self.request(Method::POST, &format!("/v1/payments/{id}/refunds"));
+        let request = request.header("idempotency-key", format!("refund-{id}"));
+        self.call(request.json(&RefundRequest { amount: payment.amount })).await
+    }
+
+    /// Whether it answers at all: by asking for a payment that nobody has.
+    pub async fn look(&self) {
+        let _seen: Result<PaymentView, _> = self.ask(Uuid::nil()).await; // the health tells
+    }
+
+    fn charge_of(&self, payment: &Payment) -> Charge {
+        Charge {
+            payment_id: payment.payment_id,
+            order_id: payment.order_id,
+            sale_id: payment.sale_id.clone(),
+            amount: payment.amount,
+            currency: payment.currency,
+            token: payment.token.clone(),
+            callback_url: self.callback_url.clone(),
+        }
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.url))
+    }
+
+    async fn call<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, NoAnswer> {
+        // A refusal is an answer: only silence opens the circuit.
+        let silent = |no: &NoAnswer| matches!(no, NoAnswer::Unanswered(_));
+        let result = match self.breaker.call_with(silent, answer(request)).await {
+            Ok(answer) => Ok(answer),
+            Err(recloser::Error::Inner(no)) => Err(no),
+            Err(recloser::Error::Rejected) => Err(NoAnswer::CircuitOpen),
+        };
+        match &result {
+            Ok(_) | Err(NoAnswer::Refused { .. }) => self.health.up(PROVIDER),
+            Err(NoAnswer::CircuitOpen) => self.health.down(PROVIDER, NoAnswer::CircuitOpen.to_string()),
+            Err(NoAnswer::Unanswered(_)) => {} // one call says little: the circuit tells
+        }
+        result
+    }
+}
+
+async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, NoAnswer> {
+    let unanswered = |error: reqwest::Error| {
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+        NoAnswer::Unanswered(format!("{error}{}", cause.unwrap_or_default()))
+    };
+    let answer = request.send().await.map_err(unanswered)?;
+    let status = answer.status();
+    let body = answer.bytes().await.map_err(unanswered)?;
+    if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS {
+        let problem: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+        let code = problem["code"].as_str().unwrap_or_default().to_string();
+        return Err(NoAnswer::Refused { status: status.as_u16(), code });
+    }
+    if !status.is_success() {
+        return Err(NoAnswer::Unanswered(status.to_string()));
+    }
+    serde_json::from_slice(&body).map_err(|error| NoAnswer::Unanswered(error.to_string()))
+}

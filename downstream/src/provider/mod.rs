@@ -1,0 +1,58 @@
+//! The simulated card provider: a process of its own with a real HTTP API, as a merchant meets one. It takes
+//! and returns no money, but it does remember, over restarts, what it said it did.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`token`] | the card tokens, and what each does |
+//! | [`book`] | what the provider knows and decides |
+//! | [`journal`] | the file that this is remembered in |
+//! | [`service`] | the two together: decide, remember, go on |
+//! | [`callbacks`] | telling the merchant |
+//! | [`api`] | the HTTP API |
+//! | [`settings`] | every setting |
+
+pub mod api;
+pub mod book;
+pub mod callbacks;
+pub mod journal;
+pub mod service;
+pub mod settings;
+pub mod token;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use process::shutdown;
+
+use crate::RunError;
+use crate::host::Host;
+use api::Api;
+use callbacks::Deliver;
+use service::Provider;
+pub use settings::Settings;
+
+/// At shutdown, callbacks that are on their way.
+const FINISH: Duration = Duration::from_secs(2);
+
+/// Runs until the host stops.
+pub async fn run(host: &Host, settings: Settings) -> Result<(), RunError> {
+    if settings.payment_webhook_secret.is_none() {
+        tracing::warn!("PAYMENT_WEBHOOK_SECRET is not set: no callbacks are sent");
+    }
+    let deliver = Deliver::new(settings.payment_webhook_secret.clone(), host.stop.clone())?;
+    let provider = Provider::open(&settings.provider_journal, settings.provider_late_ms, deliver.clone())?;
+    let api = Arc::new(Api {
+        provider,
+        latency_ms: settings.provider_latency_ms,
+        latency_spread_ms: settings.provider_latency_spread_ms,
+        stop: host.stop.clone(),
+    });
+    let answer = move |request| {
+        let api = api.clone();
+        async move { Some(api.answer(request).await) }
+    };
+    host.serve(settings.provider_listen, answer).await?;
+    host.stop.cancelled().await;
+    shutdown::finish("callbacks", FINISH, deliver.finish()).await;
+    Ok(())
+}

@@ -54,6 +54,18 @@ common_settings() {
 }
 kafka_brokers() { printf '127.0.0.1:%s' "$(port_of kafka)"; }
 redis_url() { printf 'redis://127.0.0.1:%s' "$(port_of redis)"; }
+# What the card provider signs its callbacks with: made once a stack.
+payment_webhook_secret() {
+    local file=$STACK_DIR/payment-webhook-secret own
+    if [ ! -s "$file" ]; then
+        mkdir -p "$STACK_DIR"
+        own=$file.$BASHPID
+        (umask 077 && printf 'whsec_%s\n' "$(head -c 24 /dev/urandom | base64)" >"$own")
+        mv -n "$own" "$file" # the first of two at once stays
+        rm -f "$own"
+    fi
+    cat "$file"
+}
 database_url() { printf 'postgres://%s@127.0.0.1:%s/%s' "$POSTGRES_USER" "$(port_of postgres)" "$POSTGRES_DATABASE"; }
 
 # program_command NAME: the command of gateway-N or settlement-N, one word a line.
@@ -66,7 +78,7 @@ program_command() {
             ;;
         gateway-*)
             printf '%s\n' "GATEWAY_LISTEN=127.0.0.1:$(port_of "$1")" "GATEWAY_ADMIN_LISTEN=127.0.0.1:$(port_of "$1-admin")" \
-                "GATEWAY_DEV_AUTH=$GATEWAY_DEV_AUTH" "$(binary gateway)"
+                "GATEWAY_DEV_AUTH=$GATEWAY_DEV_AUTH" "PAYMENT_WEBHOOK_SECRET=$(payment_webhook_secret)" "$(binary gateway)"
             ;;
     esac
 }

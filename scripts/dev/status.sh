@@ -57,6 +57,7 @@ stack_environment() {
     printf 'ADMIN_URL=http://%s\n' "$(address_of gateway-1-admin)"
     printf 'SETTLEMENT_URL=http://%s\n' "$(address_of settlement-1)"
     common_settings
+    printf 'PAYMENT_WEBHOOK_SECRET=%s\n' "$(payment_webhook_secret)"
     if remembered_port redis-cluster >/dev/null; then
         printf 'REDIS_CLUSTER_URL=redis://%s\n' "$(address_of redis-cluster)"
     fi

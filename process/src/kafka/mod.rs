@@ -21,6 +21,10 @@ pub fn client(brokers: &str, name: &str) -> ClientConfig {
         .set("topic.metadata.refresh.interval.ms", "30000")
         // Topics made after a client first asked for them are found soon.
         .set("topic.metadata.propagation.max.ms", "1000")
+        // Starting over from the bootstrap addresses when all brokers are down (the client's default) has left
+        // clients without any attempt to connect after a broker had stood still for half a minute. Without it
+        // they keep trying the brokers that they know.
+        .set("metadata.recovery.strategy", "none")
         .set("log.connection.close", "false");
     config
 }

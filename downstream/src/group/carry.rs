@@ -132,7 +132,7 @@ impl<H: Handler> Shared<H> {
             if job.parcel.attempts == 0 {
                 job.parcel.reason = "waits behind an earlier event of its order".into();
             }
-            match self.put(&self.retry_topic, partition, &job.parcel, &stop).await {
+            match put(&self.producer, &self.retry_topic, partition, &job.parcel, &stop).await {
                 Some(acknowledged) => last = Some(acknowledged.offset),
                 None => return Outcome::Left,
             }
@@ -150,7 +150,7 @@ impl<H: Handler> Shared<H> {
         parcel: Parcel,
         stop: CancellationToken,
     ) -> Outcome {
-        match self.put(&self.dead_letter_topic, partition, &parcel, &stop).await {
+        match put(&self.producer, &self.dead_letter_topic, partition, &parcel, &stop).await {
             Some(_) => {
                 self.dead_letters.increment(1);
                 Outcome::Buried { key, done }
@@ -158,31 +158,31 @@ impl<H: Handler> Shared<H> {
             None => Outcome::Left,
         }
     }
+}
 
-    /// Produces until it is acknowledged; what was lost without a word is produced twice. `None`: the process
-    /// ends before.
-    async fn put(
-        &self,
-        topic: &str,
-        partition: i32,
-        parcel: &Parcel,
-        stop: &CancellationToken,
-    ) -> Option<Acknowledged> {
-        let mut backoff = Backoff::default();
-        let headers = parcel.all_headers();
-        loop {
-            let sent = async {
-                let answer = self.producer.send(&parcel.message(topic, partition, &headers))?;
-                Ok::<_, ProduceError>(answer.await?)
-            };
-            match sent.await {
-                Ok(acknowledged) => return Some(acknowledged),
-                Err(error) if backoff.worth_saying() => tracing::warn!(topic, %error, "cannot produce"),
-                Err(_) => {}
-            }
-            if !backoff.pause(stop).await {
-                return None;
-            }
+/// Produces until it is acknowledged; what was lost without a word is produced twice. `None`: the process
+/// ends before.
+pub async fn put(
+    producer: &Producer,
+    topic: &str,
+    partition: i32,
+    parcel: &Parcel,
+    stop: &CancellationToken,
+) -> Option<Acknowledged> {
+    let mut backoff = Backoff::default();
+    let headers = parcel.all_headers();
+    loop {
+        let sent = async {
+            let answer = producer.send(&parcel.message(topic, partition, &headers))?;
+            Ok::<_, ProduceError>(answer.await?)
+        };
+        match sent.await {
+            Ok(acknowledged) => return Some(acknowledged),
+            Err(error) if backoff.worth_saying() => tracing::warn!(topic, %error, "cannot produce"),
+            Err(_) => {}
+        }
+        if !backoff.pause(stop).await {
+            return None;
         }
     }
 }

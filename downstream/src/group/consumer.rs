@@ -33,7 +33,7 @@ const SESSION_TIMEOUT_MS: &str = "6000";
 /// How long one poll waits.
 const POLL: Duration = Duration::from_millis(20);
 /// One question to the brokers.
-const TIMEOUT: Duration = Duration::from_secs(5);
+pub const TIMEOUT: Duration = Duration::from_secs(5);
 /// Between two commits.
 const COMMIT_EVERY: Duration = Duration::from_millis(500);
 
@@ -79,30 +79,7 @@ impl<'a, H: Handler> Consumer<'a, H> {
         shared: &'a Arc<Shared<H>>,
         runtime: &'a Handle,
     ) -> Result<Self, KafkaError> {
-        let services = &host.services;
-        let mut config = process::kafka::client(&services.kafka_brokers, group.name);
-        config
-            .set("group.id", services.topic(group.name))
-            .set("enable.auto.commit", "false")
-            .set("enable.auto.offset.store", "false")
-            .set("auto.offset.reset", "earliest")
-            // The same partitions of both topics go to the same member: the topics have equally many.
-            .set("partition.assignment.strategy", "range")
-            .set("session.timeout.ms", SESSION_TIMEOUT_MS)
-            .set("heartbeat.interval.ms", "1000")
-            .set("statistics.interval.ms", "1000")
-            .set("fetch.wait.max.ms", "100")
-            .set("fetch.error.backoff.ms", "50")
-            .set("queued.min.messages", "1000")
-            .set("queued.max.messages.kbytes", "8192");
-        let topics = Topics {
-            group: group.name,
-            source: services.topic(ORDER_EVENTS.name),
-            retry: services.topic(group.retry.name),
-        };
-        let membership = Membership::new(topics.clone(), host.health.clone(), runtime.clone());
-        let consumer = BaseConsumer::from_config_and_context(&config, membership)?;
-        consumer.subscribe(&[&topics.source, &topics.retry])?;
+        let (consumer, topics) = join(host, group, runtime)?;
         Ok(Self {
             consumer,
             topics,
@@ -287,6 +264,39 @@ impl<'a, H: Handler> Consumer<'a, H> {
         }
         Ok(())
     }
+}
+
+/// A consumer that joins its group, and waits for partitions of both topics.
+pub fn join(
+    host: &Host,
+    group: Group,
+    runtime: &Handle,
+) -> Result<(BaseConsumer<Membership>, Topics), KafkaError> {
+    let services = &host.services;
+    let mut config = process::kafka::client(&services.kafka_brokers, group.name);
+    config
+        .set("group.id", services.topic(group.name))
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "earliest")
+        // The same partitions of both topics go to the same member: the topics have equally many.
+        .set("partition.assignment.strategy", "range")
+        .set("session.timeout.ms", SESSION_TIMEOUT_MS)
+        .set("heartbeat.interval.ms", "1000")
+        .set("statistics.interval.ms", "1000")
+        .set("fetch.wait.max.ms", "100")
+        .set("fetch.error.backoff.ms", "50")
+        .set("queued.min.messages", "1000")
+        .set("queued.max.messages.kbytes", "8192");
+    let topics = Topics {
+        group: group.name,
+        source: services.topic(ORDER_EVENTS.name),
+        retry: services.topic(group.retry.name),
+    };
+    let membership = Membership::new(topics.clone(), host.health.clone(), runtime.clone());
+    let consumer = BaseConsumer::from_config_and_context(&config, membership)?;
+    consumer.subscribe(&[&topics.source, &topics.retry])?;
+    Ok((consumer, topics))
 }
 
 /// How many partitions the source has: an error until settlement has made it.

@@ -4,12 +4,14 @@
 //! `GET /dead-letters`, and `POST /dead-letters/{partition}-{offset}/replay`, on the group's own listener.
 
 use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use contract::timestamp::Timestamp;
 use http_body_util::Full;
-use hyper::{Method, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::{Method, Request, Response, StatusCode};
 use process::kafka::{LogContext, Message, ProduceError, Producer};
 use process::settings::Services;
 use rdkafka::config::FromClientConfigAndContext as _;
@@ -20,7 +22,7 @@ use serde_json::{Value, json};
 
 use super::Group;
 use super::parcel::{Parcel, REPLAY_OF};
-use crate::host::respond;
+use crate::host::{Host, ListenError, respond};
 
 /// The newest of each partition that are looked at.
 const READ_MAX: i64 = 2000;
@@ -62,6 +64,15 @@ impl DeadLetters {
     /// `producer`: for what is sent back.
     pub fn new(services: &Services, group: Group, producer: Producer) -> Self {
         Self { services: services.clone(), group, producer }
+    }
+
+    /// Serves them beside metrics and health.
+    pub async fn serve(self, host: &Host, listen: SocketAddr) -> Result<(), ListenError> {
+        let answer = move |request: Request<Incoming>| {
+            let this = self.clone();
+            async move { this.answer(request.method(), request.uri().path()).await }
+        };
+        host.serve(listen, answer).await.map(drop)
     }
 
     /// Answers a call; `None`: it is not about dead letters.

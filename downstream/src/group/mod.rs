@@ -38,8 +38,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contract::topics::{ORDER_EVENTS, Topic};
-use hyper::Request;
-use hyper::body::Incoming;
 use process::backoff::until_done;
 use process::kafka::topics::ensure;
 use process::kafka::{Producer, ProducerSettings};
@@ -57,7 +55,7 @@ pub const TRIES: u32 = 3;
 /// Partitions of a group's topics: as many as the source has.
 const PARTITIONS: Option<i32> = ORDER_EVENTS.partitions;
 /// For the two topics of a group: few messages, one after another where they belong to one order.
-const PRODUCER: ProducerSettings =
+pub const PRODUCER: ProducerSettings =
     ProducerSettings { linger_ms: 1.0, timeout_ms: 5000, queue_messages_max: 100_000 };
 
 /// At shutdown, for messages that are on their way.
@@ -117,6 +115,11 @@ impl From<process::postgres::DatabaseError> for Failure {
 /// What a group does with an event. It may come more than once (its id tells), also after later ones of
 /// its order: a crash falls between the work and the word of it.
 pub trait Handler: Send + Sync + 'static {
+    /// Waits for what it needs before the first event. `None`: stopped before.
+    fn prepare(&self, _host: &Host) -> impl Future<Output = Option<()>> + Send {
+        async { Some(()) }
+    }
+
     /// Does it. Ends within [`carry::HANDLE_MAX`], or is given up and counts as failed.
     fn handle(&self, event: &Delivered) -> impl Future<Output = Result<(), Failure>> + Send;
 }
@@ -132,8 +135,8 @@ pub enum GroupError {
     Thread(#[from] io::Error),
 }
 
-/// Runs a group until the host stops: its listener first (it tells what is waited for), then the group's
-/// topics, then the group.
+/// Runs a group until the host stops: its listener first (it tells what is waited for), then whatever the
+/// handler needs, then the group's topics, then the group.
 pub async fn run<H: Handler>(
     host: &Host,
     group: Group,
@@ -143,28 +146,30 @@ pub async fn run<H: Handler>(
 ) -> Result<(), RunError> {
     let producer =
         Producer::start(&host.services.kafka_brokers, group.name, &PRODUCER).map_err(GroupError::from)?;
-    let dead_letters = DeadLetters::new(&host.services, group, producer.clone());
-    let answer = move |request: Request<Incoming>| {
-        let dead_letters = dead_letters.clone();
-        async move { dead_letters.answer(request.method(), request.uri().path()).await }
-    };
-    host.serve(listen, answer).await?;
+    DeadLetters::new(&host.services, group, producer.clone()).serve(host, listen).await?;
     let own = [group.retry, group.dead_letters];
-    if topics(host, &own, settings.kafka_replication_factor).await.is_some() {
+    let prepared = async {
+        handler.prepare(host).await?;
+        topics(host, &own, settings.kafka_replication_factor).await
+    };
+    if prepared.await.is_some() {
         let shared = Arc::new(carry::Shared::new(host, group, settings, handler, producer.clone()));
-        let (host, runtime) = (host.clone(), Handle::current());
-        let thread = std::thread::Builder::new().name("consumer".into());
-        let thread = thread.spawn(move || consumer::consume(&host, group, &shared, &runtime));
-        let thread = thread.map_err(GroupError::from)?;
-        // Ends by itself at the stop: events that are being handled have a limit.
-        let ended = tokio::task::spawn_blocking(move || thread.join()).await;
-        if !matches!(ended, Ok(Ok(()))) {
-            tracing::error!("the consumer's thread ended by a panic");
-        }
+        let (of_thread, runtime) = (host.clone(), Handle::current());
+        on_a_thread(move || consumer::consume(&of_thread, group, &shared, &runtime)).await?;
     }
     let flushed = tokio::task::spawn_blocking(move || producer.flush(FLUSH)).await;
     if let Ok(Err(error)) = flushed {
         tracing::warn!(%error, "messages were not flushed");
+    }
+    Ok(())
+}
+
+/// Consumes on a thread of its own. Ends by itself after the host's stop: what is being handled has a limit.
+pub async fn on_a_thread(work: impl FnOnce() + Send + 'static) -> Result<(), GroupError> {
+    let thread = std::thread::Builder::new().name("consumer".into()).spawn(work)?;
+    let ended = tokio::task::spawn_blocking(move || thread.join()).await;
+    if !matches!(ended, Ok(Ok(()))) {
+        tracing::error!("the consumer's thread ended by a panic");
     }
     Ok(())
 }

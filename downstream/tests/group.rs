@@ -1,0 +1,287 @@
+//! Consumer groups: order, tries, dead letters, restarts.
+
+#![allow(clippy::unwrap_used)] // a failed step is a failed test
+
+mod support;
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use contract::ids::{OrderId, SaleId};
+use contract::lifecycle::OrderStatus::{self, Created, PaymentCompleted, PaymentRequested, Preparing};
+use contract::timestamp::Timestamp;
+use contract::topics::ORDER_EVENTS;
+use downstream::group::{self, Delivered, Failure, Group, GroupSettings, Handler, TRIES};
+use process::walltime;
+use support::{Bench, Started};
+use testkit::system::free_address;
+use testkit::until;
+
+const GROUP: Group = Group::new("testers", "testers.retry", "testers.dead-letter");
+
+/// A call of the handler.
+#[derive(Debug, Clone)]
+struct Call {
+    id: String,
+    attempt: u32,
+    at: Instant,
+}
+
+type Plan = dyn Fn(&Delivered, usize) -> Result<(), Failure> + Send + Sync;
+
+/// Does as it is told, and remembers. The plan learns how often the event came before.
+#[derive(Clone)]
+struct Planned {
+    calls: Arc<Mutex<Vec<Call>>>,
+    plan: Arc<Plan>,
+}
+
+impl Planned {
+    fn new(plan: impl Fn(&Delivered, usize) -> Result<(), Failure> + Send + Sync + 'static) -> Self {
+        Self { calls: Arc::default(), plan: Arc::new(plan) }
+    }
+    fn calls(&self) -> Vec<Call> {
+        self.calls.lock().unwrap().clone()
+    }
+    fn ids(&self) -> Vec<String> {
+        self.calls().into_iter().map(|call| call.id).collect()
+    }
+    fn of(&self, id: &str) -> Vec<Call> {
+        self.calls().into_iter().filter(|call| call.id == id).collect()
+    }
+    async fn until_called(&self, id: &str, times: usize) {
+        until(&format!("{id} comes {times} times"), async || self.of(id).len() >= times).await;
+    }
+}
+
+impl Handler for Planned {
+    async fn handle(&self, event: &Delivered) -> Result<(), Failure> {
+        let before = self.of(&event.id).len();
+        let call = Call { id: event.id.clone(), attempt: event.attempt, at: Instant::now() };
+        self.calls.lock().unwrap().push(call);
+        (self.plan)(event, before)
+    }
+}
+
+fn settings(second_ms: u64, third_ms: u64) -> GroupSettings {
+    GroupSettings {
+        group_concurrency: 4,
+        second_try_after_ms: second_ms,
+        third_try_after_ms: third_ms,
+        kafka_replication_factor: 1,
+    }
+}
+
+async fn bench() -> Bench {
+    Bench::start(&testkit::environment("DATABASE_URL")).await
+}
+
+async fn start(bench: &Bench, settings: GroupSettings, handler: &Planned) -> Started {
+    let (host, listen, handler) = (bench.host(), free_address(), handler.clone());
+    let of_task = host.clone();
+    let work = async move {
+        group::run(&of_task, GROUP, &settings, listen, handler).await.unwrap();
+    };
+    Started::new(host, listen, work).await
+}
+
+async fn publish(bench: &Bench, id: &str, order: OrderId, status: OrderStatus) {
+    let sale = SaleId::parse("s").unwrap();
+    bench.publish(id, &support::event(order, &sale, status, walltime::now())).await;
+}
+
+fn retriable() -> Failure {
+    Failure::Retriable("not yet".into())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failing_event_is_tried_again_later_and_its_order_waits_behind_it_but_no_other() {
+    let bench = bench().await;
+    let handler =
+        Planned::new(|event, before| if event.id == "0-1" && before < 2 { Err(retriable()) } else { Ok(()) });
+    let group = start(&bench, settings(700, 1500), &handler).await;
+    let (troubled, other) = (support::order(), support::order());
+    publish(&bench, "0-1", troubled, Created).await;
+    handler.until_called("0-1", 1).await;
+    publish(&bench, "0-2", troubled, PaymentRequested).await;
+    publish(&bench, "0-3", troubled, PaymentCompleted).await;
+    publish(&bench, "0-4", other, Created).await;
+    handler.until_called("0-3", 1).await;
+
+    assert_eq!(handler.ids(), ["0-1", "0-4", "0-1", "0-1", "0-2", "0-3"]);
+    let tries = handler.of("0-1");
+    assert_eq!(tries.iter().map(|call| call.attempt).collect::<Vec<_>>(), [1, 2, 3]);
+    assert!(tries[1].at - tries[0].at >= Duration::from_millis(650), "the second try waits");
+    assert!(tries[2].at - tries[1].at >= Duration::from_millis(1450), "the third try waits longer");
+    assert_eq!(handler.of("0-2")[0].attempt, 1, "what only waited was not tried before");
+    group.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_its_last_try_an_event_is_a_dead_letter_that_can_be_sent_back() {
+    let bench = bench().await;
+    let mended = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let plan = mended.clone();
+    let handler = Planned::new(move |event, _| {
+        let works = event.id != "0-1" || plan.load(std::sync::atomic::Ordering::SeqCst);
+        if works { Ok(()) } else { Err(retriable()) }
+    });
+    let group = start(&bench, settings(50, 100), &handler).await;
+    let order = support::order();
+    publish(&bench, "0-1", order, Created).await;
+    publish(&bench, "0-2", order, PaymentRequested).await;
+    handler.until_called("0-2", 1).await;
+    assert_eq!(handler.of("0-1").len(), TRIES as usize);
+    assert_eq!(handler.ids().last().unwrap(), "0-2", "the order goes on behind its dead letter");
+
+    let letters = group.get("/dead-letters").await["dead_letters"].clone();
+    assert_eq!(letters.as_array().unwrap().len(), 1, "{letters}");
+    let letter = &letters[0];
+    assert_eq!(
+        (letter["event_id"].as_str(), letter["attempts"].as_u64()),
+        (Some("0-1"), Some(3)),
+        "{letter}"
+    );
+    assert_eq!((letter["reason"].as_str(), letter["replayed"].as_bool()), (Some("not yet"), Some(false)));
+    assert_eq!(letter["event"]["order_id"].as_str().unwrap(), order.to_string(), "the event as it was");
+
+    mended.store(true, std::sync::atomic::Ordering::SeqCst);
+    let id = letter["id"].as_str().unwrap();
+    assert_eq!(group.post(&format!("/dead-letters/{id}/replay")).await, 200);
+    handler.until_called("0-1", 4).await;
+    assert_eq!(handler.of("0-1")[3].attempt, 1, "it is as good as new");
+    let letters = group.get("/dead-letters").await["dead_letters"].clone();
+    assert_eq!((letters.as_array().unwrap().len(), letters[0]["replayed"].as_bool()), (1, Some(true)));
+    assert_eq!(group.post("/dead-letters/0-99999/replay").await, 404);
+    group.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_never_work_is_a_dead_letter_at_once() {
+    let bench = bench().await;
+    let handler =
+        Planned::new(
+            |event, _| {
+                if event.id == "0-1" { Err(Failure::Poison("no such thing".into())) } else { Ok(()) }
+            },
+        );
+    let group = start(&bench, settings(60_000, 60_000), &handler).await;
+    let order = support::order();
+    bench.write(ORDER_EVENTS.name, None, "k", b"{nonsense", &[("ce_id", "0-0".into())]).await;
+    publish(&bench, "0-1", order, Created).await;
+    publish(&bench, "0-2", order, PaymentRequested).await;
+    handler.until_called("0-2", 1).await;
+    until("both are dead letters", async || {
+        group.get("/dead-letters").await["dead_letters"].as_array().unwrap().len() == 2
+    })
+    .await;
+    let letters = group.get("/dead-letters").await["dead_letters"].clone();
+    let letter = |id: &str| letters.as_array().unwrap().iter().find(|l| l["event_id"] == id).unwrap().clone();
+    let (undecodable, poison) = (letter("0-0"), letter("0-1"));
+    assert_eq!(
+        (undecodable["attempts"].as_u64(), undecodable["event"].as_str()),
+        (Some(0), Some("{nonsense"))
+    );
+    assert!(undecodable["reason"].as_str().unwrap().contains("header"), "{undecodable}");
+    assert_eq!((poison["attempts"].as_u64(), poison["reason"].as_str()), (Some(1), Some("no such thing")));
+    assert_eq!(handler.ids(), ["0-1", "0-2"]);
+    group.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_we_cannot_work_without_uses_up_no_try() {
+    let bench = bench().await;
+    let handler = Planned::new(|_, before| match before {
+        0..5 => Err(Failure::Unavailable("the database is away".into())),
+        _ => Ok(()),
+    });
+    let group = start(&bench, settings(60_000, 60_000), &handler).await;
+    publish(&bench, "0-1", support::order(), Created).await;
+    handler.until_called("0-1", 6).await;
+    assert!(handler.calls().iter().all(|call| call.attempt == 1));
+    group.stop().await;
+}
+
+/// A restart in the middle of a wait, and a crash: what a dead process left in the retry topic is written
+/// by hand, nothing of it committed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restarted_group_knows_which_orders_wait() {
+    let bench = bench().await;
+    let failing = Planned::new(|event, _| if event.id == "0-1" { Err(retriable()) } else { Ok(()) });
+    let group = start(&bench, settings(6000, 60_000), &failing).await;
+    let (order, probe) = (support::order(), support::order());
+    publish(&bench, "0-1", order, Created).await;
+    failing.until_called("0-1", 1).await;
+    publish(&bench, "0-2", order, PaymentRequested).await;
+    publish(&bench, "0-9", probe, Created).await;
+    failing.until_called("0-9", 1).await;
+    group.stop().await;
+    assert_eq!(failing.of("0-2").len(), 0, "it waits");
+
+    publish(&bench, "0-3", order, PaymentCompleted).await;
+    let working = Planned::new(|_, _| Ok(()));
+    let group = start(&bench, settings(6000, 60_000), &working).await;
+    working.until_called("0-3", 1).await;
+    let of_order: Vec<_> = working.ids().into_iter().filter(|id| id != "0-9").collect();
+    assert_eq!(of_order, ["0-1", "0-2", "0-3"]);
+    assert_eq!(working.of("0-1")[0].attempt, 2, "the first try is not forgotten");
+    group.stop().await;
+
+    let sale = SaleId::parse("s").unwrap();
+    let event = support::event(order, &sale, Preparing, walltime::now());
+    let key = order.to_string();
+    let mut headers: Vec<(&str, String)> =
+        contract::event::headers("0-4", "order.preparing", &key, event.time).to_vec();
+    let due = Timestamp(walltime::now().0 + 3000).to_string();
+    headers.extend([("attempts", "2".into()), ("not-before", due), ("reason", "not yet".into())]);
+    let value = serde_json::to_vec(&event).unwrap();
+    // Where the order's events are: the source tells.
+    let partition = bench.write(ORDER_EVENTS.name, None, &key, b"{}", &[]).await;
+    bench.write(GROUP.retry.name, Some(partition), &key, &value, &headers).await;
+    publish(&bench, "0-5", order, OrderStatus::Shipped).await;
+    let working = Planned::new(|_, _| Ok(()));
+    let group = start(&bench, settings(6000, 60_000), &working).await;
+    working.until_called("0-5", 1).await;
+    assert_eq!(working.ids(), ["0-4", "0-5"]);
+    assert_eq!(working.of("0-4")[0].attempt, 3);
+    group.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_share_the_work_and_take_over_what_one_leaves() {
+    const EVENTS: usize = 400;
+    let bench = bench().await;
+    let first = Planned::new(|_, _| Ok(()));
+    let second = Planned::new(|_, _| Ok(()));
+    let one = start(&bench, settings(50, 100), &first).await;
+    let two = start(&bench, settings(50, 100), &second).await;
+    for n in 0..EVENTS / 2 {
+        publish(&bench, &format!("0-{n}"), support::order(), Created).await;
+    }
+    until("both have work", async || !first.calls().is_empty() && !second.calls().is_empty()).await;
+    two.stop().await;
+    for n in EVENTS / 2..EVENTS {
+        publish(&bench, &format!("0-{n}"), support::order(), Created).await;
+    }
+    let seen =
+        || -> std::collections::BTreeSet<String> { first.ids().into_iter().chain(second.ids()).collect() };
+    until("every event came", async || seen().len() == EVENTS).await;
+    let calls = first.calls().len() + second.calls().len();
+    assert_eq!(calls, EVENTS, "nobody crashed, so nothing comes twice");
+
+    let lags = async || {
+        let text = one.metrics().await;
+        text.lines()
+            .filter(|line| {
+                line.starts_with("consumer_lag_records{") && line.contains(&bench.services.topic_prefix)
+            })
+            .map(str::to_string)
+            .collect::<Vec<_>>()
+    };
+    until("the group has caught up, and says so of all eight partitions", async || {
+        let lags = lags().await;
+        lags.len() >= 8 && lags.iter().all(|line| line.ends_with(" 0"))
+    })
+    .await;
+    one.stop().await;
+}

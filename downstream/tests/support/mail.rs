@@ -1,0 +1,55 @@
+//! A real SMTP server of a test's own, which puts what it gets into a Maildir.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use testkit::system::free_address;
+use testkit::until;
+use tokio::net::TcpStream;
+
+/// A running server; ended with the value.
+pub(crate) struct MailServer {
+    address: SocketAddr,
+    maildir: PathBuf,
+    child: Child,
+}
+
+impl MailServer {
+    pub(crate) async fn start() -> Self {
+        let (address, maildir) = (free_address(), std::env::temp_dir().join(testkit::fresh("mail")));
+        let child = Command::new("aiosmtpd")
+            .args(["-n", "-l", &address.to_string(), "-c", "aiosmtpd.handlers.Mailbox"])
+            .arg(&maildir)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("aiosmtpd is installed");
+        let server = Self { address, maildir, child };
+        until("the mail server answers", async || TcpStream::connect(address).await.is_ok()).await;
+        server
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("smtp://{}", self.address)
+    }
+
+    /// Every mail so far, as it is on the wire.
+    pub(crate) fn mails(&self) -> Vec<String> {
+        let Ok(files) = std::fs::read_dir(self.maildir.join("new")) else { return vec![] };
+        let mut mails: Vec<String> = files
+            .filter_map(|file| std::fs::read_to_string(file.ok()?.path()).ok())
+            .map(|mail| mail.replace("\r\n", "\n"))
+            .collect();
+        mails.sort();
+        mails
+    }
+}
+
+impl Drop for MailServer {
+    fn drop(&mut self) {
+        let _ = self.child.kill(); // it may have ended by itself
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.maildir); // left-overs in the temporary folder do no harm
+    }
+}

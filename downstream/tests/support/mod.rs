@@ -1,0 +1,170 @@
+//! What the tests of the groups share: topics of a test's own, events written into them, and groups in
+//! this process.
+#![allow(dead_code)] // each test program uses a part of it
+
+pub(crate) mod mail;
+pub(crate) mod receiver;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::Parser;
+use contract::event::{OrderEvent, headers, order_event_type};
+use contract::ids::{CustomerId, OrderId, SaleId, Sequence};
+use contract::lifecycle::{CancelReason, Language, OrderStatus};
+use contract::money::Currency;
+use contract::timestamp::Timestamp;
+use contract::topics::ORDER_EVENTS;
+use deadpool_postgres::Pool;
+use downstream::host::Host;
+use process::kafka::topics::ensure;
+use process::kafka::{Message, Producer, ProducerSettings};
+use process::settings::Services;
+use testkit::environment;
+use testkit::system::{fresh_database, metrics};
+use tokio_postgres::NoTls;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+#[derive(Parser)]
+struct ServicesOnly {
+    #[command(flatten)]
+    services: Services,
+}
+
+/// Topics of a test's own.
+pub(crate) struct Bench {
+    pub(crate) services: Services,
+    producer: Producer,
+}
+
+impl Bench {
+    /// With `order-events`, on a database that may be none of its own.
+    pub(crate) async fn start(database_url: &str) -> Self {
+        let prefix = format!("{}-", testkit::fresh("d"));
+        Self::on(database_url, &prefix).await
+    }
+
+    /// With topics that begin so.
+    pub(crate) async fn on(database_url: &str, prefix: &str) -> Self {
+        let brokers = environment("KAFKA_BROKERS");
+        let args =
+            ["test", "--kafka-brokers", &brokers, "--database-url", database_url, "--topic-prefix", prefix];
+        let services = ServicesOnly::parse_from(args).services;
+        ensure(&services, &[ORDER_EVENTS], 1, 1).await.expect("the topic");
+        let settings = ProducerSettings { linger_ms: 0.0, timeout_ms: 10_000, queue_messages_max: 100_000 };
+        let producer = Producer::start(&brokers, "test", &settings).expect("a producer");
+        Self { services, producer }
+    }
+
+    /// A group's host.
+    pub(crate) fn host(&self) -> Host {
+        Host::new(self.services.clone(), metrics(), CancellationToken::new())
+    }
+
+    /// Writes an event, as settlement does.
+    pub(crate) async fn publish(&self, id: &str, event: &OrderEvent) {
+        let key = event.order_id.to_string();
+        let value = serde_json::to_vec(event).expect("JSON");
+        let about = headers(id, &order_event_type(event.status), &key, event.time);
+        self.write(ORDER_EVENTS.name, None, &key, &value, &about).await;
+    }
+
+    /// Writes any record; returns its partition.
+    pub(crate) async fn write(
+        &self,
+        topic: &str,
+        partition: Option<i32>,
+        key: &str,
+        value: &[u8],
+        headers: &[(&str, String)],
+    ) -> i32 {
+        let topic = self.services.topic(topic);
+        let message = Message { topic: &topic, partition, key, value: Some(value), headers };
+        self.producer.send(&message).expect("room").await.expect("acknowledged").partition
+    }
+}
+
+/// A database with settlement's tables, and nothing in them.
+pub(crate) async fn database() -> (String, tokio_postgres::Client) {
+    let url = fresh_database().await;
+    let pool: Pool = process::postgres::pool(&url, 1, "test", "").expect("a pool");
+    settlement::migrate::migrate(&pool).await.expect("the schema");
+    let (client, connection) = tokio_postgres::connect(&url, NoTls).await.expect("Postgres");
+    tokio::spawn(connection);
+    (url, client)
+}
+
+/// A new order's id.
+pub(crate) fn order() -> OrderId {
+    OrderId(Uuid::now_v7())
+}
+
+/// An event of an order of 10,000 won.
+pub(crate) fn event(order_id: OrderId, sale: &SaleId, status: OrderStatus, time: Timestamp) -> OrderEvent {
+    OrderEvent {
+        order_id,
+        customer_id: CustomerId::parse("c-1").expect("a name"),
+        sale_id: sale.clone(),
+        status,
+        description: status.description(Language::English).into(),
+        time,
+        sequence: Sequence(1),
+        subtotal: 9000,
+        discount: 0,
+        delivery_fee: 1000,
+        total: 10_000,
+        currency: Currency::KRW,
+        cancel_reason: (status == OrderStatus::Cancelled).then_some(CancelReason::Customer),
+    }
+}
+
+/// A running group; to be stopped.
+pub(crate) struct Started {
+    pub(crate) host: Host,
+    pub(crate) url: String,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Started {
+    /// Runs work on a host, and waits until it is ready.
+    pub(crate) async fn new<F: Future<Output = ()> + Send + 'static>(
+        host: Host,
+        listen: SocketAddr,
+        work: F,
+    ) -> Self {
+        let task = tokio::spawn(work);
+        let url = format!("http://{listen}");
+        let ready = format!("{url}/health/ready");
+        testkit::until("the group is ready", async || {
+            reqwest::get(&ready).await.is_ok_and(|answer| answer.status().is_success())
+        })
+        .await;
+        Self { host, url, task }
+    }
+
+    /// As SIGTERM does.
+    pub(crate) async fn stop(self) {
+        self.host.stop.cancel();
+        tokio::time::timeout(Duration::from_secs(15), self.task).await.expect("in time").expect("no panic");
+        self.host.finish().await;
+    }
+
+    /// Its metrics.
+    pub(crate) async fn metrics(&self) -> String {
+        let answer = reqwest::get(format!("{}/metrics", self.url)).await.expect("an answer");
+        answer.text().await.expect("text")
+    }
+
+    /// A JSON document of its listener.
+    pub(crate) async fn get(&self, path: &str) -> serde_json::Value {
+        let answer = reqwest::get(format!("{}{path}", self.url)).await.expect("an answer");
+        answer.json().await.expect("JSON")
+    }
+
+    /// A POST to its listener.
+    pub(crate) async fn post(&self, path: &str) -> u16 {
+        let answer = reqwest::Client::new().post(format!("{}{path}", self.url)).send().await;
+        answer.expect("an answer").status().as_u16()
+    }
+}

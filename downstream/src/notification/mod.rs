@@ -1,15 +1,52 @@
-//! Tells customers what became of their orders. A channel without configuration is off.
+//! Tells customers what became of their orders: by e-mail, and by a signed webhook to another system. A
+//! channel without configuration is off.
+//!
+//! Each event is told once by each channel: what was told stands in Postgres, and a channel that fails is
+//! tried again alone. Only a crash between sending and remembering tells it twice, and then with the same
+//! `webhook-id` and `Message-ID`.
+//!
+//! | module      | what it does                                    |
+//! |-------------|-------------------------------------------------|
+//! | [`message`] | what is told, and in which words                |
+//! | [`email`]   | SMTP                                            |
+//! | [`webhook`] | Standard Webhooks                               |
+//! | [`memory`]  | what was told                                   |
+
+pub mod email;
+pub mod memory;
+pub mod message;
+pub mod webhook;
 
 use std::net::SocketAddr;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use contract::lifecycle;
+use contract::webhook::Secret;
+use lettre::message::Mailbox;
+use metrics::counter;
+use process::health::Health;
 
 use crate::RunError;
 use crate::group::{self, Delivered, Failure, Group, GroupSettings, Handler};
 use crate::host::Host;
+use email::{Email, MailServer};
+use memory::Memory;
+use message::{About, Kind};
+use webhook::Webhook;
 
 /// The group.
 pub const GROUP: Group = Group::new("notification", "notification.retry", "notification.dead-letter");
+/// What it reads and writes.
+const TABLES: [&str; 4] = ["notification", "customer_order", "sale", "delivery"];
+
+/// The languages of e-mails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Language {
+    /// English.
+    En,
+    /// Korean.
+    Ko,
+}
 
 /// Settings of notifications.
 #[derive(Debug, Clone, Args)]
@@ -18,20 +55,145 @@ pub struct Settings {
     /// Where /metrics, /health/* and /dead-letters are served.
     #[arg(long, env = "NOTIFICATION_LISTEN", default_value = "127.0.0.1:8110", value_name = "HOST:PORT")]
     pub notification_listen: SocketAddr,
+    /// The mail server, as smtp://host:port, on a network that can be trusted: mails go to it in the clear, and it
+    /// relays them. Without it no e-mails are sent.
+    #[arg(long, env = "SMTP_URL")]
+    pub smtp_url: Option<MailServer>,
+    /// The sender of e-mails.
+    #[arg(long, env = "SMTP_FROM", default_value = "Flash sale <orders@flashsale.example>")]
+    pub smtp_from: Mailbox,
+    /// The language of e-mails.
+    #[arg(long, env = "NOTIFICATION_LANGUAGE", value_enum, default_value_t = Language::Ko)]
+    pub notification_language: Language,
+    /// Who gets a webhook of every notification; without it none are sent.
+    #[arg(
+        long,
+        env = "NOTIFICATION_WEBHOOK_URL",
+        requires = "notification_webhook_secret",
+        hide_env_values = true
+    )]
+    pub notification_webhook_url: Option<String>,
+    /// What webhooks are signed with: whsec_ and the base64 of 24 to 64 bytes.
+    #[arg(long, env = "NOTIFICATION_WEBHOOK_SECRET", hide_env_values = true)]
+    pub notification_webhook_secret: Option<Secret>,
     /// The consumer group.
     #[command(flatten)]
     pub group: GroupSettings,
 }
 
-struct Notifications;
+struct Notifications {
+    memory: Memory,
+    health: Health,
+    email: Option<Email>,
+    webhook: Option<Webhook>,
+}
 
 impl Handler for Notifications {
-    async fn handle(&self, _event: &Delivered) -> Result<(), Failure> {
-        Ok(())
+    async fn prepare(&self, host: &Host) -> Option<()> {
+        host.schema(self.memory.pool(), &TABLES).await
+    }
+
+    async fn handle(&self, event: &Delivered) -> Result<(), Failure> {
+        let Some(kind) = Kind::of(&event.event) else { return Ok(()) };
+        if self.email.is_none() && self.webhook.is_none() {
+            return Ok(());
+        }
+        let told = self.memory.told(&event.id).await?;
+        let about = self.memory.about(event.event.order_id).await?;
+        let (email, webhook) = tokio::join!(
+            self.by_email(event, kind, &about, &told),
+            self.by_webhook(event, kind, &about, &told)
+        );
+        worst(email, webhook)
+    }
+}
+
+impl Notifications {
+    async fn by_email(
+        &self,
+        event: &Delivered,
+        kind: Kind,
+        about: &About,
+        told: &[String],
+    ) -> Result<(), Failure> {
+        const CHANNEL: &str = "email";
+        let (Some(email), Some(to)) = (&self.email, &about.email) else { return Ok(()) };
+        if told.iter().any(|channel| channel == CHANNEL) {
+            return Ok(());
+        }
+        let id = email.message_id(&event.id);
+        if !self.memory.is_unwritten(&event.id, CHANNEL) {
+            let sent = email.send(&id, to, kind, &event.event, about).await;
+            self.judge(CHANNEL, kind, &sent);
+            sent?;
+        }
+        self.memory.remember(event, CHANNEL, kind, &id).await
+    }
+
+    async fn by_webhook(
+        &self,
+        event: &Delivered,
+        kind: Kind,
+        about: &About,
+        told: &[String],
+    ) -> Result<(), Failure> {
+        const CHANNEL: &str = "webhook";
+        let Some(webhook) = &self.webhook else { return Ok(()) };
+        if told.iter().any(|channel| channel == CHANNEL) {
+            return Ok(());
+        }
+        let id = format!("order_{}", event.id);
+        if !self.memory.is_unwritten(&event.id, CHANNEL) {
+            let sent = webhook.send(&id, kind, &event.event, about).await;
+            self.judge(CHANNEL, kind, &sent);
+            sent?;
+        }
+        self.memory.remember(event, CHANNEL, kind, &id).await
+    }
+
+    fn judge(&self, channel: &'static str, kind: Kind, sent: &Result<(), Failure>) {
+        let result = if sent.is_ok() { "sent" } else { "failed" };
+        counter!("notifications_total", "channel" => channel, "kind" => kind.as_str(), "result" => result)
+            .increment(1);
+        match sent {
+            // That a message is refused says nothing about the next one.
+            Ok(()) | Err(Failure::Poison(_)) => self.health.up(channel),
+            Err(failure) => self.health.down(channel, failure.to_string()),
+        }
+    }
+}
+
+/// Both channels must have told it. As long as one of them may still work, the event is tried again.
+fn worst(email: Result<(), Failure>, webhook: Result<(), Failure>) -> Result<(), Failure> {
+    match (email, webhook) {
+        (Ok(()), other) | (other, Ok(())) => other,
+        (Err(unavailable @ Failure::Unavailable(_)), _) | (_, Err(unavailable @ Failure::Unavailable(_))) => {
+            Err(unavailable)
+        }
+        (Err(Failure::Poison(one)), Err(Failure::Poison(two))) => {
+            Err(Failure::Poison(format!("{one}; {two}")))
+        }
+        (Err(one), Err(two)) => Err(Failure::Retriable(format!("{one}; {two}"))),
     }
 }
 
 /// Runs until the host stops.
 pub async fn run(host: &Host, settings: Settings) -> Result<(), RunError> {
-    group::run(host, GROUP, &settings.group, settings.notification_listen, Notifications).await
+    let language = match settings.notification_language {
+        Language::En => lifecycle::Language::English,
+        Language::Ko => lifecycle::Language::Korean,
+    };
+    let email = settings.smtp_url.map(|server| Email::new(&server, settings.smtp_from, language));
+    let webhook = settings.notification_webhook_url.zip(settings.notification_webhook_secret);
+    let webhook = webhook.map(|(url, secret)| Webhook::new(url, secret)).transpose()?;
+    for (channel, on) in [("email", email.is_some()), ("webhook", webhook.is_some())] {
+        if on {
+            host.health.expect(channel, false);
+        } else {
+            tracing::info!(channel, "is off: it is not configured");
+        }
+    }
+    let memory = Memory::new(host.postgres(GROUP.name)?);
+    let handler = Notifications { memory, health: host.health.clone(), email, webhook };
+    group::run(host, GROUP, &settings.group, settings.notification_listen, handler).await
 }

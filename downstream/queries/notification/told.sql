@@ -1,0 +1,1 @@
+SELECT channel FROM notification WHERE event_id = $1;

@@ -6,10 +6,12 @@
 //! | [`settings`]     | the command line: what every part takes, and which part it is        |
 //! | [`host`]         | what a part runs in: health, listener, tasks, an orderly end         |
 //! | [`group`]        | a consumer group: order, tries, dead letters                         |
+//! | [`analytics`]    | counts: funnel, revenue, deliveries                                  |
 //! | [`notification`] | tells customers, by e-mail and webhook                               |
 //! | [`payments`]     | takes and returns the money of card payments                         |
 //! | [`provider`]     | the simulated card provider                                          |
 
+pub mod analytics;
 pub mod group;
 pub mod host;
 pub mod notification;
@@ -51,6 +53,7 @@ pub async fn run(
 ) -> Result<(), RunError> {
     let host = Host::new(settings.services, metrics, shutdown);
     match settings.part {
+        Part::Analytics(own) => analytics::run(&host, own).await?,
         Part::Notification(own) => notification::run(&host, own).await?,
         Part::Payments(own) => payments::run(&host, own).await?,
         Part::Provider(own) => provider::run(&host, own).await?,

@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 use process::settings::{Process, Services};
 
-use crate::{notification, payments, provider};
+use crate::{analytics, notification, payments, provider};
 
 /// Follows the events of orders: one consumer group a process.
 #[derive(Debug, Clone, Parser)]
@@ -23,6 +23,8 @@ pub struct Settings {
 /// The parts.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Part {
+    /// Counts what becomes of orders.
+    Analytics(analytics::Settings),
     /// Tells customers what became of their orders.
     Notification(notification::Settings),
     /// Takes and returns the money of card payments.

@@ -111,6 +111,7 @@ pub enum Admin<'a> {
     PutSale { sale: &'a str },
     Act { sale: &'a str, action: Action },
     Inventory { sale: &'a str },
+    Report { sale: &'a str },
     Orders { sale: &'a str },
     Order { sale: &'a str, order: &'a str },
     Deliver { sale: &'a str, order: &'a str },
@@ -128,6 +129,7 @@ impl<'a> Admin<'a> {
             ["sales"] => (Self::Sales, Method::GET),
             ["sales", sale] => (Self::PutSale { sale }, Method::PUT),
             ["sales", sale, "inventory"] => (Self::Inventory { sale }, Method::GET),
+            ["sales", sale, "report"] => (Self::Report { sale }, Method::GET),
             ["sales", sale, "inventory", "sync"] => {
                 (Self::Act { sale, action: Action::Rebuild }, Method::POST)
             }
@@ -165,6 +167,7 @@ impl<'a> Admin<'a> {
             Self::PutSale { .. } => "admin_put_sale",
             Self::Act { .. } => "admin_act",
             Self::Inventory { .. } => "admin_inventory",
+            Self::Report { .. } => "admin_report",
             Self::Orders { .. } => "admin_orders",
             Self::Order { .. } => "admin_order",
             Self::Deliver { .. } => "admin_deliver",

@@ -5,6 +5,7 @@ mod dead_letters;
 mod define;
 mod inventory;
 mod orders;
+mod report;
 mod state;
 mod totals;
 mod wallet;
@@ -39,6 +40,7 @@ pub async fn answer(
         Admin::DeadLetters => dead_letters::list(gateway, head).await,
         Admin::Decide { letter, verdict } => dead_letters::decide(gateway, letter, verdict).await,
         Admin::Inventory { sale } => inventory::show(gateway, &sale_id(sale)?).await,
+        Admin::Report { sale } => report::show(gateway, &sale_id(sale)?).await,
         Admin::Orders { sale } => orders::search(gateway, sale, head, language).await,
         Admin::Order { sale, order } => orders::one(gateway, sale, order, language).await,
         Admin::Deliver { sale, order } => orders::deliver(gateway, sale, order, head, body, language).await,

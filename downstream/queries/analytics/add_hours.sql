@@ -1,0 +1,8 @@
+INSERT INTO analytics_hour AS hour (sale_id, at, shipped, delivered, preparation_ms, on_the_way, delivery_ms)
+SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
+ON CONFLICT (sale_id, at) DO UPDATE
+   SET shipped        = hour.shipped + excluded.shipped,
+       delivered      = hour.delivered + excluded.delivered,
+       preparation_ms = hour.preparation_ms + excluded.preparation_ms,
+       on_the_way     = hour.on_the_way + excluded.on_the_way,
+       delivery_ms    = hour.delivery_ms + excluded.delivery_ms;

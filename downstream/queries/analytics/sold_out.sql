@@ -1,0 +1,6 @@
+-- Items that have nothing left now and were not noted before. Cheap: it reads no orders.
+SELECT item.sale_id, item.sku, item.total
+  FROM sale_item AS item
+ WHERE item.total > 0 AND item.held + item.sold >= item.total
+   AND NOT EXISTS (SELECT FROM analytics_sell_out AS noted
+                    WHERE noted.sale_id = item.sale_id AND noted.sku = item.sku);

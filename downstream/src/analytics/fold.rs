@@ -1,0 +1,196 @@
+//! What a batch of events adds to what was counted, decided without Postgres.
+
+use std::collections::{BTreeMap, HashMap};
+
+use contract::event::OrderEvent;
+use contract::ids::{OrderId, SaleId};
+use contract::lifecycle::{CancelReason, OrderStatus};
+use contract::money::Currency;
+use contract::timestamp::Timestamp;
+
+const SECOND_MS: u64 = 1000;
+const HOUR_MS: u64 = 3_600_000;
+
+/// What was counted of an order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counted {
+    /// Its sale.
+    pub sale_id: SaleId,
+    /// Its states, a bit each.
+    pub seen: i32,
+    /// When it was paid.
+    pub paid_at: Option<Timestamp>,
+    /// When it was shipped.
+    pub shipped_at: Option<Timestamp>,
+}
+
+/// What is added to a sale.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)] // the columns of analytics_sale
+pub struct SaleAdds {
+    pub currency: Currency,
+    pub accepted: i64,
+    pub payment_requested: i64,
+    pub paid: i64,
+    pub payment_failed: i64,
+    pub expired: i64,
+    pub cancelled: i64,
+    pub shipped: i64,
+    pub delivered: i64,
+    pub refund_requested: i64,
+    pub refunded: i64,
+    pub captured: i64,
+    pub returned: i64,
+    pub first_order_at: Option<Timestamp>,
+    pub last_order_at: Option<Timestamp>,
+}
+
+/// What is added to an hour's deliveries.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[allow(missing_docs)] // the columns of analytics_hour
+pub struct HourAdds {
+    pub shipped: i64,
+    pub delivered: i64,
+    pub preparation_ms: i64,
+    pub on_the_way: i64,
+    pub delivery_ms: i64,
+}
+
+/// What a batch adds.
+#[derive(Debug, Default)]
+pub struct Adds {
+    /// Orders as they are counted now: all of the batch.
+    pub orders: HashMap<OrderId, Counted>,
+    /// Per sale.
+    pub sales: BTreeMap<SaleId, SaleAdds>,
+    /// Acceptances per sale and second.
+    pub seconds: BTreeMap<(SaleId, Timestamp), i64>,
+    /// Deliveries per sale and hour.
+    pub hours: BTreeMap<(SaleId, Timestamp), HourAdds>,
+}
+
+impl Adds {
+    /// To what was counted of the batch's orders before.
+    pub fn to(orders: HashMap<OrderId, Counted>) -> Self {
+        Self { orders, ..Self::default() }
+    }
+
+    /// One event. A state that was counted before counts no more.
+    pub fn add(&mut self, event: &OrderEvent) {
+        let sale_id = &event.sale_id;
+        let order = self.orders.entry(event.order_id).or_insert_with(|| Counted {
+            sale_id: sale_id.clone(),
+            seen: 0,
+            paid_at: None,
+            shipped_at: None,
+        });
+        if order.seen & bit(event.status) != 0 {
+            return;
+        }
+        order.seen |= bit(event.status);
+        let was_paid = order.seen & bit(OrderStatus::PaymentCompleted) != 0;
+        let sale = self.sales.entry(sale_id.clone()).or_insert_with(|| SaleAdds::of(event.currency));
+        let amount = i64::try_from(event.total).unwrap_or(i64::MAX);
+        let hour = (sale_id.clone(), floor(event.time, HOUR_MS));
+        match event.status {
+            OrderStatus::Created => {
+                sale.accepted += 1;
+                let time = Some(event.time);
+                sale.first_order_at = sale.first_order_at.or(time).min(time);
+                sale.last_order_at = sale.last_order_at.max(time);
+                *self.seconds.entry((sale_id.clone(), floor(event.time, SECOND_MS))).or_default() += 1;
+            }
+            OrderStatus::PaymentRequested => sale.payment_requested += 1,
+            OrderStatus::PaymentCompleted => {
+                sale.paid += 1;
+                sale.captured += amount;
+                order.paid_at = Some(event.time);
+            }
+            OrderStatus::PaymentFailed => sale.payment_failed += 1,
+            OrderStatus::Cancelled => {
+                match event.cancel_reason {
+                    Some(CancelReason::Expired) => sale.expired += 1,
+                    _ => sale.cancelled += 1,
+                }
+                if was_paid {
+                    sale.returned += amount;
+                }
+            }
+            OrderStatus::Shipped => {
+                sale.shipped += 1;
+                order.shipped_at = Some(event.time);
+                let hour = self.hours.entry(hour).or_default();
+                hour.shipped += 1;
+                hour.preparation_ms += order.paid_at.map_or(0, |paid| passed(paid, event.time));
+            }
+            OrderStatus::Delivered => {
+                sale.delivered += 1;
+                let hour = self.hours.entry(hour).or_default();
+                hour.delivered += 1;
+                // What is handed over in a store was never shipped.
+                if let Some(shipped) = order.shipped_at {
+                    hour.on_the_way += 1;
+                    hour.delivery_ms += passed(shipped, event.time);
+                }
+            }
+            OrderStatus::RefundRequested => sale.refund_requested += 1,
+            OrderStatus::Refunded => {
+                sale.refunded += 1;
+                sale.returned += amount;
+            }
+            OrderStatus::Processing
+            | OrderStatus::Preparing
+            | OrderStatus::InWarehouse
+            | OrderStatus::InTransit => {}
+        }
+    }
+}
+
+impl SaleAdds {
+    fn of(currency: Currency) -> Self {
+        Self {
+            currency,
+            accepted: 0,
+            payment_requested: 0,
+            paid: 0,
+            payment_failed: 0,
+            expired: 0,
+            cancelled: 0,
+            shipped: 0,
+            delivered: 0,
+            refund_requested: 0,
+            refunded: 0,
+            captured: 0,
+            returned: 0,
+            first_order_at: None,
+            last_order_at: None,
+        }
+    }
+}
+
+fn floor(at: Timestamp, step_ms: u64) -> Timestamp {
+    Timestamp(at.0 - at.0 % step_ms)
+}
+
+fn passed(from: Timestamp, to: Timestamp) -> i64 {
+    to.0.saturating_sub(from.0) as i64
+}
+
+/// A state's place in `analytics_order.seen`; never given to another one.
+fn bit(status: OrderStatus) -> i32 {
+    1 << match status {
+        OrderStatus::Processing => 0,
+        OrderStatus::Created => 1,
+        OrderStatus::PaymentRequested => 2,
+        OrderStatus::PaymentCompleted => 3,
+        OrderStatus::PaymentFailed => 4,
+        OrderStatus::Preparing => 5,
+        OrderStatus::InWarehouse => 6,
+        OrderStatus::Shipped => 7,
+        OrderStatus::InTransit => 8,
+        OrderStatus::Delivered => 9,
+        OrderStatus::RefundRequested => 10,
+        OrderStatus::Refunded => 11,
+        OrderStatus::Cancelled => 12,
+    }
+}

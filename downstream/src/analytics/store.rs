@@ -1,0 +1,192 @@
+//! A batch's transaction: how far it reads, and what it adds.
+
+use std::collections::{BTreeMap, HashMap};
+
+use contract::event::OrderEvent;
+use contract::ids::{OrderId, SaleId};
+use contract::timestamp::Timestamp;
+use deadpool_postgres::{Pool, Transaction};
+use process::postgres::DatabaseError;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::fold::{Adds, Counted, HourAdds, SaleAdds};
+
+/// A partition of a topic.
+pub type Place = (String, i32);
+
+/// Events that follow each other in their partitions.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Of each partition: where the batch begins, and the next offset behind it.
+    pub places: BTreeMap<Place, (i64, i64)>,
+    /// The events.
+    pub events: Vec<OrderEvent>,
+}
+
+/// Why a batch was not stored.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Postgres.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// Somebody else has counted these events: the positions are to be read again.
+    #[error("another process counts these partitions")]
+    Fenced,
+}
+
+impl From<tokio_postgres::Error> for StoreError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Database(error.into())
+    }
+}
+
+macro_rules! query {
+    ($client:expr, $name:literal) => {
+        $client.prepare_cached(include_str!(concat!("../../queries/analytics/", $name, ".sql")))
+    };
+}
+
+/// Where reading goes on; of partitions that were never read, at `first`, which is noted.
+pub async fn positions(
+    pool: &Pool,
+    first: &BTreeMap<Place, i64>,
+) -> Result<BTreeMap<Place, i64>, DatabaseError> {
+    let client = pool.get().await?;
+    let topics: Vec<&str> = first.keys().map(|(topic, _)| topic.as_str()).collect();
+    let partitions: Vec<i32> = first.keys().map(|(_, partition)| *partition).collect();
+    let offsets: Vec<i64> = first.values().copied().collect();
+    let begin = query!(client, "begin_positions").await?;
+    client.execute(&begin, &[&topics, &partitions, &offsets]).await?;
+    let select = query!(client, "positions").await?;
+    let rows = client.query(&select, &[&topics]).await?;
+    let all = rows.iter().map(|row| ((row.get(0), row.get(1)), row.get(2)));
+    Ok(all.filter(|(place, _)| first.contains_key(place)).collect())
+}
+
+/// Counts a batch, or does nothing.
+pub async fn store(pool: &Pool, batch: &Batch) -> Result<(), StoreError> {
+    let mut client = pool.get().await.map_err(DatabaseError::from)?;
+    let transaction = client.transaction().await?;
+    move_positions(&transaction, &batch.places).await?;
+    let mut adds = Adds::to(counted(&transaction, &batch.events).await?);
+    batch.events.iter().for_each(|event| adds.add(event));
+    put_orders(&transaction, &adds.orders).await?;
+    add_sales(&transaction, &adds.sales).await?;
+    add_seconds(&transaction, &adds.seconds).await?;
+    add_hours(&transaction, &adds.hours).await?;
+    Ok(transaction.commit().await?)
+}
+
+async fn move_positions(
+    transaction: &Transaction<'_>,
+    places: &BTreeMap<Place, (i64, i64)>,
+) -> Result<(), StoreError> {
+    let topics: Vec<&str> = places.keys().map(|(topic, _)| topic.as_str()).collect();
+    let partitions: Vec<i32> = places.keys().map(|(_, partition)| *partition).collect();
+    let (before, next): (Vec<i64>, Vec<i64>) = places.values().copied().unzip();
+    let update = query!(transaction, "move_positions").await?;
+    let moved = transaction.execute(&update, &[&topics, &partitions, &before, &next]).await?;
+    if moved == places.len() as u64 { Ok(()) } else { Err(StoreError::Fenced) }
+}
+
+async fn counted(
+    transaction: &Transaction<'_>,
+    events: &[OrderEvent],
+) -> Result<HashMap<OrderId, Counted>, StoreError> {
+    let mut ids: Vec<Uuid> = events.iter().map(|event| event.order_id.0).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let of_order: HashMap<Uuid, &SaleId> =
+        events.iter().map(|event| (event.order_id.0, &event.sale_id)).collect();
+    let select = query!(transaction, "orders").await?;
+    let rows = transaction.query(&select, &[&ids]).await?;
+    let counted = rows.iter().filter_map(|row| {
+        let id: Uuid = row.get(0);
+        let time = |column| row.get::<_, Option<OffsetDateTime>>(column).map(Timestamp::from_datetime);
+        let sale_id = (*of_order.get(&id)?).clone();
+        let counted = Counted { sale_id, seen: row.get(1), paid_at: time(2), shipped_at: time(3) };
+        Some((OrderId(id), counted))
+    });
+    Ok(counted.collect())
+}
+
+async fn put_orders(
+    transaction: &Transaction<'_>,
+    orders: &HashMap<OrderId, Counted>,
+) -> Result<(), StoreError> {
+    // In the order of their ids: two processes would not wait for each other crosswise.
+    let mut orders: Vec<_> = orders.iter().collect();
+    orders.sort_unstable_by_key(|(id, _)| id.0);
+    let ids: Vec<Uuid> = orders.iter().map(|(id, _)| id.0).collect();
+    let sales: Vec<&str> = orders.iter().map(|(_, order)| order.sale_id.as_str()).collect();
+    let seen: Vec<i32> = orders.iter().map(|(_, order)| order.seen).collect();
+    let paid: Vec<_> = orders.iter().map(|(_, order)| order.paid_at.map(Timestamp::to_datetime)).collect();
+    let shipped: Vec<_> =
+        orders.iter().map(|(_, order)| order.shipped_at.map(Timestamp::to_datetime)).collect();
+    let put = query!(transaction, "put_orders").await?;
+    transaction.execute(&put, &[&ids, &sales, &seen, &paid, &shipped]).await?;
+    Ok(())
+}
+
+async fn add_sales(
+    transaction: &Transaction<'_>,
+    sales: &BTreeMap<SaleId, SaleAdds>,
+) -> Result<(), StoreError> {
+    let ids: Vec<&str> = sales.keys().map(SaleId::as_str).collect();
+    let currencies: Vec<&str> = sales.values().map(|sale| sale.currency.as_str()).collect();
+    let column = |of: fn(&SaleAdds) -> i64| sales.values().map(of).collect::<Vec<i64>>();
+    let numbers = [
+        column(|sale| sale.accepted),
+        column(|sale| sale.payment_requested),
+        column(|sale| sale.paid),
+        column(|sale| sale.payment_failed),
+        column(|sale| sale.expired),
+        column(|sale| sale.cancelled),
+        column(|sale| sale.shipped),
+        column(|sale| sale.delivered),
+        column(|sale| sale.refund_requested),
+        column(|sale| sale.refunded),
+        column(|sale| sale.captured),
+        column(|sale| sale.returned),
+    ];
+    let time = |of: fn(&SaleAdds) -> Option<Timestamp>| {
+        sales.values().map(|sale| of(sale).map(Timestamp::to_datetime)).collect::<Vec<_>>()
+    };
+    let (first, last) = (time(|sale| sale.first_order_at), time(|sale| sale.last_order_at));
+    let mut parameters: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> = vec![&ids, &currencies];
+    for column in &numbers {
+        parameters.push(column);
+    }
+    parameters.extend([&first as &(dyn tokio_postgres::types::ToSql + Sync), &last]);
+    let add = query!(transaction, "add_sales").await?;
+    transaction.execute(&add, &parameters).await?;
+    Ok(())
+}
+
+async fn add_seconds(
+    transaction: &Transaction<'_>,
+    seconds: &BTreeMap<(SaleId, Timestamp), i64>,
+) -> Result<(), StoreError> {
+    let sales: Vec<&str> = seconds.keys().map(|(sale, _)| sale.as_str()).collect();
+    let times: Vec<_> = seconds.keys().map(|(_, at)| at.to_datetime()).collect();
+    let accepted: Vec<i64> = seconds.values().copied().collect();
+    let add = query!(transaction, "add_seconds").await?;
+    transaction.execute(&add, &[&sales, &times, &accepted]).await?;
+    Ok(())
+}
+
+async fn add_hours(
+    transaction: &Transaction<'_>,
+    hours: &BTreeMap<(SaleId, Timestamp), HourAdds>,
+) -> Result<(), StoreError> {
+    let sales: Vec<&str> = hours.keys().map(|(sale, _)| sale.as_str()).collect();
+    let times: Vec<_> = hours.keys().map(|(_, at)| at.to_datetime()).collect();
+    let column = |of: fn(&HourAdds) -> i64| hours.values().map(of).collect::<Vec<i64>>();
+    let (shipped, delivered) = (column(|hour| hour.shipped), column(|hour| hour.delivered));
+    let (preparation, way) = (column(|hour| hour.preparation_ms), column(|hour| hour.on_the_way));
+    let delivery = column(|hour| hour.delivery_ms);
+    let add = query!(transaction, "add_hours").await?;
+    transaction.execute(&add, &[&sales, &times, &shipped, &delivered, &preparation, &way, &delivery]).await?;
+    Ok(())
+}

@@ -142,6 +142,15 @@ fn published_ports_are_the_default_ports_of_dev() {
     assert_eq!(published("kafka"), BTreeSet::from([port(&defaults, "KAFKA_PORT")]));
     assert_eq!(published("postgres"), BTreeSet::from([port(&defaults, "POSTGRES_PORT")]));
     assert_eq!(published("settlement"), BTreeSet::from([port(&defaults, "SETTLEMENT_PORT")]));
+    for (service, name) in [
+        ("payments", "PAYMENTS_PORT"),
+        ("notification", "NOTIFICATION_PORT"),
+        ("analytics", "ANALYTICS_PORT"),
+        ("provider", "PROVIDER_PORT"),
+        ("mail", "MAIL_PORT"),
+    ] {
+        assert_eq!(published(service), BTreeSet::from([port(&defaults, name)]), "{service}");
+    }
     assert_eq!(
         published("gateway"),
         BTreeSet::from([port(&defaults, "GATEWAY_PORT"), port(&defaults, "GATEWAY_ADMIN_PORT")])
@@ -168,7 +177,7 @@ fn services_that_keep_data_keep_it_in_named_volumes() {
     let volumes: BTreeMap<String, Value> =
         serde_yaml_ng::from_value(file["volumes"].clone()).expect("volumes");
     let compose = compose();
-    for service in ["redis", "postgres", "kafka", "prometheus", "grafana"] {
+    for service in ["redis", "postgres", "kafka", "provider", "mail", "prometheus", "grafana"] {
         let used = compose[service].words("volumes");
         let kept = used
             .iter()
@@ -274,6 +283,10 @@ fn topics_are_made_by_settlement_and_with_the_partitions_of_the_contract() {
 
 /// Settings that only one side has: how ./dev and a container are told where to log is up to each.
 const ONLY_IN_COMPOSE: [&str; 1] = ["LOG_FILTER"];
+/// Settings whose values are each side's own: a place for files, a secret.
+const OWN_VALUES: [&str; 2] = ["PROVIDER_JOURNAL", "PAYMENT_WEBHOOK_SECRET"];
+/// What the binary `downstream` is started as, beside gateway and settlement.
+const DOWNSTREAM: [&str; 4] = ["payments", "notification", "analytics", "provider"];
 
 #[test]
 fn programs_get_the_settings_of_dev_with_the_addresses_of_their_network() {
@@ -283,7 +296,8 @@ fn programs_get_the_settings_of_dev_with_the_addresses_of_their_network() {
         ("127.0.0.1:", "KAFKA_PORT", "kafka"),
         ("127.0.0.1:", "POSTGRES_PORT", "postgres"),
     ];
-    for program in ["gateway", "settlement"] {
+    let peers = [("PROVIDER_PORT", "provider"), ("GATEWAY_PORT", "gateway"), ("MAIL_PORT", "mail")];
+    for program in ["gateway", "settlement"].into_iter().chain(DOWNSTREAM) {
         let mut here = compose[program].environment();
         for name in ONLY_IN_COMPOSE {
             here.remove(name);
@@ -291,7 +305,20 @@ fn programs_get_the_settings_of_dev_with_the_addresses_of_their_network() {
         let there = key_values(&dev[program].join("\n"));
         assert_eq!(here.keys().collect::<Vec<_>>(), there.keys().collect::<Vec<_>>(), "{program}");
         for (name, value) in there {
+            if OWN_VALUES.contains(&name.as_str()) {
+                assert!(!here[&name].is_empty(), "{program} {name}");
+                continue;
+            }
             let mut expected = value;
+            if name.ends_with("_URL") {
+                for (port_name, service) in peers {
+                    let inside = compose[service].inside(port(&defaults, port_name));
+                    expected = expected.replace(
+                        &format!("127.0.0.1:{}", defaults[port_name]),
+                        &format!("{service}:{inside}"),
+                    );
+                }
+            }
             for (host, port_name, service) in network {
                 let inside = match service {
                     "kafka" => 9092, // the listener for containers
@@ -312,15 +339,38 @@ fn programs_get_the_settings_of_dev_with_the_addresses_of_their_network() {
     assert!(kafka["KAFKA_ADVERTISED_LISTENERS"].contains("DOCKER://kafka:9092"));
 }
 
+/// Each container runs the part of `downstream` that ./dev runs, and the mail server what ./dev runs.
+#[test]
+fn each_part_of_downstream_is_started_by_its_name() {
+    let (compose, dev, dockerfile) = (compose(), dev_settings(), read("deploy/Dockerfile"));
+    for part in DOWNSTREAM {
+        assert_eq!(dev[part].last().map(String::as_str), Some(part));
+        assert!(dockerfile.contains(&format!("CMD [\"{part}\"]")), "{part}");
+    }
+    let (here, there) = (compose["mail"].words("command"), &dev["mail"]);
+    assert_eq!(there[0], "aiosmtpd");
+    assert!(dockerfile.contains("ENTRYPOINT [\"aiosmtpd\"]"));
+    assert_eq!(here[2], there[3].replace("127.0.0.1", "0.0.0.0"));
+    assert_eq!((&here[..2], &here[3..5]), (&there[1..3], &there[4..6]));
+}
+
 #[test]
 fn programs_are_built_by_the_dockerfile_and_probed_where_they_listen() {
     let (compose, dockerfile) = (compose(), read("deploy/Dockerfile"));
-    for (program, listen) in [("gateway", "GATEWAY_ADMIN_LISTEN"), ("settlement", "SETTLEMENT_LISTEN")] {
+    for (program, listen) in [
+        ("gateway", "GATEWAY_ADMIN_LISTEN"),
+        ("settlement", "SETTLEMENT_LISTEN"),
+        ("payments", "PAYMENTS_LISTEN"),
+        ("notification", "NOTIFICATION_LISTEN"),
+        ("analytics", "ANALYTICS_LISTEN"),
+        ("provider", "PROVIDER_LISTEN"),
+    ] {
         let service = &compose[program];
         let build: BTreeMap<String, String> =
             serde_yaml_ng::from_value(service.0["build"].clone()).expect("a build");
         assert_eq!(build["dockerfile"], "deploy/Dockerfile");
-        assert!(dockerfile.contains(&format!("FROM runtime AS {}\n", build["target"])), "{program}");
+        let base = if DOWNSTREAM.contains(&program) { "downstream" } else { "runtime" };
+        assert!(dockerfile.contains(&format!("FROM {base} AS {}\n", build["target"])), "{program}");
         let environment = service.environment();
         let (_, port) = environment[listen].rsplit_once(':').expect("a port");
         let check: Vec<String> =
@@ -344,6 +394,9 @@ fn a_service_starts_when_those_it_needs_are_healthy() {
     let set = |names: &[&str]| -> BTreeSet<String> { names.iter().map(|name| (*name).to_owned()).collect() };
     assert_eq!(needs("settlement"), set(&["redis", "postgres", "kafka"]));
     assert_eq!(needs("gateway"), set(&["redis", "postgres", "kafka", "settlement"]));
+    assert_eq!(needs("payments"), set(&["postgres", "kafka", "settlement", "provider"]));
+    assert_eq!(needs("notification"), set(&["postgres", "kafka", "settlement", "mail"]));
+    assert_eq!(needs("analytics"), set(&["postgres", "kafka", "settlement"]));
     assert_eq!(needs("kafka-ui"), set(&["kafka"]));
     assert_eq!(needs("grafana"), set(&["prometheus"]));
 }
@@ -356,8 +409,11 @@ fn the_example_environment_shows_the_defaults() {
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .collect();
     let dev = dev_settings();
-    for program in ["gateway", "settlement"] {
+    for program in ["gateway", "settlement"].into_iter().chain(DOWNSTREAM) {
         for (name, value) in key_values(&dev[program].join("\n")) {
+            if OWN_VALUES.contains(&name.as_str()) {
+                continue;
+            }
             assert_eq!(example.get(&name), Some(&value), "{name}");
         }
     }

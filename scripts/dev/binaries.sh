@@ -1,7 +1,7 @@
-# The Rust programs: building them when a source is newer, and starting settlement and gateways.
+# The Rust programs: building them when a source is newer, and starting them.
 # shellcheck shell=bash
 
-BINARIES=(gateway settlement loadtest)
+BINARIES=(gateway settlement downstream loadtest)
 
 binary() { printf '%s/release/%s' "$TARGET_DIR" "$1"; }
 
@@ -11,7 +11,7 @@ binaries_are_fresh() {
     local name stamp=$TARGET_DIR/release/.built-by-dev newer
     for name in "${BINARIES[@]}"; do [ -x "$(binary "$name")" ] || return 1; done
     [ -e "$stamp" ] || return 1
-    newer=$(cd "$ROOT" && find Cargo.toml Cargo.lock ./*/Cargo.toml ./*/src ./*/build.rs lua settlement gateway contract \
+    newer=$(cd "$ROOT" && find Cargo.toml Cargo.lock ./*/Cargo.toml ./*/src ./*/build.rs lua settlement gateway downstream contract \
         -newer "$stamp" -print -quit 2>/dev/null) || :
     [ -z "$newer" ]
 }
@@ -48,6 +48,14 @@ build_binaries() {
     say_step build "done ($(since_ms "$begun_ms"))"
 }
 
+# binary_of NAME: the program that a process runs.
+binary_of() {
+    case $1 in
+        payments-* | notification-* | analytics-* | provider) binary downstream ;;
+        *) binary "${1%-*}" ;;
+    esac
+}
+
 # What both programs are told, as NAME=value words.
 common_settings() {
     printf '%s\n' "KAFKA_BROKERS=$(kafka_brokers)" "REDIS_URL=$(redis_url)" "DATABASE_URL=$(database_url)"
@@ -68,10 +76,13 @@ payment_webhook_secret() {
 }
 database_url() { printf 'postgres://%s@127.0.0.1:%s/%s' "$POSTGRES_USER" "$(port_of postgres)" "$POSTGRES_DATABASE"; }
 
-# program_command NAME: the command of gateway-N or settlement-N, one word a line.
+# program_command NAME: its command, one word a line.
 program_command() {
     printf 'env\n'
-    common_settings
+    case $1 in
+        gateway-* | settlement-*) common_settings ;;
+        *) downstream_command "$1" ;;
+    esac
     case $1 in
         settlement-*)
             printf '%s\n' "SETTLEMENT_LISTEN=127.0.0.1:$(port_of "$1")" "ORDERS_PARTITIONS=$ORDERS_PARTITIONS" "$(binary settlement)"
@@ -88,7 +99,7 @@ is_current() {
     local name=$1 pid command
     pid=$(pid_of "$name") || return 1
     mapfile -t command < <(program_command "$name")
-    same_launch "$name" "${command[@]}" && [ "/proc/$pid/exe" -ef "$(binary "${name%-*}")" ]
+    same_launch "$name" "${command[@]}" && [ "/proc/$pid/exe" -ef "$(binary_of "$name")" ]
 }
 
 PROGRAM_READY_SECONDS=60

@@ -79,7 +79,7 @@ cmd_bench() {
         say "note: stack 'main' is up and takes part of the machine (./dev down stops it)"
     fi
     begin_session bench
-    QUIET=yes dev_here up
+    QUIET=yes dev_here up --core
     say
     run_in_session "$(binary loadtest)" bench "$@"
 }

@@ -19,7 +19,8 @@ cmd_reset() {
     say "stack '$STACK': data, logs and remembered ports are gone"
 }
 
-# Gateways first, so that nothing is accepted that settlement could not be told of; the services last.
+# Gateways first, so that nothing is accepted that settlement could not be told of; then who follows it; the
+# services last.
 stop_stack() {
     local name kind names=()
     adopt_strays
@@ -32,7 +33,9 @@ stop_stack() {
         mapfile -t names < <(known_of "$kind")
         [ "${#names[@]}" -eq 0 ] || stop_processes "${names[@]}"
     done
-    for name in kafka postgres redis-cluster redis; do
+    mapfile -t names < <(for kind in payments notification analytics; do known_of "$kind"; done)
+    [ "${#names[@]}" -eq 0 ] || stop_processes "${names[@]}"
+    for name in provider mail kafka postgres redis-cluster redis; do
         [ ! -e "$RUN_DIR/$name.pid" ] || stop_processes "$name"
     done
     stop_unnamed

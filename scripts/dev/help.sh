@@ -8,12 +8,15 @@ default_settings() {
     (
         use_stack main
         STACK_DIR=/nonexistent
+        # shellcheck disable=SC2317 # called by program_command
+        payment_webhook_secret() { echo whsec_; } # each stack has its own
         redis_command_line | sed 's/^/redis /'
         postgres_command_line | sed 's/^/postgres /'
         server_properties | grep -E '^[a-z]' | sed 's/^/kafka /'
-        for name in settlement-1 gateway-1; do
+        for name in settlement-1 gateway-1 payments-1 notification-1 analytics-1 provider; do
             program_command "$name" | sed "s/^/${name%-1} /"
         done
+        mail_command_line | sed 's/^/mail /'
     )
 }
 
@@ -28,7 +31,7 @@ usage: ./dev COMMAND [ARGUMENT…]
   bench     measured throughput beside the floors it is compared with
   chaos     one thing after another breaks under load; nothing may be lost or oversold
 
-  up        start whatever is not running: services, settlement, gateways
+  up        start whatever is not running: services, settlement, gateways, what follows them
   down      stop what was started
   status    what runs, where, and whether it is ready
   env       addresses as shell exports:  eval "\$(./dev env)"
@@ -86,18 +89,20 @@ TEXT
             ;;
         up)
             cat <<TEXT
-usage: ./dev up [--gateways N] [--settlements N] [--services-only | --build-only]
+usage: ./dev up [--gateways N] [--settlements N] [--services-only | --build-only | --core]
 Builds what is older than its source, and starts whatever does not run, a killed process included.
 Without a number: as many as before, at first one. With a smaller number the surplus is stopped.
-A gateway or settlement of an older build, or with other addresses, is restarted.
+A program of an older build, or with other addresses, is restarted.
   --services-only   only Redis, Postgres and Kafka (neither builds nor needs Rust)
   --build-only      only the packages and the programs; starts nothing
+  --core            without what follows the orders' events: payments with the simulated card provider,
+                    notification with a mail server (mails are kept in .dev/<stack>/data/mail), analytics
 TEXT
             ;;
         down)
             cat <<TEXT
 usage: ./dev down
-Stops gateways, settlement, Kafka, Postgres and Redis of the stack, in this order, each in good order
+Stops gateways, settlement, what follows them, Kafka, Postgres and Redis of the stack, in this order, each in good order
 and by force after a limit; also what an interrupted ./dev left behind. Data, logs and ports stay.
 TEXT
             ;;
@@ -111,8 +116,8 @@ TEXT
         env)
             cat <<TEXT
 usage: eval "\$(./dev env)"
-Prints GATEWAY_URL, ADMIN_URL, SETTLEMENT_URL, DATABASE_URL, REDIS_URL and KAFKA_BROKERS (of the first
-of each) and GATEWAY_URLS (all of them, separated by commas) as shell exports.
+Prints GATEWAY_URL, ADMIN_URL, SETTLEMENT_URL, PAYMENTS_URL, NOTIFICATION_URL, ANALYTICS_URL, PROVIDER_URL,
+DATABASE_URL, REDIS_URL and KAFKA_BROKERS (of the first of each) and GATEWAY_URLS (all of them, separated by commas) as shell exports.
 TEXT
             ;;
         load)

@@ -4,7 +4,7 @@
 
 JAVA_MAJOR_MIN=17 # Kafka 4's brokers need it
 
-# require_packages services|all: `all` adds what building the Rust programs needs.
+# require_packages services|all: `all` adds what building and testing the Rust programs needs.
 require_packages() {
     local missing=() what=()
     command -v redis-server >/dev/null && command -v redis-cli >/dev/null ||
@@ -16,6 +16,7 @@ require_packages() {
     kafka_is_cached || command -v mvn >/dev/null ||
         { missing+=(maven) what+=("Apache Maven"); }
     if [ "$1" = all ]; then
+        command -v aiosmtpd >/dev/null || { missing+=(python3-aiosmtpd) what+=("aiosmtpd (an SMTP server in Python)"); }
         command -v gcc >/dev/null && [ -e /usr/include/stdio.h ] ||
             { missing+=(gcc libc6-dev) what+=("a C compiler with its headers"); }
         # librdkafka's configure asks for a C++ compiler, although nothing here is written in it.

@@ -31,6 +31,11 @@ default_port() {
         gateway-*) base=$((GATEWAY_PORT + 2 * (number - 1))) ;;
         chaos-*) base=$((CHAOS_PORT + number - 1)) ;;
         settlement-*) base=$((SETTLEMENT_PORT + number - 1)) ;;
+        payments-*) base=$((PAYMENTS_PORT + number - 1)) ;;
+        notification-*) base=$((NOTIFICATION_PORT + number - 1)) ;;
+        analytics-*) base=$((ANALYTICS_PORT + number - 1)) ;;
+        provider) base=$PROVIDER_PORT ;;
+        mail) base=$MAIL_PORT ;;
     esac
     [ "$STACK" = main ] || base=$((base + OTHER_STACKS_PORT_OFFSET))
     printf '%s' "$base"

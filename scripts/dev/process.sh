@@ -114,7 +114,8 @@ is_ready() {
         postgres) postgres_answers ;;
         kafka) kafka_answers ;;
         gateway-*) http_ready "$(port_of "$1-admin")" ;;
-        settlement-*) http_ready "$(port_of "$1")" ;;
+        mail) mail_answers ;;
+        settlement-* | payments-* | notification-* | analytics-* | provider) http_ready "$(port_of "$1")" ;;
     esac
 }
 
@@ -186,6 +187,7 @@ stop_signal_of() {
 stop_limit_s_of() {
     case $1 in
         gateway-* | settlement-*) echo 12 ;; # they drain within 10 s
+        payments-* | notification-* | analytics-*) echo 15 ;; # an event, the group, messages
         kafka) echo 20 ;;
         *) echo 15 ;;
     esac

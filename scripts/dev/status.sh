@@ -56,6 +56,10 @@ stack_environment() {
     printf 'GATEWAY_URLS=%s\n' "$(gateway_urls)"
     printf 'ADMIN_URL=http://%s\n' "$(address_of gateway-1-admin)"
     printf 'SETTLEMENT_URL=http://%s\n' "$(address_of settlement-1)"
+    printf 'PAYMENTS_URL=http://%s\n' "$(address_of payments-1)"
+    printf 'NOTIFICATION_URL=http://%s\n' "$(address_of notification-1)"
+    printf 'ANALYTICS_URL=http://%s\n' "$(address_of analytics-1)"
+    printf 'PROVIDER_URL=http://%s\n' "$(address_of provider)"
     common_settings
     printf 'PAYMENT_WEBHOOK_SECRET=%s\n' "$(payment_webhook_secret)"
     if remembered_port redis-cluster >/dev/null; then

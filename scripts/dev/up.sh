@@ -4,7 +4,7 @@
 INSTANCES_MAX=9
 
 cmd_up() {
-    local gateways='' settlements='' services_only='' build_only='' arguments=("$@")
+    local gateways='' settlements='' services_only='' build_only='' core='' arguments=("$@")
     while [ $# -gt 0 ]; do
         case $1 in
             --gateways=* | --settlements=*) set -- "${1%%=*}" "${1#*=}" "${@:2}"; continue ;;
@@ -12,6 +12,7 @@ cmd_up() {
             --settlements) settlements=$(instances "$@"); shift 2 ;;
             --services-only) services_only=yes; shift ;;
             --build-only) build_only=yes; shift ;;
+            --core) core=yes; shift ;;
             *) die "unknown option of ./dev up: $1 (see ./dev help up)" ;;
         esac
     done
@@ -29,9 +30,10 @@ cmd_up() {
     else
         require_packages all
         lock_stack
-        up_services build_binaries
+        if [ -n "$core" ]; then up_services build_binaries; else up_services build_binaries start_mail; fi
         up_programs settlement "${settlements:-$(wanted settlement)}" "$settlements"
         up_programs gateway "${gateways:-$(wanted gateway)}" "$gateways"
+        [ -n "$core" ] || up_downstream
     fi
     unlock_stack
     if [ -z "${QUIET:-}" ]; then cmd_status; fi
@@ -56,6 +58,7 @@ up_services() {
     is_alive redis || unsettled+=(redis)
     is_alive postgres || unsettled+=(postgres)
     is_alive kafka || unsettled+=(kafka kafka-controller)
+    [[ " $* " != *" start_mail "* ]] || is_alive mail || unsettled+=(mail)
     if [ -n "${WITH_REDIS_CLUSTER:-}" ]; then
         steps+=(start_redis_cluster)
         is_alive redis-cluster || unsettled+=(redis-cluster redis-cluster-bus)

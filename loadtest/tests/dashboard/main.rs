@@ -161,7 +161,14 @@ fn prometheus_and_grafana_find_what_docker_compose_runs() {
         let addresses = job["static_configs"][0]["targets"].as_sequence().expect("targets");
         targets.extend(addresses.iter().map(|target| target.as_str().expect("host:port").to_owned()));
     }
-    let listens = [("gateway", "GATEWAY_ADMIN_LISTEN"), ("settlement", "SETTLEMENT_LISTEN")];
+    let listens = [
+        ("gateway", "GATEWAY_ADMIN_LISTEN"),
+        ("settlement", "SETTLEMENT_LISTEN"),
+        ("payments", "PAYMENTS_LISTEN"),
+        ("notification", "NOTIFICATION_LISTEN"),
+        ("analytics", "ANALYTICS_LISTEN"),
+        ("provider", "PROVIDER_LISTEN"),
+    ];
     let expected = listens.map(|(service, setting)| {
         let listen = compose["services"][service]["environment"][setting].as_str().expect("host:port");
         format!("{service}:{}", listen.rsplit_once(':').expect("a port").1)

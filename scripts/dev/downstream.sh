@@ -1,0 +1,52 @@
+# What follows the events of orders: payments with the simulated card provider, notification with a mail
+# server that keeps what it gets, analytics.
+# shellcheck shell=bash
+
+DOWNSTREAM=(provider payments-1 notification-1 analytics-1)
+
+# downstream_command NAME: the settings and the command behind `env`, one word a line.
+downstream_command() {
+    local kind=${1%-*} listen
+    [ "$kind" = provider ] || printf '%s\n' "KAFKA_BROKERS=$(kafka_brokers)" "DATABASE_URL=$(database_url)"
+    listen=127.0.0.1:$(port_of "$1")
+    case $1 in
+        payments-*)
+            printf '%s\n' "PAYMENTS_LISTEN=$listen" "PROVIDER_URL=http://127.0.0.1:$(port_of provider)" \
+                "PAYMENT_CALLBACK_URL=http://127.0.0.1:$(port_of gateway-1)/v1/payments/callback"
+            ;;
+        notification-*) printf '%s\n' "NOTIFICATION_LISTEN=$listen" "SMTP_URL=smtp://127.0.0.1:$(port_of mail)" ;;
+        analytics-*) printf '%s\n' "ANALYTICS_LISTEN=$listen" ;;
+        provider)
+            printf '%s\n' "PROVIDER_LISTEN=$listen" "PROVIDER_JOURNAL=$DATA_DIR/provider.jsonl" \
+                "PAYMENT_WEBHOOK_SECRET=$(payment_webhook_secret)"
+            ;;
+    esac
+    printf '%s\n' "$(binary downstream)" "$kind"
+}
+
+# All at once: the wait for one is the wait for all.
+up_downstream() { start_programs downstream "${DOWNSTREAM[@]}" || exit 1; }
+
+mail_command_line() {
+    printf '%s\n' aiosmtpd -n -l "127.0.0.1:$(port_of mail)" -c aiosmtpd.handlers.Mailbox "$DATA_DIR/mail"
+}
+
+start_mail() {
+    local begun_ms command
+    begun_ms=$(now_ms)
+    if is_alive mail; then await_ready mail 20; return; fi
+    mkdir -p "$DATA_DIR"
+    mapfile -t command < <(mail_command_line)
+    spawn mail "${command[@]}"
+    await_ready mail 20
+    say_step mail "ready on 127.0.0.1:$(port_of mail) ($(since_ms "$begun_ms"))"
+}
+
+# Whether it greets as SMTP servers do.
+mail_answers() {
+    (
+        local greeting
+        exec 3<>"/dev/tcp/127.0.0.1/$(port_of mail)" || exit 1
+        read -r -t 2 greeting <&3 && [[ $greeting == 220* ]]
+    ) 2>/dev/null
+}

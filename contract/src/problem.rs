@@ -78,6 +78,8 @@ codes! {
     LogUnavailable "log_unavailable" 503 "Orders cannot be recorded right now. Please try again." "주문을 기록할 수 없습니다. 잠시 후 다시 시도해 주세요.";
     /// A payment whose values are out of their bounds.
     InvalidPayment "invalid_payment" 422 "The payment is not valid." "결제 정보가 올바르지 않습니다.";
+    /// A message that was not signed by whom it should be, or too long ago.
+    InvalidSignature "invalid_signature" 401 "The message's signature is not valid." "메시지 서명이 올바르지 않습니다.";
     /// Admin: an amount out of its bounds.
     InvalidAmount "invalid_amount" 422 "The amount is not valid." "금액이 올바르지 않습니다.";
     /// Postgres is away.

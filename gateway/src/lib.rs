@@ -13,11 +13,12 @@
 //! Beside the flow: [`lease`] follows the topic `sales` and knows until when that knowledge holds;
 //! [`admit`] and [`standstill`] refuse early what would only wait; [`desk`] is a sale's place in this
 //! gateway; [`place`] strings the steps together; [`command`] is what a customer does to an order
-//! afterwards; [`read`] answers queries; [`admin`] is the operator's side; [`metrics`] counts.
+//! afterwards; [`callback`] what the payment provider says; [`read`] answers queries; [`admin`] is the operator's side; [`metrics`] counts.
 
 pub mod admin;
 pub mod admit;
 pub mod authenticate;
+pub mod callback;
 pub mod command;
 pub mod cors;
 pub mod decode;

@@ -20,6 +20,7 @@ pub enum Public<'a> {
     PayOrder { sale: &'a str, order: &'a str },
     RefundOrder { sale: &'a str, order: &'a str },
     Wallet,
+    PaymentCallback,
 }
 
 impl<'a> Public<'a> {
@@ -28,6 +29,13 @@ impl<'a> Public<'a> {
         if path == "/v1/wallet" {
             let reads = method == Method::GET || method == Method::HEAD;
             return if reads { Ok(Self::Wallet) } else { Err(Code::MethodNotAllowed) };
+        }
+        if path == "/v1/payments/callback" {
+            return if method == Method::POST {
+                Ok(Self::PaymentCallback)
+            } else {
+                Err(Code::MethodNotAllowed)
+            };
         }
         let mut parts = path.strip_prefix("/v1/sales").ok_or(Code::NotFound)?.split('/');
         if parts.next() != Some("") {
@@ -77,6 +85,7 @@ impl<'a> Public<'a> {
             Self::PayOrder { .. } => "pay_order",
             Self::RefundOrder { .. } => "refund_order",
             Self::Wallet => "wallet",
+            Self::PaymentCallback => "payment_callback",
         }
     }
 }

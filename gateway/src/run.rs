@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use contract::lifecycle::Language;
 use contract::problem::Code;
 use contract::topics::{ORDERS, SALES};
+use contract::webhook::Secret;
 use deadpool_postgres::Pool;
 use hyper::body::Incoming;
 use hyper::{Method, Request};
@@ -28,7 +29,7 @@ use crate::reserve::Batcher;
 use crate::respond::{Answer, Problem, language};
 use crate::route::{Admin, Public};
 use crate::settings::Settings;
-use crate::{admin, admit, authenticate, command, read, refuse};
+use crate::{admin, admit, authenticate, callback, command, read, refuse};
 
 /// What every request may use.
 pub struct Gateway {
@@ -46,6 +47,8 @@ pub struct Gateway {
     pub hand_off: Arc<HandOff>,
     /// New orders are refused while settlement is further behind.
     pub lag_max: Duration,
+    /// What the payment provider signs its callbacks with; without it none are taken.
+    pub webhook_secret: Option<Secret>,
     /// Ready-made answers.
     pub sold_out: SoldOutAnswers,
     requests: Requests,
@@ -135,6 +138,7 @@ pub async fn run(
         writes: postgres::pool(&services.database_url, 4, "gateway admin", WRITE_OPTIONS)?,
         hand_off: Arc::new(HandOff::new(producer.clone(), services.topic(ORDERS.name), leases.clone())),
         lag_max: settings.lag_max(),
+        webhook_secret: settings.payment_webhook_secret.clone(),
         sold_out: SoldOutAnswers::default(),
         requests: Requests::default(),
         cors: Cors::new(settings.cors_origins.clone()),
@@ -286,6 +290,9 @@ async fn serve_public(gateway: Arc<Gateway>, request: Request<Incoming>) -> Answ
                     outcome::ACCEPTED,
                     language,
                 ),
+                Public::PaymentCallback => {
+                    told(callback::take(&gateway, &head, body).await, outcome::ACCEPTED, language)
+                }
                 route => told(read::answer(&gateway, route, &head, language).await, outcome::OK, language),
             };
             (answer, route.label(), outcome)

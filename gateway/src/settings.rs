@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Parser;
+use contract::webhook::Secret;
 use process::settings::{Process, Services};
 
 /// Sells: takes stock and duplicate-order locks in Redis, hands accepted orders to Kafka, answers 202.
@@ -46,6 +47,10 @@ pub struct Settings {
     #[arg(long, env = "ADMISSION_LAG_MAX", default_value_t = 600, value_name = "SECONDS",
           value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub admission_lag_max: u64,
+    /// What the card provider signs its callbacks with: `whsec_` and the base64 of 24 to 64 bytes. Without it
+    /// callbacks are not taken.
+    #[arg(long, env = "PAYMENT_WEBHOOK_SECRET", value_name = "SECRET", hide_env_values = true)]
+    pub payment_webhook_secret: Option<Secret>,
     /// Connections at once; further ones wait to be accepted.
     #[arg(long, env = "GATEWAY_CONNECTIONS_MAX", default_value_t = 60_000, value_name = "CONNECTIONS")]
     pub connections_max: usize,

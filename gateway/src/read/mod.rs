@@ -47,7 +47,8 @@ async fn dispatch(
         Public::PlaceOrder { .. }
         | Public::CancelOrder { .. }
         | Public::PayOrder { .. }
-        | Public::RefundOrder { .. } => Err(Code::MethodNotAllowed.into()),
+        | Public::RefundOrder { .. }
+        | Public::PaymentCallback => Err(Code::MethodNotAllowed.into()),
     }
 }
 

@@ -136,6 +136,9 @@ pub struct PaymentCallback {
     pub amount: u64,
     /// Of which currency.
     pub currency: Currency,
+    /// Why it failed, in the provider's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 #[cfg(test)]

@@ -20,6 +20,8 @@ use crate::read::sale;
 use crate::respond::{Answer, Problem, json};
 use crate::run::Gateway;
 
+/// A reason is kept with the payment and shown to its customer. In bytes.
+const REASON_BYTES_MAX: usize = 200;
 const PAYMENT: &str = include_str!("../queries/card_payment.sql");
 
 /// The answer, once the log has it: the same for a repeat.
@@ -37,11 +39,14 @@ pub async fn take(gateway: &Gateway, head: &Parts, body: Incoming) -> Result<Ans
     let body = decode::body(&head.headers, body, decode::BODY_BYTES_MAX).await?;
     verify(secret, &head.headers, &body)?;
     let told: PaymentCallback = decode::json(&body)?;
+    if told.reason.as_ref().is_some_and(|reason| reason.len() > REASON_BYTES_MAX) {
+        return Err(Problem::because(Code::MalformedRequest, "The reason is too long."));
+    }
     let view = sale::find(gateway, told.sale_id.as_str())?;
     let status = payment(gateway, &told).await?.ok_or(Code::NotFound)?;
-    let PaymentCallback { payment_id, order_id, sale_id, result, amount, currency } = told;
+    let PaymentCallback { payment_id, order_id, sale_id, result, amount, currency, reason } = told;
     if !is_known(status, result) {
-        let payment = PaymentResult { payment_id, result, amount, currency, reason: None };
+        let payment = PaymentResult { payment_id, result, amount, currency, reason };
         command::append(gateway, &view, order_id, None, Action::PaymentResult(payment)).await?;
     }
     Ok(json(StatusCode::OK, &Recorded { payment_id, order_id, sale_id, result }))

@@ -233,7 +233,8 @@ struct Busy<'a> {
 impl<'a> Busy<'a> {
     /// `None`: it is worked on already.
     fn begin(orders: &'a Mutex<HashSet<OrderId>>, order: OrderId) -> Option<Self> {
-        lock(orders).insert(order).then_some(Self { orders, order })
+        let begins = lock(orders).insert(order);
+        begins.then(|| Self { orders, order }) // made only then: dropping one ends the work
     }
 }
 
@@ -245,4 +246,20 @@ impl Drop for Busy<'_> {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner) // each use is one insert, read or removal
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_is_worked_on_once_at_a_time() {
+        let (orders, order) = (Mutex::default(), OrderId(Uuid::nil()));
+        let first = Busy::begin(&orders, order);
+        assert!(first.is_some());
+        assert!(Busy::begin(&orders, order).is_none());
+        assert!(Busy::begin(&orders, order).is_none(), "the second has not ended the first");
+        drop(first);
+        assert!(Busy::begin(&orders, order).is_some());
+    }
 }

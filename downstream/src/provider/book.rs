@@ -353,6 +353,7 @@ impl Book {
                     result,
                     amount: payment.charge.amount,
                     currency: payment.charge.currency,
+                    reason: payment.reason.clone().filter(|_| result == PaymentOutcome::Failed),
                 },
                 due: Timestamp(payment.decided_at.0 + if late { late_ms } else { 0 }),
             };

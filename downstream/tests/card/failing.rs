@@ -1,0 +1,90 @@
+//! The provider goes away and comes back; payments are killed: nothing is lost, and nothing is taken twice.
+
+use testkit::{Forwarder, until};
+
+use crate::support::{Process, Shop, order_by_card, sale_of, shown, until_order};
+
+const PAID: (&str, &str) = ("preparing", "captured");
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_provider_is_away_payments_wait_and_expired_orders_are_never_charged() {
+    let mut shop = Shop::open().await;
+    let client = shop.system.client();
+    let (way, provider_url) = Forwarder::to_url(&shop.provider.url("/")).await;
+    let args: Vec<String> = shop.payments_args(&provider_url).collect();
+    let listen = args[args.iter().position(|arg| arg == "--payments-listen").expect("given") + 1].clone();
+    way.cut();
+    shop.payments = Some(crate::support::Part::start(args.into_iter()));
+    let (sale, short) = (sale_of(&client, 3600).await, sale_of(&client, 2).await);
+    let mut orders = Vec::new();
+    for n in 0..30 {
+        let customer = format!("c{n}");
+        let order = order_by_card(&client, &sale, &customer, "tok_approve").await;
+        orders.push((customer, order));
+    }
+    let expired = order_by_card(&client, &short, "c", "tok_approve").await;
+    until("the circuit opens", async || {
+        let ready = reqwest::get(format!("http://{listen}/health/ready")).await;
+        let Ok(ready) = ready else { return false };
+        let health: serde_json::Value = ready.json().await.expect("JSON");
+        health["dependencies"]["provider"]["up"] == false
+            && health["dependencies"]["provider"]["why"].as_str().is_some_and(|why| why.contains("circuit"))
+    })
+    .await;
+    until_order(&client, &short, "c", &expired, ("cancelled", "requested")).await;
+    for (customer, order) in &orders {
+        assert_eq!(shown(&client, &sale, customer, order).await["status"], "payment_requested");
+    }
+    assert!(shop.provider.ledger(&sale).await.is_empty());
+
+    way.mend();
+    for (customer, order) in &orders {
+        until_order(&client, &sale, customer, order, PAID).await;
+    }
+    until_order(&client, &short, "c", &expired, ("cancelled", "failed")).await;
+    let mut charged = shop.provider.ledger(&sale).await;
+    let mut expected: Vec<_> = orders.into_iter().map(|(_, order)| (order, 1000, 0)).collect();
+    (charged.sort(), expected.sort());
+    assert_eq!(charged, expected, "each once");
+    assert_eq!(shop.provider.ledger(&short).await, [(expired, 0, 0)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn payments_that_are_killed_after_the_charge_and_before_the_log_heard_of_it_charge_once() {
+    let shop = Shop::open().await;
+    let client = shop.system.client();
+    let args: Vec<String> = shop.payments_args(&shop.provider.url("")).collect();
+    // Killed while it waits for answers that never come: nobody else asks, and no callback tells.
+    let args = without(args, "--payment-callback-url");
+    let patient = [("--provider-timeout-ms", "10000"), ("--payments-sweep-after-ms", "600000")];
+    let patient = patient.into_iter().fold(args.clone(), |args, (name, value)| {
+        let own = [name.to_string(), value.to_string()];
+        without(args, name).into_iter().chain(own).collect()
+    });
+    let mut payments = Process::start(patient.into_iter());
+    let sale = sale_of(&client, 3600).await;
+    let mut orders = Vec::new();
+    for customer in ["a", "b", "c"] {
+        orders.push((customer, order_by_card(&client, &sale, customer, "tok_timeout").await));
+    }
+    until("all are charged", async || shop.provider.ledger(&sale).await.len() == orders.len()).await;
+    payments.kill();
+    for (customer, order) in &orders {
+        let order = shown(&client, &sale, customer, order).await;
+        assert_eq!(order["payment"]["status"], "requested", "nobody has told the log");
+    }
+    let _again = Process::start(args.into_iter());
+    for (customer, order) in &orders {
+        until_order(&client, &sale, customer, order, PAID).await;
+    }
+    let mut charged = shop.provider.ledger(&sale).await;
+    let mut expected: Vec<_> = orders.into_iter().map(|(_, order)| (order, 1000, 0)).collect();
+    (charged.sort(), expected.sort());
+    assert_eq!(charged, expected, "each once");
+}
+
+fn without(mut args: Vec<String>, name: &str) -> Vec<String> {
+    let at = args.iter().position(|arg| arg == name).expect("it is there");
+    args.drain(at..at + 2);
+    args
+}

@@ -1,0 +1,8 @@
+//! Card payments, from an order to the provider's ledger and back: the real provider, the real group, the
+//! real services.
+
+mod callbacks;
+mod failing;
+mod provider;
+mod support;
+mod tokens;

@@ -1,0 +1,102 @@
+//! What cards do to orders, and what cancelling does to money.
+
+use serde_json::json;
+
+use crate::support::{cancel, notes, order_by_card, sale_of, shop, shown, until_order};
+
+const PAID: (&str, &str) = ("preparing", "captured");
+
+#[tokio::test]
+async fn an_approved_card_pays_the_order_once() {
+    let (shop, client) = (shop(), shop().system.client());
+    let sale = sale_of(&client, 3600).await;
+    let order = order_by_card(&client, &sale, "c", "tok_approve").await;
+    let paid = until_order(&client, &sale, "c", &order, PAID).await;
+    assert_eq!((&paid["payment"]["method"], &paid["payment"]["amount"]), (&json!("card"), &json!(1000)));
+    assert_eq!(shop.provider.ledger(&sale).await, [(order, 1000, 0)]);
+}
+
+#[tokio::test]
+async fn a_declined_card_cancels_the_order_and_takes_nothing() {
+    let (shop, client) = (shop(), shop().system.client());
+    let sale = sale_of(&client, 3600).await;
+    let order = order_by_card(&client, &sale, "c", "tok_decline").await;
+    let failed = until_order(&client, &sale, "c", &order, ("cancelled", "failed")).await;
+    assert_eq!(failed["cancel_reason"], "payment_failed");
+    assert_eq!(failed["payment"]["reason"], "card_declined");
+    assert_eq!(shop.provider.ledger(&sale).await, [(order, 0, 0)]);
+}
+
+#[tokio::test]
+async fn a_provider_that_does_not_answer_or_answers_late_is_paid_once() {
+    let (shop, client) = (shop(), shop().system.client());
+    let sale = sale_of(&client, 3600).await;
+    let silent = order_by_card(&client, &sale, "silent", "tok_timeout").await;
+    let late = order_by_card(&client, &sale, "late", "tok_late").await;
+    until_order(&client, &sale, "silent", &silent, PAID).await;
+    until_order(&client, &sale, "late", &late, PAID).await;
+    let mut ledger = shop.provider.ledger(&sale).await;
+    let mut expected = [(silent, 1000, 0), (late, 1000, 0)];
+    (ledger.sort(), expected.sort());
+    assert_eq!(ledger, expected);
+}
+
+#[tokio::test]
+async fn a_callback_that_comes_twice_or_lies_afterwards_changes_nothing() {
+    let (shop, client) = (shop(), shop().system.client());
+    let sale = sale_of(&client, 3600).await;
+    let twice = order_by_card(&client, &sale, "twice", "tok_twice").await;
+    let lie = order_by_card(&client, &sale, "lie", "tok_lie").await;
+    until_order(&client, &sale, "twice", &twice, PAID).await;
+    until_order(&client, &sale, "lie", &lie, PAID).await;
+    let refused = ("payment_result".to_string(), "illegal".to_string());
+    testkit::until("the lie is noted", async || notes(shop, &lie).await.contains(&refused)).await;
+    for (customer, order) in [("twice", &twice), ("lie", &lie)] {
+        let order = shown(&client, &sale, customer, order).await;
+        assert_eq!((&order["status"], &order["payment"]["status"]), (&json!(PAID.0), &json!(PAID.1)));
+    }
+    assert_eq!(shop.provider.ledger(&sale).await.iter().map(|entry| entry.1).sum::<u64>(), 2000);
+}
+
+#[tokio::test]
+async fn an_order_that_is_cancelled_while_its_card_is_charged_gets_its_money_back() {
+    let (shop, client) = (shop(), shop().system.client());
+    let sale = sale_of(&client, 3600).await;
+    let order = order_by_card(&client, &sale, "c", "tok_timeout").await;
+    // The provider has taken it, and nobody here knows.
+    testkit::until("the money is taken", async || shop.provider.ledger(&sale).await.len() == 1).await;
+    assert_eq!(shown(&client, &sale, "c", &order).await["payment"]["status"], "requested");
+    assert_eq!(cancel(&client, &sale, "c", &order).await, 202);
+    until_order(&client, &sale, "c", &order, ("cancelled", "refunded")).await;
+    assert_eq!(shop.provider.ledger(&sale).await, [(order, 1000, 1000)]);
+}
+
+#[tokio::test]
+async fn a_payment_that_is_not_decided_when_its_order_is_cancelled_never_is() {
+    let (shop, client) = (shop(), shop().system.client());
+    let sale = sale_of(&client, 3600).await;
+    let order = order_by_card(&client, &sale, "c", "tok_late").await;
+    testkit::until("it is pending", async || shop.provider.ledger(&sale).await.len() == 1).await;
+    assert_eq!(cancel(&client, &sale, "c", &order).await, 202);
+    let told = testkit::eventually("it is decided", async || {
+        let order = shown(&client, &sale, "c", &order).await;
+        let payment = order["payment"]["status"].as_str().unwrap_or_default().to_string();
+        (order["status"] == "cancelled" && ["failed", "refunded"].contains(&&*payment)).then_some(payment)
+    })
+    .await;
+    // Usually the word comes before the money; on a busy machine after.
+    let taken = if told == "failed" { 0 } else { 1000 };
+    assert_eq!(shop.provider.ledger(&sale).await, [(order, taken, taken)]);
+}
+
+#[tokio::test]
+async fn a_paid_order_that_is_cancelled_gets_its_money_back_once() {
+    let (shop, client) = (shop(), shop().system.client());
+    let sale = sale_of(&client, 3600).await;
+    let order = order_by_card(&client, &sale, "c", "tok_approve").await;
+    until_order(&client, &sale, "c", &order, PAID).await;
+    assert_eq!(cancel(&client, &sale, "c", &order).await, 202);
+    assert_eq!(cancel(&client, &sale, "c", &order).await, 202);
+    until_order(&client, &sale, "c", &order, ("cancelled", "refunded")).await;
+    assert_eq!(shop.provider.ledger(&sale).await, [(order, 1000, 1000)]);
+}

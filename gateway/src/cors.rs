@@ -1,14 +1,13 @@
 //! Cross-origin rules: which pages may call the public API from a browser.
 
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, HeaderValue, ORIGIN, VARY,
 };
 use hyper::{HeaderMap, Response, StatusCode};
 
-use crate::respond::Answer;
+use crate::respond::{Answer, full};
 
 /// The listed origins.
 #[derive(Debug, Clone, Default)]
@@ -35,14 +34,16 @@ impl Cors {
 
     /// The answer to a preflight request.
     pub fn preflight(&self, headers: &HeaderMap) -> Answer {
-        let mut answer = Response::new(Full::new(Bytes::new()));
+        let mut answer = Response::new(full(Bytes::new()));
         *answer.status_mut() = StatusCode::NO_CONTENT;
         if let Some(origin) = self.allowed(headers) {
             let headers = answer.headers_mut();
             headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD, POST, DELETE"));
             headers.insert(
                 ACCESS_CONTROL_ALLOW_HEADERS,
-                HeaderValue::from_static("Authorization, Content-Type, Idempotency-Key, Accept-Language"),
+                HeaderValue::from_static(
+                    "Authorization, Content-Type, Idempotency-Key, Accept-Language, Last-Event-ID",
+                ),
             );
             headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
             mark(&mut answer, origin);

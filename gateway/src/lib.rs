@@ -13,7 +13,8 @@
 //! Beside the flow: [`lease`] follows the topic `sales` and knows until when that knowledge holds;
 //! [`admit`] and [`standstill`] refuse early what would only wait; [`desk`] is a sale's place in this
 //! gateway; [`place`] strings the steps together; [`command`] is what a customer does to an order
-//! afterwards; [`callback`] what the payment provider says; [`read`] answers queries; [`admin`] is the operator's side; [`metrics`] counts.
+//! afterwards; [`callback`] what the payment provider says; [`read`] answers queries; [`live`] tells an
+//! order's changes as they are settled; [`admin`] is the operator's side; [`metrics`] counts.
 
 pub mod admin;
 pub mod admit;
@@ -25,6 +26,7 @@ pub mod decode;
 pub mod desk;
 pub mod hand_off;
 pub mod lease;
+pub mod live;
 pub mod metrics;
 pub mod place;
 pub mod read;

@@ -1,16 +1,26 @@
 //! Answers: JSON, or an RFC 9457 problem with a stable code.
 
+use std::convert::Infallible;
+
 use bytes::Bytes;
 use contract::lifecycle::Language;
 use contract::problem::Code;
-use http_body_util::Full;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{Either, Full};
 use hyper::header::{ACCEPT_LANGUAGE, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{HeaderMap, Response, StatusCode};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 /// What every handler returns.
-pub type Answer = Response<Full<Bytes>>;
+pub type Answer = Response<Body>;
+/// Known whole, as nearly always, or told bit by bit.
+pub type Body = Either<Full<Bytes>, UnsyncBoxBody<Bytes, Infallible>>;
+
+/// A body that is known whole.
+pub fn full(body: Bytes) -> Body {
+    Either::Left(Full::new(body))
+}
 
 /// The language a client prefers: Korean where it stands before English, else English.
 pub fn language(headers: &HeaderMap) -> Language {
@@ -73,7 +83,7 @@ impl Problem {
 
 /// A problem whose body is known already.
 pub fn problem_of(code: Code, body: Bytes) -> Answer {
-    let mut answer = Response::new(Full::new(body));
+    let mut answer = Response::new(full(body));
     *answer.status_mut() = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     if let Some(seconds) = code.retry_after_seconds() {
@@ -98,7 +108,7 @@ pub fn json(status: StatusCode, body: &impl Serialize) -> Answer {
 
 /// A JSON answer whose body is known already.
 pub fn json_of(status: StatusCode, body: Bytes) -> Answer {
-    let mut answer = Response::new(Full::new(body));
+    let mut answer = Response::new(full(body));
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer

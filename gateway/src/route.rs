@@ -15,6 +15,8 @@ pub enum Public<'a> {
     MyOrders { sale: &'a str },
     Order { sale: &'a str, order: &'a str },
     OrderStatus { sale: &'a str, order: &'a str },
+    OrderEvents { sale: &'a str, order: &'a str },
+    OrderSocket { sale: &'a str, order: &'a str },
     CancelOrder { sale: &'a str, order: &'a str },
     Delivery { sale: &'a str, order: &'a str },
     PayOrder { sale: &'a str, order: &'a str },
@@ -53,6 +55,8 @@ impl<'a> Public<'a> {
                 (Some(Self::Order { sale, order }), Some(cancel))
             }
             [sale, "orders", order, "status"] => (Some(Self::OrderStatus { sale, order }), None),
+            [sale, "orders", order, "events"] => (Some(Self::OrderEvents { sale, order }), None),
+            [sale, "orders", order, "ws"] => (Some(Self::OrderSocket { sale, order }), None),
             [sale, "orders", order, "delivery"] => (Some(Self::Delivery { sale, order }), None),
             [sale, "orders", order, "payment"] => {
                 (None, Some((Method::POST, Self::PayOrder { sale, order })))
@@ -80,6 +84,8 @@ impl<'a> Public<'a> {
             Self::MyOrders { .. } => "my_orders",
             Self::Order { .. } => "order",
             Self::OrderStatus { .. } => "order_status",
+            Self::OrderEvents { .. } => "order_events",
+            Self::OrderSocket { .. } => "order_socket",
             Self::CancelOrder { .. } => "cancel_order",
             Self::Delivery { .. } => "delivery",
             Self::PayOrder { .. } => "pay_order",
@@ -200,6 +206,14 @@ mod tests {
         assert_eq!(
             of(&Method::GET, "/v1/sales/s/orders/o/status"),
             Ok(Public::OrderStatus { sale: "s", order: "o" })
+        );
+        assert_eq!(
+            of(&Method::GET, "/v1/sales/s/orders/o/events"),
+            Ok(Public::OrderEvents { sale: "s", order: "o" })
+        );
+        assert_eq!(
+            of(&Method::GET, "/v1/sales/s/orders/o/ws"),
+            Ok(Public::OrderSocket { sale: "s", order: "o" })
         );
         assert_eq!(
             of(&Method::DELETE, "/v1/sales/s/orders/o"),

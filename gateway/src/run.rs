@@ -8,7 +8,9 @@ use contract::problem::Code;
 use contract::topics::{ORDERS, SALES};
 use contract::webhook::Secret;
 use deadpool_postgres::Pool;
+use http_body_util::Either;
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request};
 use lua::Redis;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -23,6 +25,8 @@ use crate::cors::{self, Cors};
 use crate::desk::{Desk, Desks};
 use crate::hand_off::HandOff;
 use crate::lease::{self, Leases};
+use crate::live::registry::Registry;
+use crate::live::{self, sse, ws};
 use crate::metrics::{Requests, outcome};
 use crate::place::{self, SoldOutAnswers};
 use crate::reserve::Batcher;
@@ -51,6 +55,8 @@ pub struct Gateway {
     pub webhook_secret: Option<Secret>,
     /// Ready-made answers.
     pub sold_out: SoldOutAnswers,
+    /// Who follows which order.
+    pub live: Arc<Registry>,
     requests: Requests,
     cors: Cors,
     health: Health,
@@ -89,6 +95,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 const LOOK_MAX: Duration = Duration::from_secs(1);
 /// Between two looks for new sales: a sale can be bought from this long after its publication.
 const DESKS_EVERY: Duration = Duration::from_millis(50);
+/// At shutdown, streams may take so long to say goodbye, beside the connections that are drained first.
+const STREAMS_DRAIN: Duration = Duration::from_secs(1);
 /// At shutdown, batchers may take so long to empty their queues.
 const DRAIN: Duration = Duration::from_secs(7);
 
@@ -140,6 +148,7 @@ pub async fn run(
         lag_max: settings.lag_max(),
         webhook_secret: settings.payment_webhook_secret.clone(),
         sold_out: SoldOutAnswers::default(),
+        live: Registry::new(settings.live_streams_max),
         requests: Requests::default(),
         cors: Cors::new(settings.cors_origins.clone()),
         health: health.clone(),
@@ -170,6 +179,8 @@ pub async fn run(
         ending.clone(),
     ));
 
+    let live = live::start(&gateway, services, &name, stop.clone());
+
     tracing::info!(%name, public = %settings.listen, admin = %settings.admin_listen, "listening");
     let serving = {
         let gateway = gateway.clone();
@@ -182,6 +193,9 @@ pub async fn run(
         http::serve(private, 1000, handler, ending.clone()) // health and metrics to the end
     });
     serving.await;
+    for task in live {
+        shutdown::finish("live updates", STREAMS_DRAIN, async { drop(task.await) }).await;
+    }
 
     draining.cancel();
     batchers.close();
@@ -264,7 +278,8 @@ async fn look_at(name: &'static str, health: &Health, look: impl Future<Output =
 
 async fn serve_public(gateway: Arc<Gateway>, request: Request<Incoming>) -> Answer {
     let since = Instant::now();
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
+    let upgrade = head.extensions.remove::<OnUpgrade>();
     let origin = gateway.cors.allowed(&head.headers);
     if head.method == Method::OPTIONS {
         return gateway.cors.preflight(&head.headers);
@@ -293,6 +308,13 @@ async fn serve_public(gateway: Arc<Gateway>, request: Request<Incoming>) -> Answ
                 Public::PaymentCallback => {
                     told(callback::take(&gateway, &head, body).await, outcome::ACCEPTED, language)
                 }
+                Public::OrderEvents { sale, order } => {
+                    told(sse::answer(&gateway, sale, order, &head, language).await, outcome::OK, language)
+                }
+                Public::OrderSocket { sale, order } => {
+                    let answered = ws::answer(&gateway, sale, order, &head, upgrade, language).await;
+                    told(answered, outcome::OK, language)
+                }
                 route => told(read::answer(&gateway, route, &head, language).await, outcome::OK, language),
             };
             (answer, route.label(), outcome)
@@ -318,7 +340,7 @@ async fn serve_private(gateway: Arc<Gateway>, request: Request<Incoming>) -> Ans
     let (head, body) = request.into_parts();
     let path = head.uri.path();
     if let Some(answer) = health::answer(path, &gateway.health, &gateway.metrics) {
-        return answer;
+        return answer.map(Either::Left);
     }
     let language = language(&head.headers);
     let (answer, route, outcome) = match Admin::of(&head.method, path) {

@@ -51,6 +51,10 @@ pub struct Settings {
     /// callbacks are not taken.
     #[arg(long, env = "PAYMENT_WEBHOOK_SECRET", value_name = "SECRET", hide_env_values = true)]
     pub payment_webhook_secret: Option<Secret>,
+    /// Live updates (event streams and WebSockets) at once; further ones are refused as `overloaded`. Their
+    /// connections come on top of --connections-max.
+    #[arg(long, env = "GATEWAY_LIVE_STREAMS_MAX", default_value_t = 20_000, value_name = "STREAMS")]
+    pub live_streams_max: usize,
     /// Connections at once; further ones wait to be accepted.
     #[arg(long, env = "GATEWAY_CONNECTIONS_MAX", default_value_t = 60_000, value_name = "CONNECTIONS")]
     pub connections_max: usize,

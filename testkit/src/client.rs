@@ -82,6 +82,12 @@ impl Client {
         self.send(request.header("Idempotency-Key", key).json(body)).await
     }
 
+    /// The address of a WebSocket of the public listener.
+    pub fn socket_url(&self, path: &str) -> String {
+        let rest = self.public.strip_prefix("http").expect("an http URL");
+        format!("ws{rest}{path}")
+    }
+
     /// Places an order.
     pub async fn order(&self, sale: &str, customer: &str, key: &str, body: &Value) -> Answer {
         let request = self.request(Method::POST, &format!("/v1/sales/{sale}/orders"));

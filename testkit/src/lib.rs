@@ -5,18 +5,21 @@
 //! |---|---|
 //! | [`system`] | gateways and settlers, started in this process |
 //! | [`client`] | an operator and customers, over HTTP |
+//! | [`live`] | readers of live updates |
 //! | [`redis_server`] | a Redis of the test's own, to be killed, stopped and emptied |
 //! | [`forwarder`] | a way to a service that can be cut, and that can hang |
 //! | [`wait`] | waiting for a condition, within a limit |
 
 pub mod client;
 pub mod forwarder;
+pub mod live;
 pub mod redis_server;
 pub mod system;
 pub mod wait;
 
 pub use client::{Answer, Client};
 pub use forwarder::Forwarder;
+pub use live::{EventStream, LiveSocket};
 pub use redis_server::RedisServer;
 pub use system::{System, shared};
 pub use wait::{eventually, until};

@@ -16,7 +16,7 @@ use crate::route::Public;
 use crate::run::Gateway;
 
 /// A query takes no longer, whatever hangs.
-const ANSWER_MAX: Duration = Duration::from_secs(3);
+pub(crate) const ANSWER_MAX: Duration = Duration::from_secs(3);
 
 /// Answers a query.
 pub async fn answer(
@@ -48,7 +48,9 @@ async fn dispatch(
         | Public::CancelOrder { .. }
         | Public::PayOrder { .. }
         | Public::RefundOrder { .. }
-        | Public::PaymentCallback => Err(Code::MethodNotAllowed.into()),
+        | Public::PaymentCallback
+        | Public::OrderEvents { .. }
+        | Public::OrderSocket { .. } => Err(Code::MethodNotAllowed.into()),
     }
 }
 

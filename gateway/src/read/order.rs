@@ -90,14 +90,33 @@ pub(crate) struct Standing {
     pub(crate) paid_by: Option<PaymentMethod>,
 }
 
+/// Where an order stands, in short; live updates say the same.
 #[derive(Serialize)]
-struct StatusBody {
+pub(crate) struct StatusBody {
     order_id: OrderId,
     status: OrderStatus,
     status_description: &'static str,
     progress_percentage: u8,
     can_cancel: bool,
     last_updated: Timestamp,
+}
+
+impl StatusBody {
+    pub(crate) fn of(
+        order_id: OrderId,
+        status: OrderStatus,
+        last_updated: Timestamp,
+        language: Language,
+    ) -> Self {
+        Self {
+            order_id,
+            status,
+            status_description: status.description(language),
+            progress_percentage: status.progress_percentage(),
+            can_cancel: status.can_cancel(),
+            last_updated,
+        }
+    }
 }
 
 /// `GET /v1/sales/{sale}/orders/{order}`.
@@ -120,17 +139,8 @@ pub(super) async fn status(
     language: Language,
 ) -> Result<Answer, Problem> {
     let order = find(gateway, sale, order, head, language).await?;
-    Ok(json(
-        StatusCode::OK,
-        &StatusBody {
-            order_id: order.order_id,
-            status: order.status,
-            status_description: order.status_description,
-            progress_percentage: order.progress_percentage,
-            can_cancel: order.can_cancel,
-            last_updated: order.last_updated,
-        },
-    ))
+    let body = StatusBody::of(order.order_id, order.status, order.last_updated, language);
+    Ok(json(StatusCode::OK, &body))
 }
 
 async fn find(
@@ -152,9 +162,19 @@ pub(crate) fn named(
     head: &Parts,
 ) -> Result<(CustomerId, Arc<SaleView>, OrderId), Problem> {
     let customer = authenticate::customer(&head.headers)?;
+    let (view, id) = addressed(gateway, sale, order)?;
+    Ok((customer, view, id))
+}
+
+/// Which order of which sale.
+pub(crate) fn addressed(
+    gateway: &Gateway,
+    sale: &str,
+    order: &str,
+) -> Result<(Arc<SaleView>, OrderId), Problem> {
     let view = sale::find(gateway, sale)?;
     let id = order.parse().map_err(|_| Problem::from(Code::NotFound))?;
-    Ok((customer, view, id))
+    Ok((view, id))
 }
 
 /// Where an order stands; for a command, which must come behind the order in the log. `None`: it is in the
@@ -167,7 +187,7 @@ pub(crate) async fn standing(
 ) -> Result<Option<Standing>, Problem> {
     let asked = settled_standing(gateway, view, id, customer);
     let Some(customer) = customer else { return asked.await?.ok_or(Code::NotFound.into()).map(Some) };
-    let fresh = |found: &Found| {
+    let fresh = |found: &Found, _| {
         (!found.in_outbox).then_some(Standing {
             status: fresh_status(found),
             cancel_reason: None,
@@ -234,18 +254,19 @@ async fn find_of(
     language: Language,
 ) -> Result<OrderBody, Problem> {
     let asked = settled(gateway, view, id, Some(customer), language);
-    let fresh = |found: &Found| processing(view, customer, found, language);
+    let fresh = |found: &Found, _| processing(view, customer, found, language);
     settled_or_remembered(gateway, view, id, customer, asked, fresh).await
 }
 
-/// What Postgres tells of an order; else what Redis remembers of it.
-async fn settled_or_remembered<T>(
+/// What Postgres tells of an order; else what Redis remembers of it. `fresh` is also told whether Postgres has
+/// said that it does not have the order yet; else Postgres did not answer.
+pub(crate) async fn settled_or_remembered<T>(
     gateway: &Gateway,
     view: &SaleView,
     id: OrderId,
     customer: &CustomerId,
     asked: impl Future<Output = Result<Option<T>, Problem>>,
-    fresh: impl FnOnce(&Found) -> T,
+    fresh: impl FnOnce(&Found, bool) -> T,
 ) -> Result<T, Problem> {
     let settled = tokio::time::timeout(POSTGRES_WAIT, asked).await;
     let settled = settled.unwrap_or_else(|_| Err(Code::DatabaseUnavailable.into()));
@@ -256,7 +277,7 @@ async fn settled_or_remembered<T>(
     if let Ok(orders) = &remembered
         && let Some(found) = orders.iter().find(|found| found.order.id == id)
     {
-        return Ok(fresh(found));
+        return Ok(fresh(found, settled.is_ok()));
     }
     settled?;
     remembered?;
@@ -404,7 +425,7 @@ fn corrupt(what: &str) -> Problem {
 }
 
 /// Redis learns of a cancelled order when its units come back.
-fn fresh_status(found: &Found) -> OrderStatus {
+pub(crate) fn fresh_status(found: &Found) -> OrderStatus {
     if found.order.live { OrderStatus::Processing } else { OrderStatus::Cancelled }
 }
 

@@ -3,10 +3,10 @@
 
 use std::collections::HashMap;
 
+use bytes::Bytes;
 use contract::problem::Code;
 use contract::sale::{DiscountPolicy, SaleState};
 use contract::timestamp::Timestamp;
-use http_body_util::Full;
 use hyper::header::{CACHE_CONTROL, ETAG, HeaderValue, IF_NONE_MATCH};
 use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::parameter;
 use crate::lease::SaleView;
-use crate::respond::{Answer, Problem, json};
+use crate::respond::{Answer, Problem, full, json};
 use crate::run::Gateway;
 
 /// A look this old no longer tells the remaining stock, in milliseconds.
@@ -163,7 +163,7 @@ fn tagged_answer(head: &Parts, tagged: &impl Serialize, whole: &impl Serialize) 
     let tag = format!("W/\"{:016x}\"", u64::from_be_bytes(digest.0));
     let known = head.headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let mut answer = if known.split(',').any(|known| known.trim() == tag || known.trim() == "*") {
-        let mut answer = Response::new(Full::default());
+        let mut answer = Response::new(full(Bytes::new()));
         *answer.status_mut() = StatusCode::NOT_MODIFIED;
         answer
     } else {

@@ -1,0 +1,123 @@
+//! `GET …/orders/{order}/events`: an order's changes as Server-Sent Events (WHATWG HTML, "Server-sent events").
+//!
+//! The body has no task of its own: the connection asks it for the next bytes when there is room for them,
+//! so a client that does not read makes no memory grow but its short queue.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use contract::lifecycle::Language;
+use http_body_util::Either;
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::{Body, Frame};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::{Response, StatusCode};
+use tokio::time::{Instant, Interval, interval_at};
+
+use super::HEARTBEAT;
+use super::follower::{Follower, Next};
+use super::registry::Over;
+use crate::respond::{Answer, Problem, full};
+use crate::run::Gateway;
+
+/// Asks nginx and its kind not to hold events back.
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+/// A client returns after so long, and up to [`RETRY_SPREAD_MS`] later, each after its own time.
+const RETRY_MS: u64 = 1000;
+const RETRY_SPREAD_MS: u64 = 2000;
+
+/// Answers with the stream, or 204 to a client that has seen the last event: browsers stop then.
+pub(crate) async fn answer(
+    gateway: &Gateway,
+    sale: &str,
+    order: &str,
+    head: &Parts,
+    language: Language,
+) -> Result<Answer, Problem> {
+    let follower = super::open(gateway, sale, order, head).await?;
+    if follower.is_over() {
+        let mut answer = Response::new(full(Bytes::new()));
+        *answer.status_mut() = StatusCode::NO_CONTENT;
+        return Ok(answer);
+    }
+    let events = Events {
+        opening: Some(format!("retry: {}\n\n", retry_ms(&follower)).into()),
+        follower,
+        language,
+        heartbeat: interval_at(Instant::now() + HEARTBEAT, HEARTBEAT),
+        ended: false,
+    };
+    let mut answer = Response::new(Either::Right(UnsyncBoxBody::new(events)));
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    Ok(answer)
+}
+
+fn retry_ms(follower: &Follower) -> u64 {
+    RETRY_MS + follower.spread() % RETRY_SPREAD_MS
+}
+
+/// The body.
+struct Events {
+    opening: Option<Bytes>,
+    follower: Follower,
+    language: Language,
+    heartbeat: Interval,
+    ended: bool,
+}
+
+impl Events {
+    fn next(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        if let Some(opening) = self.opening.take() {
+            return Poll::Ready(Some(opening));
+        }
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        if let Poll::Ready(next) = self.follower.poll_next(context) {
+            let bytes = match next {
+                Next::Change(change) => change.event(self.language),
+                Next::Over(over) => {
+                    self.ended = true;
+                    match self.farewell(over) {
+                        Some(farewell) => farewell.into(),
+                        None => return Poll::Ready(None),
+                    }
+                }
+            };
+            self.heartbeat.reset();
+            return Poll::Ready(Some(bytes));
+        }
+        ready!(self.heartbeat.poll_tick(context));
+        Poll::Ready(Some(Bytes::from_static(b":\n\n")))
+    }
+
+    /// The last words: browsers return by themselves with the id of the last event that they got; others
+    /// are told it.
+    fn farewell(&self, over: Over) -> Option<String> {
+        let resume =
+            serde_json::json!({ "last_event_id": self.follower.resume_from().map(|id| id.to_string()) });
+        match over {
+            Over::Final => None,
+            Over::Behind => Some(format!("event: reset\ndata: {resume}\n\n")),
+            Over::Stopping => Some(format!("retry: {}\n: this gateway stops\n\n", retry_ms(&self.follower))),
+        }
+    }
+}
+
+impl Body for Events {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.next(context).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
+    }
+}

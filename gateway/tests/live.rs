@@ -1,0 +1,220 @@
+//! An order's changes as they happen: over both ways, from any gateway, each once and none left out.
+
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+use testkit::client::{order_of, terms};
+use testkit::live::Event;
+use testkit::{Client, EventStream, LiveSocket, fresh, shared};
+
+fn events_of(client: &Client, customer: &str, sale: &str, order: &str) -> RequestBuilder {
+    let request = client.request(Method::GET, &format!("/v1/sales/{sale}/orders/{order}/events"));
+    request.bearer_auth(format!("dev:{customer}"))
+}
+
+async fn socket_of(
+    client: &Client,
+    customer: &str,
+    sale: &str,
+    order: &str,
+    more: &str,
+) -> Result<LiveSocket, reqwest::StatusCode> {
+    let path = format!("/v1/sales/{sale}/orders/{order}/ws?access_token=dev%3A{customer}{more}");
+    LiveSocket::open(&client.socket_url(&path)).await
+}
+
+async fn cancel(client: &Client, customer: &str, sale: &str, order: &str) {
+    let request = client.request(Method::DELETE, &format!("/v1/sales/{sale}/orders/{order}"));
+    let answer = client.send(request.bearer_auth(format!("dev:{customer}"))).await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+}
+
+/// A sale that both gateways sell.
+async fn opened(units: u64) -> (Client, Client, String) {
+    let (client, other) = (shared().client(), shared().client_of(1));
+    let sale = fresh("live");
+    client.open_sale(&sale, terms(&[("A", 1000, Some(units))])).await;
+    other.until_sale(&sale, "open", true).await;
+    (client, other, sale)
+}
+
+/// The part of an event id that grows.
+fn seq(id: &str) -> i64 {
+    id.split_once('-').expect("partition-seq").1.parse().expect("a number")
+}
+
+/// Passes over the state before settlement, which only the fastest readers see.
+async fn settled(stream: &mut EventStream) -> Event {
+    let first = stream.next().await.expect("a first event");
+    if first.name != "order.processing" {
+        return first;
+    }
+    assert_eq!((&first.id, &first.data["status"]), (&None, &json!("processing")));
+    stream.next().await.expect("a second event")
+}
+
+async fn settled_message(socket: &mut LiveSocket) -> Value {
+    let first = socket.next().await.expect("a first message");
+    if first["status"] != "processing" {
+        return first;
+    }
+    assert_eq!((&first["id"], &first["event"]), (&Value::Null, &json!("order.processing")));
+    socket.next().await.expect("a second message")
+}
+
+#[tokio::test]
+async fn an_order_is_followed_to_its_end_over_both_ways_from_the_other_gateway() {
+    let (client, other, sale) = opened(5).await;
+    let order = client.order_until_told(&sale, "mina", "k", &order_of(&[("A", 1)])).await.order_id();
+    let korean = events_of(&other, "mina", &sale, &order).header("Accept-Language", "ko");
+    let mut stream = EventStream::open(korean).await.expect("a stream");
+    let mut socket = socket_of(&other, "mina", &sale, &order, "").await.expect("a socket");
+
+    let created = settled(&mut stream).await;
+    assert!(stream.retry_ms.is_some_and(|pause| pause >= 1000));
+    let status = client.request(Method::GET, &format!("/v1/sales/{sale}/orders/{order}/status"));
+    let mut status = client.send(status.bearer_auth("dev:mina").header("Accept-Language", "ko")).await.body;
+    status["last_updated"] = created.data["last_updated"].clone(); // of the event, of the row: not quite the same
+    assert_eq!((created.name.as_str(), &created.data), ("order.created", &status));
+    let id = created.id.expect("an id");
+    let message = settled_message(&mut socket).await;
+    let expected = (&json!(id), &json!("order.created"), &json!("created"), &json!(order));
+    assert_eq!((&message["id"], &message["event"], &message["status"], &message["order_id"]), expected);
+
+    cancel(&client, "mina", &sale, &order).await;
+    let last = stream.next().await.expect("the last event");
+    assert_eq!((last.name.as_str(), &last.data["cancel_reason"]), ("order.cancelled", &json!("customer")));
+    assert!(seq(last.id.as_deref().expect("an id")) > seq(&id));
+    assert_eq!(stream.next().await, None, "a final state ends the stream");
+    let message = socket.next().await.expect("the last message");
+    assert_eq!((&message["status"], &message["id"]), (&json!("cancelled"), &json!(last.id)));
+    assert_eq!(socket.next().await.expect_err("the end").0, 1000);
+
+    // A browser returns by itself, until it is told that nothing follows.
+    let last_id = last.id.expect("an id");
+    for gateway in [&client, &other] {
+        let again = events_of(gateway, "mina", &sale, &order).header("Last-Event-ID", &last_id);
+        assert_eq!(EventStream::open(again).await.err().expect("no stream"), 204);
+        let resume = format!("&last_event_id={last_id}");
+        let mut socket = socket_of(gateway, "mina", &sale, &order, &resume).await.expect("a socket");
+        assert_eq!(socket.next().await.expect_err("the end").0, 1000);
+        let mut anew = EventStream::open(events_of(gateway, "mina", &sale, &order)).await.expect("a stream");
+        assert_eq!(anew.next().await.map(|event| event.name), Some("order.cancelled".to_string()));
+        assert_eq!(anew.next().await, None);
+    }
+}
+
+#[tokio::test]
+async fn a_resumed_stream_leaves_nothing_out_and_repeats_nothing() {
+    let (client, other, sale) = opened(5).await;
+    let order = client.order_until_told(&sale, "c", "k", &order_of(&[("A", 1)])).await.order_id();
+    let mut stream = EventStream::open(events_of(&other, "c", &sale, &order)).await.expect("a stream");
+    let created = settled(&mut stream).await.id.expect("an id");
+    drop(stream);
+    cancel(&client, "c", &sale, &order).await;
+    testkit::until("it is cancelled", async || {
+        client.get("c", &format!("/v1/sales/{sale}/orders/{order}")).await.body["status"] == "cancelled"
+    })
+    .await;
+    // At another gateway than before, by the header and by the parameter.
+    let by_header = events_of(&client, "c", &sale, &order).header("Last-Event-ID", &created);
+    let parameter =
+        format!("/v1/sales/{sale}/orders/{order}/events?last_event_id={created}&access_token=dev:c");
+    for request in [by_header, client.request(Method::GET, &parameter)] {
+        let mut stream = EventStream::open(request).await.expect("a stream");
+        assert_eq!(stream.next().await.map(|event| event.name), Some("order.cancelled".to_string()));
+        assert_eq!(stream.next().await, None);
+    }
+    let resume = format!("&last_event_id={created}");
+    let mut socket = socket_of(&client, "c", &sale, &order, &resume).await.expect("a socket");
+    assert_eq!(socket.next().await.expect("what was missed")["status"], "cancelled");
+    assert_eq!(socket.next().await.expect_err("the end").0, 1000);
+}
+
+/// Streams that are torn and resumed again and again while their orders change: whatever moment a stream
+/// begins at, it goes on exactly where the one before ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_moment_to_connect_is_a_wrong_one() {
+    let (client, other, sale) = opened(200).await;
+    let run = fresh("c"); // wallets are not of one sale
+    let followed = (0..40).map(|n| {
+        let (client, other, sale) = (client.clone(), other.clone(), sale.clone());
+        let customer = format!("{run}-{n}");
+        tokio::spawn(async move {
+            let mut body = order_of(&[("A", 1)]);
+            if n % 2 == 0 {
+                let money = json!({"amount": 1_000_000, "currency": "KRW"});
+                assert_eq!(client.credit(&customer, "k", &money).await.status, 201);
+                body["payment"] = json!({"method": "wallet"}); // several changes in one transaction
+            }
+            let order = client.order_until_told(&sale, &customer, "k", &body).await.order_id();
+            let cancelling = tokio::spawn({
+                let (client, customer, sale, order) =
+                    (client.clone(), customer.clone(), sale.clone(), order.clone());
+                async move { cancel(&client, &customer, &sale, &order).await }
+            });
+            let (mut seen, mut last_id) = (vec![], None::<String>);
+            for gateway in [&other, &client].into_iter().cycle() {
+                let mut request = events_of(gateway, &customer, &sale, &order);
+                if let Some(id) = &last_id {
+                    request = request.header("Last-Event-ID", id);
+                }
+                let mut stream = match EventStream::open(request).await {
+                    Ok(stream) => stream,
+                    Err(status) => {
+                        assert_eq!(status, 204, "{seen:?}");
+                        break;
+                    }
+                };
+                // Two events at most each, so that the next stream begins in the middle of things.
+                for _ in 0..2 {
+                    let Some(event) = stream.next().await else { break };
+                    seen.extend(event.id);
+                }
+                last_id = stream.last_event_id.clone().or(last_id);
+            }
+            cancelling.await.expect("cancelled");
+            let database = shared().database().await;
+            let order: uuid::Uuid = order.parse().expect("an id");
+            let rows = "SELECT partition || '-' || seq FROM order_event WHERE order_id = $1 ORDER BY seq";
+            let rows = database.query(rows, &[&order]).await.expect("rows");
+            let happened: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+            // A first stream begins with the newest state, and from there on with everything.
+            let from =
+                happened.iter().position(|id| Some(id) == seen.first()).expect("an event that happened");
+            assert_eq!(seen, happened[from..], "of {happened:?}");
+        })
+    });
+    for one in followed.collect::<Vec<_>>() {
+        one.await.expect("followed");
+    }
+}
+
+#[tokio::test]
+async fn only_its_customer_follows_an_order() {
+    let (client, _, sale) = opened(5).await;
+    let order = client.order_until_told(&sale, "mine", "k", &order_of(&[("A", 1)])).await.order_id();
+    let path = format!("/v1/sales/{sale}/orders/{order}");
+    let refused = async |request: RequestBuilder| client.send(request).await.code().to_string();
+    let anonymous = |path: &str| client.request(Method::GET, path);
+
+    assert_eq!(refused(events_of(&client, "other", &sale, &order)).await, "not_found");
+    assert_eq!(refused(events_of(&client, "mine", &sale, "nonsense")).await, "not_found");
+    assert_eq!(refused(events_of(&client, "mine", "no-such-sale", &order)).await, "unknown_sale");
+    let unknown = "019caa3f-8c7d-7abc-8a7b-d1bca63a8fa9";
+    assert_eq!(refused(events_of(&client, "mine", &sale, unknown)).await, "not_found");
+    assert_eq!(refused(anonymous(&format!("{path}/events"))).await, "unauthenticated");
+    assert_eq!(refused(anonymous(&format!("{path}/events?access_token=mine"))).await, "unauthenticated");
+    assert_eq!(refused(anonymous(&format!("{path}/events?access_token=dev-admin"))).await, "forbidden");
+    assert_eq!(
+        refused(anonymous(&format!("{path}?access_token=dev:mine"))).await,
+        "unauthenticated",
+        "only here"
+    );
+    for id in ["x", "1", "99-1", "0-"] {
+        let request = events_of(&client, "mine", &sale, &order).header("Last-Event-ID", id);
+        assert_eq!(refused(request).await, "malformed_request", "{id}");
+    }
+    let no_upgrade = anonymous(&format!("{path}/ws?access_token=dev:mine"));
+    assert_eq!(refused(no_upgrade).await, "malformed_request");
+    assert_eq!(socket_of(&client, "other", &sale, &order, "").await.err().expect("a refusal"), 404);
+}

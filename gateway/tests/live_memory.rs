@@ -1,0 +1,179 @@
+//! What an open stream costs a gateway in memory: a real gateway process, real connections.
+//!
+//! ```text
+//! ./dev test -p gateway --test live_memory -- --ignored --nocapture
+//! ```
+
+use std::collections::VecDeque;
+use std::net::{SocketAddr, TcpListener};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use testkit::client::{order_of, terms};
+use testkit::system::Shape;
+use testkit::{Client, System, fresh};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+const STREAMS: usize = 10_000;
+/// Of the open streams, so many orders change.
+const MOVES: usize = 500;
+const AT_ONCE: usize = 32;
+
+struct Gateway {
+    process: Child,
+    public: SocketAddr,
+    admin: SocketAddr,
+}
+
+impl Gateway {
+    fn start(system: &System) -> Self {
+        let free =
+            || TcpListener::bind("127.0.0.1:0").and_then(|probe| probe.local_addr()).expect("a free port");
+        let (public, admin) = (free(), free());
+        let process = Command::new(env!("CARGO_BIN_EXE_gateway"))
+            .args(["--dev-auth", "--listen", &public.to_string(), "--admin-listen", &admin.to_string()])
+            .args(system.service_args())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the gateway starts");
+        Self { process, public, admin }
+    }
+
+    fn client(&self) -> Client {
+        Client::new(&format!("http://{}", self.public), &format!("http://{}", self.admin))
+    }
+
+    fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.process.kill(); // it may have ended by itself
+        let _ = self.process.wait();
+    }
+}
+
+/// Does something with each number, [`AT_ONCE`] at a time.
+async fn each<R: Send + 'static, F: Future<Output = R> + Send + 'static>(
+    numbers: std::ops::Range<usize>,
+    work: impl Fn(usize) -> F + Clone + Send + 'static,
+) -> Vec<R> {
+    let numbers = Arc::new(Mutex::new(VecDeque::from_iter(numbers)));
+    let workers = (0..AT_ONCE).map(|_| {
+        let (numbers, work) = (numbers.clone(), work.clone());
+        tokio::spawn(async move {
+            let mut done = vec![];
+            loop {
+                let next = numbers.lock().expect("unpoisoned").pop_front();
+                let Some(number) = next else { return done };
+                done.push((number, work(number).await));
+            }
+        })
+    });
+    let mut all = vec![];
+    for worker in workers.collect::<Vec<_>>() {
+        all.extend(worker.await.expect("done"));
+    }
+    all.sort_by_key(|(number, _)| *number);
+    all.into_iter().map(|(_, result)| result).collect()
+}
+
+async fn read_until(stream: &mut TcpStream, wanted: &str) {
+    let mut text = String::new();
+    while !text.contains(wanted) {
+        let mut read = [0; 1024];
+        let count = stream.read(&mut read).await.expect("unbroken");
+        assert!(count > 0, "the stream ended, and {wanted} was not told: {text}");
+        text.push_str(std::str::from_utf8(&read[..count]).expect("text"));
+    }
+}
+
+async fn cost_of_a_stream(system: &System, way: &'static str, extra: &'static str) -> u64 {
+    let gateway = Gateway::start(system);
+    let client = gateway.client();
+    testkit::until("the gateway is ready", async || {
+        let answer = reqwest::get(format!("http://{}/health/ready", gateway.admin)).await;
+        answer.is_ok_and(|answer| answer.status() == 200)
+    })
+    .await;
+    let sale = fresh("memory");
+    client.open_sale(&sale, terms(&[("A", 1000, Some(STREAMS as u64))])).await;
+    let orders: Arc<Vec<String>> = Arc::new(
+        each(0..STREAMS, {
+            let (client, sale) = (client.clone(), sale.clone());
+            move |n| {
+                let (client, sale) = (client.clone(), sale.clone());
+                async move {
+                    let order = order_of(&[("A", 1)]);
+                    client.order_until_told(&sale, &format!("c{n}"), "k", &order).await.order_id()
+                }
+            }
+        })
+        .await,
+    );
+    client.until_settled(&sale, &format!("c{}", STREAMS - 1), &orders[STREAMS - 1]).await;
+
+    let open = {
+        let (sale, orders, public) = (sale.clone(), orders.clone(), gateway.public);
+        move |n: usize| {
+            let request = format!(
+                "GET /v1/sales/{sale}/orders/{}/{way} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer dev:c{n}\r\n{extra}\r\n",
+                orders[n]
+            );
+            async move {
+                let mut stream = TcpStream::connect(public).await.expect("connected");
+                stream.write_all(request.as_bytes()).await.expect("asked");
+                read_until(&mut stream, "\"status\":\"created\"").await;
+                stream
+            }
+        }
+    };
+    drop(open(0).await); // the first stream starts what all of them share
+    let before = gateway.resident_bytes();
+    let begun = Instant::now();
+    let mut streams = each(0..STREAMS, open).await;
+    let (opened, resident) = (begun.elapsed(), gateway.resident_bytes());
+
+    let begun = Instant::now();
+    let cancelled = each(0..MOVES, move |n| {
+        let (client, path) = (client.clone(), format!("/v1/sales/{sale}/orders/{}", orders[n]));
+        async move {
+            let request = client.request(Method::DELETE, &path).bearer_auth(format!("dev:c{n}"));
+            client.send(request).await.status
+        }
+    });
+    assert!(cancelled.await.iter().all(|status| *status == 202));
+    for stream in &mut streams[..MOVES] {
+        let told = read_until(stream, "\"status\":\"cancelled\"");
+        tokio::time::timeout(Duration::from_secs(60), told).await.expect("told in time");
+    }
+    let told = begun.elapsed();
+    let cost = resident.saturating_sub(before) / STREAMS as u64;
+    println!(
+        "{way}: {STREAMS} streams opened in {opened:.1?}, {} MiB before, {} MiB with them, {cost} bytes a stream; \
+         {MOVES} orders cancelled and told in {told:.1?}",
+        before >> 20,
+        resident >> 20
+    );
+    cost
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "opens 20,000 connections; run by hand"]
+async fn ten_thousand_open_streams_cost_little() {
+    let system = System::start(Shape { gateways: 0, ..Shape::default() }).await;
+    let upgrade = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+                   sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let (events, socket) =
+        (cost_of_a_stream(&system, "events", "").await, cost_of_a_stream(&system, "ws", upgrade).await);
+    // Two buffers of 8 KiB are hyper's for each connection; a WebSocket gives them back.
+    assert!(events < 40_000, "{events} bytes an event stream");
+    assert!(socket < 20_000, "{socket} bytes a WebSocket");
+}

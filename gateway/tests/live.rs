@@ -4,7 +4,8 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use testkit::client::{order_of, terms};
 use testkit::live::Event;
-use testkit::{Client, EventStream, LiveSocket, fresh, shared};
+use testkit::system::Shape;
+use testkit::{Client, EventStream, LiveSocket, System, fresh, shared};
 
 fn events_of(client: &Client, customer: &str, sale: &str, order: &str) -> RequestBuilder {
     let request = client.request(Method::GET, &format!("/v1/sales/{sale}/orders/{order}/events"));
@@ -189,6 +190,34 @@ async fn no_moment_to_connect_is_a_wrong_one() {
     }
 }
 
+/// The first stream of a gateway starts the reader of the topic, which takes a while: what happens meanwhile must
+/// reach it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_stream_of_a_gateway_misses_nothing_that_happens_as_it_begins() {
+    const GATEWAYS: usize = 4;
+    let system = System::start(Shape { gateways: GATEWAYS, ..Shape::default() }).await;
+    let sale = fresh("first");
+    system.client().open_sale(&sale, terms(&[("A", 1000, Some(50))])).await;
+    let mut orders = vec![];
+    for gateway in 0..GATEWAYS {
+        let (client, customer) = (system.client_of(gateway), format!("c{gateway}"));
+        client.until_sale(&sale, "open", true).await;
+        let order = client.order_until_told(&sale, &customer, "k", &order_of(&[("A", 1)])).await.order_id();
+        client.until_settled(&sale, &customer, &order).await;
+        orders.push((client, customer, order));
+    }
+    for (client, customer, order) in &orders {
+        let opening = EventStream::open(events_of(client, customer, &sale, order));
+        let (stream, ()) = tokio::join!(opening, cancel(client, customer, &sale, order));
+        let mut stream = stream.expect("a stream");
+        let mut told = vec![];
+        while let Some(event) = stream.next().await {
+            told.push(event.name);
+        }
+        assert!(told == ["order.created", "order.cancelled"] || told == ["order.cancelled"], "{told:?}");
+    }
+}
+
 #[tokio::test]
 async fn only_its_customer_follows_an_order() {
     let (client, _, sale) = opened(5).await;
@@ -198,6 +227,12 @@ async fn only_its_customer_follows_an_order() {
     let anonymous = |path: &str| client.request(Method::GET, path);
 
     assert_eq!(refused(events_of(&client, "other", &sale, &order)).await, "not_found");
+    client.until_settled(&sale, "mine", &order).await;
+    assert_eq!(
+        refused(events_of(&client, "other", &sale, &order)).await,
+        "not_found",
+        "nor once it is settled"
+    );
     assert_eq!(refused(events_of(&client, "mine", &sale, "nonsense")).await, "not_found");
     assert_eq!(refused(events_of(&client, "mine", "no-such-sale", &order)).await, "unknown_sale");
     let unknown = "019caa3f-8c7d-7abc-8a7b-d1bca63a8fa9";

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{bench, chaos, check, demo, floor, rush, surge};
+use crate::{bench, chaos, check, demo, floor, rush, streams, surge};
 
 /// What `loadtest` can do.
 #[derive(Debug, Subcommand)]
@@ -24,6 +24,10 @@ pub enum Command {
     ///
     /// Prints percentiles, and writes an HTML report with plots and a journal for `check`.
     Surge(surge::Arguments),
+    /// Many customers follow their orders at one gateway: memory a stream, and how soon changes are told.
+    ///
+    /// Exit code 1: somebody was not told what became of their order.
+    Streams(streams::Arguments),
     /// Accepted orders a second beside the floors that they are compared with, in one run.
     ///
     /// Needs the machine for itself. Exit code 1 when a target was missed.
@@ -49,6 +53,7 @@ impl Command {
             Self::Demo(arguments) => lean()?.block_on(demo::run(&arguments)),
             Self::Rush(arguments) => all_cores()?.block_on(rush::run(&arguments)),
             Self::Surge(arguments) => lean()?.block_on(surge::run(&arguments)),
+            Self::Streams(arguments) => lean()?.block_on(streams::run(&arguments)),
             Self::Bench(arguments) => lean()?.block_on(bench::run(&arguments)),
             Self::Floor(arguments) => all_cores()?.block_on(floor::run(&arguments)),
             Self::Chaos(arguments) => all_cores()?.block_on(chaos::run(&arguments)),

@@ -9,6 +9,7 @@
 //! | [`admin`], [`sales`] | the operator's part, and the sales that load is driven at |
 //! | [`surge`] | a fixed rate of arrivals |
 //! | [`rush`] | customers of goose, as people act |
+//! | [`streams`] | customers who follow their orders |
 //! | [`demo`] | the main job: a burst, its report, its proof |
 //! | [`bench`], [`floor`], [`procs`] | throughput beside floors, the floor server, what processes cost |
 //! | [`chaos`] | scenarios in which something breaks, and what became of the orders |
@@ -40,6 +41,7 @@ pub mod sales;
 pub mod settings;
 pub mod shop;
 pub mod stack;
+pub mod streams;
 pub mod surge;
 pub mod table;
 pub mod tally;

@@ -50,12 +50,12 @@ pub async fn change(
     }
     let reply = redis.evalsha(digest, vec![&keys.stock, &keys.outbox], args).await?;
     let mut reader = Reader::new(&reply, "change");
-    let code = reader.code()?;
-    redis.saw_time(reader.number(6)?);
+    let code = match reader.begin(redis)? {
+        Ok((code, _)) => code,
+        Err(void) => return Ok(Err(void)),
+    };
     let text = |reader: &Reader<'_>| String::from_utf8_lossy(reader.rest()).into_owned();
     Ok(match code {
-        b'L' => Err(Void::Lost),
-        b'T' => Err(Void::Late),
         b'K' => Ok(Changed::Recorded(OutboxId::parse(&text(&reader)).ok_or_else(|| reader.unexpected())?)),
         b'Q' => Ok(Changed::Already { settled: true }),
         b'W' => Ok(Changed::Already { settled: false }),

@@ -26,11 +26,9 @@ pub async fn find(
     let all_keys = vec![&*keys.stock, &keys.buyers, &keys.outbox];
     let reply = redis.evalsha(digest, all_keys, vec![Bytes::from(buyer_field)]).await?;
     let mut reader = Reader::new(&reply, "find");
-    let code = reader.code()?;
-    redis.saw_time(reader.number(6)?);
-    match code {
-        b'L' => Ok(Err(Void::Lost)),
-        b'K' => {
+    match reader.begin(redis)? {
+        Err(void) => Ok(Err(void)),
+        Ok((b'K', _)) => {
             let found = reader.rest().chunks(1 + remembered::BYTES).map(|entry| {
                 let (flag, order) = entry.split_first()?;
                 Some(Found { in_outbox: *flag == b'1', order: Remembered::decode(order)? })

@@ -85,14 +85,11 @@ async fn call<'a>(
     let reply = redis.evalsha(digest, vec![&keys.stock, &keys.arrivals, &keys.returning], args).await?;
 
     let mut reader = Reader::new(&reply, "look");
-    let code = reader.code()?;
-    let now = reader.number(6)?;
-    redis.saw_time(now);
-    match code {
-        b'L' => return Ok(Err(Void::Lost)),
-        b'K' => {}
-        _ => return Err(reader.unexpected()),
-    }
+    let now = match reader.begin(redis)? {
+        Err(void) => return Ok(Err(void)),
+        Ok((b'K', now)) => now,
+        Ok(_) => return Err(reader.unexpected()),
+    };
     let (next, released, arrival_bytes) = (reader.number(5)?, reader.number(6)?, reader.number(5)?);
     let mut stock = Vec::with_capacity(sku_count);
     for _ in 0..sku_count {

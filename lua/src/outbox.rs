@@ -124,11 +124,9 @@ pub async fn forget(
     let args = ids.iter().map(|id| Bytes::from(id.to_string())).collect();
     let reply = redis.evalsha(digest, vec![&keys.stock, &keys.outbox], args).await?;
     let mut reader = Reader::new(&reply, "forget");
-    let code = reader.code()?;
-    redis.saw_time(reader.number(6)?);
-    match code {
-        b'L' => Ok(Err(Void::Lost)),
-        b'K' => Ok(Ok(())),
+    match reader.begin(redis)? {
+        Err(void) => Ok(Err(void)),
+        Ok((b'K', _)) => Ok(Ok(())),
         _ => Err(reader.unexpected()),
     }
 }

@@ -63,13 +63,10 @@ pub async fn release(
     }
     let reply = redis.evalsha(digest, vec![&keys.stock, &keys.returning, &keys.buyers], args).await?;
     let mut reader = Reader::new(&reply, "release");
-    let code = reader.code()?;
-    redis.saw_time(reader.number(6)?);
-    let watermark = reader.number(6)?;
-    match code {
-        b'L' => Ok(Err(Void::Lost)),
-        b'K' => Ok(Ok(Released::Applied)),
-        b'S' => Ok(Ok(Released::OtherWatermark(watermark))),
+    match reader.begin(redis)? {
+        Err(void) => Ok(Err(void)),
+        Ok((b'K', _)) => Ok(Ok(Released::Applied)),
+        Ok((b'S', _)) => Ok(Ok(Released::OtherWatermark(reader.number(6)?))),
         _ => Err(reader.unexpected()),
     }
 }

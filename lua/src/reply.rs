@@ -1,6 +1,6 @@
 //! Reading the packed replies of the scripts: big-endian numbers in as few bytes as they need.
 
-use crate::redis::RedisError;
+use crate::redis::{Redis, RedisError};
 
 /// A reply being read from its beginning.
 pub struct Reader<'a> {
@@ -21,6 +21,16 @@ impl<'a> Reader<'a> {
     /// Of a reply of the named script.
     pub fn new(bytes: &'a [u8], script: &'static str) -> Self {
         Self { bytes, script }
+    }
+    /// What all replies begin with: a code, and Redis TIME in milliseconds, which the connection remembers.
+    pub fn begin(&mut self, redis: &Redis) -> Result<Result<(u8, u64), Void>, RedisError> {
+        let (code, now) = (self.code()?, self.number(6)?);
+        redis.saw_time(now);
+        Ok(match code {
+            b'L' => Err(Void::Lost),
+            b'T' => Err(Void::Late),
+            code => Ok((code, now)),
+        })
     }
     /// Bytes that are left.
     pub fn rest(&self) -> &'a [u8] {

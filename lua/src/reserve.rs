@@ -131,13 +131,9 @@ pub async fn reserve(
     let (skus, args) = arguments(terms, deadline, acknowledged, batch);
     let reply = redis.evalsha(digest, keys.all().to_vec(), args).await?;
     let mut reader = Reader::new(&reply, "reserve");
-    let code = reader.code()?;
-    let now = reader.number(6)?;
-    redis.saw_time(now);
-    match code {
-        b'L' => Ok(Err(Void::Lost)),
-        b'T' => Ok(Err(Void::Late)),
-        b'K' => decided(reader, now, &skus, batch.len()).map(Ok),
+    match reader.begin(redis)? {
+        Err(void) => Ok(Err(void)),
+        Ok((b'K', now)) => decided(reader, now, &skus, batch.len()).map(Ok),
         _ => Err(reader.unexpected()),
     }
 }

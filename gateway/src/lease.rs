@@ -423,6 +423,7 @@ mod tests {
         consumer.pause(&consumer.assignment().unwrap()).unwrap();
         let (appended, heartbeats) = channel();
         let (leases, stop) = (Leases::new(), CancellationToken::new());
+        let _ended = stop.clone().drop_guard(); // also by a failure, which would wait for the reader otherwise
         let health = Health::default();
         let reader =
             Reader { leases: leases.clone(), source, consumer, heartbeats, health, unread_ms_max: 500 };

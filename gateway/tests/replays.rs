@@ -15,7 +15,7 @@ async fn a_customer_whose_202_was_lost_gets_it_again_after_sell_out_pause_and_cl
     other.until_sale(&sale, "open", true).await;
     let body = order_of(&[("A", 1)]);
     let first = client.order_until_told(&sale, "buyer", "key", &body).await;
-    assert_eq!((first.status.as_u16(), first.replayed()), (202, false), "{:?}", first.body);
+    assert_eq!(first.status, 202, "{:?}", first.body);
 
     // Sold out: wait until gateways refuse from memory, which must never hit the buyer.
     for gateway in [&client, &other] {
@@ -87,7 +87,7 @@ async fn prices_that_change_do_not_change_the_first_answer() {
         client.get("c", &format!("/v1/sales/{sale}")).await.body["items"][0]["price"] == 9000
     })
     .await;
-    let again = client.order(&sale, "c", "k", &order_of(&[("A", 1)])).await;
+    let again = client.order_until_told(&sale, "c", "k", &order_of(&[("A", 1)])).await;
     assert_eq!((again.status.as_u16(), &again.body), (202, &first.body));
     let new = client.order_until_told(&sale, "d", "k", &order_of(&[("A", 1)])).await;
     assert_eq!(new.body["total"], 9000, "{:?}", new.body);
@@ -146,7 +146,8 @@ async fn the_same_key_at_both_gateways_at_once_makes_one_order() {
         let (one, two) = pair.await.unwrap();
         assert_eq!((one.status.as_u16(), two.status.as_u16()), (202, 202), "{:?} {:?}", one.body, two.body);
         assert_eq!(one.body, two.body);
-        assert!(one.replayed() != two.replayed(), "one of them is the first");
+        // Both, where whoever came first was not told of it and had to repeat.
+        assert!(one.replayed() || two.replayed(), "only one of them is the first");
     }
 }
 
@@ -174,7 +175,8 @@ async fn without_a_limit_a_customer_orders_often_and_each_key_stands_for_itself(
         orders.push(answer);
     }
     for (i, first) in orders.iter().enumerate() {
-        let again = client.order(&sale, "c", &format!("k{i}"), &order_of(&[("A", 3), ("B", 1)])).await;
+        let again =
+            client.order_until_told(&sale, "c", &format!("k{i}"), &order_of(&[("A", 3), ("B", 1)])).await;
         assert_eq!((&again.body, again.replayed()), (&first.body, true));
     }
 }

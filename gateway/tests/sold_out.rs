@@ -1,17 +1,41 @@
 //! Sold out: answered from memory, never to someone who may hold an order, and only while it is true.
 
+use std::time::Duration;
+
 use bytes::Bytes;
+use contract::ids::{Epoch, SaleId};
+use contract::keys::SaleKeys;
+use contract::timestamp::Timestamp;
+use lua::Redis;
+use lua::release::ANNOUNCE_MS;
+use reqwest::Method;
+use serde_json::Value;
 use testkit::client::{order_of, terms};
 use testkit::system::Shape;
-use testkit::{RedisServer, System, fresh};
+use testkit::{Answer, Client, RedisServer, System, fresh};
 
 /// How often this Redis was asked for a script.
-async fn script_calls(redis: &lua::Redis) -> u64 {
+async fn script_calls(redis: &Redis) -> u64 {
     let stats: String =
         redis.command("INFO", vec![Bytes::from_static(b"commandstats")]).await.expect("Redis");
     let line = stats.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls="));
     let calls = line.and_then(|line| line.split(',').next()?.parse().ok());
     calls.expect("scripts were called")
+}
+
+/// Waits until strangers are told "sold out" without a script call for each.
+async fn until_refused_from_memory(client: &Client, redis: &Redis, sale: &str, body: &Value) {
+    const STRANGERS: u64 = 300;
+    testkit::until("strangers are refused without a script call for each", async || {
+        let before = script_calls(redis).await;
+        for i in 0..STRANGERS {
+            let refused = client.order_until_told(sale, &format!("stranger-{i}"), "k", body).await;
+            assert_eq!(refused.code(), "sold_out", "{:?}", refused.body);
+            assert_eq!((&refused.body["sku"], &refused.body["remaining"]), (&"A".into(), &0.into()));
+        }
+        script_calls(redis).await - before < STRANGERS / 4
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -28,18 +52,7 @@ async fn strangers_are_refused_from_memory_and_buyers_always_reach_the_script() 
         firsts.push(client.order_until_told(&sale, &format!("buyer-{i}"), "k", &body).await);
     }
 
-    const STRANGERS: u64 = 300;
-    let looking = redis.client().await;
-    testkit::until("strangers are refused without a script call for each", async || {
-        let before = script_calls(&looking).await;
-        for i in 0..STRANGERS {
-            let refused = client.order(&sale, &format!("stranger-{i}"), "k", &body).await;
-            assert_eq!(refused.code(), "sold_out", "{:?}", refused.body);
-            assert_eq!((&refused.body["sku"], &refused.body["remaining"]), (&"A".into(), &0.into()));
-        }
-        script_calls(&looking).await - before < STRANGERS / 4
-    })
-    .await;
+    until_refused_from_memory(&client, &redis.client().await, &sale, &body).await;
     // In the same state, whoever may hold an order gets the script's answer.
     for _ in 0..50 {
         for (i, first) in firsts.iter().enumerate() {
@@ -58,4 +71,79 @@ async fn strangers_are_refused_from_memory_and_buyers_always_reach_the_script() 
         client.order(&sale, "stranger-2", "k3", &body).await.status == 202
     })
     .await;
+}
+
+/// Units that come back are sold again within this, from the release on.
+const SOLD_AGAIN_WITHIN_MS: u64 = 600;
+
+/// Redis' clock: the only one by which anything is timed here.
+async fn redis_ms(redis: &Redis) -> u64 {
+    let (seconds, micros): (u64, u64) = redis.command("TIME", vec![]).await.expect("Redis");
+    seconds * 1000 + micros / 1000
+}
+
+/// When `release.lua` was applied: it announces when the units can be taken.
+async fn released_ms(redis: &Redis, keys: &SaleKeys) -> u64 {
+    testkit::eventually("units are announced", async || {
+        let range = [keys.returning.as_str(), "0", "0"].map(|arg| Bytes::from(arg.to_string()));
+        let announced: Vec<String> = redis.command("LRANGE", range.to_vec()).await.expect("Redis");
+        let ready_ms = announced.first()?.split(' ').next()?.parse::<u64>().expect("a time");
+        Some(ready_ms - ANNOUNCE_MS)
+    })
+    .await
+}
+
+/// Orders until there is a 202; returns it, and when it came.
+async fn order_until_sold(client: &Client, redis: &Redis, sale: &str, customer: &str) -> (Answer, u64) {
+    const EVERY: Duration = Duration::from_millis(2);
+    loop {
+        let answer = client.order_until_told(sale, customer, "k", &order_of(&[("A", 1)])).await;
+        if answer.status == 202 {
+            return (answer, redis_ms(redis).await);
+        }
+        assert_eq!(answer.code(), "sold_out", "{:?}", answer.body);
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+/// From the moment at which `release.lua` gave the unit back, which is when gateways can first hear of it, to
+/// the 202 of whoever asks for it all the time at a gateway that refused from memory until then.
+#[tokio::test(flavor = "multi_thread")]
+async fn returned_units_sell_again_soon_after_the_release() {
+    const ROUNDS: usize = 20;
+    let redis = RedisServer::start().await;
+    let shape = Shape { gateways: 2, redis_url: Some(redis.url()), ..Shape::default() };
+    let system = System::start(shape).await;
+    let (client, other, redis) = (system.client(), system.client_of(1), redis.client().await);
+    let sale = fresh("again");
+    client.open_sale(&sale, terms(&[("A", 1000, Some(1))])).await;
+    other.until_sale(&sale, "open", true).await;
+    let keys = SaleKeys::new(&SaleId::parse(&sale).expect("a name"), Epoch(1));
+    let body = order_of(&[("A", 1)]);
+    let mut id = client.order_until_told(&sale, "c0", "k", &body).await.order_id();
+    let (mut told, mut taken) = (Vec::new(), Vec::new());
+    for round in 1..=ROUNDS {
+        until_refused_from_memory(&other, &redis, &sale, &body).await;
+        let (holder, next) = (format!("c{}", round - 1), format!("c{round}"));
+        let cancel = client.request(Method::DELETE, &format!("/v1/sales/{sale}/orders/{id}"));
+        let asking = async { order_until_sold(&other, &redis, &sale, &next).await };
+        let cancelling = async {
+            assert_eq!(client.send(cancel.bearer_auth(format!("dev:{holder}"))).await.status, 202);
+            released_ms(&redis, &keys).await
+        };
+        let ((answer, told_ms), released_ms) =
+            tokio::time::timeout(testkit::wait::PATIENCE, async { tokio::join!(asking, cancelling) })
+                .await
+                .expect("sold again");
+        let expires = answer.body["hold_expires_at"].as_str().and_then(Timestamp::parse).expect("a time");
+        told.push(told_ms - released_ms);
+        taken.push(expires.0 - 3_600_000 - released_ms);
+        id = answer.order_id();
+    }
+    for (what, times) in [("taken", &mut taken), ("told 202", &mut told)] {
+        times.sort_unstable();
+        println!("{what}, ms after the release: {times:?}");
+    }
+    assert!(taken[0] >= ANNOUNCE_MS, "not before every gateway has heard of them");
+    assert!(told[ROUNDS - 1] <= SOLD_AGAIN_WITHIN_MS, "told after {told:?} ms");
 }

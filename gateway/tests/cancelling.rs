@@ -1,7 +1,15 @@
 //! Orders that end: by their customers' word or unpaid, and what customers see of it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use contract::ids::{CustomerId, Epoch, IdempotencyKey, OrderId, RequestFingerprint, SaleId};
+use contract::keys::SaleKeys;
+use contract::order::Order;
+use contract::publication::ScriptDigests;
+use contract::sale::SaleState;
+use lua::Redis;
+use lua::reserve::{Candidate, Terms, reserve};
+use process::walltime;
 use reqwest::Method;
 use serde_json::json;
 use testkit::client::{order_of, terms};
@@ -18,6 +26,46 @@ async fn until_status(client: &Client, sale: &str, customer: &str, order: &str, 
         (shown.body["status"] == status).then_some(shown)
     })
     .await
+}
+
+/// Takes two units as a gateway that dies before it tells the log: the outbox alone has the order.
+async fn reserve_and_die(sale: &str, customer: &str) -> String {
+    let sale = SaleId::parse(sale).expect("a name");
+    let (owner, key) =
+        (CustomerId::parse(customer).expect("a name"), IdempotencyKey::parse("k").expect("a key"));
+    let order = json!({
+        "id": OrderId::new(walltime::now().0, 1, RequestFingerprint::of(&sale, &owner, &key)),
+        "customer": owner, "key": key, "digest": "00000000000000ff", "lines": [["A", 2, 1000]], "hold_seconds": 3600,
+    });
+    let order: Order = serde_json::from_value(order).expect("an order");
+    let select = "SELECT epoch, scripts FROM sale WHERE sale_id = $1 AND ready";
+    let row = shared().database().await.query_one(select, &[&sale.as_str()]).await.expect("a ready sale");
+    let scripts: ScriptDigests = serde_json::from_value(row.get(1)).expect("digests");
+    let redis =
+        Redis::connect_once(&shared().redis_url, Duration::from_secs(2)).await.expect("Redis is there");
+    let terms = Terms { opens_at: None, closes_at: None, state: SaleState::Open, limit: Some(1) };
+    let keys = SaleKeys::new(&sale, Epoch(row.get::<_, i64>(0) as u64));
+    let candidate = Candidate::new(&order, serde_json::to_vec(&order).expect("JSON").into(), true);
+    let deadline = redis.deadline().await.expect("the time");
+    let decided = reserve(&redis, &scripts.reserve, &keys, &terms, deadline, &[], &[&candidate]).await;
+    assert_eq!(decided.expect("a reply").expect("not lost").accepted, 1);
+    order.id.to_string()
+}
+
+#[tokio::test]
+async fn a_cancellation_does_not_overtake_its_order_on_the_way_into_the_log() {
+    let client = shared().client();
+    let sale = fresh("behind");
+    client.open_sale(&sale, terms(&[("A", 1000, Some(5))])).await;
+    let id = reserve_and_die(&sale, "c").await;
+    // Until the relay has brought the order into the log, a command would lie before it, and find nothing.
+    testkit::until("the command is taken", async || {
+        let told = cancel(&client, "c", &sale, &id).await;
+        assert!(told.status == 202 || told.code() == "outcome_unknown", "{told:?}");
+        told.status == 202
+    })
+    .await;
+    until_status(&client, &sale, "c", &id, "cancelled").await;
 }
 
 #[tokio::test]
@@ -83,7 +131,7 @@ async fn only_its_customer_may_cancel_an_order_and_only_while_it_can_be() {
 }
 
 #[tokio::test]
-async fn units_that_come_back_are_sold_again_soon_and_sold_out_ends_by_itself() {
+async fn units_that_come_back_are_sold_again_and_sold_out_ends_by_itself() {
     let (client, other) = (shared().client(), shared().client_of(1));
     let sale = fresh("again");
     client.open_sale(&sale, terms(&[("A", 1000, Some(3))])).await;
@@ -102,13 +150,10 @@ async fn units_that_come_back_are_sold_again_soon_and_sold_out_ends_by_itself() 
     }
     assert_eq!(cancel(&client, "b", &sale, &ids[1]).await.status, 202);
     until_status(&client, &sale, "b", &ids[1], "cancelled").await;
-    let begun = Instant::now();
     testkit::until("the unit is sold again", async || {
         other.order(&sale, "late", "k", &body).await.status == 202
     })
     .await;
-    // 300 ms of announcement, and what looking and asking take; twice that on a busy machine.
-    assert!(begun.elapsed() < Duration::from_millis(1200), "sold again after {:?}", begun.elapsed());
     assert_eq!(client.order_until_told(&sale, "later", "k", &body).await.code(), "sold_out");
     let inventory = client.admin(Method::GET, &format!("/admin/v1/sales/{sale}/inventory"), None).await;
     assert_eq!(inventory.body["items"][0]["total"], 3);

@@ -2,8 +2,6 @@
 //! itself. librdkafka's own mock cluster stands in for the log, because the real one cannot be made silent at
 //! will. There is neither settlement nor Postgres: a gateway needs neither to sell.
 
-use std::net::{SocketAddr, TcpListener};
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -14,12 +12,12 @@ use contract::publication::SalePublication;
 use contract::sale::{SaleState, SaleTerms};
 use lua::Redis;
 use lua::scripts::{Scripts, Written, replication_id, seal};
-use metrics_exporter_prometheus::PrometheusHandle;
 use process::kafka::{Message, Producer, ProducerSettings};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use serde_json::{Value, json};
 use testkit::client::order_of;
+use testkit::system::{free_address, metrics};
 use testkit::{Client, environment, fresh};
 use tokio_util::sync::CancellationToken;
 
@@ -44,16 +42,6 @@ impl Drop for Shop {
         let ended = self.running.take().map(std::thread::JoinHandle::join);
         assert!(std::thread::panicking() || !matches!(ended, Some(Err(_))), "the gateway panicked");
     }
-}
-
-fn metrics() -> PrometheusHandle {
-    static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
-    METRICS.get_or_init(|| process::telemetry::start_metrics().expect("the first recorder")).clone()
-}
-
-fn free_address() -> SocketAddr {
-    let probe = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    probe.local_addr().expect("its address")
 }
 
 /// What a rebuild leaves in Redis, and what the publisher says of it.

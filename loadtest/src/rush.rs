@@ -203,19 +203,8 @@ async fn attempt(user: &mut GooseUser) -> Result<Answer, Box<TransactionError>> 
     let customer = user.get_session_data_unchecked::<Customer>();
     let (rush, name, order) = (Arc::clone(&customer.rush), customer.name.clone(), customer.order.clone());
     let path = format!("/v1/sales/{}/orders", rush.sale);
-    let builder = user
-        .get_request_builder(&GooseMethod::Post, &path)?
-        .bearer_auth(format!("dev:{name}"))
-        .header("Idempotency-Key", &name)
-        .json(&order);
-    let goose_request = GooseRequest::builder()
-        .method(GooseMethod::Post)
-        .path(path.as_str())
-        .name("/v1/sales/{sale}/orders")
-        .set_request_builder(builder)
-        .build();
     let sent_us = now_us();
-    let response = user.request(goose_request).await?;
+    let response = send(user, &path, "/v1/sales/{sale}/orders", &name, order.as_ref()).await?;
     let mut request = response.request.clone();
     let answer = read(response).await;
     let sent = Sent {
@@ -234,6 +223,23 @@ async fn attempt(user: &mut GooseUser) -> Result<Answer, Box<TransactionError>> 
         user.set_success(&mut request)?;
     }
     Ok(answer)
+}
+
+/// Places an order, or looks at one; counted under `name`, because each order has a path of its own.
+async fn send(
+    user: &mut GooseUser,
+    path: &str,
+    name: &str,
+    customer: &str,
+    order: Option<&OrderRequest>,
+) -> Result<GooseResponse, Box<TransactionError>> {
+    let method = if order.is_some() { GooseMethod::Post } else { GooseMethod::Get };
+    let mut builder = user.get_request_builder(&method, path)?.bearer_auth(format!("dev:{customer}"));
+    if let Some(order) = order {
+        builder = builder.header("Idempotency-Key", customer).json(order);
+    }
+    let request = GooseRequest::builder().method(method).path(path).name(name).set_request_builder(builder);
+    user.request(request.build()).await
 }
 
 async fn read(response: GooseResponse) -> Answer {
@@ -261,14 +267,8 @@ async fn until_settled(user: &mut GooseUser) -> TransactionResult {
     };
     let begun = Instant::now();
     loop {
-        let builder = user.get_request_builder(&GooseMethod::Get, &path)?.bearer_auth(format!("dev:{name}"));
-        let goose_request = GooseRequest::builder()
-            .method(GooseMethod::Get)
-            .path(path.as_str())
-            .name("/v1/sales/{sale}/orders/{order}")
-            .set_request_builder(builder)
-            .build();
-        let GooseResponse { mut request, response } = user.request(goose_request).await?;
+        let GooseResponse { mut request, response } =
+            send(user, &path, "/v1/sales/{sale}/orders/{order}", &name, None).await?;
         let settled = match response {
             Ok(response) => {
                 let view = response.bytes().await.ok();

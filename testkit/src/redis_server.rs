@@ -1,6 +1,5 @@
 //! A Redis of the test's own, on a free loopback port, with the settings of every Redis we run.
 
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -17,10 +16,7 @@ pub struct RedisServer {
 impl RedisServer {
     /// Starts an empty one.
     pub async fn start() -> Self {
-        let port = {
-            let probe = TcpListener::bind("127.0.0.1:0").expect("a free port");
-            probe.local_addr().expect("its address").port()
-        };
+        let port = crate::system::free_address().port();
         let directory = std::env::temp_dir().join(crate::fresh("redis"));
         std::fs::create_dir_all(&directory).expect("a directory");
         let mut server = Self { port, directory, child: None };

@@ -48,13 +48,13 @@ pub struct System {
     running: Vec<(CancellationToken, Option<std::thread::JoinHandle<()>>)>,
 }
 
-/// One recorder a process: the numbers of everything in it add up.
+/// One recorder a process: the numbers of all systems in it add up.
 pub fn metrics() -> PrometheusHandle {
     static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
     METRICS.get_or_init(|| telemetry::start_metrics().expect("the first recorder")).clone()
 }
 
-/// A port that nobody listens on just now.
+/// A loopback address on which nobody listens now.
 pub fn free_address() -> SocketAddr {
     let probe = TcpListener::bind("127.0.0.1:0").expect("a free port");
     probe.local_addr().expect("its address")

@@ -101,30 +101,34 @@ impl Process {
 
     /// Waits until it is gone by itself.
     pub async fn until_gone(&mut self, limit: Duration) -> anyhow::Result<()> {
-        let begun = Instant::now();
-        while self.is_alive() {
-            anyhow::ensure!(
-                begun.elapsed() < limit,
-                "{} (pid {}) did not end in {limit:?}",
-                self.name,
-                self.pid
-            );
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-        Ok(())
+        self.until("end", limit, |process| Ok(!process.is_alive())).await
     }
 
     /// Waits until it stands still by itself.
     pub async fn until_stopped(&mut self, limit: Duration) -> anyhow::Result<()> {
-        let begun = Instant::now();
-        while !self.is_stopped() {
-            anyhow::ensure!(self.is_alive(), "{} (pid {}) ended instead of stopping", self.name, self.pid);
+        self.until("stop", limit, |process| {
+            let stopped = process.is_stopped();
             anyhow::ensure!(
-                begun.elapsed() < limit,
-                "{} (pid {}) did not stop in {limit:?}",
-                self.name,
-                self.pid
+                stopped || process.is_alive(),
+                "{} (pid {}) ended instead of stopping",
+                process.name,
+                process.pid
             );
+            Ok(stopped)
+        })
+        .await
+    }
+
+    async fn until(
+        &mut self,
+        does: &str,
+        limit: Duration,
+        mut done: impl FnMut(&mut Self) -> anyhow::Result<bool>,
+    ) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        while !done(self)? {
+            let late = begun.elapsed() >= limit;
+            anyhow::ensure!(!late, "{} (pid {}) did not {does} in {limit:?}", self.name, self.pid);
             tokio::time::sleep(LOOK_EVERY).await;
         }
         Ok(())

@@ -1,11 +1,11 @@
 //! The real programs on the services of `./dev test`, with a Redis of their own that can be taken away.
 
 use std::fs::File;
-use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
-use testkit::{RedisServer, environment, fresh, system::fresh_database};
+use testkit::system::{free_address, fresh_database};
+use testkit::{RedisServer, environment, fresh};
 
 /// One gateway and one settlement; killed with the value.
 pub(crate) struct Binaries {
@@ -15,11 +15,6 @@ pub(crate) struct Binaries {
     pub(crate) topic_prefix: String,
     pub(crate) redis: RedisServer,
     children: Vec<Child>,
-}
-
-fn free_address() -> SocketAddr {
-    let probe = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    probe.local_addr().expect("its address")
 }
 
 /// `cargo build --bins` puts the programs beside the folder of test programs.

@@ -173,8 +173,10 @@ pub async fn put(
     let headers = parcel.all_headers();
     loop {
         let sent = async {
-            let answer = producer.send(&parcel.message(topic, partition, &headers))?;
-            Ok::<_, ProduceError>(answer.await?)
+            match producer.send(&parcel.message(topic, partition, &headers)) {
+                Ok(answer) => answer.await,
+                Err(error) => Err(error),
+            }
         };
         match sent.await {
             Ok(acknowledged) => return Some(acknowledged),

@@ -143,7 +143,7 @@ impl<H: Handler> Lane<H> {
             let Some(step) = self.orders.next(walltime::now().0) else { break };
             let (shared, partition, stop) = (self.shared.clone(), self.partition, self.stop.clone());
             self.running.push(match step {
-                Step::Handle(job) => Box::pin(shared.handle(partition, job, stop)),
+                Step::Handle(job) => Box::pin(shared.handle(partition, *job, stop)),
                 Step::Defer(deferral) => Box::pin(shared.defer(partition, deferral, stop)),
             });
         }

@@ -44,7 +44,7 @@ impl Job {
 #[derive(Debug)]
 pub enum Step {
     /// Have it handled; then [`Orders::handled`], or [`Orders::failed`].
-    Handle(Job),
+    Handle(Box<Job>),
     /// Put them into the retry topic, in this order; then [`Orders::deferred`].
     Defer(Deferral),
 }
@@ -170,7 +170,7 @@ impl Orders {
             match order.waiting.pop_front().or_else(|| order.fresh.pop_front()) {
                 Some(job) => {
                     order.busy = true;
-                    return Some(Step::Handle(job));
+                    return Some(Step::Handle(Box::new(job)));
                 }
                 None => drop(self.orders.remove(&key)),
             }

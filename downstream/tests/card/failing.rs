@@ -44,7 +44,8 @@ async fn while_the_provider_is_away_payments_wait_and_expired_orders_are_never_c
     until_order(&client, &short, "c", &expired, ("cancelled", "failed")).await;
     let mut charged = shop.provider.ledger(&sale).await;
     let mut expected: Vec<_> = orders.into_iter().map(|(_, order)| (order, 1000, 0)).collect();
-    (charged.sort(), expected.sort());
+    charged.sort();
+    expected.sort();
     assert_eq!(charged, expected, "each once");
     assert_eq!(shop.provider.ledger(&short).await, [(expired, 0, 0)]);
 }
@@ -79,7 +80,8 @@ async fn payments_that_are_killed_after_the_charge_and_before_the_log_heard_of_i
     }
     let mut charged = shop.provider.ledger(&sale).await;
     let mut expected: Vec<_> = orders.into_iter().map(|(_, order)| (order, 1000, 0)).collect();
-    (charged.sort(), expected.sort());
+    charged.sort();
+    expected.sort();
     assert_eq!(charged, expected, "each once");
 }
 

@@ -37,7 +37,8 @@ async fn a_provider_that_does_not_answer_or_answers_late_is_paid_once() {
     until_order(&client, &sale, "late", &late, PAID).await;
     let mut ledger = shop.provider.ledger(&sale).await;
     let mut expected = [(silent, 1000, 0), (late, 1000, 0)];
-    (ledger.sort(), expected.sort());
+    ledger.sort();
+    expected.sort();
     assert_eq!(ledger, expected);
 }
 

@@ -150,7 +150,7 @@ impl World {
         }
         let at = self.chance.below(process.running.len() as u64) as usize;
         match process.running.swap_remove(at) {
-            Step::Handle(job) => self.handle(process, job),
+            Step::Handle(job) => self.handle(process, *job),
             Step::Defer(deferral) => self.defer(process, deferral),
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use metrics::{Counter, counter};
 use process::backoff::Backoff;
-use process::kafka::{Acknowledged, ProduceError, Producer};
+use process::kafka::{Acknowledged, Producer};
 use process::walltime;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;

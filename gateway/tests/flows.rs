@@ -3,10 +3,12 @@
 
 #![allow(clippy::unwrap_used)] // a failed step is a failed test
 
+use contract::webhook::Secret;
 use reqwest::Method;
 use serde_json::{Value, json};
 use testkit::client::{order_of, terms};
-use testkit::{Client, eventually, fresh, shared, until};
+use testkit::system::{Shape, System};
+use testkit::{Answer, Client, eventually, fresh, shared, until};
 
 async fn credit(client: &Client, customer: &str, amount: u64) {
     let answer = client.credit(customer, &fresh("k"), &json!({"amount": amount, "currency": "KRW"})).await;
@@ -161,4 +163,74 @@ async fn many_want_few_with_discount_and_fee_and_a_cancelled_one_makes_room() {
     })
     .await;
     assert_eq!((&item["database_available"], &item["redis_available"]), (&json!(0), &json!(0)));
+}
+
+const SECRET: &str = "whsec_c2VjcmV0LW9mLXRoZS1wYXltZW50LXByb3ZpZGVy";
+
+/// The provider's word about an order's payment, signed.
+async fn provider_says(client: &Client, customer: &str, sale: &str, order: &str, result: &str) -> Answer {
+    let shown = client.get(customer, &format!("/v1/sales/{sale}/orders/{order}")).await.body;
+    let told = json!({"payment_id": shown["payment"]["payment_id"], "order_id": order, "sale_id": sale,
+                      "result": result, "amount": shown["total"], "currency": "KRW"});
+    let (body, id, at) = (told.to_string(), fresh("msg"), process::walltime::now().0 / 1000);
+    let signature = Secret::parse(SECRET).unwrap().sign(&id, at, body.as_bytes());
+    let request =
+        client.request(Method::POST, "/v1/payments/callback").header("content-type", "application/json");
+    let request = request.header("webhook-id", id).header("webhook-timestamp", at.to_string());
+    client.send(request.header("webhook-signature", signature).body(body)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_at_once_buy_the_sample_goods_pay_by_callback_and_get_them() {
+    let gateway_args = vec!["--payment-webhook-secret".into(), SECRET.into()];
+    let system = System::start(Shape { gateway_args, ..Shape::default() }).await;
+    let client = system.client();
+    let sale = fresh("e");
+    client
+        .open_sale(&sale, terms(&[("A", 10_000, Some(50)), ("B", 20_000, Some(30)), ("C", 5000, None)]))
+        .await;
+    let orders = (0..10).map(|n| {
+        let (client, sale) = (client.clone(), sale.clone());
+        tokio::spawn(async move {
+            let customer = format!("c{n}");
+            let mut body = order_of(&[("A", 2), ("B", 1), ("C", 3)]);
+            body["payment"] = json!({"method": "card", "token": "tok"});
+            let answer = client.order_until_told(&sale, &customer, "k", &body).await;
+            assert_eq!((answer.status.as_u16(), &answer.body["total"]), (202, &json!(55_000)), "{answer:?}");
+            (customer, answer.order_id())
+        })
+    });
+    let mut placed = Vec::new();
+    for order in orders.collect::<Vec<_>>() {
+        placed.push(order.await.unwrap());
+    }
+    // Nine cards are good. Each callback comes twice.
+    for (n, (customer, order)) in placed.iter().enumerate() {
+        poll(&client, customer, &sale, order, "payment_requested").await;
+        let (result, reached) = if n == 9 { ("failed", "cancelled") } else { ("succeeded", "preparing") };
+        for _ in 0..2 {
+            assert_eq!(provider_says(&client, customer, &sale, order, result).await.status, 200);
+        }
+        poll(&client, customer, &sale, order, reached).await;
+    }
+    let (customer, order) = &placed[0];
+    let delivery = format!("/v1/sales/{sale}/orders/{order}/delivery");
+    for status in ["shipped", "in_transit", "delivered"] {
+        let path = format!("/admin{delivery}");
+        let moved = client.admin(Method::PATCH, &path, Some(&json!({ "status": status }))).await;
+        assert_eq!(moved.status, 202, "{moved:?}");
+        poll(&client, customer, &sale, order, status).await;
+        assert_eq!(client.get(customer, &delivery).await.body["status"], status);
+    }
+    let items = eventually("the refused one's units are back", async || {
+        let items = inventory(&client, &sale).await;
+        (items[0]["drift"] == 0 && items[1]["drift"] == 0).then_some(items)
+    })
+    .await;
+    let units = |item: &Value| {
+        ["database_available", "redis_available", "held", "sold"].map(|name| item[name].as_i64())
+    };
+    assert_eq!(units(&items[0]), [Some(32), Some(32), Some(0), Some(18)]);
+    assert_eq!(units(&items[1]), [Some(21), Some(21), Some(0), Some(9)]);
+    assert_eq!(units(&items[2]), [None, None, Some(0), Some(27)]);
 }

@@ -13,7 +13,9 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
 use contract::topics::ORDERS;
+use metrics::counter;
 use process::health::Health;
+use process::kafka::SILENCE_MAX;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -23,8 +25,10 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
+use crate::handles::Handles;
 use crate::handover::{Command, Handover};
 use crate::incoming::Incoming;
+use crate::lag::LogEnds;
 use crate::rebalance::{Rebalance, Rebalances};
 use crate::settings::Settings;
 
@@ -43,13 +47,16 @@ const POLL_FULL: Duration = Duration::from_millis(1);
 const STALL: Duration = Duration::from_millis(500);
 /// Positions are told to Kafka so often, for the usual tools; nothing reads them back.
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
+/// A member of a group hears of an assignment long before.
+const ALONE_MAX: Duration = Duration::from_secs(30);
+/// Longest wait for an answer of a client that may be of no use.
+const METADATA_MAX: Duration = Duration::from_secs(1);
 /// Longest pause between attempts to read from a log that has a gap or has lost an offset.
 const RETRY_MAX: Duration = Duration::from_secs(10);
 
 /// Consumes until `stop`, then leaves the group. Blocks its thread.
 pub fn consume(
-    settings: &Settings,
-    health: &Health,
+    handles: &Handles,
     handovers: &mpsc::Sender<Handover>,
     commands: &Receiver<Command>,
     stop: &CancellationToken,
@@ -57,10 +64,11 @@ pub fn consume(
     let mut generation = 0;
     let mut backoff = Backoff::default();
     while !stop.is_cancelled() {
-        match Consumer::start(settings, health, generation) {
+        match Consumer::start(&handles.settings, &handles.health, &handles.log_ends, generation) {
             Ok(mut consumer) => {
                 if let Err(error) = consumer.run(handovers, commands, stop) {
-                    tracing::error!(%error, "the consumer failed for good and is replaced");
+                    counter!("kafka_clients_replaced_total", "client" => "consumer").increment(1);
+                    tracing::warn!(%error, "the consumer is replaced");
                 }
                 generation = consumer.generation + 1;
             }
@@ -72,9 +80,25 @@ pub fn consume(
     }
 }
 
+/// Why a consumer is of no use any more.
+#[derive(Debug, thiserror::Error)]
+enum Useless {
+    #[error("it failed for good: {0}")]
+    Failed(#[from] KafkaError),
+    #[error("the log goes on, and nothing of it is read")]
+    Silent,
+    #[error("Kafka answers, and its group gives it nothing, not even word that there is nothing")]
+    Alone,
+}
+
 struct Consumer {
     consumer: BaseConsumer<Rebalances>,
     health: Health,
+    log_ends: LogEnds,
+    /// When the client last showed that it lives: it read something, or had nothing to read.
+    heard: Instant,
+    /// Whether the group has said what is ours, be it nothing; and since when it has or has not.
+    member: (bool, Instant),
     /// Partitions that have not been read since they were placed; empty: the log is as it should be.
     unread: BTreeSet<i32>,
     topic: String,
@@ -99,7 +123,12 @@ struct Consumer {
 }
 
 impl Consumer {
-    fn start(settings: &Settings, health: &Health, generation: u64) -> Result<Self, KafkaError> {
+    fn start(
+        settings: &Settings,
+        health: &Health,
+        log_ends: &LogEnds,
+        generation: u64,
+    ) -> Result<Self, KafkaError> {
         let services = &settings.services;
         let mut config = process::kafka::client(&services.kafka_brokers, "settlement");
         config
@@ -123,6 +152,9 @@ impl Consumer {
         Ok(Self {
             consumer,
             health: health.clone(),
+            log_ends: log_ends.clone(),
+            heard: Instant::now(),
+            member: (false, Instant::now()),
             unread: BTreeSet::new(),
             topic,
             orders_max: settings.settlement.batch_orders_max as usize,
@@ -148,13 +180,14 @@ impl Consumer {
         handovers: &mpsc::Sender<Handover>,
         commands: &Receiver<Command>,
         stop: &CancellationToken,
-    ) -> Result<(), KafkaError> {
+    ) -> Result<(), Useless> {
         while !stop.is_cancelled() {
             self.obey(commands)?;
             self.hand_over(handovers)?;
             self.poll()?;
             self.follow_group()?;
             self.commit();
+            self.check()?;
         }
         self.commit_at = Instant::now();
         self.commit();
@@ -170,6 +203,7 @@ impl Consumer {
                         list.add_partition_offset(&self.topic, *partition, Offset::Offset(*offset))?;
                     }
                     self.consumer.assign(&list)?;
+                    self.heard = Instant::now();
                     self.unread = positions.iter().map(|(partition, _)| *partition).collect();
                     self.expected = positions.into_iter().collect();
                     if self.unread.is_empty() {
@@ -210,8 +244,37 @@ impl Consumer {
         Ok(())
     }
 
+    /// Whether the client still does what it is for. What it should see, another client has seen.
+    fn check(&mut self) -> Result<(), Useless> {
+        let busy = self.paused.is_some() || !self.queue.is_empty() || self.gathered_orders >= self.orders_max;
+        if busy {
+            self.heard = Instant::now();
+        }
+        let (member, since) = self.member;
+        if self.heard.elapsed() < SILENCE_MAX && (member || since.elapsed() < ALONE_MAX) {
+            return Ok(());
+        }
+        let lately = Instant::now() - SILENCE_MAX / 2;
+        let behind = self.expected.iter().any(|(partition, expected)| {
+            self.log_ends.measured(*partition, lately).is_some_and(|measured| measured.end > *expected)
+        });
+        if self.heard.elapsed() >= SILENCE_MAX {
+            if behind {
+                return Err(Useless::Silent);
+            }
+            self.heard = Instant::now(); // nothing to read, as far as anybody knows
+        }
+        if !member && since.elapsed() >= ALONE_MAX {
+            let there = self.consumer.client().fetch_metadata(Some(&self.topic), METADATA_MAX).is_ok();
+            self.member = (false, Instant::now());
+            return if there { Err(Useless::Alone) } else { Ok(()) };
+        }
+        Ok(())
+    }
+
     fn follow_group(&mut self) -> Result<(), KafkaError> {
         for rebalance in self.consumer.context().take() {
+            self.member = (matches!(rebalance, Rebalance::Assigned(_)), Instant::now());
             let partitions = match rebalance {
                 Rebalance::Assigned(partitions) => partitions,
                 Rebalance::Revoked => Vec::new(),
@@ -282,6 +345,7 @@ impl Consumer {
         match self.consumer.poll(patience) {
             None => Ok(()),
             Some(Ok(message)) => {
+                self.heard = Instant::now();
                 let (partition, offset) = (message.partition(), message.offset());
                 match self.expected.get(&partition).copied() {
                     None => Ok(()), // fetched before a restart
@@ -335,6 +399,7 @@ impl Consumer {
         match error {
             KafkaError::MessageConsumptionFatal(_) => Err(error),
             KafkaError::PartitionEOF(partition) => {
+                self.heard = Instant::now();
                 self.readable(partition);
                 Ok(())
             }

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use contract::timestamp::Timestamp;
 use contract::topics::ORDERS;
-use metrics::{Gauge, gauge};
-use process::kafka::LogContext;
+use metrics::{Gauge, counter, gauge};
+use process::kafka::{LogContext, SILENCE_MAX};
 use process::walltime;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -109,7 +109,8 @@ pub fn measure(handles: &Handles) -> Result<(), KafkaError> {
         .set("fetch.wait.max.ms", "10")
         .set("fetch.message.max.bytes", "1024")
         .set("queued.min.messages", "1");
-    let consumer = BaseConsumer::from_config_and_context(&config, LogContext)?;
+    let mut consumer = BaseConsumer::from_config_and_context(&config, LogContext)?;
+    let mut heard = Instant::now();
     let topic = handles.topic(&ORDERS);
     let mut gauges: BTreeMap<i32, Lag> = BTreeMap::new();
     while !stop.is_cancelled() {
@@ -141,6 +142,13 @@ pub fn measure(handles: &Handles) -> Result<(), KafkaError> {
             }
         }
         health.report("kafka", &result);
+        if result.is_ok() {
+            heard = Instant::now();
+        } else if heard.elapsed() >= SILENCE_MAX {
+            consumer = BaseConsumer::from_config_and_context(&config, LogContext)?;
+            heard = Instant::now();
+            counter!("kafka_clients_replaced_total", "client" => "lag").increment(1);
+        }
         // Short naps: the process must end in time.
         for _ in 0..10 {
             if stop.is_cancelled() || log_ends.nap(EVERY / 10) {

@@ -167,7 +167,7 @@ fn start(
     tasks.spawn(positions::run(handles.clone()));
     let consumer = handles.clone();
     let consume = move || {
-        consume::consume(&consumer.settings, &consumer.health, &handovers, &obeyed, &consumer.stop);
+        consume::consume(&consumer, &handovers, &obeyed, &consumer.stop);
     };
     let measured = handles.clone();
     let measure = move || {

@@ -7,7 +7,14 @@ pub mod topics;
 pub use log::LogContext;
 pub use producer::{Acknowledged, Message, ProduceError, Producer, ProducerSettings};
 
+use std::time::Duration;
+
 use rdkafka::ClientConfig;
+
+/// After so long without a sign of life, while there should be one, a client is replaced by a new one. A broker
+/// that comes back after half a minute tells its clients for some moments that there are no brokers; they forget
+/// the one they knew, and some have never asked again (librdkafka 2.12).
+pub const SILENCE_MAX: Duration = Duration::from_secs(10);
 
 /// Settings that every client has in common.
 pub fn client(brokers: &str, name: &str) -> ClientConfig {
@@ -21,10 +28,6 @@ pub fn client(brokers: &str, name: &str) -> ClientConfig {
         .set("topic.metadata.refresh.interval.ms", "30000")
         // Topics made after a client first asked for them are found soon.
         .set("topic.metadata.propagation.max.ms", "1000")
-        // Starting over from the bootstrap addresses when all brokers are down (the client's default) has left
-        // clients without any attempt to connect after a broker had stood still for half a minute. Without it
-        // they keep trying the brokers that they know.
-        .set("metadata.recovery.strategy", "none")
         .set("log.connection.close", "false");
     config
 }

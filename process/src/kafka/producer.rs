@@ -1,19 +1,24 @@
 //! A producer whose caller awaits the log's acknowledgement. `acks=all` and idempotence are not
 //! settings here: without them a 202 would promise nothing.
 //!
-//! An idempotent producer can end in a fatal state. It is then replaced: the old one lives on until
-//! each of its messages has its answer, and new messages take the new one.
+//! An idempotent producer can end in a fatal state, and one that has lost all brokers may never find them
+//! again. It is then replaced: the old one lives on until each of its messages has its answer, and new
+//! messages take the new one.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use metrics::counter;
 use rdkafka::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
 use tokio::sync::oneshot;
+
+use super::SILENCE_MAX;
 
 /// How a message is to be sent.
 #[derive(Debug, Clone)]
@@ -122,11 +127,36 @@ impl ProducerContext for Context {
     }
 }
 
+/// One client of the library.
+struct Client {
+    inner: ThreadedProducer<Context>,
+    started: Instant,
+    /// When the log last acknowledged anything, in milliseconds since the start.
+    heard_ms: AtomicU64,
+}
+
+impl Client {
+    fn start(config: &rdkafka::ClientConfig) -> Result<Self, KafkaError> {
+        let inner = ThreadedProducer::from_config_and_context(config, Context)?;
+        Ok(Self { inner, started: Instant::now(), heard_ms: AtomicU64::new(0) })
+    }
+
+    fn heard(&self) {
+        self.heard_ms.store(self.started.elapsed().as_millis() as u64, Ordering::Relaxed);
+    }
+
+    fn silent(&self) -> Duration {
+        let heard = Duration::from_millis(self.heard_ms.load(Ordering::Relaxed));
+        self.started.elapsed().saturating_sub(heard)
+    }
+}
+
 /// A producer; clones share it.
 #[derive(Clone)]
 pub struct Producer {
     config: Arc<rdkafka::ClientConfig>,
-    current: Arc<ArcSwap<ThreadedProducer<Context>>>,
+    current: Arc<ArcSwap<Client>>,
+    silence_max: Duration,
 }
 
 impl Producer {
@@ -137,8 +167,13 @@ impl Producer {
 
     /// With a configuration of the caller's: tests inject faults with it.
     pub fn from_config(config: rdkafka::ClientConfig) -> Result<Self, KafkaError> {
-        let first = ThreadedProducer::from_config_and_context(&config, Context)?;
-        Ok(Self { config: Arc::new(config), current: Arc::new(ArcSwap::from_pointee(first)) })
+        let current = Arc::new(ArcSwap::from_pointee(Client::start(&config)?));
+        Ok(Self { config: Arc::new(config), current, silence_max: SILENCE_MAX })
+    }
+
+    /// Replaces its client after another time of time-outs and nothing else than [`SILENCE_MAX`] (tests).
+    pub fn with_silence_max(self, silence_max: Duration) -> Self {
+        Self { silence_max, ..self }
     }
 
     /// Hands a message to the client, which keeps the order per partition. The future ends with the
@@ -162,17 +197,20 @@ impl Producer {
         if let Some(partition) = message.partition {
             record = record.partition(partition);
         }
-        let producer = self.current.load_full();
-        if let Err((error, _)) = producer.send(record) {
-            self.replace_if_fatal(&producer);
+        let client = self.current.load_full();
+        if let Err((error, _)) = client.inner.send(record) {
+            self.replace_if_useless(&client);
             return Err(ProduceError::NotProduced(error));
         }
         let this = self.clone();
         Ok(async move {
             match answered.await {
-                Ok(Ok(acknowledged)) => Ok(acknowledged),
+                Ok(Ok(acknowledged)) => {
+                    client.heard();
+                    Ok(acknowledged)
+                }
                 Ok(Err(error)) => {
-                    this.replace_if_fatal(&producer);
+                    this.replace_if_useless(&client);
                     Err(ProduceError::Unknown(error))
                 }
                 Err(_) => Err(ProduceError::Ended),
@@ -182,23 +220,71 @@ impl Producer {
 
     /// Messages without an answer so far.
     pub fn in_flight(&self) -> usize {
-        self.current.load().in_flight_count().max(0) as usize
+        self.current.load().inner.in_flight_count().max(0) as usize
     }
 
     /// Waits until each message has its answer. Blocks the thread.
     pub fn flush(&self, limit: Duration) -> Result<(), KafkaError> {
-        self.current.load().flush(limit)
+        self.current.load().inner.flush(limit)
     }
 
-    fn replace_if_fatal(&self, failed: &Arc<ThreadedProducer<Context>>) {
-        let Some((code, why)) = failed.client().fatal_error() else { return };
-        let fresh = match ThreadedProducer::from_config_and_context(&self.config, Context) {
+    /// After messages without acknowledgement.
+    fn replace_if_useless(&self, failed: &Arc<Client>) {
+        match failed.inner.client().fatal_error() {
+            Some((code, why)) => self.replace(failed, &format!("it failed for good: {code}: {why}")),
+            None if failed.silent() >= self.silence_max => {
+                self.replace(failed, "nothing was acknowledged for too long");
+            }
+            None => {}
+        }
+    }
+
+    fn replace(&self, failed: &Arc<Client>, why: &str) {
+        let fresh = match Client::start(&self.config) {
             Ok(fresh) => Arc::new(fresh),
-            Err(error) => return tracing::error!(%error, "cannot replace a failed producer"),
+            Err(error) => return tracing::error!(%error, "cannot replace a producer"),
         };
         let before = self.current.compare_and_swap(failed, fresh);
         if Arc::ptr_eq(&before, failed) {
-            tracing::error!(%code, why, "the producer failed for good and was replaced");
+            counter!("kafka_clients_replaced_total", "client" => "producer").increment(1);
+            tracing::warn!(why, "the producer is replaced");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::mocking::MockCluster;
+
+    use super::*;
+
+    /// A client that gets no answer for too long is replaced, and the new one goes on.
+    #[tokio::test]
+    async fn a_silent_producer_is_replaced() -> Result<(), Box<dyn std::error::Error>> {
+        let cluster = MockCluster::new(1)?;
+        cluster.create_topic("t", 1, 1)?;
+        let settings = ProducerSettings { linger_ms: 0.0, timeout_ms: 300, queue_messages_max: 10 };
+        let producer = Producer::start(&cluster.bootstrap_servers(), "test", &settings)?;
+        let producer = producer.with_silence_max(Duration::from_millis(500));
+        let message = Message { topic: "t", partition: Some(0), key: "k", value: Some(b"v"), headers: &[] };
+        producer.send(&message)?.await?;
+        let first = producer.current.load_full();
+        cluster.broker_down(1)?;
+        assert!(matches!(producer.send(&message)?.await, Err(ProduceError::Unknown(_))));
+        assert!(Arc::ptr_eq(&first, &producer.current.load_full()), "not for one time-out");
+        let replaced = async {
+            while Arc::ptr_eq(&first, &producer.current.load_full()) {
+                assert!(producer.send(&message)?.await.is_err());
+            }
+            Ok::<_, ProduceError>(())
+        };
+        tokio::time::timeout(Duration::from_secs(10), replaced).await??;
+        cluster.broker_up(1)?;
+        let answered = async {
+            while producer.send(&message)?.await.is_err() {}
+            Ok::<_, ProduceError>(())
+        };
+        tokio::time::timeout(Duration::from_secs(10), answered).await??;
+        Ok(())
     }
 }

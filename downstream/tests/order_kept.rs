@@ -188,6 +188,8 @@ impl World {
             return;
         }
         process.orders.deferred(&deferral.key, last);
+        let again = deferral.jobs.iter().filter(|job| job.origin.retry);
+        process.retry.together(again.map(|job| job.origin.offset));
         deferral.doubles.extend(deferral.jobs.iter().map(|job| job.origin));
         deferral.doubles.into_iter().for_each(|origin| done(process, origin));
     }

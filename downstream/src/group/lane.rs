@@ -198,6 +198,7 @@ impl<H: Handler> Lane<H> {
             }
             Outcome::Deferred { key, done, last } => {
                 self.orders.deferred(&key, last);
+                self.retry.together(done.iter().filter(|origin| origin.retry).map(|origin| origin.offset));
                 done.into_iter().for_each(|origin| self.done(origin));
             }
             Outcome::Left => {}

@@ -9,12 +9,14 @@ pub struct Offsets {
     open: BTreeSet<i64>,
     /// Behind the last that was taken.
     next: i64,
+    /// First and last of records that are passed together, or not at all.
+    groups: Vec<(i64, i64)>,
 }
 
 impl Offsets {
     /// Reading begins here.
     pub fn from(next: i64) -> Self {
-        Self { open: BTreeSet::new(), next }
+        Self { open: BTreeSet::new(), next, groups: vec![] }
     }
 
     /// A record was read. False: it was before, and is to be ignored.
@@ -31,9 +33,25 @@ impl Offsets {
         self.open.remove(&offset);
     }
 
-    /// Everything before is done.
+    /// Records that are not done, and of which none may be read again without those before it: events of an
+    /// order that were written anew. Else a crash would leave the later ones where they were, with nothing
+    /// before them.
+    pub fn together(&mut self, offsets: impl IntoIterator<Item = i64> + Clone) {
+        let position = self.position();
+        self.groups.retain(|(_, last)| *last >= position);
+        let ends = offsets.clone().into_iter().min().zip(offsets.into_iter().max());
+        self.groups.extend(ends.filter(|(first, last)| first < last));
+    }
+
+    /// Everything before is done, and nothing before belongs together with something behind.
     pub fn position(&self) -> i64 {
-        self.open.first().copied().unwrap_or(self.next)
+        let mut position = self.open.first().copied().unwrap_or(self.next);
+        while let Some((first, _)) =
+            self.groups.iter().find(|(first, last)| *first < position && position <= *last)
+        {
+            position = *first;
+        }
+        position
     }
 
     /// Behind the last record that was read.
@@ -65,5 +83,22 @@ mod tests {
         assert_eq!(offsets.position(), 14);
         offsets.done(14);
         assert_eq!((offsets.position(), offsets.next()), (15, 15));
+    }
+
+    #[test]
+    fn what_belongs_together_is_passed_together() {
+        let mut offsets = Offsets::from(0);
+        for offset in 0..6 {
+            offsets.take(offset);
+        }
+        offsets.together([1, 4]);
+        for offset in [0, 1, 4, 5] {
+            offsets.done(offset);
+        }
+        assert_eq!(offsets.position(), 1, "4 would be read again, so 1 must be, too");
+        offsets.done(2);
+        assert_eq!(offsets.position(), 1);
+        offsets.done(3);
+        assert_eq!(offsets.position(), 6);
     }
 }

@@ -123,7 +123,14 @@ pub(crate) fn event(order_id: OrderId, sale: &SaleId, status: OrderStatus, time:
 pub(crate) struct Started {
     pub(crate) host: Host,
     pub(crate) url: String,
-    task: tokio::task::JoinHandle<()>,
+    task: Option<tokio::task::JoinHandle<()>>,
+}
+
+/// A failed test must end, too.
+impl Drop for Started {
+    fn drop(&mut self) {
+        self.host.stop.cancel();
+    }
 }
 
 impl Started {
@@ -140,14 +147,15 @@ impl Started {
             reqwest::get(&ready).await.is_ok_and(|answer| answer.status().is_success())
         })
         .await;
-        Self { host, url, task }
+        Self { host, url, task: Some(task) }
     }
 
     /// As SIGTERM does.
-    pub(crate) async fn stop(self) {
+    pub(crate) async fn stop(mut self) {
         self.host.stop.cancel();
-        tokio::time::timeout(Duration::from_secs(15), self.task).await.expect("in time").expect("no panic");
-        self.host.finish().await;
+        let task = self.task.take().expect("it is stopped once");
+        tokio::time::timeout(Duration::from_secs(15), task).await.expect("in time").expect("no panic");
+        self.host.clone().finish().await;
     }
 
     /// Its metrics.

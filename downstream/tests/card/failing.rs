@@ -2,7 +2,7 @@
 
 use testkit::{Forwarder, until};
 
-use crate::support::{Process, Shop, order_by_card, sale_of, shown, until_order};
+use crate::support::{Process, Shop, cancel, order_by_card, sale_of, shown, until_order};
 
 const PAID: (&str, &str) = ("preparing", "captured");
 
@@ -48,6 +48,24 @@ async fn while_the_provider_is_away_payments_wait_and_expired_orders_are_never_c
     expected.sort();
     assert_eq!(charged, expected, "each once");
     assert_eq!(shop.provider.ledger(&short).await, [(expired, 0, 0)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_answered_is_asked_for_and_what_is_given_up_is_never_taken() {
+    let mut shop = Shop::open_late(600_000).await; // no callback in time
+    shop.start_payments(&shop.provider.url(""));
+    let (client, sale) = (shop.system.client(), sale_of(&shop.system.client(), 3600).await);
+    let silent = order_by_card(&client, &sale, "silent", "tok_timeout").await;
+    let pending = order_by_card(&client, &sale, "pending", "tok_late").await;
+    until("both are known", async || shop.provider.ledger(&sale).await.len() == 2).await;
+    assert_eq!(cancel(&client, &sale, "pending", &pending).await, 202);
+    until_order(&client, &sale, "silent", &silent, PAID).await;
+    let given_up = until_order(&client, &sale, "pending", &pending, ("cancelled", "failed")).await;
+    assert_eq!(given_up["cancel_reason"], "customer");
+    let mut ledger = shop.provider.ledger(&sale).await;
+    let mut expected = [(silent, 1000, 0), (pending, 0, 0)];
+    (ledger.sort(), expected.sort());
+    assert_eq!(ledger, expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]

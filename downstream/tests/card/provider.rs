@@ -28,7 +28,7 @@ async fn a_key_has_one_answer_and_takes_money_once_also_after_a_restart() {
     for restarted in [false, true] {
         if restarted {
             provider.stop();
-            provider.run("").await;
+            provider.run().await;
         }
         assert_eq!(provider.charge(&approved).await, (StatusCode::OK, first.clone()));
         assert_eq!(provider.charge(&declined).await, (StatusCode::OK, refused.clone()));
@@ -57,7 +57,7 @@ async fn money_goes_back_once_and_never_more_than_was_taken() {
     let (status, refund) = provider.post(&refunds, "r1", &json!({"amount": 700})).await;
     assert_eq!((status, &refund["amount"]), (StatusCode::CREATED, &json!(700)));
     provider.stop();
-    provider.run("").await;
+    provider.run().await;
     assert_eq!(provider.post(&refunds, "r1", &json!({"amount": 700})).await, (StatusCode::OK, refund));
     assert_eq!(
         provider.post(&refunds, "r1", &json!({"amount": 300})).await.1["code"],
@@ -111,7 +111,7 @@ async fn a_late_payment_is_pending_first_and_outlives_a_restart() {
     assert_eq!((status, &told["status"]), (StatusCode::ACCEPTED, &json!("pending")));
     provider.stop();
     assert!(merchant.heard(&late).is_empty());
-    provider.run("").await;
+    provider.run().await;
     until("it is decided", async || provider.get(&path(&late)).await.1["status"] == "succeeded").await;
     until("it is told", async || merchant.heard(&late).len() == 1).await;
     let (status, again) = provider.charge(&late).await;

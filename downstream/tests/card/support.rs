@@ -86,25 +86,33 @@ impl Drop for Process {
 pub(crate) struct Provider {
     pub(crate) address: SocketAddr,
     journal: PathBuf,
+    late_ms: u64,
     part: Option<Part>,
     http: reqwest::Client,
 }
 
 impl Provider {
     pub(crate) async fn start() -> Self {
+        Self::start_late(LATE_MS).await
+    }
+
+    /// What is late comes so late.
+    pub(crate) async fn start_late(late_ms: u64) -> Self {
         let journal = std::env::temp_dir().join(fresh("provider")).join("payments.jsonl");
-        let mut this = Self { address: free_address(), journal, part: None, http: reqwest::Client::new() };
-        this.run("").await;
+        let http = reqwest::Client::new();
+        let mut this = Self { address: free_address(), journal, late_ms, part: None, http };
+        this.run().await;
         this
     }
 
     /// Starts it where it does not run, with what it remembers.
-    pub(crate) async fn run(&mut self, args: &str) {
+    pub(crate) async fn run(&mut self) {
         let own = format!(
             "provider --provider-listen {} --provider-journal {} --payment-webhook-secret {SECRET} \
-             --provider-late-ms {LATE_MS} {args}",
+             --provider-late-ms {}",
             self.address,
-            self.journal.display()
+            self.journal.display(),
+            self.late_ms
         );
         self.part = Some(Part::start(words(&own)));
         until("the provider answers", async || self.http.get(self.url("/health/live")).send().await.is_ok())
@@ -251,9 +259,14 @@ pub(crate) struct Shop {
 
 impl Shop {
     pub(crate) async fn open() -> Self {
+        Self::open_late(LATE_MS).await
+    }
+
+    /// Whose provider is so late, where it is late.
+    pub(crate) async fn open_late(late_ms: u64) -> Self {
         let gateway_args = words(&format!("--payment-webhook-secret {SECRET}")).collect();
         let system = System::start(Shape { gateway_args, ..Shape::default() }).await;
-        Self { payments: None, system, provider: Provider::start().await }
+        Self { payments: None, system, provider: Provider::start_late(late_ms).await }
     }
 
     /// The arguments of payments that find the provider at this URL.

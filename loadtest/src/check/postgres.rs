@@ -67,6 +67,13 @@ pub async fn connect(url: &str) -> anyhow::Result<Client> {
     Ok(client)
 }
 
+/// The sequence of the partition's next event, now.
+pub async fn next_seq(client: &Client, partition: i32) -> anyhow::Result<i64> {
+    let query = "SELECT next_seq FROM log_position WHERE topic = $1 AND partition = $2";
+    let row = client.query_opt(query, &[&contract::topics::ORDERS.name, &partition]).await?;
+    Ok(row.map_or(Ok(1), |row| row.try_get(0))?)
+}
+
 /// Reads everything in one snapshot.
 pub async fn read(client: &mut Client, sale_id: &SaleId) -> anyhow::Result<Stored> {
     let snapshot = client

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use contract::money::Currency;
 use contract::sale::SaleTerms;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::http::{Authority, Connection};
 use crate::request;
@@ -32,6 +33,13 @@ pub struct ItemView {
     pub sku: String,
     pub total: Option<u64>,
     pub remaining: Option<u64>,
+}
+
+/// The body of a credit.
+#[derive(Serialize)]
+struct Credit {
+    amount: u64,
+    currency: Currency,
 }
 
 /// Stock side by side, as far as it tells whether Redis has lost it.
@@ -93,6 +101,24 @@ impl Admin {
     /// Opens a sale; one that is open already stays so.
     pub async fn open(&self, sale: &str) -> anyhow::Result<()> {
         self.expect("POST", &format!("/admin/v1/sales/{sale}/open"), "", &[200, 202, 204]).await
+    }
+
+    /// Puts money into a customer's wallet, once a key.
+    pub async fn credit(
+        &self,
+        customer: &str,
+        key: &str,
+        amount: u64,
+        currency: Currency,
+    ) -> anyhow::Result<()> {
+        let body = serde_json::to_string(&Credit { amount, currency })?;
+        let (status, answer) = call(&self.0, &request::credit(&self.0.host, customer, key, &body)).await?;
+        anyhow::ensure!(
+            matches!(status, 200 | 201),
+            "crediting {customer}: {status} {}",
+            String::from_utf8_lossy(&answer)
+        );
+        Ok(())
     }
 
     /// Has a sale rebuilt whose Redis state is gone, as it is after a restart of Redis, and waits for it.

@@ -5,21 +5,27 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{bench, chaos, check, demo, floor, rush, streams, surge};
+use crate::{bench, chaos, check, demo, floor, lifecycle, rush, streams, surge};
 
 /// What `loadtest` can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// A burst sale sold out before your eyes: customers, report, proof.
+    /// A burst sale sold out before your eyes, and what becomes of its orders: customers, report, proof.
     ///
     /// Defines the sample sale (left open) and a burst sale of its own, lets the customers in, waits for
-    /// settlement, prints what happened and judges every invariant. Exit code 0: all hold and every
+    /// settlement, prints what happened and judges every invariant. Then they pay, cancel, forget; what comes
+    /// back is sold again; goods arrive, some are sent back; and every invariant is judged once more. Exit code 0: all hold and every
     /// answer was as documented.
     Demo(demo::Arguments),
     /// Customers of goose: look at the sale, order, retry with the same key, wait until settled.
     ///
     /// Writes goose's HTML report and a journal for `check`.
     Rush(rush::Arguments),
+    /// Customers of goose who live with their orders: pay by card or wallet, follow the live updates, cancel,
+    /// send back, or let them expire.
+    ///
+    /// Writes goose's HTML report and a journal for `check`.
+    Lifecycle(lifecycle::Arguments),
     /// Orders at a fixed rate of arrivals (open loop), with latencies from the intended time of sending.
     ///
     /// Prints percentiles, and writes an HTML report with plots and a journal for `check`.
@@ -52,6 +58,7 @@ impl Command {
         match self {
             Self::Demo(arguments) => lean()?.block_on(demo::run(&arguments)),
             Self::Rush(arguments) => all_cores()?.block_on(rush::run(&arguments)),
+            Self::Lifecycle(arguments) => all_cores()?.block_on(lifecycle::run(&arguments)),
             Self::Surge(arguments) => lean()?.block_on(surge::run(&arguments)),
             Self::Streams(arguments) => lean()?.block_on(streams::run(&arguments)),
             Self::Bench(arguments) => lean()?.block_on(bench::run(&arguments)),

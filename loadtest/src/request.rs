@@ -30,8 +30,35 @@ pub fn post_order(
 
 /// Renders `DELETE /v1/sales/{sale}/orders/{order}`.
 pub fn cancel(host: &str, sale: &str, customer: &str, order: OrderId) -> Vec<u8> {
+    about_order(host, "DELETE", (sale, customer, order), "", "")
+}
+
+/// Renders a call about an order of the customer's: `what` is `/payment`, `/refund`, `/status`, or nothing for
+/// the order itself.
+pub fn about_order(
+    host: &str,
+    method: &str,
+    (sale, customer, order): (&str, &str, OrderId),
+    what: &str,
+    body: &str,
+) -> Vec<u8> {
+    let mut head = format!(
+        "{method} /v1/sales/{sale}/orders/{order}{what} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer dev:{customer}\r\n"
+    );
+    if !body.is_empty() {
+        head.push_str(&format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len()));
+    }
+    head.push_str("\r\n");
+    head.push_str(body);
+    head.into_bytes()
+}
+
+/// Renders `POST /admin/v1/wallets/{customer}/credit`.
+pub fn credit(host: &str, customer: &str, key: &str, body: &str) -> Vec<u8> {
     format!(
-        "DELETE /v1/sales/{sale}/orders/{order} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer dev:{customer}\r\n\r\n"
+        "POST /admin/v1/wallets/{customer}/credit HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer dev-admin\r\n\
+         Idempotency-Key: {key}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
     )
     .into_bytes()
 }
@@ -39,13 +66,7 @@ pub fn cancel(host: &str, sale: &str, customer: &str, order: OrderId) -> Vec<u8>
 /// Renders `POST /v1/sales/{sale}/orders/{order}/payment` by card.
 pub fn pay_by_card(host: &str, sale: &str, customer: &str, order: OrderId) -> Vec<u8> {
     let body = r#"{"method":"card","token":"tok_approve"}"#;
-    format!(
-        "POST /v1/sales/{sale}/orders/{order}/payment HTTP/1.1\r\nHost: {host}\r\n\
-         Authorization: Bearer dev:{customer}\r\nContent-Type: application/json\r\n\
-         Content-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .into_bytes()
+    about_order(host, "POST", (sale, customer, order), "/payment", body)
 }
 
 /// Renders a request to the admin listener.
@@ -131,6 +152,22 @@ mod tests {
             let name = format!("c-{n:010}");
             assert_eq!(template.of(n), order("h:1", "s", &name, &name, body));
         }
+    }
+
+    #[test]
+    fn a_call_about_an_order_has_a_body_only_where_one_is_sent() {
+        let order: OrderId = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
+        let text = |method, what, body| {
+            String::from_utf8(about_order("h:1", method, ("s", "c", order), what, body)).unwrap()
+        };
+        assert_eq!(
+            text("DELETE", "", ""),
+            "DELETE /v1/sales/s/orders/01890a5d-ac96-774b-bcce-b302099a8057 HTTP/1.1\r\nHost: h:1\r\n\
+             Authorization: Bearer dev:c\r\n\r\n"
+        );
+        let paying = text("POST", "/payment", "{}");
+        assert!(paying.starts_with("POST /v1/sales/s/orders/01890a5d-ac96-774b-bcce-b302099a8057/payment "));
+        assert!(paying.ends_with("Content-Length: 2\r\n\r\n{}"), "{paying}");
     }
 
     #[test]

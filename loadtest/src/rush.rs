@@ -3,7 +3,7 @@
 //!
 //! Closed loop, as people are: a slow server slows them down. For latencies see [`crate::surge`].
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -11,17 +11,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
-use contract::order::OrderRequest;
-use goose::config::GooseConfiguration;
 use goose::goose::GooseResponse;
 use goose::prelude::*;
 use serde::Deserialize;
 
 use crate::admin::{self, Admin};
-use crate::answer::Answer;
-use crate::journal::{self, Class, Entry, Journal, Sent, now_us};
+use crate::goose_run::{self, Placing};
+use crate::journal::{self, Journal};
 use crate::settings::{Programs, parse_duration};
-use crate::shop::ATTEMPTS_MAX;
 use crate::table::thousands;
 use crate::{request, sales, stack, surge};
 
@@ -82,19 +79,16 @@ fn lock() -> std::sync::MutexGuard<'static, Option<Arc<Rush>>> {
 struct Customer {
     rush: Arc<Rush>,
     name: String,
-    order: Option<OrderRequest>,
     /// Path of the accepted order.
     accepted: Option<String>,
 }
 
 /// Runs goose.
 pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    anyhow::ensure!(arguments.run_time <= Duration::from_secs(3600), "--run-time is 1h at most");
     let report = stack::output(arguments.report.as_deref(), "rush.html");
     let journal_file = stack::output(arguments.journal.as_deref(), "rush-journal.jsonl");
-    if let Some(folder) = report.parent() {
-        std::fs::create_dir_all(folder).context("the report's folder")?;
-    }
+    let goose = &arguments.programs.gateway_url;
+    let goose = goose_run::configuration(goose, arguments.users, arguments.run_time, &report)?;
     let gateways = surge::resolve(std::slice::from_ref(&arguments.programs.gateway_url))?;
     let (sale, view) = match &arguments.sale {
         Some(sale) => (sale.clone(), admin::until_selling(&gateways, sale).await?),
@@ -121,10 +115,7 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         .register_transaction(transaction!(browse).set_name("look at the sale"))
         .register_transaction(transaction!(order).set_name("order"))
         .register_transaction(transaction!(until_settled).set_name("wait until settled"));
-    let metrics = GooseAttack::initialize_with_config(configuration(arguments, &report)?)?
-        .register_scenario(scenario)
-        .execute()
-        .await?;
+    let metrics = GooseAttack::initialize_with_config(goose)?.register_scenario(scenario).execute().await?;
     print!("{metrics}");
     lock().take();
     let written = writer.finish().context("the journal")?;
@@ -134,40 +125,12 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn configuration(arguments: &Arguments, report: &Path) -> anyhow::Result<GooseConfiguration> {
-    let seconds = arguments.run_time.as_secs().max(1);
-    let report = report.to_str().context("the report's name is not UTF-8")?;
-    let words = [
-        "--host".to_owned(),
-        arguments.programs.gateway_url.clone(),
-        "--users".into(),
-        arguments.users.to_string(),
-        // All of them within a second: it is a rush.
-        "--increase-rate".into(),
-        arguments.users.to_string(),
-        "--run-time".into(),
-        format!("{seconds}s"),
-        "--report-file".into(),
-        report.to_owned(),
-        "--timeout".into(),
-        "15".into(),
-        "--no-telnet".into(),
-        "--no-websocket".into(),
-        "--no-print-metrics".into(),
-        "--no-reset-metrics".into(),
-        // Goose takes every 4xx for an error, and would list each promised refusal.
-        "--no-error-summary".into(),
-        "--quiet".into(),
-    ];
-    GooseConfiguration::parse_args_default(&words).context("goose's settings")
-}
-
 /// Another customer takes this user's place.
 async fn arrive(user: &mut GooseUser) -> TransactionResult {
     let Some(rush) = lock().clone() else { return Ok(()) };
     let n = rush.customers.fetch_add(1, Ordering::Relaxed);
     let name = format!("{}-{n}", rush.run);
-    user.set_session_data(Customer { rush, name, order: None, accepted: None });
+    user.set_session_data(Customer { rush, name, accepted: None });
     Ok(())
 }
 
@@ -179,79 +142,25 @@ async fn browse(user: &mut GooseUser) -> TransactionResult {
     Ok(())
 }
 
-/// Orders, with the same key until there is a definite answer.
+/// Orders one of the first item.
 async fn order(user: &mut GooseUser) -> TransactionResult {
-    let Some(customer) = user.get_session_data_mut::<Customer>() else { return Ok(()) };
-    customer.order = Some(request::body(&[(&customer.rush.sku, 1)]));
-    for _ in 0..ATTEMPTS_MAX {
-        let answer = attempt(user).await?;
-        if answer.is_accepted() {
-            if let (Some(customer), Some(id)) = (user.get_session_data_mut::<Customer>(), answer.order_id) {
-                customer.accepted = Some(format!("/v1/sales/{}/orders/{id}", customer.rush.sale));
-            }
-            break;
-        }
-        if !answer.wants_retry() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_secs(answer.retry_after_seconds.unwrap_or(1).into())).await;
+    let Some(customer) = user.get_session_data::<Customer>().cloned() else { return Ok(()) };
+    let rush = &customer.rush;
+    let order = request::body(&[(&rush.sku, 1)]);
+    let placing = Placing {
+        journal: &rush.journal,
+        sale: &rush.sale,
+        gateway: &rush.gateway,
+        name: &customer.name,
+        order: &order,
+    };
+    let answer = goose_run::place(user, placing).await?;
+    if let (Some(customer), true, Some(id)) =
+        (user.get_session_data_mut::<Customer>(), answer.is_accepted(), answer.order_id)
+    {
+        customer.accepted = Some(format!("/v1/sales/{}/orders/{id}", customer.rush.sale));
     }
     Ok(())
-}
-
-async fn attempt(user: &mut GooseUser) -> Result<Answer, Box<TransactionError>> {
-    let customer = user.get_session_data_unchecked::<Customer>();
-    let (rush, name, order) = (Arc::clone(&customer.rush), customer.name.clone(), customer.order.clone());
-    let path = format!("/v1/sales/{}/orders", rush.sale);
-    let sent_us = now_us();
-    let response = send(user, &path, "/v1/sales/{sale}/orders", &name, order.as_ref()).await?;
-    let mut request = response.request.clone();
-    let answer = read(response).await;
-    let sent = Sent {
-        sale: &rush.sale,
-        customer: &name,
-        key: Some(&name),
-        gateway: &rush.gateway,
-        class: Class::Plain,
-        order: order.as_ref(),
-        sent_us,
-    };
-    rush.journal.write(Entry::new(&sent, &answer));
-    // A refusal that the interface promises is no failure of the server.
-    if (400..500).contains(&answer.status) && answer.status != 429 {
-        request.error.clear();
-        user.set_success(&mut request)?;
-    }
-    Ok(answer)
-}
-
-/// Places an order, or looks at one; counted under `name`, because each order has a path of its own.
-async fn send(
-    user: &mut GooseUser,
-    path: &str,
-    name: &str,
-    customer: &str,
-    order: Option<&OrderRequest>,
-) -> Result<GooseResponse, Box<TransactionError>> {
-    let method = if order.is_some() { GooseMethod::Post } else { GooseMethod::Get };
-    let mut builder = user.get_request_builder(&method, path)?.bearer_auth(format!("dev:{customer}"));
-    if let Some(order) = order {
-        builder = builder.header("Idempotency-Key", customer).json(order);
-    }
-    let request = GooseRequest::builder().method(method).path(path).name(name).set_request_builder(builder);
-    user.request(request.build()).await
-}
-
-async fn read(response: GooseResponse) -> Answer {
-    let Ok(response) = response.response else { return Answer::none() };
-    let status = response.status().as_u16();
-    let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
-    let replayed = header("idempotency-replayed") == Some("true");
-    let retry_after = header("retry-after").and_then(|seconds| seconds.parse().ok());
-    match response.bytes().await {
-        Ok(body) => Answer::parse(status, replayed, retry_after, &body),
-        Err(_) => Answer::none(),
-    }
 }
 
 #[derive(Deserialize)]
@@ -267,8 +176,9 @@ async fn until_settled(user: &mut GooseUser) -> TransactionResult {
     };
     let begun = Instant::now();
     loop {
+        let called = "/v1/sales/{sale}/orders/{order}";
         let GooseResponse { mut request, response } =
-            send(user, &path, "/v1/sales/{sale}/orders/{order}", &name, None).await?;
+            goose_run::call(user, GooseMethod::Get, &path, called, &name, None::<&()>).await?;
         let settled = match response {
             Ok(response) => {
                 let view = response.bytes().await.ok();

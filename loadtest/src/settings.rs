@@ -20,6 +20,9 @@ pub struct Programs {
     /// Address of settlement's metrics and health.
     #[arg(long, env = "SETTLEMENT_URL", default_value = "http://127.0.0.1:8090", value_name = "URL")]
     pub settlement_url: String,
+    /// Address of the payments group's metrics and health; cards are charged where it is ready.
+    #[arg(long, env = "PAYMENTS_URL", value_name = "URL")]
+    pub payments_url: Option<String>,
 }
 
 impl Programs {

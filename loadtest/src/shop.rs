@@ -141,7 +141,7 @@ impl Shop {
 
     /// The same with a limit of its own.
     pub async fn attempt_within(&self, request: &Request, gateway: usize, limit: Duration) -> Told {
-        let pool = &self.gateways[gateway % self.gateways.len()];
+        let pool = self.gateway(gateway);
         let bytes = request.bytes(pool.host());
         let sent_us = now_us();
         let told = match tokio::time::timeout(limit, pool.call(&bytes)).await {
@@ -154,7 +154,7 @@ impl Shop {
 
     /// Sends and hangs up without waiting.
     pub async fn hang_up(&self, request: &Request, gateway: usize) {
-        let pool = &self.gateways[gateway % self.gateways.len()];
+        let pool = self.gateway(gateway);
         let bytes = request.bytes(pool.host());
         let sent_us = now_us();
         // Whether it arrived is what nobody knows; the retry finds out.
@@ -165,10 +165,20 @@ impl Shop {
     /// Cancels an order; returns the status, `None` where there was no answer. Not in the journal, which is
     /// about orders.
     pub async fn cancel(&self, sale: &str, customer: &str, order: OrderId, gateway: usize) -> Option<u16> {
-        let pool = &self.gateways[gateway % self.gateways.len()];
+        let pool = self.gateway(gateway);
         let bytes = request::cancel(pool.host(), sale, customer, order);
         let answered = tokio::time::timeout(self.patience.answer_limit, pool.call(&bytes)).await;
         answered.ok()?.ok().map(|answered| answered.head.status)
+    }
+
+    /// The way to a gateway; numbers beyond the last begin anew.
+    pub(crate) fn gateway(&self, gateway: usize) -> &Pool {
+        &self.gateways[gateway % self.gateways.len()]
+    }
+
+    /// How long its customers go on.
+    pub(crate) fn patience(&self) -> Patience {
+        self.patience
     }
 
     fn write_down(&self, request: &Request, pool: &Pool, sent_us: u64, answer: &Answer) {

@@ -76,6 +76,21 @@ payment_webhook_secret() {
 }
 database_url() { printf 'postgres://%s@127.0.0.1:%s/%s' "$POSTGRES_USER" "$(port_of postgres)" "$POSTGRES_DATABASE"; }
 
+DELIVERY_SETTINGS=(DELIVERY_AUTOMATIC DELIVERY_SHIP_AFTER_SECONDS DELIVERY_SCAN_AFTER_SECONDS
+    DELIVERY_DELIVER_AFTER_SECONDS DELIVERY_HAND_OVER_AFTER_SECONDS)
+
+# How fast goods go on, as NAME=value words: as the environment told last, until ./dev reset. Nothing: settlement's
+# defaults.
+delivery_settings() { cat "$STACK_DIR/delivery" 2>/dev/null || :; }
+
+remember_delivery() {
+    local name told=()
+    for name in "${DELIVERY_SETTINGS[@]}"; do
+        [ -z "${!name:-}" ] || told+=("$name=${!name}")
+    done
+    [ "${#told[@]}" -eq 0 ] || printf '%s\n' "${told[@]}" >"$STACK_DIR/delivery"
+}
+
 # program_command NAME: its command, one word a line.
 program_command() {
     printf 'env\n'
@@ -85,6 +100,7 @@ program_command() {
     esac
     case $1 in
         settlement-*)
+            delivery_settings
             printf '%s\n' "SETTLEMENT_LISTEN=127.0.0.1:$(port_of "$1")" "ORDERS_PARTITIONS=$ORDERS_PARTITIONS" "$(binary settlement)"
             ;;
         gateway-*)
@@ -113,7 +129,7 @@ start_programs() {
         if is_alive "$name" && ! is_current "$name"; then outdated+=("$name"); fi
     done
     if [ "${#outdated[@]}" -gt 0 ]; then
-        say_step "$kind" "restarting ${outdated[*]}: another build or other addresses"
+        say_step "$kind" "restarting ${outdated[*]}: another build or other settings"
         stop_processes "${outdated[@]}"
     fi
     for name in "$@"; do

@@ -11,7 +11,12 @@ with_stack() {
 # dev_here ARGUMENT…: another ./dev command on the current stack.
 dev_here() { FLASHSALE_STACK=$STACK "$ROOT/dev" "$@"; }
 
+# Goods of a demonstration are with their customers within seconds.
 cmd_demo() {
+    export DELIVERY_SHIP_AFTER_SECONDS=${DELIVERY_SHIP_AFTER_SECONDS:-5}
+    export DELIVERY_SCAN_AFTER_SECONDS=${DELIVERY_SCAN_AFTER_SECONDS:-1}
+    export DELIVERY_DELIVER_AFTER_SECONDS=${DELIVERY_DELIVER_AFTER_SECONDS:-4}
+    export DELIVERY_HAND_OVER_AFTER_SECONDS=${DELIVERY_HAND_OVER_AFTER_SECONDS:-6}
     dev_here up
     say
     with_stack "$(binary loadtest)" demo "$@"

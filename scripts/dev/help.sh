@@ -26,7 +26,7 @@ cmd_help() {
             cat <<TEXT
 usage: ./dev COMMAND [ARGUMENT…]
 
-  demo      a burst sale on real services, sold out before your eyes, with a report
+  demo      a burst sale on real services, sold out before your eyes, and what becomes of its orders
   test      all tests, on a stack of their own
   bench     measured throughput beside the floors it is compared with
   chaos     one thing after another breaks under load; nothing may be lost or oversold
@@ -52,7 +52,10 @@ TEXT
             cat <<TEXT
 usage: ./dev demo [ARGUMENT…]
 Starts the stack if need be, makes the sample sales and a burst sale, lets its customers in, and prints
-what was offered, accepted, refused and settled. The stack keeps running. Arguments go to 'loadtest demo'.
+what was offered, accepted, refused and settled. Then they pay, cancel, forget, what comes back is sold again,
+goods arrive and are sent back; prints how far orders came. The stack keeps running. Arguments go to
+'loadtest demo'. Goods go on within seconds (settlement's DELIVERY_…_SECONDS, as the environment says; a stack
+keeps them until it is told others, or reset).
 TEXT
             ;;
         test)

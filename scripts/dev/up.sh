@@ -31,6 +31,7 @@ cmd_up() {
         require_packages all
         lock_stack
         if [ -n "$core" ]; then up_services build_binaries; else up_services build_binaries start_mail; fi
+        remember_delivery
         up_programs settlement "${settlements:-$(wanted settlement)}" "$settlements"
         up_programs gateway "${gateways:-$(wanted gateway)}" "$gateways"
         [ -n "$core" ] || up_downstream

@@ -3,14 +3,17 @@
 //! 1. [`prepare`]: the sample sale, left open to buy from, and a burst sale of this run's own
 //! 2. the burst: every customer of the [`crate::crowd`] arrives within a few seconds
 //! 3. [`watch`]: beside it, how far Postgres is behind
-//! 4. repeats, after the sale has sold out
-//! 5. [`report`]: what was offered, told and settled, the invariants, and where to look next
+//! 4. repeats, after the sale has sold out; what was offered, told and settled by then, and the invariants
+//! 5. [`afterwards`]: its orders are paid, declined, given up, forgotten, sold again, delivered, sent back
+//! 6. [`funnel`], [`report`]: how far orders came, the invariants once more, and where to look next
 
+mod afterwards;
+mod funnel;
 mod prepare;
 mod report;
 mod watch;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,8 +23,10 @@ use clap::Args;
 use contract::ids::SaleId;
 
 use crate::check;
-use crate::check::evidence::Expectations;
+use crate::check::evidence::{Evidence, Expectations};
+use crate::check::finding::Finding;
 use crate::crowd::{Customer, crowd};
+use crate::journal::Entry;
 use crate::manners::{self, ToRepeat};
 use crate::settings::{Programs, Services, parse_duration};
 use crate::shop::Shop;
@@ -53,7 +58,7 @@ pub struct Arguments {
     /// Folder of the journal and the findings [default: the stack's folder, or the working folder].
     #[arg(long, env = "FLASHSALE_STACK_DIR", value_name = "FOLDER")]
     pub out: Option<PathBuf>,
-    /// Longest wait for settlement.
+    /// Longest wait for settlement, after the burst and in the end.
     #[arg(long, default_value = "30s", value_parser = parse_duration, value_name = "TIME")]
     pub wait: Duration,
     /// Where the programs are.
@@ -84,30 +89,55 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
     let folder = arguments.out.clone().unwrap_or_default().join("demo");
     std::fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
-    let journal_file = folder.join("journal.jsonl");
+    let [journal_file, later_file, findings_file, burst_findings_file] =
+        ["journal.jsonl", "journal-afterwards.jsonl", "check.json", "check-burst.json"]
+            .map(|name| folder.join(name));
     let (journal, writer) = journal::create(&journal_file).context("the journal")?;
-    let pools = surge::open_pools(gateways, arguments.connections, 32).await?;
+    let pools = surge::open_pools(gateways.clone(), arguments.connections, 32).await?;
     let burst = burst(arguments, &sales, Shop::open(pools, journal)).await?;
     writer.finish().context("the journal")?;
 
-    let sale = SaleId::parse(&sales.burst)?;
-    let entries = journal::read(&journal_file, &sales.burst)?;
-    let expectations = Expectations { journal_complete: true, sold_out: true };
-    let evidence = check::gather(&arguments.services, &sale, entries, expectations, arguments.wait).await?;
-    let findings = check::judge(&evidence);
+    let mut entries = journal::read(&journal_file, &sales.burst)?;
+    let (evidence, burst_findings) =
+        proof(arguments, &sales, entries.clone(), true, &burst_findings_file).await?;
     print!("{}", report::tables(arguments, &burst, &evidence));
+    println!("{}", report::interim(&burst_findings));
+
+    let (journal, writer) = journal::create(&later_file).context("the journal")?;
+    let afterwards = afterwards::run(arguments, &sales, gateways, journal, &entries).await?;
+    writer.finish().context("the journal")?;
+    entries.extend(journal::read(&later_file, &sales.burst)?);
+    let sold_out = afterwards.sold_out;
+    let (evidence, findings) = proof(arguments, &sales, entries, sold_out, &findings_file).await?;
+    print!("{}", report::afterwards(&afterwards, &burst.tally, &evidence));
     println!("{}", heading("Invariants (clients' journal against Postgres, Redis and the log)"));
     print!("{}", check::report::lines(&findings));
-    let findings_file = folder.join("check.json");
-    check::report::write_json(&findings_file, sale.as_str(), &findings)?;
-    print!("{}", report::where_next(arguments, &sales, &evidence, &[&journal_file, &findings_file]));
+    let written = [&journal_file, &later_file, &burst_findings_file, &findings_file];
+    print!("{}", report::where_next(arguments, &sales, &evidence, &written.map(PathBuf::as_path)));
 
-    let outcome = check::report::Outcome::of(&findings);
-    println!("{}", report::verdict(outcome, &burst.tally));
-    if outcome == check::report::Outcome::Holds && burst.tally.unexpected > 0 {
+    let outcome = check::report::Outcome::of(&[burst_findings, findings].concat());
+    let surprises = burst.tally.unexpected + afterwards.surprises();
+    println!("{}", report::verdict(outcome, surprises));
+    if outcome == check::report::Outcome::Holds && surprises > 0 {
         return Ok(ExitCode::FAILURE);
     }
     Ok(outcome.exit_code())
+}
+
+/// Gathers and judges, and writes the findings for programs.
+async fn proof(
+    arguments: &Arguments,
+    sales: &prepare::Sales,
+    entries: Vec<Entry>,
+    sold_out: bool,
+    file: &Path,
+) -> anyhow::Result<(Evidence, Vec<Finding>)> {
+    let sale = SaleId::parse(&sales.burst)?;
+    let expectations = Expectations { journal_complete: true, sold_out };
+    let evidence = check::gather(&arguments.services, &sale, entries, expectations, arguments.wait).await?;
+    let findings = check::judge(&evidence);
+    check::report::write_json(file, sale.as_str(), &findings)?;
+    Ok((evidence, findings))
 }
 
 async fn burst(arguments: &Arguments, sales: &prepare::Sales, shop: Shop) -> anyhow::Result<Burst> {

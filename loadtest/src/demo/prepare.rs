@@ -1,5 +1,10 @@
 //! The two sales of the demonstration.
 
+use std::time::Duration;
+
+use anyhow::Context;
+use contract::sale::SaleTerms;
+
 use crate::admin::{self, Admin};
 use crate::http::Authority;
 use crate::sales;
@@ -11,6 +16,8 @@ use super::Arguments;
 pub(super) struct Sales {
     /// Of this run alone.
     pub(super) burst: String,
+    /// Its terms.
+    pub(super) terms: SaleTerms,
     /// What the sample sale has left, per SKU.
     pub(super) sample: admin::SaleView,
 }
@@ -20,14 +27,22 @@ impl Sales {
     pub(super) const SKUS: [&'static str; 2] = ["SHIRT", "POSTER"];
 }
 
+/// From the end of the burst until the first unpaid orders expire: long enough to pay as many orders as a burst
+/// makes on a small machine, short enough to be waited for.
+const HOLD_AFTER_BURST: Duration = Duration::from_secs(16);
+
 /// Makes both, and waits until every gateway sells them.
 pub(super) async fn sales(arguments: &Arguments, gateways: &[Authority]) -> anyhow::Result<Sales> {
     let admin = Admin::at(&arguments.programs.admin_url)?;
     let burst = sales::fresh_id("burst");
-    let terms = sales::burst(arguments.units);
+    let hold = arguments.within + HOLD_AFTER_BURST;
+    let terms = SaleTerms {
+        hold_seconds: u32::try_from(hold.as_secs()).context("--within")?,
+        ..sales::burst(arguments.units)
+    };
     let (sample, _) =
         tokio::try_join!(sample(&admin, gateways), admin::make(&admin, gateways, &burst, &terms))?;
-    Ok(Sales { burst, sample })
+    Ok(Sales { burst, terms, sample })
 }
 
 /// The sample sale of an earlier run goes on: people may have bought from it.

@@ -6,13 +6,17 @@ use std::time::Duration;
 
 use contract::order::OrderRequest;
 
+use crate::check;
 use crate::check::evidence::Evidence;
+use crate::check::finding::Finding;
 use crate::check::report::Outcome;
 use crate::crowd::crowd;
 use crate::surge::named_answers;
 use crate::table::{Style, Table, heading, styled, thousands};
 use crate::tally::Tally;
 
+use super::afterwards::Afterwards;
+use super::funnel::{self, Funnel};
 use super::prepare::Sales;
 use super::watch::ASK_EVERY;
 use super::{Arguments, Burst};
@@ -118,7 +122,7 @@ fn oversold(evidence: &Evidence) -> u64 {
 }
 
 fn stock(evidence: &Evidence) -> Table {
-    let mut table = Table::new(&["item", "total", "held", "left in Postgres", "left in Redis"]);
+    let mut table = Table::new(&["item", "total", "held", "sold", "left in Postgres", "left in Redis"]);
     for item in &evidence.items {
         let total = item.total.unwrap_or(0);
         let redis = evidence.redis.as_ref().and_then(|redis| redis.available.get(item.sku.as_str()).copied());
@@ -126,11 +130,67 @@ fn stock(evidence: &Evidence) -> Table {
             item.sku.to_string(),
             thousands(total),
             thousands(item.held),
+            thousands(item.sold),
             thousands(total.saturating_sub(item.held + item.sold + item.dead_lettered)),
             redis.flatten().map_or("–".to_owned(), thousands),
         ]);
     }
     table
+}
+
+/// The verdict between burst and afterwards: the lines only where something does not hold.
+pub(super) fn interim(findings: &[Finding]) -> String {
+    match Outcome::of(findings) {
+        Outcome::Holds => format!("\n  {}", styled(Style::Good, "After the burst, every invariant holds.")),
+        _ => format!("{}\n{}", heading("Invariants after the burst"), check::report::lines(findings)),
+    }
+}
+
+/// What became of the orders.
+pub(super) fn afterwards(afterwards: &Afterwards, burst: &Tally, evidence: &Evidence) -> String {
+    let of_burst = Funnel::of(evidence, |order| burst.orders.contains(&order.id));
+    let later = Funnel::of(evidence, |order| !burst.orders.contains(&order.id));
+    let mut told = Table::new(&["what customers were told", "count"]);
+    for ((command, reply), count) in &afterwards.replies.counts {
+        told.row([format!("{command} {}", reply.as_str()), thousands(*count)]);
+    }
+    let tally = &afterwards.tally;
+    told.row(["came for what had come back".to_owned(), thousands(tally.accepted.count() + refused(tally))]);
+    told.row(["  of these too late again".to_owned(), thousands(refused(tally))]);
+
+    let mut text = format!(
+        "{}\n{}\n{told}",
+        heading(&format!("Afterwards ({:.0} s)", afterwards.took.as_secs_f64())),
+        funnel::table(&of_burst, &later)
+    );
+    for example in &afterwards.replies.examples {
+        text.push_str(&format!("      {} {example}\n", styled(Style::Bad, "✗")));
+    }
+    let back = of_burst.units_back() + later.units_back();
+    text.push_str(&format!(
+        "\n  {} units came back, {} were sold again. {}\n",
+        thousands(back),
+        thousands(later.units()),
+        match afterwards.cards {
+            true => "Cards were charged by the simulated provider.",
+            false => "Nobody charges cards here (no payments group is ready): all paid from their wallets.",
+        }
+    ));
+    if !afterwards.sold_out {
+        text.push_str(&format!(
+            "  {}\n",
+            styled(Style::Bad, "Time was up before all was sold again: what is left is not judged.")
+        ));
+    }
+    if of_burst.on_the_way() + later.on_the_way() > 0 {
+        text.push_str("  Goods are still on their way: DELIVERY_*_SECONDS of settlement say for how long.\n");
+    }
+    text.push_str(&format!("{}\n{}", heading("Stock"), stock(evidence)));
+    text
+}
+
+fn refused(tally: &Tally) -> u64 {
+    tally.refused.count() + tally.unanswered
 }
 
 /// Where a reader goes from here.
@@ -151,6 +211,10 @@ pub(super) fn where_next(
     table.row([
         "the stock",
         &format!("curl -H 'Authorization: Bearer dev-admin' {admin}/admin/v1/sales/{burst}/inventory"),
+    ]);
+    table.row([
+        "what became of its orders",
+        &format!("curl -H 'Authorization: Bearer dev-admin' {admin}/admin/v1/sales/{burst}/report"),
     ]);
     table.row(["metrics", &format!("{admin}/metrics  {settlement}/metrics")]);
     table.row(["health", &format!("{admin}/health/ready  {settlement}/health/ready")]);
@@ -178,11 +242,11 @@ pub(super) fn where_next(
 }
 
 /// The last line.
-pub(super) fn verdict(outcome: Outcome, tally: &Tally) -> String {
+pub(super) fn verdict(outcome: Outcome, surprises: u64) -> String {
     match outcome {
-        Outcome::Holds if tally.unexpected == 0 => styled(
+        Outcome::Holds if surprises == 0 => styled(
             Style::Good,
-            "Every invariant holds: sold out, nothing oversold, nothing lost, nothing doubled.",
+            "Every invariant holds: sold out, nothing oversold, nothing lost, nothing doubled, every won accounted for.",
         ),
         Outcome::Holds => {
             styled(Style::Bad, "Every invariant holds, but some answers were not as documented.")

@@ -10,6 +10,7 @@ use contract::webhook::Secret;
 use deadpool_postgres::Pool;
 use http_body_util::Either;
 use hyper::body::Incoming;
+use hyper::http::request::Parts;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request};
 use lua::Redis;
@@ -290,32 +291,8 @@ async fn serve_public(gateway: Arc<Gateway>, request: Request<Incoming>) -> Answ
         Ok(route) => {
             let (answer, outcome) = match route {
                 Public::PlaceOrder { sale } => place::place(&gateway, sale, &head, body, language).await,
-                Public::CancelOrder { sale, order } => told(
-                    command::cancel(&gateway, sale, order, &head, language).await,
-                    outcome::ACCEPTED,
-                    language,
-                ),
-                Public::PayOrder { sale, order } => told(
-                    command::pay(&gateway, sale, order, &head, body, language).await,
-                    outcome::ACCEPTED,
-                    language,
-                ),
-                Public::RefundOrder { sale, order } => told(
-                    command::refund(&gateway, sale, order, &head, language).await,
-                    outcome::ACCEPTED,
-                    language,
-                ),
-                Public::PaymentCallback => {
-                    told(callback::take(&gateway, &head, body).await, outcome::ACCEPTED, language)
-                }
-                Public::OrderEvents { sale, order } => {
-                    told(sse::answer(&gateway, sale, order, &head, language).await, outcome::OK, language)
-                }
-                Public::OrderSocket { sale, order } => {
-                    let answered = ws::answer(&gateway, sale, order, &head, upgrade, language).await;
-                    told(answered, outcome::OK, language)
-                }
-                route => told(read::answer(&gateway, route, &head, language).await, outcome::OK, language),
+                // Apart, because a connection keeps room for the largest future for as long as it lasts.
+                route => Box::pin(serve_beside(&gateway, route, &head, body, upgrade, language)).await,
             };
             (answer, route.label(), outcome)
         }
@@ -327,9 +304,35 @@ async fn serve_public(gateway: Arc<Gateway>, request: Request<Incoming>) -> Answ
     answer
 }
 
-/// An answer and its outcome for metrics.
-fn told(result: Result<Answer, Problem>, good: &'static str, language: Language) -> (Answer, &'static str) {
-    match result {
+/// Whatever is asked beside orders.
+async fn serve_beside(
+    gateway: &Gateway,
+    route: Public<'_>,
+    head: &Parts,
+    body: Incoming,
+    upgrade: Option<OnUpgrade>,
+    language: Language,
+) -> (Answer, &'static str) {
+    let (good, answered) = match route {
+        Public::CancelOrder { sale, order } => {
+            (outcome::ACCEPTED, command::cancel(gateway, sale, order, head, language).await)
+        }
+        Public::PayOrder { sale, order } => {
+            (outcome::ACCEPTED, command::pay(gateway, sale, order, head, body, language).await)
+        }
+        Public::RefundOrder { sale, order } => {
+            (outcome::ACCEPTED, command::refund(gateway, sale, order, head, language).await)
+        }
+        Public::PaymentCallback => (outcome::ACCEPTED, callback::take(gateway, head, body).await),
+        Public::OrderEvents { sale, order } => {
+            (outcome::OK, sse::answer(gateway, sale, order, head, language).await)
+        }
+        Public::OrderSocket { sale, order } => {
+            (outcome::OK, ws::answer(gateway, sale, order, head, upgrade, language).await)
+        }
+        route => (outcome::OK, read::answer(gateway, route, head, language).await),
+    };
+    match answered {
         Ok(answer) => (answer, good),
         Err(problem) => (problem.answer(language), problem.code.as_str()),
     }

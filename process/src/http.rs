@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use hyper::body::{Body, Incoming};
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::service::service_fn;
@@ -78,8 +79,10 @@ pub async fn serve<H, F, B>(
         let place = Arc::new(Place(Mutex::new(Some(place))));
         let service = service_fn(move |request| {
             let (version, place) = (request.version(), place.clone());
-            let answer = handler(request);
-            async move { Ok::<_, std::convert::Infallible>(place.kept_unless_stream(version, answer.await)) }
+            // Not an async block: a connection keeps room for this future, and a block would hold it twice.
+            handler(request).map(move |answer| {
+                Ok::<_, std::convert::Infallible>(place.kept_unless_stream(version, answer))
+            })
         });
         let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
         let watched = graceful.watch(connection);

@@ -64,7 +64,8 @@ async fn what_is_not_answered_is_asked_for_and_what_is_given_up_is_never_taken()
     assert_eq!(given_up["cancel_reason"], "customer");
     let mut ledger = shop.provider.ledger(&sale).await;
     let mut expected = [(silent, 1000, 0), (pending, 0, 0)];
-    (ledger.sort(), expected.sort());
+    ledger.sort();
+    expected.sort();
     assert_eq!(ledger, expected);
 }
 

@@ -48,9 +48,7 @@ const STALL: Duration = Duration::from_millis(500);
 /// Positions are told to Kafka so often, for the usual tools; nothing reads them back.
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
 /// A member of a group hears of an assignment long before.
-const ALONE_MAX: Duration = Duration::from_secs(30);
-/// Longest wait for an answer of a client that may be of no use.
-const METADATA_MAX: Duration = Duration::from_secs(1);
+const ALONE_MAX: Duration = Duration::from_secs(15);
 /// Longest pause between attempts to read from a log that has a gap or has lost an offset.
 const RETRY_MAX: Duration = Duration::from_secs(10);
 
@@ -265,9 +263,10 @@ impl Consumer {
             self.heard = Instant::now(); // nothing to read, as far as anybody knows
         }
         if !member && since.elapsed() >= ALONE_MAX {
-            let there = self.consumer.client().fetch_metadata(Some(&self.topic), METADATA_MAX).is_ok();
-            self.member = (false, Instant::now());
-            return if there { Err(Useless::Alone) } else { Ok(()) };
+            if self.log_ends.answered(lately) {
+                return Err(Useless::Alone);
+            }
+            self.member = (false, Instant::now()); // nobody is answered
         }
         Ok(())
     }

@@ -49,12 +49,19 @@ struct Inner {
     wanted: Mutex<bool>,
     wake: Condvar,
     ends: watch::Sender<BTreeMap<i32, Measured>>,
+    /// When Kafka last answered.
+    answered: Mutex<Option<Instant>>,
 }
 
 impl Default for LogEnds {
     fn default() -> Self {
-        let (wanted, wake, ends) = (Mutex::default(), Condvar::new(), watch::channel(BTreeMap::new()).0);
-        Self(Arc::new(Inner { wanted, wake, ends }))
+        let ends = watch::channel(BTreeMap::new()).0;
+        Self(Arc::new(Inner {
+            wanted: Mutex::default(),
+            wake: Condvar::new(),
+            ends,
+            answered: Mutex::default(),
+        }))
     }
 }
 
@@ -77,6 +84,11 @@ impl LogEnds {
     /// A partition, if it was measured since.
     pub fn measured(&self, partition: i32, since: Instant) -> Option<Measured> {
         self.0.ends.borrow().get(&partition).copied().filter(|measured| measured.asked >= since)
+    }
+
+    /// Whether Kafka has answered whoever measures since then.
+    pub fn answered(&self, since: Instant) -> bool {
+        self.0.answered.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|at| at >= since)
     }
 
     fn told(&self, partition: i32, measured: Measured) {
@@ -144,6 +156,7 @@ pub fn measure(handles: &Handles) -> Result<(), KafkaError> {
         health.report("kafka", &result);
         if result.is_ok() {
             heard = Instant::now();
+            *log_ends.0.answered.lock().unwrap_or_else(PoisonError::into_inner) = Some(heard);
         } else if heard.elapsed() >= SILENCE_MAX {
             consumer = BaseConsumer::from_config_and_context(&config, LogContext)?;
             heard = Instant::now();

@@ -47,6 +47,8 @@ const POLL_FULL: Duration = Duration::from_millis(1);
 const STALL: Duration = Duration::from_millis(500);
 /// Positions are told to Kafka so often, for the usual tools; nothing reads them back.
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
+/// Between two checks of whether the client is of use.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// A member of a group hears of an assignment long before.
 const ALONE_MAX: Duration = Duration::from_secs(15);
 /// Longest pause between attempts to read from a log that has a gap or has lost an offset.
@@ -93,8 +95,9 @@ struct Consumer {
     consumer: BaseConsumer<Rebalances>,
     health: Health,
     log_ends: LogEnds,
-    /// When the client last showed that it lives: it read something, or had nothing to read.
-    heard: Instant,
+    /// Since when the log has held what is not read, as far as somebody else can tell.
+    behind_since: Option<Instant>,
+    check_at: Instant,
     /// Whether the group has said what is ours, be it nothing; and since when it has or has not.
     member: (bool, Instant),
     /// Partitions that have not been read since they were placed; empty: the log is as it should be.
@@ -151,7 +154,8 @@ impl Consumer {
             consumer,
             health: health.clone(),
             log_ends: log_ends.clone(),
-            heard: Instant::now(),
+            behind_since: None,
+            check_at: Instant::now(),
             member: (false, Instant::now()),
             unread: BTreeSet::new(),
             topic,
@@ -201,7 +205,7 @@ impl Consumer {
                         list.add_partition_offset(&self.topic, *partition, Offset::Offset(*offset))?;
                     }
                     self.consumer.assign(&list)?;
-                    self.heard = Instant::now();
+                    self.behind_since = None;
                     self.unread = positions.iter().map(|(partition, _)| *partition).collect();
                     self.expected = positions.into_iter().collect();
                     if self.unread.is_empty() {
@@ -244,29 +248,28 @@ impl Consumer {
 
     /// Whether the client still does what it is for. What it should see, another client has seen.
     fn check(&mut self) -> Result<(), Useless> {
-        let busy = self.paused.is_some() || !self.queue.is_empty() || self.gathered_orders >= self.orders_max;
-        if busy {
-            self.heard = Instant::now();
-        }
-        let (member, since) = self.member;
-        if self.heard.elapsed() < SILENCE_MAX && (member || since.elapsed() < ALONE_MAX) {
+        let now = Instant::now();
+        if now < self.check_at {
             return Ok(());
         }
-        let lately = Instant::now() - SILENCE_MAX / 2;
-        let behind = self.expected.iter().any(|(partition, expected)| {
-            self.log_ends.measured(*partition, lately).is_some_and(|measured| measured.end > *expected)
-        });
-        if self.heard.elapsed() >= SILENCE_MAX {
-            if behind {
-                return Err(Useless::Silent);
-            }
-            self.heard = Instant::now(); // nothing to read, as far as anybody knows
+        self.check_at = now + CHECK_EVERY;
+        let lately = now - SILENCE_MAX / 2;
+        let full = self.paused.is_some() || !self.queue.is_empty() || self.gathered_orders >= self.orders_max;
+        let behind = !full
+            && self.expected.iter().any(|(partition, expected)| {
+                self.log_ends.measured(*partition, lately).is_some_and(|measured| measured.end > *expected)
+            });
+        if !behind {
+            self.behind_since = None;
+        } else if self.behind_since.get_or_insert(now).elapsed() >= SILENCE_MAX {
+            return Err(Useless::Silent);
         }
+        let (member, since) = self.member;
         if !member && since.elapsed() >= ALONE_MAX {
             if self.log_ends.answered(lately) {
                 return Err(Useless::Alone);
             }
-            self.member = (false, Instant::now()); // nobody is answered
+            self.member = (false, now); // nobody is answered
         }
         Ok(())
     }
@@ -344,7 +347,7 @@ impl Consumer {
         match self.consumer.poll(patience) {
             None => Ok(()),
             Some(Ok(message)) => {
-                self.heard = Instant::now();
+                self.behind_since = None;
                 let (partition, offset) = (message.partition(), message.offset());
                 match self.expected.get(&partition).copied() {
                     None => Ok(()), // fetched before a restart
@@ -398,7 +401,7 @@ impl Consumer {
         match error {
             KafkaError::MessageConsumptionFatal(_) => Err(error),
             KafkaError::PartitionEOF(partition) => {
-                self.heard = Instant::now();
+                self.behind_since = None;
                 self.readable(partition);
                 Ok(())
             }

@@ -18,9 +18,10 @@ use serde::Serialize;
 
 use crate::decode;
 use crate::lease::SaleView;
-use crate::read::order::{self, Standing};
+use crate::read::order;
 use crate::respond::{Answer, Problem, json};
 use crate::run::Gateway;
+use crate::standing::Standing;
 
 /// How long a command waits for the hand-off of its order, as a repeat does.
 const HAND_OFF_WAIT_MAX: Duration = Duration::from_secs(1);

@@ -20,9 +20,11 @@ use crate::respond::Problem;
 /// 1 MiB, in practice some 30 KiB.
 pub const BATCHES_IN_FLIGHT_MAX: usize = 256;
 
-/// Hands batches to the log.
+/// Hands batches to the log, and commands.
 pub struct HandOff {
     producer: Producer,
+    /// Commands wait for each other; orders, which come in batches, do not.
+    commands: Producer,
     topic: String,
     leases: Arc<Leases>,
     seconds: Histogram,
@@ -40,9 +42,10 @@ pub enum HandedOff {
 
 impl HandOff {
     /// Into this topic.
-    pub fn new(producer: Producer, topic: String, leases: Arc<Leases>) -> Self {
+    pub fn new(producer: Producer, commands: Producer, topic: String, leases: Arc<Leases>) -> Self {
         Self {
             producer,
+            commands,
             topic,
             leases,
             seconds: histogram!("gateway_handoff_seconds"),
@@ -65,7 +68,7 @@ impl HandOff {
         record: &LogRecord,
     ) -> impl Future<Output = HandedOff> + Send + use<> {
         let begun = Instant::now();
-        let sent = self.send(sale.as_str(), partition, record);
+        let sent = self.send(&self.producer, sale.as_str(), partition, record);
         let (leases, seconds, no_lease) = (self.leases.clone(), self.seconds.clone(), self.no_lease.clone());
         let sale = sale.clone();
         async move {
@@ -98,13 +101,14 @@ impl HandOff {
 
     fn send(
         &self,
+        producer: &Producer,
         key: &str,
         partition: i32,
         record: &LogRecord,
     ) -> Result<impl Future<Output = Result<Acknowledgement, ProduceError>> + Send + use<>, ProduceError>
     {
         let headers = record.headers.encode();
-        self.producer.send(&Message {
+        producer.send(&Message {
             topic: &self.topic,
             partition: Some(partition),
             key,
@@ -115,7 +119,7 @@ impl HandOff {
 
     /// Appends a record that no epoch makes void, and waits for the log's word. Goes on without the caller.
     pub async fn append(&self, key: &str, partition: i32, record: &LogRecord) -> Result<(), Problem> {
-        let answer = match self.send(key, partition, record) {
+        let answer = match self.send(&self.commands, key, partition, record) {
             Ok(answer) => answer.await,
             Err(error) => Err(error),
         };

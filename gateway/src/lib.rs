@@ -36,6 +36,7 @@ pub mod respond;
 pub mod route;
 pub mod run;
 pub mod settings;
+pub mod standing;
 pub mod standstill;
 
 pub use run::{StartError, run};

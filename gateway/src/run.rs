@@ -34,6 +34,7 @@ use crate::reserve::Batcher;
 use crate::respond::{Answer, Problem, language};
 use crate::route::{Admin, Public};
 use crate::settings::Settings;
+use crate::standing::Standings;
 use crate::{admin, admit, authenticate, callback, command, read, refuse};
 
 /// What every request may use.
@@ -46,6 +47,8 @@ pub struct Gateway {
     pub redis: Redis,
     /// For queries: read-only transactions with a time limit.
     pub reads: Pool,
+    /// Where orders stand, for commands.
+    pub standings: Standings,
     /// For the operator's changes.
     pub writes: Pool,
     /// Where changes of totals go.
@@ -86,8 +89,10 @@ pub enum StartError {
     Kafka(#[from] rdkafka::error::KafkaError),
 }
 
-/// A query may take so long, in milliseconds; and must not write.
-const READ_OPTIONS: &str = "-c default_transaction_read_only=on -c statement_timeout=2000";
+/// A query may take so long, in milliseconds; and must not write. Its plan may be made when the tables are empty,
+/// and is kept: each query has its index, and must take it from the first row on.
+const READ_OPTIONS: &str =
+    "-c default_transaction_read_only=on -c statement_timeout=2000 -c jit=off -c enable_seqscan=off";
 /// An operator's change may take so long.
 const WRITE_OPTIONS: &str = "-c statement_timeout=5000 -c lock_timeout=2000";
 /// Between two looks at dependencies, and at which sales there are.
@@ -100,6 +105,9 @@ const DESKS_EVERY: Duration = Duration::from_millis(50);
 const STREAMS_DRAIN: Duration = Duration::from_secs(1);
 /// At shutdown, batchers may take so long to empty their queues.
 const DRAIN: Duration = Duration::from_secs(7);
+
+/// At shutdown, what is on its way to the log may take so long.
+const FLUSH: Duration = Duration::from_secs(3);
 
 /// Runs the gateway until `stop`, then drains it.
 pub async fn run(
@@ -125,27 +133,28 @@ pub async fn run(
     }
 
     let services = &settings.services;
-    let producer = Producer::start(
-        &services.kafka_brokers,
-        &name,
-        &ProducerSettings {
-            linger_ms: settings.handoff_linger_ms,
-            timeout_ms: settings.handoff_timeout_ms,
-            queue_messages_max: 10_000,
-        },
-    )?;
+    let produce = |name: &str, linger_ms, queue_messages_max| {
+        let timeout_ms = settings.handoff_timeout_ms;
+        let settings = ProducerSettings { linger_ms, timeout_ms, queue_messages_max };
+        Producer::start(&services.kafka_brokers, name, &settings)
+    };
+    let producer = produce(&name, settings.handoff_linger_ms, 10_000)?;
+    let commands = produce(&format!("{name}-commands"), settings.command_linger_ms, 100_000)?;
     let leases = Leases::new();
+    let reads =
+        postgres::pool(&services.database_url, services.database_pool_size, "gateway reads", READ_OPTIONS)?;
     let gateway = Arc::new(Gateway {
         desks: Desks::default(),
         redis: Redis::connect(&services.redis_url, settings.reserve_timeout())?,
-        reads: postgres::pool(
-            &services.database_url,
-            services.database_pool_size,
-            "gateway reads",
-            READ_OPTIONS,
-        )?,
+        standings: Standings::new(reads.clone()),
+        reads,
         writes: postgres::pool(&services.database_url, 4, "gateway admin", WRITE_OPTIONS)?,
-        hand_off: Arc::new(HandOff::new(producer.clone(), services.topic(ORDERS.name), leases.clone())),
+        hand_off: Arc::new(HandOff::new(
+            producer.clone(),
+            commands.clone(),
+            services.topic(ORDERS.name),
+            leases.clone(),
+        )),
         lag_max: settings.lag_max(),
         webhook_secret: settings.payment_webhook_secret.clone(),
         sold_out: SoldOutAnswers::default(),
@@ -201,7 +210,8 @@ pub async fn run(
     draining.cancel();
     batchers.close();
     shutdown::finish("queues", DRAIN, batchers.wait()).await;
-    let flushed = tokio::task::spawn_blocking(move || producer.flush(Duration::from_secs(3))).await;
+    let flush = move || commands.flush(FLUSH).and(producer.flush(FLUSH));
+    let flushed = tokio::task::spawn_blocking(flush).await;
     if !matches!(flushed, Ok(Ok(()))) {
         tracing::warn!("the producer did not flush in time; the outbox holds what it had");
     }

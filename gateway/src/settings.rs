@@ -39,6 +39,10 @@ pub struct Settings {
     /// How long a batch waits for company before it is sent to the log, in milliseconds.
     #[arg(long, env = "GATEWAY_HANDOFF_LINGER_MS", default_value_t = 0.0, value_name = "MS")]
     pub handoff_linger_ms: f64,
+    /// How long a command (payment, cancel, refund) waits for company before it is sent to the log, in
+    /// milliseconds: each is a record of its own, and a request to the log for each would cost more than all else.
+    #[arg(long, env = "GATEWAY_COMMAND_LINGER_MS", default_value_t = 2.0, value_name = "MS")]
+    pub command_linger_ms: f64,
     /// Orders of one sale that may wait for the script; further ones are refused as `overloaded`.
     #[arg(long, env = "GATEWAY_QUEUE_ORDERS_MAX", default_value_t = 32_768, value_name = "ORDERS",
           value_parser = clap::value_parser!(u32).range(1..))]

@@ -9,7 +9,7 @@ use contract::ids::{CustomerId, OrderId};
 use contract::keys::buyer_field;
 use contract::lifecycle::{CancelReason, Language, OrderStatus};
 use contract::money::Currency;
-use contract::order::{Amounts, PaymentMethod};
+use contract::order::Amounts;
 use contract::problem::Code;
 use contract::timestamp::Timestamp;
 use hyper::StatusCode;
@@ -26,9 +26,9 @@ use crate::authenticate;
 use crate::lease::SaleView;
 use crate::respond::{Answer, Problem, json};
 use crate::run::Gateway;
+use crate::standing::Standing;
 
 const ORDER: &str = include_str!("../../queries/order.sql");
-const STANDING: &str = include_str!("../../queries/standing.sql");
 const MY_ORDERS: &str = include_str!("../../queries/my_orders.sql");
 /// Orders on a page.
 const PAGE_DEFAULT: i64 = 20;
@@ -80,14 +80,6 @@ struct HistoryEntry {
     at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
-}
-
-/// Where an order stands, for commands.
-pub(crate) struct Standing {
-    pub(crate) status: OrderStatus,
-    pub(crate) cancel_reason: Option<CancelReason>,
-    /// By what it was paid, or is about to be.
-    pub(crate) paid_by: Option<PaymentMethod>,
 }
 
 /// Where an order stands, in short; live updates say the same.
@@ -185,7 +177,7 @@ pub(crate) async fn standing(
     id: OrderId,
     customer: Option<&CustomerId>,
 ) -> Result<Option<Standing>, Problem> {
-    let asked = settled_standing(gateway, view, id, customer);
+    let asked = gateway.standings.of(id, &view.publication.sale_id, customer);
     let Some(customer) = customer else { return asked.await?.ok_or(Code::NotFound.into()).map(Some) };
     let fresh = |found: &Found, _| {
         (!found.in_outbox).then_some(Standing {
@@ -196,26 +188,6 @@ pub(crate) async fn standing(
     };
     let asked = async { asked.await.map(|found| found.map(Some)) };
     settled_or_remembered(gateway, view, id, customer, asked, fresh).await
-}
-
-async fn settled_standing(
-    gateway: &Gateway,
-    view: &SaleView,
-    id: OrderId,
-    customer: Option<&CustomerId>,
-) -> Result<Option<Standing>, Problem> {
-    let client = gateway.reads.get().await?;
-    let statement = client.prepare_cached(STANDING).await?;
-    let sale = view.publication.sale_id.as_str();
-    let row = client.query_opt(&statement, &[&id.0, &sale, &customer.map(CustomerId::as_str)]).await?;
-    row.map(|row| {
-        Ok(Standing {
-            status: OrderStatus::parse(row.get(0)).ok_or_else(|| corrupt("status"))?,
-            cancel_reason: row.get::<_, Option<&str>>(1).and_then(CancelReason::parse),
-            paid_by: row.get::<_, Option<&str>>(2).and_then(PaymentMethod::parse),
-        })
-    })
-    .transpose()
 }
 
 /// `GET /v1/sales/{sale}/orders/{order}/delivery`: from the payment on.

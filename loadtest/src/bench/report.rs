@@ -1,6 +1,7 @@
 //! What the comparison prints.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::Arguments;
 use super::rounds::Round;
@@ -49,7 +50,7 @@ pub(super) fn text(arguments: &Arguments, rounds: &[Round]) -> String {
         heading("Ratios (mean, and from the lowest to the highest round)"),
         ratios(rounds)
     ));
-    text.push_str(&format!("{}\n{}", heading("CPU time per accepted order"), cpu(rounds)));
+    text.push_str(&format!("{}\n{}", heading("CPU time per accepted order, and per payment"), cpu(rounds)));
     text.push_str(&format!("{}\n{}", heading("Settlement"), settlement(rounds)));
     let (_, _, others) = spread(rounds, others_share);
     if others > OTHERS_SHARE_MAX {
@@ -119,13 +120,15 @@ fn others_share(round: &Round) -> f64 {
 
 fn cpu(rounds: &[Round]) -> Table {
     let kinds: BTreeSet<&String> = rounds.iter().flat_map(|round| round.cpu.keys()).collect();
-    let mut table = Table::new(&["", "µs an order", "from", "to"]);
+    let mut table = Table::new(&["", "µs an order", "from", "to", "µs a payment", "from", "to"]);
+    let each = |used: Option<&Duration>, count: u64| {
+        used.copied().unwrap_or_default().as_secs_f64() * 1e6 / count.max(1) as f64
+    };
     for kind in kinds {
-        let (mean, lowest, highest) = spread(rounds, |round| {
-            let used = round.cpu.get(kind).copied().unwrap_or_default().as_secs_f64();
-            used * 1e6 / round.accepted.accepted_in_all.max(1) as f64
-        });
-        table.row([kind.clone(), format!("{mean:.1}"), format!("{lowest:.1}"), format!("{highest:.1}")]);
+        let order = spread(rounds, |round| each(round.cpu.get(kind), round.accepted.accepted_in_all));
+        let payment = spread(rounds, |round| each(round.paying_cpu.get(kind), round.paid.accepted_in_all));
+        let figures = [order.0, order.1, order.2, payment.0, payment.1, payment.2];
+        table.row(std::iter::once(kind.clone()).chain(figures.map(|figure| format!("{figure:.1}"))));
     }
     table
 }

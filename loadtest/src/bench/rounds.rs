@@ -42,6 +42,8 @@ pub(super) struct Round {
     pub(super) payments: u64,
     /// From the first payment until all were settled.
     pub(super) paying_took: Duration,
+    /// CPU time in between, by kind of process.
+    pub(super) paying_cpu: BTreeMap<String, Duration>,
     pub(super) floor: Outcome,
     pub(super) sold_out: Outcome,
     pub(super) floor_again: Outcome,
@@ -111,10 +113,12 @@ pub(super) async fn run(
     line.set_prefix(format!("round {number}: payments"));
     let payable = settlement.payable(PAYMENTS_MAX).await?;
     let paying = Plan { payments: Some(payable.into()), ..plan(gateway, &sale, short) };
+    let before = procs::cpu_times(processes);
     let begun = Instant::now();
     let paid = closed_loop::run(&paying, std::future::ready(())).await?;
     settlement.catch_up().await?;
     let paying_took = begun.elapsed();
+    let paying_cpu = procs::cpu_between(&before, &procs::cpu_times(processes));
     let payments = settlement.payments().await?;
     line.set_prefix(format!("round {number}: floor (a)"));
     let floor_run = closed_loop::run(&plan(floor, &sale, short), std::future::ready(())).await?;
@@ -141,6 +145,7 @@ pub(super) async fn run(
         paid,
         payments,
         paying_took,
+        paying_cpu,
         floor: floor_run,
         sold_out,
         floor_again,

@@ -81,6 +81,9 @@ impl Metrics {
             counter!("settlement_commands_total", "command" => *command, "result" => result.as_str())
                 .increment(1);
         }
+        for result in &effects.wallet_payments {
+            counter!("payments_total", "method" => "wallet", "result" => *result).increment(1);
+        }
         self.void.increment(effects.void_orders);
         self.doubled.increment(effects.doubled_orders);
         for letter in &effects.dead_letters {

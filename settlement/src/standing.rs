@@ -325,12 +325,11 @@ impl<'a> Orders<'a> {
         Self { by_id: by_id.collect(), wallets, follows: records.iter().any(moves) }
     }
 
-    /// An order that the batch makes, if a record may move it. Returns whether it is followed.
-    pub fn follow(&mut self, id: OrderId, standing: impl FnOnce() -> Standing<'a>, pays: bool) -> bool {
+    /// An order that the batch makes, if a record may move it.
+    pub fn follow(&mut self, id: OrderId, standing: impl FnOnce() -> Standing<'a>, pays: bool) {
         if self.follows || pays {
             self.by_id.insert(id.0, standing());
         }
-        self.follows || pays
     }
 
     /// An order, by its id.

@@ -135,7 +135,7 @@ async fn a_wallet_pays_in_the_same_transaction_or_the_order_is_cancelled() {
 async fn a_card_s_results_count_once_in_whatever_order_they_come() {
     let bench = Bench::start(1).await;
     let (sale, epoch) = bench.open(0, None, &[("A", Some(10))]).await;
-    let orders: Vec<_> = (0..7).map(|n| order(&sale, &format!("c{n}"), &[("A", 1)])).collect();
+    let orders: Vec<_> = (0..8).map(|n| order(&sale, &format!("c{n}"), &[("A", 1)])).collect();
     let card = || Action::Pay(by(PaymentMethod::Card));
     let cheap = Action::PaymentResult(PaymentResult {
         payment_id: payment_id(orders[5].id),
@@ -144,6 +144,8 @@ async fn a_card_s_results_count_once_in_whatever_order_they_come() {
         currency: Currency::KRW,
         reason: None,
     });
+    let Action::PaymentResult(refused) = told(&orders[7], Failed) else { unreachable!() };
+    let illegible = PaymentResult { reason: Some("no\0money".into()), ..refused };
     let commands = [
         // Paid; told twice, then told the contrary.
         (0, card()),
@@ -173,6 +175,9 @@ async fn a_card_s_results_count_once_in_whatever_order_they_come() {
         (6, card()),
         (6, Action::Cancel),
         (6, told(&orders[6], Failed)),
+        // Refused, for a reason that no database can hold.
+        (7, card()),
+        (7, Action::PaymentResult(illegible)),
     ];
     settle(&bench, &sale, epoch, &orders, &commands).await;
 
@@ -183,6 +188,7 @@ async fn a_card_s_results_count_once_in_whatever_order_they_come() {
         ("cancelled", Some("refunded")),
         ("created", None),
         ("payment_requested", Some("requested")),
+        ("cancelled", Some("failed")),
         ("cancelled", Some("failed")),
     ];
     for (order, (status, payment)) in orders.iter().zip(expected) {

@@ -112,7 +112,8 @@ impl<'a> Effects<'a> {
                 CommandResult::Applied
             }
             (PaymentStatus::Requested, PaymentOutcome::Failed) => {
-                let reason = told.reason.as_deref();
+                // Postgres has no text with a NUL in it; the result counts without its reason, too.
+                let reason = told.reason.as_deref().filter(|reason| !reason.contains('\0'));
                 let moved = self.fail(id, order, reason);
                 if moved { CommandResult::Applied } else { CommandResult::Late }
             }

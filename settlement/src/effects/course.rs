@@ -5,6 +5,7 @@ use contract::ids::OrderId;
 use contract::lifecycle::{CancelReason, OrderStatus, Trigger};
 use contract::order::{Fulfilment, PaymentMethod, PaymentRequest};
 use contract::payment::PaymentStatus;
+use contract::record::PaymentOutcome;
 
 use super::Effects;
 use crate::standing::{Delivery, Payment, Standing};
@@ -84,12 +85,15 @@ impl<'a> Effects<'a> {
         });
         if request.method == PaymentMethod::Wallet {
             let (customer, total) = (order.customer.as_str(), order.total() as i64);
-            if self.orders_now.balance(customer, order.currency) >= total {
+            let outcome = if self.orders_now.balance(customer, order.currency) >= total {
                 self.move_money(id, order, -total, "payment");
                 self.capture(id, order);
+                PaymentOutcome::Succeeded
             } else {
                 self.fail(id, order, Some("insufficient_balance"));
-            }
+                PaymentOutcome::Failed
+            };
+            self.wallet_payments.push(outcome.as_str());
         }
         true
     }
@@ -149,6 +153,7 @@ impl<'a> Effects<'a> {
             let total = order.total() as i64;
             self.move_money(id, order, total, "refund");
             self.refunded(id, order);
+            self.wallet_payments.push("refunded");
         }
     }
 

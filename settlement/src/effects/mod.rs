@@ -41,6 +41,8 @@ pub struct Effects<'a> {
     pub releases: ReleaseColumns<'a>,
     /// Money that moves in wallets.
     pub wallets: WalletColumns<'a>,
+    /// What became of payments by wallet, and of their refunds.
+    pub wallet_payments: Vec<&'static str>,
     /// Commands that moved nothing, or not what they asked for.
     pub notes: NoteColumns<'a>,
     /// How many units more (or less) are held and sold, per sale and SKU.

@@ -3,7 +3,8 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | [`topic`] | the reader of `order-events` |
+//! | [`topic`] | what is read from `order-events` |
+//! | [`reader`] | by which client, and by which after it |
 //! | [`registry`] | who follows which order |
 //! | [`follower`] | one stream: history, then changes, none twice, none left out |
 //! | [`history`] | what happened so far, from Postgres |
@@ -17,6 +18,7 @@
 pub(crate) mod change;
 pub(crate) mod follower;
 mod history;
+mod reader;
 pub(crate) mod registry;
 pub(crate) mod sse;
 mod topic;
@@ -34,12 +36,14 @@ use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use lua::find::Found;
+use process::kafka::SILENCE_MAX;
 use process::settings::Services;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::change::{Change, EventId};
 use self::follower::Follower;
+use self::reader::Source;
 use crate::authenticate;
 use crate::read::order::{addressed, fresh_status, settled_or_remembered};
 use crate::read::{ANSWER_MAX, parameter};
@@ -60,9 +64,12 @@ pub(crate) fn start(
     stop: CancellationToken,
 ) -> Vec<JoinHandle<()>> {
     let topic = topic::Topic {
-        brokers: services.kafka_brokers.clone(),
-        name: name.into(),
-        topic: services.topic(ORDER_EVENTS.name),
+        source: Source {
+            brokers: services.kafka_brokers.clone(),
+            name: name.into(),
+            topic: services.topic(ORDER_EVENTS.name),
+            silence_max: SILENCE_MAX,
+        },
         registry: gateway.live.clone(),
     };
     let stopped = stop.clone();

@@ -178,18 +178,18 @@ impl Registry {
         if self.streams().closed { Over::Stopping } else { Over::Behind }
     }
 
-    /// Whether the topic has to be read; waits a moment where it has not.
-    pub(super) fn wait_until_wanted(&self, wait_max: Duration) -> bool {
-        let mut streams = self.streams();
+    /// Whether the topic is to be read on. Where it is not, waits a moment for somebody who wants it; a reader from
+    /// before is then of no use: whoever comes waits for a new one.
+    pub(super) fn is_wanted_or_wait(&self, wait_max: Duration) -> bool {
+        let streams = self.streams();
         let lingers = streams.last_left.is_some_and(|left| left.elapsed() < LINGER);
-        if streams.count == 0 && !(lingers && *self.read.borrow()) {
-            // Under the lock: who registers after this waits until it is read again.
-            self.read.send_replace(false);
-            let waited = self.wanted.wait_timeout(streams, wait_max);
-            streams = waited.unwrap_or_else(PoisonError::into_inner).0;
-            return streams.count > 0;
+        if streams.count > 0 || (lingers && *self.read.borrow()) {
+            return true;
         }
-        true
+        // Under the lock: who registers after this waits until it is read again.
+        self.read.send_replace(false);
+        drop(self.wanted.wait_timeout(streams, wait_max));
+        false
     }
 
     /// Whether the topic is read from now on.
@@ -243,4 +243,25 @@ pub(super) fn count_ends(over: Over, streams: usize) {
         Over::Stopping => "stopping",
     };
     counter!("live_update_streams_ended_total", "reason" => reason).increment(streams as u64);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_comes_as_the_reading_ends_is_not_left_to_a_reader_that_has_ended() {
+        let registry = Registry::new(1);
+        registry.set_read(true);
+        std::thread::scope(|scope| {
+            let reading = scope.spawn(|| registry.is_wanted_or_wait(Duration::from_secs(10)));
+            while *registry.read.borrow() {
+                std::thread::yield_now();
+            }
+            let order = "019caa3f-8c7d-7abc-8a7b-d1bca63a8fa9".parse().unwrap();
+            let _follower = registry.register(order).unwrap();
+            assert!(!reading.join().unwrap(), "the reader from before is let go");
+            assert!(registry.is_wanted_or_wait(Duration::ZERO), "and a new one begins at once");
+        });
+    }
 }

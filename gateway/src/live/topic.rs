@@ -47,7 +47,7 @@ impl Topic {
         let told = counter!("live_update_events_total");
         let (mut reader, mut failing) = (None, false);
         while !stop.is_cancelled() {
-            if !self.registry.wait_until_wanted(NAP) {
+            if !self.registry.is_wanted_or_wait(NAP) {
                 reader = None;
                 continue;
             }

@@ -133,6 +133,9 @@ pub enum GroupError {
     /// A thread.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] io::Error),
+    /// A fault of ours: nothing is followed any more.
+    #[error("the consumer's thread ended by a panic")]
+    Panicked,
 }
 
 /// Runs a group until the host stops: its listener first (it tells what is waited for), then whatever the
@@ -166,12 +169,14 @@ pub async fn run<H: Handler>(
 
 /// Consumes on a thread of its own. Ends by itself after the host's stop: what is being handled has a limit.
 pub async fn on_a_thread(work: impl FnOnce() + Send + 'static) -> Result<(), GroupError> {
+    let runtime = Handle::current();
+    let work = move || {
+        let _entered = runtime.enter(); // connections that the work owns are closed where it ends
+        work();
+    };
     let thread = std::thread::Builder::new().name("consumer".into()).spawn(work)?;
     let ended = tokio::task::spawn_blocking(move || thread.join()).await;
-    if !matches!(ended, Ok(Ok(()))) {
-        tracing::error!("the consumer's thread ended by a panic");
-    }
-    Ok(())
+    if matches!(ended, Ok(Ok(()))) { Ok(()) } else { Err(GroupError::Panicked) }
 }
 
 /// Waits for the source, which settlement makes, and makes what is the group's own. `None`: stopped before.

@@ -14,11 +14,10 @@ use contract::lifecycle::OrderStatus::{
 };
 use downstream::notification::{self, Settings};
 use process::walltime;
-use support::mail::MailServer;
 use support::receiver::{Receiver, SECRET};
 use support::{Bench, Started, database};
 use testkit::system::free_address;
-use testkit::until;
+use testkit::{MailServer, until};
 use tokio_postgres::Client;
 
 #[derive(Parser)]

@@ -1,5 +1,5 @@
 //! Whole journeys through the system, each named after what it shows: what shops of other makes do with an
-//! order, done here.
+//! order, done here. The one that is told by events is in `three_groups.rs`.
 
 #![allow(clippy::unwrap_used)] // a failed step is a failed test
 

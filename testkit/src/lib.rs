@@ -6,6 +6,8 @@
 //! | [`system`] | gateways and settlers, started in this process |
 //! | [`client`] | an operator and customers, over HTTP |
 //! | [`live`] | readers of live updates |
+//! | [`program`] | a program of ours as a process of its own |
+//! | [`mail_server`] | an SMTP server of the test's own, and what it got |
 //! | [`redis_server`] | a Redis of the test's own, to be killed, stopped and emptied |
 //! | [`forwarder`] | a way to a service that can be cut, and that can hang |
 //! | [`wait`] | waiting for a condition, within a limit |
@@ -13,6 +15,8 @@
 pub mod client;
 pub mod forwarder;
 pub mod live;
+pub mod mail_server;
+pub mod program;
 pub mod redis_server;
 pub mod system;
 pub mod wait;
@@ -20,6 +24,8 @@ pub mod wait;
 pub use client::{Answer, Client};
 pub use forwarder::Forwarder;
 pub use live::{EventStream, LiveSocket};
+pub use mail_server::MailServer;
+pub use program::Program;
 pub use redis_server::RedisServer;
 pub use system::{System, shared};
 pub use wait::{eventually, until};

@@ -1,23 +1,25 @@
-//! A real SMTP server of a test's own, which puts what it gets into a Maildir.
+//! An SMTP server of the test's own, which puts what it gets into a Maildir.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use testkit::system::free_address;
-use testkit::until;
 use tokio::net::TcpStream;
 
+use crate::system::free_address;
+use crate::until;
+
 /// A running server; ended with the value.
-pub(crate) struct MailServer {
+pub struct MailServer {
     address: SocketAddr,
     maildir: PathBuf,
     child: Child,
 }
 
 impl MailServer {
-    pub(crate) async fn start() -> Self {
-        let (address, maildir) = (free_address(), std::env::temp_dir().join(testkit::fresh("mail")));
+    /// Starts it, without mails.
+    pub async fn start() -> Self {
+        let (address, maildir) = (free_address(), std::env::temp_dir().join(crate::fresh("mail")));
         let child = Command::new("aiosmtpd")
             .args(["-n", "-l", &address.to_string(), "-c", "aiosmtpd.handlers.Mailbox"])
             .arg(&maildir)
@@ -30,12 +32,13 @@ impl MailServer {
         server
     }
 
-    pub(crate) fn url(&self) -> String {
+    /// Its URL.
+    pub fn url(&self) -> String {
         format!("smtp://{}", self.address)
     }
 
     /// Every mail so far, as it is on the wire.
-    pub(crate) fn mails(&self) -> Vec<String> {
+    pub fn mails(&self) -> Vec<String> {
         let Ok(files) = std::fs::read_dir(self.maildir.join("new")) else { return vec![] };
         let mut mails: Vec<String> = files
             .filter_map(|file| std::fs::read_to_string(file.ok()?.path()).ok())

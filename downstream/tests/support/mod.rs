@@ -2,7 +2,6 @@
 //! this process.
 #![allow(dead_code)] // each test program uses a part of it
 
-pub(crate) mod mail;
 pub(crate) mod receiver;
 
 use std::net::SocketAddr;

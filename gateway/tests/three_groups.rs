@@ -1,0 +1,275 @@
+//! The life of an order as its events tell it, from its placing to the money's return: payments, notification and
+//! analytics follow it, each a process of its own with a position of its own, and none needs another.
+
+#![allow(clippy::unwrap_used)] // a failed step is a failed test
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use process::kafka::{self, LogContext};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{Offset, TopicPartitionList};
+use reqwest::Method;
+use serde_json::{Value, json};
+use testkit::client::{order_of, terms};
+use testkit::system::{Shape, free_address};
+use testkit::{Client, MailServer, Program, System, environment, fresh, until};
+use uuid::Uuid;
+
+const SECRET: &str = "whsec_c2VjcmV0LW9mLXRoZS1wYXltZW50LXByb3ZpZGVy";
+const GROUPS: [&str; 3] = ["payments", "notification", "analytics"];
+/// One question to Kafka may take so long.
+const ASK_MAX: Duration = Duration::from_secs(10);
+
+/// The next offset of each partition of `order-events`.
+type Positions = BTreeMap<i32, i64>;
+
+/// A shop whose goods go on by themselves, and who follows its events.
+struct Shop {
+    // Dropped in this order: nobody asks who is gone.
+    groups: BTreeMap<&'static str, Program>,
+    _provider: Program,
+    mail: MailServer,
+    listens: BTreeMap<&'static str, SocketAddr>,
+    journal: PathBuf,
+    database: tokio_postgres::Client,
+    system: System,
+}
+
+impl Shop {
+    async fn open() -> Self {
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let gateway_args = words(&format!("--payment-webhook-secret {SECRET}"));
+        let settlement_args =
+            words("--delivery-ship-after 1 --delivery-scan-after 1 --delivery-deliver-after 1");
+        let system = System::start(Shape { gateway_args, settlement_args, ..Shape::default() }).await;
+        let listens = GROUPS.into_iter().chain(["provider"]).map(|part| (part, free_address())).collect();
+        let journal = std::env::temp_dir().join(fresh("provider")).join("payments.jsonl");
+        let provider = words(&format!(
+            "--log-filter warn provider --provider-listen {} --provider-journal {} --payment-webhook-secret {SECRET}",
+            BTreeMap::get(&listens, "provider").unwrap(),
+            journal.display()
+        ));
+        let mut shop = Self {
+            groups: BTreeMap::new(),
+            _provider: Program::start("downstream", provider),
+            mail: MailServer::start().await,
+            listens,
+            journal,
+            database: system.database().await,
+            system,
+        };
+        until("the provider is ready", async || shop.is_ready("provider").await).await;
+        for group in GROUPS {
+            shop.start(group).await;
+        }
+        shop
+    }
+
+    async fn start(&mut self, group: &'static str) {
+        let own = match group {
+            "payments" => {
+                let (provider, gateway) = (self.url("provider", ""), &self.system.gateways[0].0);
+                format!("--provider-url {provider} --payment-callback-url {gateway}/v1/payments/callback")
+            }
+            "notification" => format!("--smtp-url {} --notification-language en", self.mail.url()),
+            _ => String::new(),
+        };
+        let own = format!("--log-filter warn {group} --{group}-listen {} {own}", self.listens[group]);
+        let args = self.system.service_args().into_iter().chain(own.split_whitespace().map(str::to_owned));
+        self.groups.insert(group, Program::start("downstream", args));
+        until(&format!("{group} is ready"), async || self.is_ready(group).await).await;
+    }
+
+    fn url(&self, part: &str, path: &str) -> String {
+        format!("http://{}{path}", self.listens[part])
+    }
+
+    async fn is_ready(&self, part: &str) -> bool {
+        let answer = reqwest::get(self.url(part, "/health/ready")).await;
+        answer.is_ok_and(|answer| answer.status().is_success())
+    }
+
+    /// Places an order that is paid at once by a card with this token. Mails go to the customer's address.
+    async fn order(&self, sale: &str, customer: &str, token: &str) -> String {
+        let mut body = order_of(&[("A", 1)]);
+        body["payment"] = json!({"method": "card", "token": token});
+        let who = format!("{customer}:{customer}@example.com");
+        self.system.client().order_until_told(sale, &who, "k", &body).await.order_id()
+    }
+
+    /// Where `order-events` ends.
+    fn ends(&self) -> Positions {
+        let topic = self.topic();
+        tokio::task::block_in_place(|| {
+            let kafka = self.asking("nobody");
+            let metadata = kafka.fetch_metadata(Some(&topic), ASK_MAX).unwrap();
+            let partitions = metadata.topics()[0].partitions().iter().map(|partition| partition.id());
+            let end = |partition| kafka.fetch_watermarks(&topic, partition, ASK_MAX).unwrap().1;
+            partitions.map(|partition| (partition, end(partition))).collect()
+        })
+    }
+
+    /// How far a group has come, as it would itself be told after a restart: in Kafka, or with what it counts.
+    async fn committed(&self, group: &str) -> Positions {
+        let topic = self.topic();
+        let mut positions: Positions = self.ends().into_keys().map(|partition| (partition, 0)).collect();
+        if group == "analytics" {
+            let select = "SELECT partition, next_offset FROM analytics_position WHERE topic = $1";
+            let rows = self.database.query(select, &[&topic]).await.unwrap();
+            positions.extend(rows.iter().map(|row| (row.get::<_, i32>(0), row.get::<_, i64>(1))));
+            return positions;
+        }
+        tokio::task::block_in_place(|| {
+            let mut asked = TopicPartitionList::new();
+            for partition in positions.keys() {
+                asked.add_partition(&topic, *partition);
+            }
+            let told = self.asking(group).committed_offsets(asked, ASK_MAX).unwrap();
+            for element in told.elements() {
+                if let Offset::Offset(next) = element.offset() {
+                    positions.insert(element.partition(), next);
+                }
+            }
+        });
+        positions
+    }
+
+    fn topic(&self) -> String {
+        format!("{}order-events", self.system.topic_prefix)
+    }
+
+    /// A client that asks about a group and is no member of it.
+    fn asking(&self, group: &str) -> BaseConsumer<LogContext> {
+        let mut config = kafka::client(&environment("KAFKA_BROKERS"), "test");
+        config.set("group.id", format!("{}{group}", self.system.topic_prefix));
+        config.create_with_context(LogContext).unwrap()
+    }
+
+    /// Waits until these groups have passed every event.
+    async fn until_done(&self, groups: &[&str]) {
+        for group in groups {
+            let done = async || self.committed(group).await == self.ends();
+            until(&format!("{group} has passed every event"), done).await;
+        }
+    }
+
+    /// What the provider has of an order, each payment of it: captured, refunded.
+    async fn charged(&self, sale: &str, order: &str) -> Vec<(u64, u64)> {
+        let page = reqwest::get(self.url("provider", &format!("/v1/ledger?sale={sale}"))).await.unwrap();
+        let page: Value = serde_json::from_slice(&page.bytes().await.unwrap()).unwrap();
+        let entries = page["entries"].as_array().unwrap().iter().filter(|entry| entry["order_id"] == order);
+        entries
+            .map(|entry| (entry["captured"].as_u64().unwrap(), entry["refunded"].as_u64().unwrap()))
+            .collect()
+    }
+
+    /// What a customer was told, in the order of the events.
+    fn mails_to(&self, customer: &str) -> Vec<String> {
+        let to = format!("\nTo: {customer}@example.com\n");
+        let mails = self.mail.mails().into_iter().filter(|mail| mail.contains(&to));
+        let line = |mail: &str, name: &str| {
+            let value = mail.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            value.trim().to_owned()
+        };
+        // `<partition-seq.order@…>`: a second mail about the same event would have the same.
+        let seq = |id: &str| id.split_once('-').unwrap().1.split_once('.').unwrap().0.parse::<i64>().unwrap();
+        let mut mails: Vec<_> =
+            mails.map(|mail| (seq(&line(&mail, "Message-ID:")), line(&mail, "Subject:"))).collect();
+        mails.sort();
+        mails.into_iter().map(|(_, subject)| subject).collect()
+    }
+
+    async fn report(&self, sale: &str) -> Value {
+        let path = format!("/admin/v1/sales/{sale}/report");
+        self.system.client().admin(Method::GET, &path, None).await.body
+    }
+
+    /// How many events an order has, and how many of them analytics has counted.
+    async fn counted(&self, order: &str) -> (i64, i64) {
+        let select = "SELECT (SELECT count(*) FROM order_event WHERE order_id = $1), \
+                      (SELECT bit_count(seen::bit(32)) FROM analytics_order WHERE order_id = $1)";
+        let order: Uuid = order.parse().unwrap();
+        let row = self.database.query_one(select, &[&order]).await.unwrap();
+        (row.get(0), row.get(1))
+    }
+}
+
+impl Drop for Shop {
+    fn drop(&mut self) {
+        let folder = self.journal.parent().unwrap();
+        let _ = std::fs::remove_dir_all(folder); // left-overs in the temporary folder do no harm
+    }
+}
+
+async fn until_status(client: &Client, customer: &str, sale: &str, order: &str, status: &str) {
+    let path = format!("/v1/sales/{sale}/orders/{order}/status");
+    until(&format!("{order} is {status}"), async || {
+        client.get(customer, &path).await.body["status"] == status
+    })
+    .await;
+}
+
+const PAID: &str = "Your payment for A test has arrived";
+const SHIPPED: &str = "Your order from A test is on its way";
+const DELIVERED: &str = "Your order from A test has arrived";
+const REFUSED: &str = "Your payment for A test was refused";
+const RETURNED: &str = "Your money for A test is back";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_groups_follow_orders_from_their_placing_to_their_end_each_for_itself() {
+    let mut shop = Shop::open().await;
+    let client = shop.system.client();
+    let sale = fresh("a");
+    client.open_sale(&sale, terms(&[("A", 1000, Some(10))])).await;
+
+    // One order through all that happens by itself: placed, paid, shipped, delivered.
+    let kept = shop.order(&sale, "kim", "tok_approve").await;
+    until_status(&client, "kim", &sale, &kept, "delivered").await;
+    shop.until_done(&GROUPS).await;
+    assert_eq!(shop.charged(&sale, &kept).await, [(1000, 0)]);
+    assert_eq!(shop.mails_to("kim"), [PAID, SHIPPED, DELIVERED]);
+    assert_eq!(shop.counted(&kept).await, (7, 7));
+
+    // Another, which is not paid, while nobody tells customers anything. The others go on.
+    shop.groups.remove("notification").unwrap().stop().await;
+    let stopped_at = shop.committed("notification").await;
+    assert_eq!(stopped_at, shop.ends(), "stopping forgot what was done");
+    let refused = shop.order(&sale, "lee", "tok_decline").await;
+    until_status(&client, "lee", &sale, &refused, "cancelled").await;
+    shop.until_done(&["payments", "analytics"]).await;
+    assert_eq!(shop.counted(&refused).await, (4, 4));
+    assert_eq!(shop.committed("notification").await, stopped_at);
+    assert_eq!(shop.mails_to("lee"), [""; 0]);
+
+    // It goes on where it was, and the others notice nothing.
+    let others = [shop.committed("payments").await, shop.committed("analytics").await];
+    shop.start("notification").await;
+    shop.until_done(&["notification"]).await;
+    assert_eq!(shop.mails_to("lee"), [REFUSED]);
+    assert_eq!(shop.mails_to("kim"), [PAID, SHIPPED, DELIVERED], "nothing is told again");
+    assert_eq!([shop.committed("payments").await, shop.committed("analytics").await], others);
+
+    // The first comes back, and its money with it.
+    let refund = format!("/v1/sales/{sale}/orders/{kept}/refund");
+    assert_eq!(client.call("kim", Method::POST, &refund, None).await.status, 202);
+    until_status(&client, "kim", &sale, &kept, "refunded").await;
+    shop.until_done(&GROUPS).await;
+    assert_eq!(shop.charged(&sale, &kept).await, [(1000, 1000)]);
+    assert_eq!(shop.mails_to("kim"), [PAID, SHIPPED, DELIVERED, RETURNED]);
+    assert_eq!(shop.counted(&kept).await, (9, 9));
+
+    let report = shop.report(&sale).await;
+    let funnel = json!({"accepted": 2, "payment_requested": 2, "paid": 1, "payment_failed": 1, "expired": 0,
+        "cancelled": 1, "shipped": 1, "delivered": 1, "refund_requested": 1, "refunded": 1});
+    assert_eq!((&report["funnel"], &report["revenue"]["net"]), (&funnel, &json!(0)), "{report}");
+    for (group, program) in &mut shop.groups {
+        assert!(program.is_running(), "{group} has ended");
+        let metrics = reqwest::get(format!("http://{}/metrics", shop.listens[group])).await.unwrap();
+        let metrics = metrics.text().await.unwrap();
+        let dead = metrics.lines().find(|line| line.starts_with("consumer_dead_letters_total{"));
+        assert!(dead.is_none_or(|line| line.ends_with(" 0")), "{dead:?}");
+    }
+}

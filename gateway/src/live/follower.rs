@@ -41,12 +41,13 @@ impl Follower {
     /// the reader has seen, or with the newest.
     pub(super) fn begin(&mut self, mut history: Vec<Change>, seen: Option<EventId>) {
         let Some(last) = history.last() else { return };
-        let (last_id, is_final) = (last.id, last.status.is_final());
+        let (last_id, last_seq, is_final) = (last.id, last.id.map(|id| id.seq), last.status.is_final());
         match seen {
             None => drop(history.drain(..history.len() - 1)),
             Some(seen) => {
                 history.retain(|change| change.id.is_some_and(|id| id.seq > seen.seq));
-                self.told = Some(seen);
+                // An id from beyond the newest was never told: what happens next is told.
+                self.told = if Some(seen.seq) > last_seq { last_id } else { Some(seen) };
             }
         }
         if is_final && history.is_empty() {
@@ -186,12 +187,21 @@ mod tests {
     async fn who_has_seen_the_end_is_told_nothing() {
         let registry = Registry::new(10);
         let history = || vec![created(1), change(4, OrderStatus::Cancelled)];
-        for (seen, told) in [(None, vec![4]), (Some(1), vec![4]), (Some(4), vec![])] {
+        for (seen, told) in [(None, vec![4]), (Some(1), vec![4]), (Some(4), vec![]), (Some(5), vec![])] {
             let mut follower = follower(&registry).await;
             follower.begin(history(), seen.map(|seq| EventId { partition: 1, seq }));
             assert_eq!(follower.is_over(), told.is_empty());
             assert_eq!(now(&mut follower), (told, Some(Over::Final)));
         }
+    }
+
+    #[tokio::test]
+    async fn who_names_an_event_that_never_was_is_told_what_happens_next() {
+        let registry = Registry::new(10);
+        let mut follower = follower(&registry).await;
+        follower.begin(vec![created(1)], Some(EventId { partition: 1, seq: 1000 }));
+        registry.tell(&Arc::new(created(2)));
+        assert_eq!(now(&mut follower), (vec![2], None));
     }
 
     #[tokio::test]

@@ -86,6 +86,9 @@ async fn while_postgres_is_away_or_hangs_it_sells_and_fresh_orders_are_processin
         }
         let shown = client.get("anyone", &format!("/v1/sales/{sale}")).await;
         assert_eq!(shown.status, 200, "{shown:?}");
+        let operator = client.admin(reqwest::Method::GET, "/admin/v1/sales", None);
+        let refused = tokio::time::timeout(testkit::wait::PATIENCE, operator).await.expect("an answer");
+        assert_eq!((refused.status.as_u16(), refused.code()), (503, "database_unavailable"));
         postgres.mend();
         for (customer, answer) in &told {
             let settled = client.until_settled(&sale, customer, &answer.order_id()).await;

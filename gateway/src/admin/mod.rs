@@ -10,23 +10,44 @@ mod state;
 mod totals;
 mod wallet;
 
+use std::time::Duration;
+
 use contract::ids::SaleId;
 use contract::lifecycle::Language;
 use contract::problem::Code;
-use hyper::StatusCode;
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
+use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio_postgres::Row;
 
+use crate::read;
 use crate::respond::{self, Answer, Problem};
 use crate::route::Admin;
 use crate::run::Gateway;
 
 const SALES: &str = include_str!("../../queries/sales.sql");
 
+/// A change takes no longer, whatever hangs: longer than it may wait for its body, and for settlement.
+const CHANGE_MAX: Duration = Duration::from_secs(20);
+
 /// Answers a call of the admin API.
 pub async fn answer(
+    gateway: &Gateway,
+    route: Admin<'_>,
+    head: &Parts,
+    body: Incoming,
+    language: Language,
+) -> Result<Answer, Problem> {
+    let (limit, late) = match head.method {
+        Method::GET => (read::ANSWER_MAX, Code::DatabaseUnavailable),
+        _ => (CHANGE_MAX, Code::OutcomeUnknown),
+    };
+    let answered = tokio::time::timeout(limit, dispatch(gateway, route, head, body, language)).await;
+    answered.unwrap_or_else(|_| Err(late.into()))
+}
+
+async fn dispatch(
     gateway: &Gateway,
     route: Admin<'_>,
     head: &Parts,

@@ -1,11 +1,13 @@
 //! An order's changes as they happen: over both ways, from any gateway, each once and none left out.
 
+use std::time::SystemTime;
+
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use testkit::client::{order_of, terms};
 use testkit::live::Event;
 use testkit::system::Shape;
-use testkit::{Client, EventStream, LiveSocket, System, fresh, shared};
+use testkit::{Client, EventStream, Forwarder, LiveSocket, System, fresh, shared};
 
 fn events_of(client: &Client, customer: &str, sale: &str, order: &str) -> RequestBuilder {
     let request = client.request(Method::GET, &format!("/v1/sales/{sale}/orders/{order}/events"));
@@ -218,12 +220,63 @@ async fn the_first_stream_of_a_gateway_misses_nothing_that_happens_as_it_begins(
     }
 }
 
+/// A change between the reading of the history and its arrival: it is not in what was read, and has been told to
+/// everybody before the stream begins.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_happens_while_the_history_is_on_its_way_is_not_lost() {
+    let mut system = System::start(Shape::default()).await;
+    let direct = system.database_url.clone();
+    let (postgres, through) = Forwarder::to_url(&direct).await;
+    system.database_url = through;
+    system.add_gateway(&["--database-pool-size".into(), "2".into()]);
+    system.database_url = direct;
+    let (client, slow) = (system.client(), system.client_of(1));
+    let sale = fresh("late");
+    client.open_sale(&sale, terms(&[("A", 1000, Some(5))])).await;
+    testkit::until("the other gateway sells it", async || {
+        let url = slow.request(Method::GET, &format!("/v1/sales/{sale}"));
+        url.send().await.is_ok_and(|answer| answer.status() == 200) // nobody listens at first
+    })
+    .await;
+    let order = client.order_until_told(&sale, "c", "k", &order_of(&[("A", 1)])).await.order_id();
+    client.until_settled(&sale, "c", &order).await;
+    let open = || EventStream::open(events_of(&slow, "c", &sale, &order));
+    let mut told = open().await.expect("a stream"); // knows what every stream of this gateway was told
+    assert_eq!(told.next().await.map(|event| event.name), Some("order.created".to_owned()));
+    for _ in 0..4 {
+        drop(open().await.expect("a stream")); // each connection has prepared the question
+    }
+
+    let database = system.database().await;
+    let since: SystemTime = database.query_one("SELECT now()", &[]).await.expect("a time").get(0);
+    postgres.hold_answers();
+    let opening = tokio::spawn(open());
+    let asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle' \
+                 AND query LIKE '%ORDER BY e.seq%' AND query LIKE '-- What happened to one order%' \
+                 AND state_change > $1";
+    testkit::until("Postgres has answered", async || {
+        database.query_one(asked, &[&since]).await.expect("a number").get::<_, i64>(0) > 0
+    })
+    .await;
+    cancel(&client, "c", &sale, &order).await;
+    assert_eq!(told.next().await.map(|event| event.name), Some("order.cancelled".to_owned()));
+    postgres.mend();
+    let mut stream = opening.await.expect("no panic").expect("a stream");
+    let first = stream.next().await.expect("what was read").name;
+    assert!(["order.created", "order.processing"].contains(&first.as_str()), "{first}");
+    assert_eq!(stream.next().await.map(|event| event.name), Some("order.cancelled".to_owned()));
+    assert_eq!(stream.next().await, None);
+}
+
 #[tokio::test]
 async fn only_its_customer_follows_an_order() {
     let (client, _, sale) = opened(5).await;
     let order = client.order_until_told(&sale, "mine", "k", &order_of(&[("A", 1)])).await.order_id();
     let path = format!("/v1/sales/{sale}/orders/{order}");
-    let refused = async |request: RequestBuilder| client.send(request).await.code().to_string();
+    let refused = async |request: RequestBuilder| {
+        let answer = tokio::time::timeout(testkit::wait::PATIENCE, client.send(request)).await;
+        answer.expect("a refusal, not a stream").code().to_string()
+    };
     let anonymous = |path: &str| client.request(Method::GET, path);
 
     assert_eq!(refused(events_of(&client, "other", &sale, &order)).await, "not_found");

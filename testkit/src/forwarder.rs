@@ -14,6 +14,8 @@ const PIECE_BYTES: usize = 16 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     Open,
+    /// Questions go through, answers do not.
+    Unanswered,
     Hanging,
     Cut,
 }
@@ -56,6 +58,11 @@ impl Forwarder {
         self.way.send_replace(Way::Hanging);
     }
 
+    /// Lets questions through, and holds up what comes back.
+    pub fn hold_answers(&self) {
+        self.way.send_replace(Way::Unanswered);
+    }
+
     /// As at first. What was held up comes through.
     pub fn mend(&self) {
         self.way.send_replace(Way::Open);
@@ -80,18 +87,24 @@ async fn accept(listener: TcpListener, target: String, way: Arc<watch::Sender<Wa
             let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
             let mut cut = ways.clone();
             tokio::select! {
-                () = forward(near_in, far_out, ways.clone()) => {}
-                () = forward(far_in, near_out, ways) => {}
+                () = forward(near_in, far_out, ways.clone(), &[Way::Hanging]) => {}
+                () = forward(far_in, near_out, ways, &[Way::Hanging, Way::Unanswered]) => {}
                 _ = cut.wait_for(|way| *way == Way::Cut) => {}
             }
         });
     }
 }
 
-async fn forward(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut way: watch::Receiver<Way>) {
+/// Forwards one direction, except while the way is one that holds it up.
+async fn forward(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut way: watch::Receiver<Way>,
+    holds: &[Way],
+) {
     let mut piece = vec![0; PIECE_BYTES];
     while let Ok(bytes @ 1..) = from.read(&mut piece).await {
-        let open = way.wait_for(|way| *way != Way::Hanging).await.is_ok();
+        let open = way.wait_for(|way| !holds.contains(way)).await.is_ok();
         if !open || to.write_all(&piece[..bytes]).await.is_err() {
             return;
         }

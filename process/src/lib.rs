@@ -2,6 +2,7 @@
 //!
 //! | module       | what it holds                                                  |
 //! |--------------|----------------------------------------------------------------|
+//! | [`run`]      | from the settings to the end                                   |
 //! | [`settings`] | the settings that all binaries take                            |
 //! | [`telemetry`]| logs and the metrics recorder                                  |
 //! | [`shutdown`] | signals, and the order in which work ends                      |
@@ -19,7 +20,10 @@ pub mod health;
 pub mod http;
 pub mod kafka;
 pub mod postgres;
+pub mod run;
 pub mod settings;
 pub mod shutdown;
 pub mod telemetry;
 pub mod walltime;
+
+pub use run::{RunError, run};

@@ -1,7 +1,6 @@
-//! The binary: settings, telemetry, signals, and then the library.
+//! The binary: settings, and then the library.
 
 use clap::Parser;
-use process::{shutdown, telemetry};
 use settlement::Settings;
 
 #[global_allocator]
@@ -9,11 +8,6 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> anyhow::Result<()> {
     let settings = Settings::parse();
-    telemetry::start_logs(&settings.process)?;
-    let metrics = telemetry::start_metrics()?;
-    settings.process.runtime()?.block_on(async {
-        let shutdown = shutdown::on_signals()?;
-        settlement::run(settings, metrics, shutdown).await?;
-        Ok(())
-    })
+    let own = settings.process.clone();
+    Ok(process::run(&own, |metrics, stop| settlement::run(settings, metrics, stop))?)
 }

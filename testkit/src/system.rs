@@ -3,6 +3,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use clap::Parser;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -11,6 +12,9 @@ use tokio_postgres::NoTls;
 use tokio_util::sync::CancellationToken;
 
 use crate::{Client, environment};
+
+/// What still blocks a thread so long after a process's end is left, as `process::run` does.
+const LEAVE: Duration = Duration::from_secs(1);
 
 /// How a system is made.
 #[derive(Debug, Clone)]
@@ -164,7 +168,9 @@ impl System {
         let work_stop = stop.clone();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-            runtime.expect("a runtime").block_on(work(work_stop));
+            let runtime = runtime.expect("a runtime");
+            runtime.block_on(work(work_stop));
+            runtime.shutdown_timeout(LEAVE);
         });
         self.running.push((stop.clone(), Some(thread)));
         stop

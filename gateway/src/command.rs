@@ -19,9 +19,9 @@ use serde::Serialize;
 use crate::decode;
 use crate::lease::SaleView;
 use crate::read::order;
+use crate::read::standing::{self, Standing};
 use crate::respond::{Answer, Problem, json};
 use crate::run::Gateway;
-use crate::standing::Standing;
 
 /// How long a command waits for the hand-off of its order, as a repeat does.
 const HAND_OFF_WAIT_MAX: Duration = Duration::from_secs(1);
@@ -155,7 +155,7 @@ pub(crate) async fn standing(
 ) -> Result<Standing, Problem> {
     let begun = Instant::now();
     loop {
-        if let Some(found) = order::standing(gateway, view, id, customer).await? {
+        if let Some(found) = standing::standing(gateway, view, id, customer).await? {
             return Ok(found);
         }
         if begun.elapsed() >= HAND_OFF_WAIT_MAX {

@@ -13,9 +13,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use contract::ids::{Epoch, SaleId};
 use contract::keys::SaleKeys;
-use contract::publication::{self, Heartbeat, Message, SalePublication};
+use contract::publication::{Heartbeat, SalePublication};
 use contract::timestamp::Timestamp;
-use contract::topics::SALES;
 use metrics::{counter, gauge};
 use process::boottime::Boottime;
 use process::health::Health;
@@ -25,6 +24,8 @@ use rdkafka::error::KafkaError;
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+
+use crate::known::{Changed, Known};
 
 /// How long a lease lasts, in milliseconds from before the heartbeat. Rebuilds wait for it.
 pub const LEASE_MS: u64 = 3000;
@@ -313,79 +314,11 @@ impl Reader {
     }
 }
 
-/// What the topic has said so far.
-#[derive(Default)]
-struct Known {
-    sales: HashMap<SaleId, Arc<SaleView>>,
-    settled_until: BTreeMap<i32, Timestamp>,
-}
-
-/// What of it is new.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Changed {
-    sales: bool,
-    positions: bool,
-}
-
-impl Known {
-    /// Takes a message in.
-    fn apply(&mut self, key: &[u8], value: Option<&[u8]>, changed: &mut Changed) {
-        match publication::decode(key, value) {
-            Ok(Message::Sale(publication)) => changed.sales |= self.sale(*publication),
-            // What one owner has settled stays settled, whatever a former one says later.
-            Ok(Message::Position(position)) => {
-                let until = self.settled_until.entry(position.partition).or_insert(position.settled_until);
-                *until = position.settled_until.max(*until);
-                changed.positions = true;
-            }
-            Ok(Message::Heartbeat(_) | Message::Other) => {}
-            Err(error) => tracing::error!(%error, topic = SALES.name, "passed over"),
-        }
-    }
-
-    /// Never goes back in (epoch, version). Whether anything changed.
-    fn sale(&mut self, publication: SalePublication) -> bool {
-        let known = self.sales.get(&publication.sale_id);
-        if known.is_some_and(|known| known.publication.rank() >= publication.rank()) {
-            return false;
-        }
-        tracing::info!(
-            sale_id = %publication.sale_id, epoch = %publication.epoch, version = publication.version,
-            state = publication.state.as_str(), ready = publication.ready, "sale read"
-        );
-        let keys = SaleKeys::new(&publication.sale_id, publication.epoch);
-        self.sales.insert(publication.sale_id.clone(), Arc::new(SaleView { publication, keys }));
-        true
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use contract::publication::Position;
+    use crate::known::tests::message;
     use rdkafka::mocking::MockCluster;
-
-    fn message(epoch: u64, version: u64, ready: bool) -> (String, Vec<u8>) {
-        let value = serde_json::json!({
-            "sale_id": "s", "partition": 0, "state": "open", "version": version, "epoch": epoch, "ready": ready,
-            "terms": {"title": "T", "currency": "KRW", "items": [{"sku": "A", "name": "A", "price": 1, "total": 1}]},
-        });
-        (format!("s/{epoch}"), serde_json::to_vec(&value).unwrap())
-    }
-
-    #[test]
-    fn knowledge_never_goes_back_in_epoch_and_version() {
-        let mut known = Known::default();
-        for (epoch, version, expected) in
-            [(2, 5, true), (1, 9, false), (2, 4, false), (2, 5, false), (2, 6, true), (3, 1, true)]
-        {
-            let (key, value) = message(epoch, version, true);
-            let mut changed = Changed::default();
-            known.apply(key.as_bytes(), Some(&value), &mut changed);
-            let expected = Changed { sales: expected, positions: false };
-            assert_eq!(changed, expected, "epoch {epoch} version {version}");
-        }
-    }
 
     #[test]
     fn a_lease_covers_the_epoch_it_has_read_while_it_lasts() {
@@ -399,17 +332,6 @@ mod tests {
         assert!(lease(later).covers(&sale, Epoch(2)));
         assert!(!lease(later).covers(&sale, Epoch(1)), "an epoch that has ended");
         assert!(!lease(Boottime(1)).covers(&sale, Epoch(2)), "a lease that has run out");
-    }
-
-    #[test]
-    fn what_is_settled_stays_settled_whatever_a_former_owner_says() {
-        let mut known = Known::default();
-        for (ms, expected) in [(1000, 1000), (500, 1000), (2000, 2000)] {
-            let position = Position { partition: 3, next_offset: 1, settled_until: Timestamp(ms) };
-            let value = serde_json::to_vec(&position).unwrap();
-            known.apply(position.key().as_bytes(), Some(&value), &mut Changed::default());
-            assert_eq!(known.settled_until.get(&3), Some(&Timestamp(expected)));
-        }
     }
 
     /// A client that reads nothing although the log acknowledges: one whose partition is paused.

@@ -21,13 +21,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::batch::{record_of, refuse, refused, take_batch};
 use crate::desk::Desk;
 use crate::hand_off::{Acknowledged, HandOff, HandedOff};
 use crate::lease::{Leases, SaleView};
 use crate::standstill::{Silent, until_redis_answers};
 
-/// Bytes of orders in one call, so that a record stays far below the broker's limit (4 MiB).
-const BATCH_BYTES_MAX: usize = 1 << 20;
 /// Batches of a sale on their way into the log. While they are, orders gather for a fuller next batch:
 /// Redis and Kafka cost per batch more than per order. Two, so that one is decided while the other is
 /// being written.
@@ -358,48 +357,4 @@ impl Batcher {
             }
         });
     }
-}
-
-/// At most 128 orders and a bound in bytes; the rest stays.
-fn take_batch(waiting: &mut VecDeque<Job>) -> Vec<Job> {
-    let mut bytes = 0;
-    let mut count = 0;
-    for job in waiting.iter().take(BATCH_ORDERS_MAX) {
-        bytes += job.candidate.bytes();
-        if count > 0 && bytes > BATCH_BYTES_MAX {
-            break;
-        }
-        count += 1;
-    }
-    waiting.drain(..count).collect()
-}
-
-fn refuse(batch: Vec<Job>, code: Code) {
-    for job in batch {
-        let _ = job.answer.send(Outcome::Refused(code)); // a client that hung up needs no answer
-    }
-}
-
-fn refused(batch: Vec<Job>, code: Code) -> Result<(), Silent> {
-    refuse(batch, code);
-    Ok(())
-}
-
-/// The record of the accepted orders, from the same JSON that the script put into the outbox.
-fn record_of(
-    sale: &SaleId,
-    view: &SaleView,
-    accepted: &[(Job, Sequence)],
-    id: contract::record::OutboxId,
-    at: Timestamp,
-) -> outbox::LogRecord {
-    let bytes = accepted.iter().map(|(job, _)| job.candidate.payload.len() + 1).sum();
-    let mut json = Vec::with_capacity(bytes);
-    for (job, _) in accepted {
-        if !json.is_empty() {
-            json.push(b',');
-        }
-        json.extend_from_slice(&job.candidate.payload);
-    }
-    outbox::accepted(sale, view.epoch(), id, at, &json, accepted.iter().map(|(job, _)| &*job.order))
 }

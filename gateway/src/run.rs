@@ -30,11 +30,11 @@ use crate::live::registry::Registry;
 use crate::live::{self, sse, ws};
 use crate::metrics::{Requests, outcome};
 use crate::place::{self, SoldOutAnswers};
+use crate::read::standing::Standings;
 use crate::reserve::Batcher;
 use crate::respond::{Answer, Problem, language};
 use crate::route::{Admin, Public};
 use crate::settings::Settings;
-use crate::standing::Standings;
 use crate::{admin, admit, authenticate, callback, command, read, refuse};
 
 /// What every request may use.

@@ -12,7 +12,7 @@ use hyper::http::request::Parts;
 use serde_json::json;
 
 use crate::lease::SaleView;
-use crate::read::{Page, order, page, parameter, sale};
+use crate::read::{Page, order, page, parameter, sale, shown};
 use crate::respond::{self, Answer, Problem};
 use crate::run::Gateway;
 use crate::{command, decode};
@@ -42,7 +42,7 @@ pub(super) async fn search(
     let statement = client.prepare_cached(ORDERS).await?;
     let sale_id = view.publication.sale_id.as_str();
     let rows = client.query(&statement, &[&sale_id, &customer, &status, &before, &(limit + 1)]).await?;
-    let (orders, next_cursor) = order::listed(&view, &rows, limit, language)?;
+    let (orders, next_cursor) = shown::listed(&view, &rows, limit, language)?;
     Ok(respond::json(StatusCode::OK, &json!({ "orders": orders, "next_cursor": next_cursor })))
 }
 

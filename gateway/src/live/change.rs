@@ -10,7 +10,7 @@ use contract::lifecycle::{CancelReason, Language, OrderStatus};
 use contract::timestamp::Timestamp;
 use serde::Serialize;
 
-use crate::read::order::StatusBody;
+use crate::read::shown::StatusBody;
 
 /// An event's place among those of settlement: `partition-seq`. All events of one order have the same
 /// partition, and their sequences grow.

@@ -3,6 +3,8 @@
 
 pub mod order;
 pub mod sale;
+pub mod shown;
+pub mod standing;
 pub mod wallet;
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Where settled orders stand, for commands: those that are asked for at the same time are read together.
+//! Where an order stands, for commands: what is already known to be refused goes into no log.
 //!
 //! A burst of payments is as large as the burst of orders before it, and a query for each would cost more than
 //! all else that a command does. So whoever asks while a query is under way goes along with the next one:
@@ -14,14 +14,19 @@ use contract::lifecycle::{CancelReason, OrderStatus};
 use contract::order::PaymentMethod;
 use contract::problem::Code;
 use deadpool_postgres::Pool;
+use lua::find::Found;
 use tokio::sync::oneshot;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use crate::read::ANSWER_MAX;
+use super::ANSWER_MAX;
+use super::order::settled_or_remembered;
+use super::shown::{corrupt, fresh_status};
+use crate::lease::SaleView;
 use crate::respond::Problem;
+use crate::run::Gateway;
 
-const STANDING: &str = include_str!("../queries/standing.sql");
+const STANDING: &str = include_str!("../../queries/standing.sql");
 /// Queries under way at once: one that hangs must not hold up all others.
 const QUERIES_MAX: usize = 2;
 /// Where others have come meanwhile, a query waits so long for still more.
@@ -38,6 +43,27 @@ pub struct Standing {
     pub cancel_reason: Option<CancelReason>,
     /// By what it was paid, or is about to be.
     pub paid_by: Option<PaymentMethod>,
+}
+
+/// Where an order stands; for a command, which must come behind the order in the log. `None`: it is in the
+/// outbox, so it may not be there yet. `customer`: whose it must be; an operator's may be anyone's.
+pub(crate) async fn standing(
+    gateway: &Gateway,
+    view: &SaleView,
+    id: OrderId,
+    customer: Option<&CustomerId>,
+) -> Result<Option<Standing>, Problem> {
+    let asked = gateway.standings.of(id, &view.publication.sale_id, customer);
+    let Some(customer) = customer else { return asked.await?.ok_or(Code::NotFound.into()).map(Some) };
+    let fresh = |found: &Found, _| {
+        (!found.in_outbox).then_some(Standing {
+            status: fresh_status(found),
+            cancel_reason: None,
+            paid_by: None,
+        })
+    };
+    let asked = async { asked.await.map(|found| found.map(Some)) };
+    settled_or_remembered(gateway, view, id, customer, asked, fresh).await
 }
 
 type Answer = Result<Option<Standing>, Problem>;
@@ -138,12 +164,8 @@ impl Asked {
         if sale != self.sale.as_str() || self.customer.as_ref().is_some_and(|of| of.as_str() != customer) {
             return Ok(None);
         }
-        let status = OrderStatus::parse(row.get(3)).ok_or_else(|| {
-            tracing::error!(order_id = %self.order, "has a status in Postgres that is none");
-            Problem::from(Code::Internal)
-        })?;
         Ok(Some(Standing {
-            status,
+            status: OrderStatus::parse(row.get(3)).ok_or_else(|| corrupt("status"))?,
             cancel_reason: row.get::<_, Option<&str>>(4).and_then(CancelReason::parse),
             paid_by: row.get::<_, Option<&str>>(5).and_then(PaymentMethod::parse),
         }))

@@ -11,11 +11,11 @@ use contract::problem::Code;
 use contract::record::{Action, Command, Headers, RecordType};
 use hyper::StatusCode;
 use hyper::body::Incoming;
-use hyper::http::request::Parts;
 use lua::outbox::LogRecord;
 use process::walltime;
 use serde::Serialize;
 
+use crate::call::Call;
 use crate::decode;
 use crate::lease::SaleView;
 use crate::read::order;
@@ -48,33 +48,20 @@ enum Known {
 }
 
 /// `DELETE /v1/sales/{sale}/orders/{order}`.
-pub async fn cancel(
-    gateway: &Gateway,
-    sale: &str,
-    order: &str,
-    head: &Parts,
-    language: Language,
-) -> Result<Answer, Problem> {
-    let named = order::named(gateway, sale, order, head)?;
+pub async fn cancel(call: Call<'_>, sale: &str, order: &str) -> Result<Answer, Problem> {
+    let named = order::named(call, sale, order)?;
     let known = |order: &Standing| match order.status {
         OrderStatus::Cancelled if order.cancel_reason == Some(CancelReason::Customer) => Known::Done,
         status if status.can_cancel() => Known::Possible,
         _ => Known::Refused,
     };
-    order_to(gateway, named, Action::Cancel, known, language).await
+    order_to(call, named, Action::Cancel, known).await
 }
 
 /// `POST /v1/sales/{sale}/orders/{order}/payment`.
-pub async fn pay(
-    gateway: &Gateway,
-    sale: &str,
-    order: &str,
-    head: &Parts,
-    body: Incoming,
-    language: Language,
-) -> Result<Answer, Problem> {
-    let named = order::named(gateway, sale, order, head)?;
-    let body = decode::body(&head.headers, body, decode::BODY_BYTES_MAX).await?;
+pub async fn pay(call: Call<'_>, sale: &str, order: &str, body: Incoming) -> Result<Answer, Problem> {
+    let named = order::named(call, sale, order)?;
+    let body = decode::body(&call.head.headers, body, decode::BODY_BYTES_MAX).await?;
     let request = decode::payment(&body)?;
     let method = request.method;
     let known = |order: &Standing| match order.status {
@@ -83,39 +70,32 @@ pub async fn pay(
         status if order.paid_by == Some(method) && (status.is_paid() || status.holds_units()) => Known::Done,
         _ => Known::Refused,
     };
-    order_to(gateway, named, Action::Pay(request), known, language).await
+    order_to(call, named, Action::Pay(request), known).await
 }
 
 /// `POST /v1/sales/{sale}/orders/{order}/refund`.
-pub async fn refund(
-    gateway: &Gateway,
-    sale: &str,
-    order: &str,
-    head: &Parts,
-    language: Language,
-) -> Result<Answer, Problem> {
-    let named = order::named(gateway, sale, order, head)?;
+pub async fn refund(call: Call<'_>, sale: &str, order: &str) -> Result<Answer, Problem> {
+    let named = order::named(call, sale, order)?;
     let known = |order: &Standing| match order.status {
         OrderStatus::RefundRequested | OrderStatus::Refunded => Known::Done,
         status if status.next(Trigger::RequestRefund).is_ok() => Known::Possible,
         _ => Known::Refused,
     };
-    order_to(gateway, named, Action::Refund, known, language).await
+    order_to(call, named, Action::Refund, known).await
 }
 
 /// Records a customer's command, unless it is known to be done or refused.
 async fn order_to(
-    gateway: &Gateway,
+    call: Call<'_>,
     (customer, view, id): (CustomerId, Arc<SaleView>, OrderId),
     action: Action,
     known: impl Fn(&Standing) -> Known,
-    language: Language,
 ) -> Result<Answer, Problem> {
-    let order = standing(gateway, &view, id, Some(&customer)).await?;
-    let answer = recorded(&view, id, &action, language);
+    let order = standing(call.gateway, &view, id, Some(&customer)).await?;
+    let answer = recorded(&view, id, &action, call.language);
     match known(&order) {
         Known::Done => {}
-        Known::Possible => append(gateway, &view, id, Some(customer), action).await?,
+        Known::Possible => append(call.gateway, &view, id, Some(customer), action).await?,
         Known::Refused => return Err(illegal(order.status)),
     }
     Ok(answer)

@@ -12,7 +12,7 @@
 //!
 //! Beside the flow: [`lease`] follows the topic `sales` (`known`) and knows until when that knowledge holds;
 //! [`admit`] and [`standstill`] refuse early what would only wait; [`desk`] is a sale's place in this
-//! gateway; [`place`] strings the steps together; [`command`] is what a customer does to an order
+//! gateway; [`call`] is what a handler is given; [`place`] strings the steps together; [`command`] is what a customer does to an order
 //! afterwards; [`callback`] what the payment provider says; [`read`] answers queries; [`live`] tells an
 //! order's changes as they are settled; [`admin`] is the operator's side; [`metrics`] counts.
 
@@ -20,6 +20,7 @@ pub mod admin;
 pub mod admit;
 pub mod authenticate;
 mod batch;
+pub mod call;
 pub mod callback;
 pub mod command;
 pub mod cors;

@@ -3,14 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use contract::lifecycle::Language;
 use contract::problem::Code;
 use contract::topics::{ORDERS, SALES};
 use contract::webhook::Secret;
 use deadpool_postgres::Pool;
 use http_body_util::Either;
 use hyper::body::Incoming;
-use hyper::http::request::Parts;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request};
 use lua::Redis;
@@ -22,6 +20,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::call::Call;
 use crate::cors::{self, Cors};
 use crate::desk::{Desk, Desks};
 use crate::hand_off::HandOff;
@@ -299,10 +298,11 @@ async fn serve_public(gateway: Arc<Gateway>, request: Request<Incoming>) -> Answ
     let (mut answer, route, outcome) = match Public::of(&head.method, head.uri.path()) {
         Err(code) => (Problem::from(code).answer(language), "none", code.as_str()),
         Ok(route) => {
+            let call = Call { gateway: &gateway, head: &head, language };
             let (answer, outcome) = match route {
                 Public::PlaceOrder { sale } => place::place(&gateway, sale, &head, body, language).await,
                 // Apart, because a connection keeps room for the largest future for as long as it lasts.
-                route => Box::pin(serve_beside(&gateway, route, &head, body, upgrade, language)).await,
+                route => Box::pin(serve_beside(call, route, body, upgrade)).await,
             };
             (answer, route.label(), outcome)
         }
@@ -316,35 +316,23 @@ async fn serve_public(gateway: Arc<Gateway>, request: Request<Incoming>) -> Answ
 
 /// Whatever is asked beside orders.
 async fn serve_beside(
-    gateway: &Gateway,
+    call: Call<'_>,
     route: Public<'_>,
-    head: &Parts,
     body: Incoming,
     upgrade: Option<OnUpgrade>,
-    language: Language,
 ) -> (Answer, &'static str) {
     let (good, answered) = match route {
-        Public::CancelOrder { sale, order } => {
-            (outcome::ACCEPTED, command::cancel(gateway, sale, order, head, language).await)
-        }
-        Public::PayOrder { sale, order } => {
-            (outcome::ACCEPTED, command::pay(gateway, sale, order, head, body, language).await)
-        }
-        Public::RefundOrder { sale, order } => {
-            (outcome::ACCEPTED, command::refund(gateway, sale, order, head, language).await)
-        }
-        Public::PaymentCallback => (outcome::ACCEPTED, callback::take(gateway, head, body).await),
-        Public::OrderEvents { sale, order } => {
-            (outcome::OK, sse::answer(gateway, sale, order, head, language).await)
-        }
-        Public::OrderSocket { sale, order } => {
-            (outcome::OK, ws::answer(gateway, sale, order, head, upgrade, language).await)
-        }
-        route => (outcome::OK, read::answer(gateway, route, head, language).await),
+        Public::CancelOrder { sale, order } => (outcome::ACCEPTED, command::cancel(call, sale, order).await),
+        Public::PayOrder { sale, order } => (outcome::ACCEPTED, command::pay(call, sale, order, body).await),
+        Public::RefundOrder { sale, order } => (outcome::ACCEPTED, command::refund(call, sale, order).await),
+        Public::PaymentCallback => (outcome::ACCEPTED, callback::take(call.gateway, call.head, body).await),
+        Public::OrderEvents { sale, order } => (outcome::OK, sse::answer(call, sale, order).await),
+        Public::OrderSocket { sale, order } => (outcome::OK, ws::answer(call, sale, order, upgrade).await),
+        route => (outcome::OK, read::answer(call, route).await),
     };
     match answered {
         Ok(answer) => (answer, good),
-        Err(problem) => (problem.answer(language), problem.code.as_str()),
+        Err(problem) => (problem.answer(call.language), problem.code.as_str()),
     }
 }
 
@@ -360,7 +348,10 @@ async fn serve_private(gateway: Arc<Gateway>, request: Request<Incoming>) -> Ans
         Err(code) => (Problem::from(code).answer(language), "none", code.as_str()),
         Ok(route) => {
             let answered = match authenticate::admin(&head.headers) {
-                Ok(()) => admin::answer(&gateway, route, &head, body, language).await,
+                Ok(()) => {
+                    let call = Call { gateway: &gateway, head: &head, language };
+                    admin::answer(call, route, body).await
+                }
                 Err(code) => Err(code.into()),
             };
             match answered {

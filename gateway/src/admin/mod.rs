@@ -13,14 +13,13 @@ mod wallet;
 use std::time::Duration;
 
 use contract::ids::SaleId;
-use contract::lifecycle::Language;
 use contract::problem::Code;
 use hyper::body::Incoming;
-use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio_postgres::Row;
 
+use crate::call::Call;
 use crate::read;
 use crate::respond::{self, Answer, Problem};
 use crate::route::Admin;
@@ -32,28 +31,17 @@ const SALES: &str = include_str!("../../queries/sales.sql");
 const CHANGE_MAX: Duration = Duration::from_secs(20);
 
 /// Answers a call of the admin API.
-pub async fn answer(
-    gateway: &Gateway,
-    route: Admin<'_>,
-    head: &Parts,
-    body: Incoming,
-    language: Language,
-) -> Result<Answer, Problem> {
-    let (limit, late) = match head.method {
+pub async fn answer(call: Call<'_>, route: Admin<'_>, body: Incoming) -> Result<Answer, Problem> {
+    let (limit, late) = match call.head.method {
         Method::GET => (read::ANSWER_MAX, Code::DatabaseUnavailable),
         _ => (CHANGE_MAX, Code::OutcomeUnknown),
     };
-    let answered = tokio::time::timeout(limit, dispatch(gateway, route, head, body, language)).await;
+    let answered = tokio::time::timeout(limit, dispatch(call, route, body)).await;
     answered.unwrap_or_else(|_| Err(late.into()))
 }
 
-async fn dispatch(
-    gateway: &Gateway,
-    route: Admin<'_>,
-    head: &Parts,
-    body: Incoming,
-    language: Language,
-) -> Result<Answer, Problem> {
+async fn dispatch(call: Call<'_>, route: Admin<'_>, body: Incoming) -> Result<Answer, Problem> {
+    let Call { gateway, head, .. } = call;
     match route {
         Admin::Sales => all(gateway).await,
         Admin::PutSale { sale } => define::put(gateway, &sale_id(sale)?, head, body).await,
@@ -62,9 +50,9 @@ async fn dispatch(
         Admin::Decide { letter, verdict } => dead_letters::decide(gateway, letter, verdict).await,
         Admin::Inventory { sale } => inventory::show(gateway, &sale_id(sale)?).await,
         Admin::Report { sale } => report::show(gateway, &sale_id(sale)?).await,
-        Admin::Orders { sale } => orders::search(gateway, sale, head, language).await,
-        Admin::Order { sale, order } => orders::one(gateway, sale, order, language).await,
-        Admin::Deliver { sale, order } => orders::deliver(gateway, sale, order, head, body, language).await,
+        Admin::Orders { sale } => orders::search(call, sale).await,
+        Admin::Order { sale, order } => orders::one(call, sale, order).await,
+        Admin::Deliver { sale, order } => orders::deliver(call, sale, order, body).await,
         Admin::Credit { customer } => wallet::credit(gateway, customer, head, body).await,
     }
 }

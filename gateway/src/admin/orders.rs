@@ -1,20 +1,15 @@
 //! Orders, as an operator looks for them and moves their goods.
 
-use std::sync::Arc;
-
-use contract::ids::OrderId;
-use contract::lifecycle::{Language, OrderStatus};
+use contract::lifecycle::OrderStatus;
 use contract::problem::Code;
 use contract::record::{Action, Delivery};
 use hyper::StatusCode;
 use hyper::body::Incoming;
-use hyper::http::request::Parts;
 use serde_json::json;
 
-use crate::lease::SaleView;
+use crate::call::Call;
 use crate::read::{Page, order, page, parameter, sale, shown};
 use crate::respond::{self, Answer, Problem};
-use crate::run::Gateway;
 use crate::{command, decode};
 
 const ORDERS: &str = include_str!("../../queries/orders.sql");
@@ -23,12 +18,8 @@ const PAGE_DEFAULT: i64 = 50;
 const PAGE_MAX: i64 = 500;
 
 /// `GET /admin/v1/sales/{sale}/orders?customer=&status=&cursor=&limit=`: newest first.
-pub(super) async fn search(
-    gateway: &Gateway,
-    sale: &str,
-    head: &Parts,
-    language: Language,
-) -> Result<Answer, Problem> {
+pub(super) async fn search(call: Call<'_>, sale: &str) -> Result<Answer, Problem> {
+    let Call { gateway, head, language } = call;
     let view = sale::find(gateway, sale)?;
     let (customer, status) = (parameter(head, "customer")?, parameter(head, "status")?);
     if status.as_deref().is_some_and(|status| OrderStatus::parse(status).is_none()) {
@@ -47,27 +38,21 @@ pub(super) async fn search(
 }
 
 /// `GET /admin/v1/sales/{sale}/orders/{order}`.
-pub(super) async fn one(
-    gateway: &Gateway,
-    sale: &str,
-    order: &str,
-    language: Language,
-) -> Result<Answer, Problem> {
-    let (view, id) = named(gateway, sale, order)?;
-    order::any(gateway, &view, id, language).await
+pub(super) async fn one(call: Call<'_>, sale: &str, order: &str) -> Result<Answer, Problem> {
+    let (view, id) = order::addressed(call.gateway, sale, order)?;
+    order::any(call.gateway, &view, id, call.language).await
 }
 
 /// `PATCH /admin/v1/sales/{sale}/orders/{order}/delivery`: the goods have come so far, through all states
 /// before it.
 pub(super) async fn deliver(
-    gateway: &Gateway,
+    call: Call<'_>,
     sale: &str,
     order: &str,
-    head: &Parts,
     body: Incoming,
-    language: Language,
 ) -> Result<Answer, Problem> {
-    let (view, id) = named(gateway, sale, order)?;
+    let Call { gateway, head, language } = call;
+    let (view, id) = order::addressed(gateway, sale, order)?;
     let body = decode::body(&head.headers, body, decode::BODY_BYTES_MAX).await?;
     let goods: Delivery = decode::json(&body)?;
     let order = command::standing(gateway, &view, id, None).await?;
@@ -81,9 +66,4 @@ pub(super) async fn deliver(
     }
     command::append(gateway, &view, id, None, action).await?;
     Ok(answer)
-}
-
-fn named(gateway: &Gateway, sale: &str, order: &str) -> Result<(Arc<SaleView>, OrderId), Problem> {
-    let view = sale::find(gateway, sale)?;
-    Ok((view, order.parse().map_err(|_| Problem::from(Code::NotFound))?))
 }

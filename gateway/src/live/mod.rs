@@ -45,6 +45,7 @@ use self::change::{Change, EventId};
 use self::follower::Follower;
 use self::reader::Source;
 use crate::authenticate;
+use crate::call::Call;
 use crate::read::order::{addressed, settled_or_remembered};
 use crate::read::shown::fresh_status;
 use crate::read::{ANSWER_MAX, parameter};
@@ -87,12 +88,13 @@ pub(crate) fn start(
 }
 
 /// A stream of an order's changes, from where its reader has come.
-async fn open(gateway: &Gateway, sale: &str, order: &str, head: &Parts) -> Result<Follower, Problem> {
-    let opening = tokio::time::timeout(ANSWER_MAX, open_in_time(gateway, sale, order, head));
+async fn open(call: Call<'_>, sale: &str, order: &str) -> Result<Follower, Problem> {
+    let opening = tokio::time::timeout(ANSWER_MAX, open_in_time(call, sale, order));
     opening.await.unwrap_or_else(|_| Err(Code::DatabaseUnavailable.into()))
 }
 
-async fn open_in_time(gateway: &Gateway, sale: &str, order: &str, head: &Parts) -> Result<Follower, Problem> {
+async fn open_in_time(call: Call<'_>, sale: &str, order: &str) -> Result<Follower, Problem> {
+    let Call { gateway, head, .. } = call;
     let customer = customer(head)?;
     let (view, id) = addressed(gateway, sale, order)?;
     let sale = &view.publication.sale_id;

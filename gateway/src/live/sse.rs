@@ -13,15 +13,14 @@ use http_body_util::Either;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Body, Frame};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
-use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
 use tokio::time::{Instant, Interval, interval_at};
 
 use super::HEARTBEAT;
 use super::follower::{Follower, Next};
 use super::registry::Over;
+use crate::call::Call;
 use crate::respond::{Answer, Problem, full};
-use crate::run::Gateway;
 
 /// Asks nginx and its kind not to hold events back.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -30,14 +29,8 @@ const RETRY_MS: u64 = 1000;
 const RETRY_SPREAD_MS: u64 = 2000;
 
 /// Answers with the stream, or 204 to a client that has seen the last event: browsers stop then.
-pub(crate) async fn answer(
-    gateway: &Gateway,
-    sale: &str,
-    order: &str,
-    head: &Parts,
-    language: Language,
-) -> Result<Answer, Problem> {
-    let follower = super::open(gateway, sale, order, head).await?;
+pub(crate) async fn answer(call: Call<'_>, sale: &str, order: &str) -> Result<Answer, Problem> {
+    let follower = super::open(call, sale, order).await?;
     if follower.is_over() {
         let mut answer = Response::new(full(Bytes::new()));
         *answer.status_mut() = StatusCode::NO_CONTENT;
@@ -46,7 +39,7 @@ pub(crate) async fn answer(
     let events = Events {
         opening: Some(format!("retry: {}\n\n", retry_ms(&follower)).into()),
         follower,
-        language,
+        language: call.language,
         heartbeat: interval_at(Instant::now() + HEARTBEAT, HEARTBEAT),
         ended: false,
     };

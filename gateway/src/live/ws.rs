@@ -13,7 +13,6 @@ use futures_util::{SinkExt, StreamExt};
 use hyper::header::{
     CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
-use hyper::http::request::Parts;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper::{HeaderMap, Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -28,8 +27,8 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use super::HEARTBEAT;
 use super::follower::{Follower, Next};
 use super::registry::Over;
+use crate::call::Call;
 use crate::respond::{Answer, Problem, full};
-use crate::run::Gateway;
 
 /// Longest message from a client; nothing it says matters here.
 const HEARD_BYTES_MAX: usize = 1024;
@@ -48,20 +47,19 @@ type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
 /// Answers with the upgrade.
 pub(crate) async fn answer(
-    gateway: &Gateway,
+    call: Call<'_>,
     sale: &str,
     order: &str,
-    head: &Parts,
     upgrade: Option<OnUpgrade>,
-    language: Language,
 ) -> Result<Answer, Problem> {
-    let (Some(key), Some(upgrade)) = (key(&head.headers), upgrade) else {
+    let (Some(key), Some(upgrade)) = (key(&call.head.headers), upgrade) else {
         let why = "This is a WebSocket: ask for the upgrade to it, in version 13 of the protocol.";
         return Err(Problem::because(Code::MalformedRequest, why));
     };
     let accept = HeaderValue::from_str(&derive_accept_key(key)).map_err(|_| Problem::from(Code::Internal))?;
-    let follower = super::open(gateway, sale, order, head).await?;
-    gateway.live.tasks.spawn(async move {
+    let follower = super::open(call, sale, order).await?;
+    let language = call.language;
+    call.gateway.live.tasks.spawn(async move {
         let Ok(Ok(connection)) = timeout(PATIENCE, upgrade).await else { return };
         let socket = WebSocketStream::from_raw_socket(TokioIo::new(connection), Role::Server, Some(limits()));
         tell(&mut socket.await, follower, language).await;

@@ -9,42 +9,32 @@ pub mod wallet;
 
 use std::time::Duration;
 
-use contract::lifecycle::Language;
 use contract::problem::Code;
 use hyper::http::request::Parts;
 
+use crate::call::Call;
 use crate::respond::{Answer, Problem};
 use crate::route::Public;
-use crate::run::Gateway;
 
 /// A query takes no longer, whatever hangs.
 pub(crate) const ANSWER_MAX: Duration = Duration::from_secs(3);
 
 /// Answers a query.
-pub async fn answer(
-    gateway: &Gateway,
-    route: Public<'_>,
-    head: &Parts,
-    language: Language,
-) -> Result<Answer, Problem> {
-    let answered = tokio::time::timeout(ANSWER_MAX, dispatch(gateway, route, head, language)).await;
+pub async fn answer(call: Call<'_>, route: Public<'_>) -> Result<Answer, Problem> {
+    let answered = tokio::time::timeout(ANSWER_MAX, dispatch(call, route)).await;
     answered.unwrap_or_else(|_| Err(Code::DatabaseUnavailable.into()))
 }
 
-async fn dispatch(
-    gateway: &Gateway,
-    route: Public<'_>,
-    head: &Parts,
-    language: Language,
-) -> Result<Answer, Problem> {
+async fn dispatch(call: Call<'_>, route: Public<'_>) -> Result<Answer, Problem> {
+    let Call { gateway, head, .. } = call;
     match route {
         Public::Sales => sale::all(gateway, head).await,
         Public::Sale { sale } => sale::one(gateway, sale, head).await,
         Public::Availability { sale, sku } => sale::availability(gateway, sale, sku, head).await,
-        Public::MyOrders { sale } => order::mine(gateway, sale, head, language).await,
-        Public::Order { sale, order } => order::one(gateway, sale, order, head, language).await,
-        Public::OrderStatus { sale, order } => order::status(gateway, sale, order, head, language).await,
-        Public::Delivery { sale, order } => order::delivery(gateway, sale, order, head).await,
+        Public::MyOrders { sale } => order::mine(call, sale).await,
+        Public::Order { sale, order } => order::one(call, sale, order).await,
+        Public::OrderStatus { sale, order } => order::status(call, sale, order).await,
+        Public::Delivery { sale, order } => order::delivery(call, sale, order).await,
         Public::Wallet => wallet::show(gateway, head).await,
         Public::PlaceOrder { .. }
         | Public::CancelOrder { .. }

@@ -10,13 +10,13 @@ use contract::keys::buyer_field;
 use contract::lifecycle::Language;
 use contract::problem::Code;
 use hyper::StatusCode;
-use hyper::http::request::Parts;
 use lua::RedisError;
 use lua::find::Found;
 
 use super::shown::{OrderBody, StatusBody, from_row, listed, processing};
 use super::{Page, page, sale};
 use crate::authenticate;
+use crate::call::Call;
 use crate::lease::SaleView;
 use crate::respond::{Answer, Problem, json};
 use crate::run::Gateway;
@@ -30,49 +30,30 @@ const PAGE_MAX: i64 = 100;
 const POSTGRES_WAIT: Duration = Duration::from_secs(1);
 
 /// `GET /v1/sales/{sale}/orders/{order}`.
-pub(super) async fn one(
-    gateway: &Gateway,
-    sale: &str,
-    order: &str,
-    head: &Parts,
-    language: Language,
-) -> Result<Answer, Problem> {
-    Ok(json(StatusCode::OK, &find(gateway, sale, order, head, language).await?))
+pub(super) async fn one(call: Call<'_>, sale: &str, order: &str) -> Result<Answer, Problem> {
+    Ok(json(StatusCode::OK, &find(call, sale, order).await?))
 }
 
 /// `GET /v1/sales/{sale}/orders/{order}/status`.
-pub(super) async fn status(
-    gateway: &Gateway,
-    sale: &str,
-    order: &str,
-    head: &Parts,
-    language: Language,
-) -> Result<Answer, Problem> {
-    let order = find(gateway, sale, order, head, language).await?;
-    let body = StatusBody::of(order.order_id, order.status, order.last_updated, language);
+pub(super) async fn status(call: Call<'_>, sale: &str, order: &str) -> Result<Answer, Problem> {
+    let order = find(call, sale, order).await?;
+    let body = StatusBody::of(order.order_id, order.status, order.last_updated, call.language);
     Ok(json(StatusCode::OK, &body))
 }
 
-async fn find(
-    gateway: &Gateway,
-    sale: &str,
-    order: &str,
-    head: &Parts,
-    language: Language,
-) -> Result<OrderBody, Problem> {
-    let (customer, view, id) = named(gateway, sale, order, head)?;
-    find_of(gateway, &view, id, &customer, language).await
+async fn find(call: Call<'_>, sale: &str, order: &str) -> Result<OrderBody, Problem> {
+    let (customer, view, id) = named(call, sale, order)?;
+    find_of(call.gateway, &view, id, &customer, call.language).await
 }
 
 /// Who asks, in which sale, for which order.
 pub(crate) fn named(
-    gateway: &Gateway,
+    call: Call<'_>,
     sale: &str,
     order: &str,
-    head: &Parts,
 ) -> Result<(CustomerId, Arc<SaleView>, OrderId), Problem> {
-    let customer = authenticate::customer(&head.headers)?;
-    let (view, id) = addressed(gateway, sale, order)?;
+    let customer = authenticate::customer(&call.head.headers)?;
+    let (view, id) = addressed(call.gateway, sale, order)?;
     Ok((customer, view, id))
 }
 
@@ -88,13 +69,8 @@ pub(crate) fn addressed(
 }
 
 /// `GET /v1/sales/{sale}/orders/{order}/delivery`: from the payment on.
-pub(super) async fn delivery(
-    gateway: &Gateway,
-    sale: &str,
-    order: &str,
-    head: &Parts,
-) -> Result<Answer, Problem> {
-    let order = find(gateway, sale, order, head, Language::English).await?;
+pub(super) async fn delivery(call: Call<'_>, sale: &str, order: &str) -> Result<Answer, Problem> {
+    let order = find(call, sale, order).await?;
     match &order.delivery {
         Some(delivery) => Ok(json(StatusCode::OK, delivery)),
         None => {
@@ -186,12 +162,8 @@ async fn remembered(gateway: &Gateway, view: &SaleView, field: Vec<u8>) -> Resul
 }
 
 /// `GET /v1/sales/{sale}/orders?cursor=&limit=`: newest first.
-pub(super) async fn mine(
-    gateway: &Gateway,
-    sale: &str,
-    head: &Parts,
-    language: Language,
-) -> Result<Answer, Problem> {
+pub(super) async fn mine(call: Call<'_>, sale: &str) -> Result<Answer, Problem> {
+    let Call { gateway, head, language } = call;
     let customer = authenticate::customer(&head.headers)?;
     let view = sale::find(gateway, sale)?;
     let Page { limit, before } = page(head, PAGE_DEFAULT, PAGE_MAX)?;

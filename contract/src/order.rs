@@ -327,17 +327,18 @@ pub fn price(lines: &[Line], policy: Option<&DiscountPolicy>, terms: &SaleTerms)
     let discount = match policy {
         Some(policy) if subtotal >= policy.min_total => {
             let amount = match policy.kind {
-                DiscountKind::Percent => (u128::from(subtotal) * u128::from(policy.value) / 100) as u64,
-                DiscountKind::Amount => policy.value,
+                DiscountKind::Percent => u128::from(subtotal) * u128::from(policy.value) / 100,
+                DiscountKind::Amount => policy.value.into(),
             };
-            amount.min(policy.max_discount.unwrap_or(u64::MAX)).min(subtotal)
+            let most = policy.max_discount.unwrap_or(subtotal).min(subtotal);
+            amount.min(most.into()) as u64
         }
         _ => 0,
     };
     let free = terms.free_delivery_from.is_some_and(|from| subtotal - discount >= from);
     let delivery_fee = if free { 0 } else { terms.delivery_fee };
-    let amounts = Amounts { subtotal, discount, delivery_fee };
-    (subtotal <= AMOUNT_MAX && amounts.total() <= AMOUNT_MAX).then_some(amounts)
+    let total = (subtotal - discount).checked_add(delivery_fee)?;
+    (subtotal <= AMOUNT_MAX && total <= AMOUNT_MAX).then_some(Amounts { subtotal, discount, delivery_fee })
 }
 
 fn check_address(address: &Address) -> Result<(), Refused> {

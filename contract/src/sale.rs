@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{PolicyId, Sku};
-use crate::money::{AMOUNT_MAX, Currency};
+use crate::money::Currency;
 use crate::timestamp::Timestamp;
 
 /// Items in a sale; the scripts name a batch's SKUs by two bytes, pages stay readable far below.
@@ -186,7 +186,7 @@ impl SaleTerms {
             return Err(invalid("hold_seconds", format!("1 to {HOLD_SECONDS_MAX}")));
         }
         check_amount("delivery_fee", self.delivery_fee)?;
-        check_amount("free_delivery_from", self.free_delivery_from.unwrap_or(0).min(AMOUNT_MAX))?;
+        check_amount("free_delivery_from", self.free_delivery_from.unwrap_or(0))?;
         self.validate_policies()?;
         self.validate_items()
     }

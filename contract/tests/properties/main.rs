@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // tests
 
+mod amounts;
 mod strategies;
 
 use std::collections::BTreeMap;
@@ -11,38 +12,16 @@ use contract::ids::{
 };
 use contract::lifecycle::{OrderStatus, Trigger};
 use contract::money::AMOUNT_MAX;
-use contract::order::{Amounts, Order, OrderRequest, PricedRequest, Refused, RequestedLine};
+use contract::order::{Amounts, Order, OrderRequest, Refused, RequestedLine};
 use contract::record::{self, AcceptedBatch, Headers, OutboxId, Record};
 use contract::remembered::{BYTES, Remembered};
-use contract::sale::{DiscountKind, SaleTerms};
+use contract::sale::SaleTerms;
 use contract::timestamp::Timestamp;
 use proptest::prelude::*;
 use strategies::{
     address, line_of, name, order, order_id, payment, request, shuffled_json, terms, terms_and_request,
     timestamp, visible,
 };
-
-/// What an order costs, said once more and in wider numbers.
-fn expected_amounts(priced: &PricedRequest, terms: &SaleTerms) -> (u128, u128, u128) {
-    let price = |sku: &str| terms.items.iter().find(|item| item.sku.as_str() == sku).unwrap().price;
-    let subtotal: u128 = priced
-        .lines
-        .iter()
-        .map(|line| u128::from(price(line.sku.as_str())) * u128::from(line.quantity))
-        .sum();
-    let policy = priced.policy.as_ref();
-    let policy = policy.map(|id| terms.discount_policies.iter().find(|policy| policy.id == *id).unwrap());
-    let discount = policy.filter(|policy| subtotal >= policy.min_total.into()).map_or(0, |policy| {
-        let full = match policy.kind {
-            DiscountKind::Percent => subtotal * u128::from(policy.value) / 100, // rounds down
-            DiscountKind::Amount => policy.value.into(),
-        };
-        full.min(policy.max_discount.map_or(u128::MAX, u128::from)).min(subtotal)
-    });
-    let after = subtotal - discount;
-    let free = terms.free_delivery_from.is_some_and(|from| after >= from.into());
-    (subtotal, discount, if free { 0 } else { terms.delivery_fee.into() })
-}
 
 /// A fault that is planted into a good request, by the code that must answer it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,51 +61,6 @@ fn plant(request: &mut OrderRequest, terms: &SaleTerms, fault: Fault) {
 proptest! {
     // A failing case is printed with its seed; nothing is written into the sources.
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn a_price_is_the_terms_price_and_its_sums_agree((terms, request) in terms_and_request()) {
-        prop_assert_eq!(terms.validate(), Ok(()));
-        let asked = request.clone();
-        match request.price(&terms) {
-            Ok(priced) => {
-                let Amounts { subtotal, discount, delivery_fee } = priced.amounts;
-                let (expected_subtotal, expected_discount, expected_fee) = expected_amounts(&priced, &terms);
-                prop_assert_eq!(u128::from(subtotal), expected_subtotal);
-                prop_assert_eq!(u128::from(discount), expected_discount);
-                prop_assert_eq!(u128::from(delivery_fee), expected_fee);
-                prop_assert!(discount <= subtotal);
-                prop_assert_eq!(priced.amounts.total(), subtotal - discount + delivery_fee);
-                prop_assert!(priced.amounts.total() <= AMOUNT_MAX);
-                prop_assert!(asked.expected_total.is_none_or(|total| total as u64 == priced.amounts.total()));
-                let lines: Vec<_> =
-                    priced.lines.iter().map(|l| (l.sku.to_string(), i64::from(l.quantity))).collect();
-                let wanted: Vec<_> = asked.items.iter().map(|l| (l.sku.clone(), l.quantity)).collect();
-                prop_assert_eq!(lines, wanted);
-            }
-            // The request was good: only its sum can be refused.
-            Err(Refused::Invalid(why)) => prop_assert!(why.contains("too large"), "{}", why),
-            Err(other) => prop_assert!(false, "{:?}", other),
-        }
-    }
-
-    #[test]
-    fn an_expected_total_is_met_exactly_or_refused((terms, mut request) in terms_and_request(), off in 1i64..1000) {
-        request.expected_total = None;
-        if let Ok(priced) = request.clone().price(&terms) {
-            let total = priced.amounts.total() as i64;
-            request.expected_total = Some(total);
-            prop_assert_eq!(&request.clone().price(&terms).unwrap(), &priced);
-            for other in [total + off, total - off] {
-                request.expected_total = Some(other);
-                let refused = request.clone().price(&terms).unwrap_err();
-                if other < 0 {
-                    prop_assert!(matches!(refused, Refused::Invalid(_)));
-                } else {
-                    prop_assert_eq!(refused, Refused::TotalMismatch { total: total as u64 });
-                }
-            }
-        }
-    }
 
     #[test]
     fn of_several_faults_the_first_in_precedence_is_told(

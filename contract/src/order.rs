@@ -5,9 +5,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{CustomerId, IdempotencyKey, OrderId, PolicyId, RequestDigest, Sku};
+use crate::ids::{
+    CustomerId, IdempotencyKey, OrderId, PolicyId, RequestDigest, RequestFingerprint, SaleId, Sku,
+};
 use crate::money::AMOUNT_MAX;
 use crate::sale::{DiscountKind, DiscountPolicy, QUANTITY_MAX, SaleTerms};
+use crate::timestamp::Timestamp;
 
 /// Most lines in one order.
 pub const LINES_MAX: usize = 50;
@@ -197,6 +200,32 @@ fn is_zero(n: &u64) -> bool {
 }
 
 impl Order {
+    /// The plainest order of these lines: nothing off, no fee, shipped, paid later, held for an hour. What is
+    /// to be otherwise is said before `..Order::plain(…)`.
+    pub fn plain(
+        sale: &SaleId,
+        customer: CustomerId,
+        key: IdempotencyKey,
+        at: Timestamp,
+        lines: impl IntoIterator<Item = Line>,
+    ) -> Self {
+        Self {
+            id: OrderId::new(at.0, 0, RequestFingerprint::of(sale, &customer, &key)),
+            customer,
+            email: None,
+            key,
+            digest: RequestDigest::of(b""),
+            lines: lines.into_iter().collect(),
+            policy: None,
+            discount: 0,
+            delivery_fee: 0,
+            hold_seconds: 3600,
+            fulfilment: None,
+            address: None,
+            payment: None,
+        }
+    }
+
     /// What it costs.
     pub fn amounts(&self) -> Amounts {
         let subtotal = self.lines.iter().map(|line| u64::from(line.quantity) * line.unit_price).sum();

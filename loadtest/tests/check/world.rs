@@ -3,9 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use contract::ids::{
-    CustomerId, Epoch, IdempotencyKey, OrderId, RequestDigest, RequestFingerprint, SaleId, Sequence, Sku,
-};
+use contract::ids::{CustomerId, Epoch, IdempotencyKey, RequestDigest, SaleId, Sequence, Sku};
 use contract::order::{Amounts, Line, Order};
 use contract::record::{AcceptedBatch, Barrier, Headers, Record, RecordType, units};
 use contract::timestamp::Timestamp;
@@ -24,25 +22,10 @@ pub(crate) fn sku(text: &str) -> Sku {
 pub(crate) fn order(sale: &SaleId, n: u64, lines: &[(&str, u32)]) -> Order {
     let customer = CustomerId::parse(&format!("c{n}")).unwrap();
     let key = IdempotencyKey::parse(&format!("k{n}")).unwrap();
-    let fingerprint = RequestFingerprint::of(sale, &customer, &key);
-    Order {
-        id: OrderId::new(1_790_000_000_000, 0, fingerprint),
-        customer,
-        email: None,
-        key,
-        digest: digest(lines),
-        lines: lines
-            .iter()
-            .map(|(s, quantity)| Line { sku: sku(s), quantity: *quantity, unit_price: PRICE })
-            .collect(),
-        policy: None,
-        discount: 0,
-        delivery_fee: 0,
-        hold_seconds: 60,
-        fulfilment: None,
-        address: None,
-        payment: None,
-    }
+    let at = Timestamp(1_790_000_000_000);
+    let priced =
+        lines.iter().map(|(s, quantity)| Line { sku: sku(s), quantity: *quantity, unit_price: PRICE });
+    Order { digest: digest(lines), hold_seconds: 60, ..Order::plain(sale, customer, key, at, priced) }
 }
 
 fn digest(lines: &[(&str, u32)]) -> RequestDigest {

@@ -5,12 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use contract::ids::{
-    CustomerId, Epoch, IdempotencyKey, OrderId, RequestDigest, RequestFingerprint, SaleId, Sku,
-};
+use contract::ids::{CustomerId, Epoch, IdempotencyKey, RequestDigest, SaleId, Sku};
 use contract::keys::SaleKeys;
 use contract::order::{Line, Order};
 use contract::sale::SaleState;
+use contract::timestamp::Timestamp;
 use lua::reserve::{Candidate, Decided, Terms, reserve};
 use lua::scripts::{Scripts, Written, replication_id, seal};
 use lua::{Redis, reply::Void};
@@ -94,28 +93,14 @@ impl Sale {
     pub fn order(&self, customer: &str, key: &str, body: u64, lines: &[(&str, u32)]) -> Order {
         let customer = CustomerId::parse(customer).expect("a name");
         let key = IdempotencyKey::parse(key).expect("a key");
-        Order {
-            id: OrderId::new(1_790_000_000_000 + body, 7, RequestFingerprint::of(&self.id, &customer, &key)),
-            customer,
-            email: None,
-            key,
-            digest: RequestDigest(body.to_be_bytes()),
-            lines: lines
-                .iter()
-                .map(|(sku, quantity)| Line {
-                    sku: Sku::parse(sku).expect("a SKU"),
-                    quantity: *quantity,
-                    unit_price: 100,
-                })
-                .collect(),
-            policy: None,
-            discount: 0,
-            delivery_fee: 0,
-            hold_seconds: 60,
-            fulfilment: None,
-            address: None,
-            payment: None,
-        }
+        let lines = lines.iter().map(|(sku, quantity)| Line {
+            sku: Sku::parse(sku).expect("a SKU"),
+            quantity: *quantity,
+            unit_price: 100,
+        });
+        let at = Timestamp(1_790_000_000_000 + body);
+        let digest = RequestDigest(body.to_be_bytes());
+        Order { digest, hold_seconds: 60, ..Order::plain(&self.id, customer, key, at, lines) }
     }
 }
 

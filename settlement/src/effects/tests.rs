@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::incoming::Raw;
-use contract::ids::{CustomerId, IdempotencyKey, RequestDigest, RequestFingerprint, Sku};
+use contract::ids::{CustomerId, IdempotencyKey, Sku};
 use contract::order::Line;
 use contract::record::{Action, Command, Headers, OutboxId, RecordType};
 use contract::timestamp::Timestamp;
@@ -19,21 +19,8 @@ fn record(offset: i64, key: &str, headers: Headers, value: Vec<u8>) -> Incoming 
 fn an_order_moves_once_in_a_batch_that_makes_cancels_and_expires_it() {
     let (sale, at) = (SaleId::parse("s").unwrap(), Timestamp(1_790_000_000_000));
     let (customer, key) = (CustomerId::parse("c").unwrap(), IdempotencyKey::parse("k").unwrap());
-    let order = Order {
-        id: OrderId::new(at.0, 1, RequestFingerprint::of(&sale, &customer, &key)),
-        customer: customer.clone(),
-        email: None,
-        key,
-        digest: RequestDigest([0; 8]),
-        lines: vec![Line { sku: Sku::parse("A").unwrap(), quantity: 2, unit_price: 1 }],
-        policy: None,
-        discount: 0,
-        delivery_fee: 0,
-        hold_seconds: 60,
-        fulfilment: None,
-        address: None,
-        payment: None,
-    };
+    let lines = [Line { sku: Sku::parse("A").unwrap(), quantity: 2, unit_price: 1 }];
+    let order = Order { hold_seconds: 60, ..Order::plain(&sale, customer.clone(), key, at, lines) };
     let json = serde_json::to_vec(&order).unwrap();
     let id = OutboxId::batch(Sequence(1), 1);
     let accepted = lua::outbox::accepted(&sale, Epoch(1), id, at, &json, [&order]);

@@ -7,9 +7,7 @@ pub(crate) mod shop;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use contract::ids::{
-    CustomerId, Epoch, IdempotencyKey, OrderId, RequestDigest, RequestFingerprint, SaleId, Sequence, Sku,
-};
+use contract::ids::{CustomerId, Epoch, IdempotencyKey, SaleId, Sequence, Sku};
 use contract::order::{Line, Order};
 use contract::record::{
     Action, Command as OrderCommand, Headers, NewTotal, OutboxId, RecordType, TotalsChange,
@@ -217,21 +215,7 @@ pub(crate) fn keyed_order(sale: &SaleId, customer: &str, key: &str, lines: &[(&s
         quantity: *quantity,
         unit_price: 100,
     });
-    Order {
-        id: OrderId::new(now().0, 1, RequestFingerprint::of(sale, &customer, &key)),
-        customer,
-        email: None,
-        key,
-        digest: RequestDigest::of(b"body"),
-        lines: lines.collect(),
-        policy: None,
-        discount: 0,
-        delivery_fee: 0,
-        hold_seconds: 3600,
-        fulfilment: None,
-        address: None,
-        payment: None,
-    }
+    Order::plain(sale, customer, key, now(), lines)
 }
 
 /// The record of an accepted batch, as a gateway writes it.

@@ -50,6 +50,12 @@ struct Stored {
 }
 
 impl Before {
+    /// Of these wallets; no order is settled yet.
+    #[cfg(test)]
+    pub(crate) fn with_wallets(wallets: Vec<(CustomerId, Currency, i64)>) -> Self {
+        Self { orders: Vec::new(), wallets }
+    }
+
     /// Reads what these records may move. `deliveries`: whether goods go on by themselves.
     pub async fn read(
         client: &impl GenericClient,

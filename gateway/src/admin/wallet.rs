@@ -8,7 +8,6 @@ use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use serde::Deserialize;
 use serde_json::json;
-use tokio_postgres::error::SqlState;
 
 use crate::decode;
 use crate::respond::{self, Answer, Problem};
@@ -38,19 +37,21 @@ pub(super) async fn credit(
     if !(1..=AMOUNT_MAX as i64).contains(&amount) {
         return Err(Problem::because(Code::InvalidAmount, format!("The amount is 1 to {AMOUNT_MAX}.")));
     }
-    let client = gateway.writes.get().await?;
-    let statement = client.prepare_cached(CREDIT).await?;
+    let mut client = gateway.writes.get().await?;
+    let transaction = client.transaction().await?;
+    let statement = transaction.prepare_cached(CREDIT).await?;
     let (customer, key) = (customer.as_str(), key.as_str());
-    let credited = client.execute(&statement, &[&customer, &currency.as_str(), &amount, &key]).await;
-    if credited.as_ref().is_err_and(|error| error.code() == Some(&SqlState::NUMERIC_VALUE_OUT_OF_RANGE)) {
-        return Err(Problem::because(Code::InvalidAmount, "The wallet would hold too much."));
-    }
-    let new = credited? > 0;
-    let row = client.query_one(CREDITED, &[&customer, &key]).await?;
+    let new = transaction.execute(&statement, &[&customer, &currency.as_str(), &amount, &key]).await? > 0;
+    let row = transaction.query_one(CREDITED, &[&customer, &key]).await?;
     let (first, of, balance): (i64, &str, i64) = (row.get(0), row.get(1), row.get(2));
     if (first, of) != (amount, currency.as_str()) {
         return Err(Code::IdempotencyKeyReused.into());
     }
+    // Far from where a refund could run over, which nothing in settlement could refuse.
+    if new && balance > AMOUNT_MAX as i64 {
+        return Err(Problem::because(Code::InvalidAmount, format!("A wallet holds at most {AMOUNT_MAX}.")));
+    }
+    transaction.commit().await?;
     let body = json!({ "customer_id": customer, "amount": amount, "currency": currency, "balance": balance });
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };
     Ok(respond::json(status, &body))

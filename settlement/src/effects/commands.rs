@@ -2,11 +2,12 @@
 //! twice, or in the wrong order moves nothing that the lifecycle does not allow, and leaves a note.
 
 use contract::lifecycle::{CancelReason, OrderStatus, Trigger};
+use contract::order::PaymentMethod;
 use contract::payment::{PaymentStatus, payment_id};
 use contract::record::{Action, Command, PaymentOutcome, PaymentResult, RefundResult};
 
 use super::Effects;
-use crate::standing::Standing;
+use crate::standing::{Payment, Standing};
 
 /// What became of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,9 +102,11 @@ impl<'a> Effects<'a> {
         told: &'a PaymentResult,
     ) -> CommandResult {
         let id = command.order_id;
-        let Some(payment) = order.payment.filter(|_| told.payment_id == payment_id(id)) else {
-            return CommandResult::Mismatch;
+        // A wallet's money moves here alone: nobody outside has taken any of it.
+        let told_of = |payment: &Payment<'_>| {
+            payment.method == PaymentMethod::Card && told.payment_id == payment_id(id)
         };
+        let Some(payment) = order.payment.filter(told_of) else { return CommandResult::Mismatch };
         let ours = (told.amount, told.currency) == (order.total(), order.currency);
         match (payment.status, told.result) {
             (_, PaymentOutcome::Succeeded) if !ours => CommandResult::Mismatch,

@@ -7,6 +7,8 @@
 mod commands;
 mod course;
 #[cfg(test)]
+mod money_properties;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;

@@ -7,7 +7,7 @@ use contract::order::Line;
 use contract::record::{Action, Command, Headers, OutboxId, RecordType};
 use contract::timestamp::Timestamp;
 
-fn record(offset: i64, key: &str, headers: Headers, value: Vec<u8>) -> Incoming {
+pub(super) fn record(offset: i64, key: &str, headers: Headers, value: Vec<u8>) -> Incoming {
     let raw = Raw { key: Some(key.into()), value: Some(value), headers: vec![] };
     let incoming = Incoming::new(offset, headers, raw);
     assert!(incoming.body.is_ok(), "{:?}", incoming.body);

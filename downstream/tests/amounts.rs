@@ -1,0 +1,254 @@
+//! One figure for one thing, wherever it is told: to the customer, by Redis to whoever repeats, in Postgres,
+//! in the wallet, on the event topic, in the report. And whatever comes in whatever order: the provider gives
+//! back no more than it took, and what analytics counts adds up.
+
+#![allow(clippy::unwrap_used)] // a failed step is a failed test
+
+mod support;
+
+use std::collections::HashMap;
+
+use clap::Parser;
+use contract::ids::SaleId;
+use contract::lifecycle::{OrderStatus, Trigger};
+use contract::money::{AMOUNT_MAX, Currency};
+use contract::timestamp::Timestamp;
+use downstream::analytics::fold::Adds;
+use downstream::analytics::{self, Settings};
+use downstream::provider::book::{Book, Charge};
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+use reqwest::Method;
+use serde_json::{Value, json};
+use support::{Bench, Started};
+use testkit::client::order_of;
+use testkit::system::{Shape, System, free_address};
+use uuid::Uuid;
+
+#[derive(Parser)]
+struct Arguments {
+    #[command(flatten)]
+    analytics: Settings,
+}
+
+/// Subtotal, discount, fee and total, as a document tells them.
+fn amounts(of: &Value) -> [u64; 4] {
+    ["subtotal", "discount", "delivery_fee", "total"]
+        .map(|name| of[name].as_u64().unwrap_or_else(|| panic!("{name} of {of}")))
+}
+
+fn discounted(lines: &[(&str, u32)], policy: Option<&str>) -> Value {
+    let mut body = order_of(lines);
+    body["payment"] = json!({"method": "wallet"});
+    if let Some(policy) = policy {
+        body["discount_policy_id"] = json!(policy);
+    }
+    body
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_place_tells_the_same_amounts() {
+    let system = System::start(Shape { gateways: 2, ..Shape::default() }).await;
+    let (client, other) = (system.client_of(0), system.client_of(1));
+    let bench = Bench::on(&system.database_url, &system.topic_prefix).await;
+    let (host, listen) = (bench.host(), free_address());
+    let own = ["test", "--analytics-listen", &listen.to_string(), "--batch-wait-ms", "20"];
+    let settings = Arguments::parse_from(own).analytics;
+    let of_task = host.clone();
+    let group =
+        Started::new(host, listen, async move { analytics::run(&of_task, settings).await.unwrap() }).await;
+
+    let (sale, customer) = (testkit::fresh("amounts"), testkit::fresh("c"));
+    let item = |sku: &str, price: u64| json!({"sku": sku, "name": sku, "price": price, "total": null, "max_quantity_per_order": 10_000});
+    let dearest = contract::sale::PRICE_MAX;
+    let terms = json!({
+        "title": "Amounts", "currency": "KRW", "max_orders_per_customer": null, "hold_seconds": 3600,
+        "delivery_fee": 3000, "free_delivery_from": 50_000,
+        "discount_policies": [
+            {"id": "tenth", "kind": "percent", "value": 10, "max_discount": 5000},
+            {"id": "flat", "kind": "amount", "value": 7000, "min_total": 20_000},
+            {"id": "gift", "kind": "percent", "value": 100},
+        ],
+        "items": [item("A", 10_000), item("B", 333), item("C", dearest)],
+    });
+    client.open_sale(&sale, terms).await;
+    other.until_sale(&sale, "open", true).await;
+    // What the wallet holds at the most is what one order may cost at the most.
+    let credit = |key: &'static str, amount: u64| {
+        let (client, customer) = (client.clone(), customer.clone());
+        async move { client.credit(&customer, key, &json!({"amount": amount, "currency": "KRW"})).await }
+    };
+    assert_eq!(credit("all", AMOUNT_MAX).await.body["balance"], AMOUNT_MAX);
+    let more = credit("more", 1).await;
+    assert_eq!((more.status.as_u16(), more.code()), (422, "invalid_amount"), "{more:?}");
+    assert_eq!(client.get(&customer, "/v1/wallet").await.body["balance"], AMOUNT_MAX);
+
+    let huge = 9_000 * dearest;
+    let orders = [
+        (discounted(&[("A", 1), ("B", 1)], None), [10_333, 0, 3000, 13_333]),
+        (discounted(&[("A", 1), ("B", 1)], Some("tenth")), [10_333, 1033, 3000, 12_300]), // rounds down
+        (discounted(&[("A", 6)], Some("tenth")), [60_000, 5000, 0, 55_000]), // its most; delivered for nothing
+        (discounted(&[("A", 5), ("B", 1)], Some("tenth")), [50_333, 5000, 3000, 48_333]), // not, after the discount
+        (discounted(&[("A", 1), ("B", 1)], Some("flat")), [10_333, 0, 3000, 13_333]),     // below its least
+        (discounted(&[("B", 3), ("A", 2)], Some("flat")), [20_999, 7000, 3000, 16_999]),
+        (discounted(&[("A", 7)], Some("gift")), [70_000, 70_000, 3000, 3000]),
+        (discounted(&[("C", 9_000)], None), [huge, 0, 0, huge]),
+    ];
+    let (mut balance, mut told) = (AMOUNT_MAX, vec![]);
+    for (n, (body, expected)) in orders.iter().enumerate() {
+        let key = format!("k{n}");
+        let accepted = client.order_until_told(&sale, &customer, &key, body).await;
+        assert_eq!(amounts(&accepted.body), *expected, "{accepted:?}");
+        // By what Redis remembers, at the other gateway.
+        let again = other.order_until_told(&sale, &customer, &key, body).await;
+        assert!(again.replayed(), "{again:?}");
+        assert_eq!(amounts(&again.body), *expected, "{again:?}");
+        balance -= expected[3];
+        told.push((accepted.order_id(), *expected));
+    }
+    let too_much = client.order_until_told(&sale, &customer, "k", &order_of(&[("C", 10_000)])).await;
+    assert_eq!(too_much.code(), "invalid_order", "{too_much:?}");
+
+    let db = system.database().await;
+    for (id, expected) in &told {
+        let path = format!("/v1/sales/{sale}/orders/{id}");
+        let shown = testkit::eventually("the order is paid", async || {
+            let shown = client.get(&customer, &path).await.body;
+            (shown["status"] == "preparing").then_some(shown)
+        })
+        .await;
+        assert_eq!(amounts(&shown), *expected);
+        assert_eq!(shown["payment"]["amount"], expected[3]);
+        let lines = shown["lines"].as_array().unwrap().iter();
+        let of_lines: u64 =
+            lines.map(|line| line["quantity"].as_u64().unwrap() * line["unit_price"].as_u64().unwrap()).sum();
+        assert_eq!(of_lines, expected[0], "{shown}");
+        let operators = client.admin(Method::GET, &format!("/admin{path}"), None).await.body;
+        assert_eq!((amounts(&operators), &operators["payment"]["amount"]), (*expected, &json!(expected[3])));
+        let select = "SELECT o.subtotal, o.discount, o.delivery_fee, o.total, p.amount, e.amount \
+                        FROM customer_order o JOIN payment p USING (order_id) JOIN wallet_entry e USING (order_id) \
+                       WHERE o.order_id = $1";
+        let row = db.query_one(select, &[&id.parse::<Uuid>().unwrap()]).await.unwrap();
+        assert_eq!([0, 1, 2, 3].map(|column| row.get::<_, i64>(column) as u64), *expected);
+        let total = expected[3] as i64;
+        assert_eq!((row.get::<_, i64>(4), row.get::<_, i64>(5)), (total, -total));
+    }
+    let mine = client.get(&customer, &format!("/v1/sales/{sale}/orders?limit=100")).await.body;
+    for listed in mine["orders"].as_array().unwrap() {
+        let (_, expected) = told.iter().find(|(id, _)| listed["order_id"] == **id).unwrap();
+        assert_eq!(listed["total"], expected[3], "{listed}");
+    }
+    assert_eq!(client.get(&customer, "/v1/wallet").await.body["balance"], balance);
+
+    // The dearest one is given up after all: its money comes back, and the report knows.
+    let captured: u64 = told.iter().map(|(_, expected)| expected[3]).sum();
+    let (dearest, _) = told.last().unwrap();
+    let path = format!("/v1/sales/{sale}/orders/{dearest}");
+    assert_eq!(client.call(&customer, Method::DELETE, &path, None).await.status, 202);
+    let revenue = json!({"captured": captured, "returned": huge, "net": captured - huge});
+    testkit::until("the report agrees", async || {
+        let report = client.admin(Method::GET, &format!("/admin/v1/sales/{sale}/report"), None).await.body;
+        report["revenue"] == revenue
+    })
+    .await;
+    assert_eq!(client.get(&customer, "/v1/wallet").await.body["balance"], balance + huge);
+    group.stop().await;
+}
+
+/// What a merchant may ask of the provider, for one of a few payments.
+#[derive(Debug, Clone)]
+enum Call {
+    Charge { key: u8 },
+    Cancel,
+    Decide,
+    Refund { key: u8, amount: u64 },
+}
+
+fn call() -> impl Strategy<Value = Call> {
+    let amount = select(vec![0, 1, 499, 500, 501, 1000, 1001, AMOUNT_MAX]);
+    prop_oneof![
+        3 => (0u8..4).prop_map(|key| Call::Charge { key }),
+        1 => Just(Call::Cancel),
+        1 => Just(Call::Decide),
+        4 => (0u8..8, amount).prop_map(|(key, amount)| Call::Refund { key, amount }),
+    ]
+}
+
+/// An order's life: its total, and what is tried of the lifecycle's moves.
+fn life() -> impl Strategy<Value = (u64, Vec<Trigger>)> {
+    let total = prop_oneof![Just(0), Just(AMOUNT_MAX), 0u64..1_000_000];
+    (total, proptest::collection::vec(select(&Trigger::ALL[..]), 0..60))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_provider_gives_back_no_more_than_it_took(
+        tokens in proptest::collection::vec(select(vec!["tok_approve", "tok_decline", "tok_late", "tok_timeout"]), 3),
+        calls in proptest::collection::vec((0usize..3, call()), 0..60),
+    ) {
+        let (mut book, at) = (Book::new(1000), Timestamp(1_790_000_000_000));
+        let sale_id: SaleId = "s".parse().unwrap();
+        let charge = |n: usize| Charge {
+            payment_id: Uuid::from_u128(n as u128),
+            order_id: contract::ids::OrderId(Uuid::from_u128(n as u128)),
+            sale_id: sale_id.clone(),
+            amount: 1000,
+            currency: Currency::KRW,
+            token: Some(tokens[n].into()),
+            callback_url: None,
+        };
+        let mut returned: HashMap<u8, (usize, u64)> = HashMap::new(); // by key: what came of it first
+        for (n, call) in calls {
+            let id = charge(n).payment_id;
+            let event = match &call {
+                Call::Charge { key } => book.charge(&format!("c{key}"), &charge(n), at),
+                Call::Cancel => book.cancel(&charge(n), at),
+                Call::Decide => Ok(book.decide(id, at)),
+                Call::Refund { key, amount } => book.refund(id, &format!("r{key}"), *amount, Uuid::nil(), at),
+            };
+            if let Ok(Some(event)) = event {
+                if let Call::Refund { key, amount } = call {
+                    prop_assert_eq!(returned.insert(key, (n, amount)), None, "twice by one key");
+                }
+                book.apply(&event);
+            }
+            for entry in book.ledger(None, 0, 10).0 {
+                prop_assert!(entry.refunded <= entry.captured, "{:?}", entry);
+                let of_keys = returned.values().filter(|(n, _)| charge(*n).payment_id == entry.payment_id);
+                prop_assert_eq!(entry.refunded, of_keys.map(|(_, amount)| amount).sum::<u64>());
+            }
+        }
+    }
+
+    #[test]
+    fn what_analytics_counts_is_the_money_of_paid_orders(
+        lives in proptest::collection::vec(life(), 1..8),
+        doubles in proptest::collection::vec(any::<Index>(), 0..20),
+    ) {
+        let sale: SaleId = "s".parse().unwrap();
+        let (mut events, mut captured, mut with_us) = (vec![], 0i64, 0i64);
+        for (total, triggers) in lives {
+            let (order, mut status) = (support::order(), OrderStatus::Processing);
+            for trigger in triggers {
+                let Ok(next) = status.next(trigger) else { continue };
+                status = next;
+                let event = support::event(order, &sale, status, Timestamp(1_790_000_000_000));
+                events.push(contract::event::OrderEvent { total, ..event });
+                captured += if status == OrderStatus::PaymentCompleted { total as i64 } else { 0 };
+            }
+            with_us += if status.is_paid() { total as i64 } else { 0 };
+        }
+        // Some come again, at once or much later.
+        for double in doubles {
+            if !events.is_empty() {
+                events.push(double.get(&events).clone());
+            }
+        }
+        let mut adds = Adds::to(HashMap::new());
+        events.iter().for_each(|event| adds.add(event));
+        let counted = adds.sales.get(&sale).map_or((0, 0), |sale| (sale.captured, sale.captured - sale.returned));
+        prop_assert_eq!(counted, (captured, with_us));
+    }
+}

@@ -75,7 +75,7 @@ fn any_policy() -> impl Strategy<Value = DiscountPolicy> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2048, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_price_is_the_terms_price_and_its_sums_agree((terms, request) in terms_and_request()) {

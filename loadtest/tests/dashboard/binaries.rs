@@ -7,11 +7,15 @@ use std::process::{Child, Command};
 use testkit::system::{free_address, fresh_database};
 use testkit::{RedisServer, environment, fresh};
 
-/// One gateway and one settlement; killed with the value.
+/// What signs the provider's callbacks, and notifications.
+const SECRET: &str = "whsec_Zmxhc2hzYWxlLWRhc2hib2FyZC10ZXN0LXNlY3JldA==";
+
+/// One of each program; killed with the value.
 pub(crate) struct Binaries {
     pub(crate) public: String,
     pub(crate) admin: String,
     pub(crate) settlement: String,
+    downstream: Vec<String>,
     pub(crate) topic_prefix: String,
     pub(crate) redis: RedisServer,
     children: Vec<Child>,
@@ -31,6 +35,7 @@ impl Binaries {
             public: format!("http://{public}"),
             admin: format!("http://{admin}"),
             settlement: format!("http://{settlement}"),
+            downstream: Vec::new(),
             topic_prefix: format!("{}-", fresh("t")),
             redis: RedisServer::start().await,
             children: Vec::new(),
@@ -47,10 +52,12 @@ impl Binaries {
             ("GATEWAY_ADMIN_LISTEN", admin.to_string()),
             ("GATEWAY_DEV_AUTH", "true".into()),
             ("GATEWAY_QUEUE_ORDERS_MAX", "1".into()), // so that a small crowd is too much
+            ("PAYMENT_WEBHOOK_SECRET", SECRET.into()),
         ];
-        binaries.spawn("settlement", services.iter().chain(&settlement));
-        binaries.spawn("gateway", services.iter().chain(&gateway));
-        for address in [&binaries.settlement, &binaries.admin] {
+        binaries.spawn("settlement", None, services.iter().chain(&settlement));
+        binaries.spawn("gateway", None, services.iter().chain(&gateway));
+        binaries.spawn_downstream(&services);
+        for address in [&binaries.settlement, &binaries.admin].into_iter().chain(&binaries.downstream) {
             let url = format!("{address}/health/ready");
             testkit::until(&format!("{url} is ready"), async || {
                 reqwest::get(&url).await.is_ok_and(|answer| answer.status().is_success())
@@ -60,24 +67,70 @@ impl Binaries {
         binaries
     }
 
-    fn spawn<'a>(&mut self, name: &str, settings: impl Iterator<Item = &'a (&'a str, String)>) {
-        let program = folder().join(name);
-        let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("dashboard-{name}.log"));
+    /// What follows the events; nobody takes the notifications' webhooks.
+    fn spawn_downstream(&mut self, services: &[(&str, String)]) {
+        let [provider, payments, notification, analytics] =
+            std::array::from_fn(|_| free_address().to_string());
+        let journal = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.jsonl", self.topic_prefix));
+        let parts = [
+            (
+                "provider",
+                vec![
+                    ("PROVIDER_LISTEN", provider.clone()),
+                    ("PROVIDER_JOURNAL", journal.display().to_string()),
+                    ("PAYMENT_WEBHOOK_SECRET", SECRET.into()),
+                ],
+            ),
+            (
+                "payments",
+                vec![
+                    ("PAYMENTS_LISTEN", payments.clone()),
+                    ("PROVIDER_URL", format!("http://{provider}")),
+                    ("PAYMENT_CALLBACK_URL", format!("{}/v1/payments/callback", self.public)),
+                ],
+            ),
+            (
+                "notification",
+                vec![
+                    ("NOTIFICATION_LISTEN", notification.clone()),
+                    ("NOTIFICATION_WEBHOOK_URL", format!("http://{}", free_address())),
+                    ("NOTIFICATION_WEBHOOK_SECRET", SECRET.into()),
+                ],
+            ),
+            ("analytics", vec![("ANALYTICS_LISTEN", analytics.clone())]),
+        ];
+        for (part, own) in &parts {
+            self.spawn("downstream", Some(part), services.iter().chain(own));
+        }
+        self.downstream =
+            [provider, payments, notification, analytics].map(|a| format!("http://{a}")).to_vec();
+    }
+
+    fn spawn<'a>(
+        &mut self,
+        program: &str,
+        part: Option<&str>,
+        settings: impl Iterator<Item = &'a (&'a str, String)>,
+    ) {
+        let log = format!("dashboard-{}.log", part.unwrap_or(program));
+        let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(log);
         let log = File::create(&log).unwrap_or_else(|error| panic!("{}: {error}", log.display()));
-        let child =
-            Command::new(&program).envs(settings.map(|(name, value)| (name, value))).stderr(log).spawn();
+        let program = folder().join(program);
+        let settings = settings.map(|(name, value)| (name, value));
+        let child = Command::new(&program).args(part).envs(settings).stderr(log).spawn();
         self.children.push(child.unwrap_or_else(|error| {
             panic!("{}: {error}; ./dev test builds it (cargo build --bins)", program.display())
         }));
     }
 
-    /// What both export now.
-    pub(crate) async fn scrape(&self) -> [String; 2] {
-        let scrape = async |address: &str| {
+    /// What all of them export now; settlement first.
+    pub(crate) async fn scrape(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        for address in [&self.settlement, &self.admin].into_iter().chain(&self.downstream) {
             let answer = reqwest::get(format!("{address}/metrics")).await.expect("an answer");
-            answer.text().await.expect("text")
-        };
-        [scrape(&self.admin).await, scrape(&self.settlement).await]
+            all.push(answer.text().await.expect("text"));
+        }
+        all
     }
 }
 

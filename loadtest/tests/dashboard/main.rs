@@ -13,9 +13,9 @@ use exported::Exported;
 use process::kafka::{Message, Producer, ProducerSettings};
 use promql::Query;
 use reqwest::{Method, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 use testkit::client::{Client, order_of, terms};
-use testkit::{environment, eventually, until};
+use testkit::{EventStream, environment, eventually, until};
 
 const SALE: &str = "dashboard";
 /// How long after its cause a metric may appear.
@@ -71,7 +71,7 @@ async fn each_query_of_the_dashboard_finds_its_metrics_in_the_running_programs()
     live_through_everything(&mut system).await;
 
     let shown = queries(&dashboard());
-    assert!(shown.len() > 30, "only {} queries were found", shown.len());
+    assert!(shown.len() > 45, "only {} queries were found", shown.len());
     let begun = Instant::now();
     loop {
         let mut exported = Exported::default();
@@ -89,8 +89,8 @@ async fn each_query_of_the_dashboard_finds_its_metrics_in_the_running_programs()
     }
 }
 
-/// A short sale, and the troubles whose metrics appear only with them: a rebuild that fails, a queue
-/// that is full, a record that nobody can read.
+/// A short sale with a payment by card that somebody follows, and the troubles whose metrics appear only with
+/// them: a rebuild that fails, a queue that is full, a record that nobody can read.
 async fn live_through_everything(system: &mut Binaries) {
     let client = Client::new(&system.public, &system.admin);
     let path = format!("/admin/v1/sales/{SALE}");
@@ -100,7 +100,7 @@ async fn live_through_everything(system: &mut Binaries) {
     system.redis.kill();
     let opened = client.admin(Method::POST, &format!("{path}/open"), None).await;
     assert_eq!(opened.status, StatusCode::OK, "{:?}", opened.body);
-    until("a rebuild has failed", async || system.scrape().await[1].contains("\nrebuild_failures_total"))
+    until("a rebuild has failed", async || system.scrape().await[0].contains("\nrebuild_failures_total"))
         .await;
     system.redis.run().await;
     client.until_sale(SALE, "open", true).await;
@@ -108,7 +108,19 @@ async fn live_through_everything(system: &mut Binaries) {
     let body = order_of(&[("A", 1), ("B", 1)]);
     let accepted = client.order_until_told(SALE, "first", "k", &body).await;
     assert_eq!(accepted.status, StatusCode::ACCEPTED, "{:?}", accepted.body);
-    client.until_settled(SALE, "first", &accepted.order_id()).await;
+    let order = accepted.order_id();
+    client.until_settled(SALE, "first", &order).await;
+    let path = format!("/v1/sales/{SALE}/orders/{order}");
+    let card = json!({"method": "card", "token": "tok_decline"});
+    let paid = client.call("first", Method::POST, &format!("{path}/payment"), Some(card)).await;
+    assert_eq!(paid.status, StatusCode::ACCEPTED, "{paid:?}");
+    until("the card's word ends the order", async || {
+        client.get("first", &path).await.body["status"] == "cancelled"
+    })
+    .await;
+    let request = client.request(Method::GET, &format!("{path}/events")).bearer_auth("dev:first");
+    let mut stream = EventStream::open(request).await.expect("a stream");
+    while stream.next().await.is_some() {} // an order that is over ends its stream
     eventually("one of a crowd is turned away", async || {
         let crowd = (0..64).map(|i| {
             let (client, body) = (client.clone(), body.clone());

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use metrics::counter;
+use metrics::{Counter, counter};
 use rdkafka::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -157,6 +157,7 @@ pub struct Producer {
     config: Arc<rdkafka::ClientConfig>,
     current: Arc<ArcSwap<Client>>,
     silence_max: Duration,
+    replaced: Counter,
 }
 
 impl Producer {
@@ -168,7 +169,9 @@ impl Producer {
     /// With a configuration of the caller's: tests inject faults with it.
     pub fn from_config(config: rdkafka::ClientConfig) -> Result<Self, KafkaError> {
         let current = Arc::new(ArcSwap::from_pointee(Client::start(&config)?));
-        Ok(Self { config: Arc::new(config), current, silence_max: SILENCE_MAX })
+        // Shown from the start, so that an alert has a 0 to rise from.
+        let replaced = counter!("kafka_clients_replaced_total", "client" => "producer");
+        Ok(Self { config: Arc::new(config), current, silence_max: SILENCE_MAX, replaced })
     }
 
     /// Replaces its client after another time of time-outs and nothing else than [`SILENCE_MAX`] (tests).
@@ -246,7 +249,7 @@ impl Producer {
         };
         let before = self.current.compare_and_swap(failed, fresh);
         if Arc::ptr_eq(&before, failed) {
-            counter!("kafka_clients_replaced_total", "client" => "producer").increment(1);
+            self.replaced.increment(1);
             tracing::warn!(why, "the producer is replaced");
         }
     }

@@ -1,7 +1,9 @@
-//! What all customers of goose have in common: its settings, an order with its entry in the journal, calls
-//! with an identity.
+//! What all customers of goose have in common: its settings, what they share while it runs, an order with its
+//! entry in the journal, calls with an identity.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -13,7 +15,9 @@ use serde::Serialize;
 
 use crate::answer::Answer;
 use crate::journal::{Class, Entry, Journal, Sent, now_us};
+use crate::request;
 use crate::shop::ATTEMPTS_MAX;
+use crate::table::thousands;
 
 /// Longest run.
 pub(crate) const RUN_TIME_MAX: Duration = Duration::from_secs(3600);
@@ -56,44 +60,101 @@ pub(crate) fn configuration(
     GooseConfiguration::parse_args_default(&words).context("goose's settings")
 }
 
-/// What an order is placed with.
-#[derive(Debug, Clone)]
-pub(crate) struct Placing<'a> {
-    /// Where each attempt is written down.
-    pub(crate) journal: &'a Journal,
-    /// The sale.
-    pub(crate) sale: &'a str,
-    /// For the journal.
-    pub(crate) gateway: &'a str,
-    /// The customer, and the key.
-    pub(crate) name: &'a str,
-    /// The body.
-    pub(crate) order: &'a OrderRequest,
-}
+/// Goose takes plain functions as transactions, so what all users share stands in a static: this.
+pub(crate) struct Shared<T>(Mutex<Option<Arc<T>>>);
 
-/// Orders, with the same key until there is a definite answer.
-pub(crate) async fn place(
-    user: &mut GooseUser,
-    placing: Placing<'_>,
-) -> Result<Answer, Box<TransactionError>> {
-    let mut answer = Answer::none();
-    for _ in 0..ATTEMPTS_MAX {
-        answer = attempt(user, &placing).await?;
-        if !answer.wants_retry() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_secs(answer.retry_after_seconds.unwrap_or(1).into())).await;
+impl<T> Shared<T> {
+    /// Nothing yet.
+    pub(crate) const fn new() -> Self {
+        Self(Mutex::new(None))
     }
-    Ok(answer)
+    /// A run begins, or (`None`) has ended.
+    pub(crate) fn set(&self, shared: Option<T>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = shared.map(Arc::new);
+    }
+    /// That of the run.
+    pub(crate) fn get(&self) -> Option<Arc<T>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
-async fn attempt(user: &mut GooseUser, placing: &Placing<'_>) -> Result<Answer, Box<TransactionError>> {
-    let path = format!("/v1/sales/{}/orders", placing.sale);
+/// The sale that a run's customers order from, one unit each, and where each attempt is written down.
+#[derive(Debug)]
+pub(crate) struct Stall {
+    /// The sale.
+    pub(crate) sale: String,
+    /// What they order.
+    pub(crate) sku: String,
+    /// For the journal.
+    pub(crate) gateway: String,
+    /// Begins the customers' names.
+    pub(crate) run: String,
+    /// How many have come.
+    pub(crate) customers: AtomicU64,
+    /// What they were told.
+    pub(crate) journal: Journal,
+}
+
+impl Stall {
+    /// The name of another customer.
+    pub(crate) fn next_customer(&self) -> String {
+        format!("{}-{}", self.run, self.customers.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Looks at the sale.
+    pub(crate) async fn look(&self, user: &mut GooseUser) -> TransactionResult {
+        user.get_named(&format!("/v1/sales/{}", self.sale), "/v1/sales/{sale}").await?;
+        Ok(())
+    }
+
+    /// Orders, with the same key until there is a definite answer. Returns it, and where the order is, if it
+    /// was accepted.
+    pub(crate) async fn order(
+        &self,
+        user: &mut GooseUser,
+        customer: &str,
+    ) -> Result<(Answer, Option<String>), Box<TransactionError>> {
+        let order = request::body(&[(&self.sku, 1)]);
+        let mut answer = Answer::none();
+        for _ in 0..ATTEMPTS_MAX {
+            answer = attempt(user, self, customer, &order).await?;
+            if !answer.wants_retry() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_secs(answer.retry_after_seconds.unwrap_or(1).into())).await;
+        }
+        let id = answer.order_id.filter(|_| answer.is_accepted());
+        let path = id.map(|id| format!("/v1/sales/{}/orders/{id}", self.sale));
+        Ok((answer, path))
+    }
+}
+
+/// Lets customers come, and prints what goose measured.
+pub(crate) async fn attack(configuration: GooseConfiguration, scenario: Scenario) -> anyhow::Result<()> {
+    let attack = GooseAttack::initialize_with_config(configuration)?.register_scenario(scenario);
+    print!("{}", attack.execute().await?);
+    Ok(())
+}
+
+/// Says where everything is.
+pub(crate) fn tell(sale: &str, report: &Path, journal: &Path, answers: u64) {
+    println!("  report   {}", report.display());
+    println!("  journal  {} ({} answers)", journal.display(), thousands(answers));
+    println!("  check    ./dev load check --sale {sale} --journal {}", journal.display());
+}
+
+async fn attempt(
+    user: &mut GooseUser,
+    stall: &Stall,
+    customer: &str,
+    order: &OrderRequest,
+) -> Result<Answer, Box<TransactionError>> {
+    let path = format!("/v1/sales/{}/orders", stall.sale);
     let builder = user
         .get_request_builder(&GooseMethod::Post, &path)?
-        .bearer_auth(format!("dev:{}", placing.name))
-        .header("Idempotency-Key", placing.name)
-        .json(placing.order);
+        .bearer_auth(format!("dev:{customer}"))
+        .header("Idempotency-Key", customer)
+        .json(order);
     let request = GooseRequest::builder()
         .method(GooseMethod::Post)
         .path(path.as_str())
@@ -105,15 +166,15 @@ async fn attempt(user: &mut GooseUser, placing: &Placing<'_>) -> Result<Answer, 
     let mut request = response.request.clone();
     let answer = read(response).await;
     let sent = Sent {
-        sale: placing.sale,
-        customer: placing.name,
-        key: Some(placing.name),
-        gateway: placing.gateway,
+        sale: &stall.sale,
+        customer,
+        key: Some(customer),
+        gateway: &stall.gateway,
         class: Class::Plain,
-        order: Some(placing.order),
+        order: Some(order),
         sent_us,
     };
-    placing.journal.write(Entry::new(&sent, &answer));
+    stall.journal.write(Entry::new(&sent, &answer));
     // A refusal that the interface promises is no failure of the server.
     if (400..500).contains(&answer.status) && answer.status != 429 {
         request.error.clear();

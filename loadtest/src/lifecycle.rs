@@ -5,8 +5,8 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -17,13 +17,12 @@ use goose::prelude::*;
 use serde::Deserialize;
 
 use crate::admin::{self, Admin};
-use crate::goose_run::{self, Placing};
+use crate::goose_run::{self, Shared, Stall};
 use crate::intent::{Intent, Payment};
-use crate::journal::{self, Journal};
+use crate::journal;
 use crate::settings::{Programs, parse_duration};
 use crate::sse::Stream;
-use crate::table::thousands;
-use crate::{request, sales, stack, surge};
+use crate::{sales, stack, surge};
 
 /// Between two looks at an order, where there are no live updates.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -58,25 +57,16 @@ pub struct Arguments {
     pub programs: Programs,
 }
 
-/// What all users share. Goose takes plain functions as transactions, so it stands in a static.
+/// What all users share.
 #[derive(Debug)]
 struct Town {
-    sale: String,
-    sku: String,
-    gateway: String,
+    stall: Stall,
     admin: Admin,
-    run: String,
     seed: u64,
     cards: bool,
-    customers: AtomicU64,
-    journal: Journal,
 }
 
-static TOWN: Mutex<Option<Arc<Town>>> = Mutex::new(None);
-
-fn town() -> MutexGuard<'static, Option<Arc<Town>>> {
-    TOWN.lock().unwrap_or_else(PoisonError::into_inner)
-}
+static TOWN: Shared<Town> = Shared::new();
 
 /// A user's current order.
 #[derive(Debug, Clone)]
@@ -106,72 +96,48 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         None => false,
     };
     let (journal, writer) = journal::create(&journal_file).context("the journal")?;
-    town().replace(Arc::new(Town {
+    let stall = Stall {
         sale: sale.clone(),
         sku,
         gateway: gateways[0].host.clone(),
-        admin: operator,
         run: sales::fresh_id("life"),
-        seed: arguments.seed,
-        cards,
         customers: AtomicU64::new(0),
         journal,
-    }));
+    };
+    TOWN.set(Some(Town { stall, admin: operator, seed: arguments.seed, cards }));
     let scenario = scenario!("lifecycle")
         .register_transaction(transaction!(arrive).set_name("arrive"))
         .register_transaction(transaction!(browse).set_name("look at the sale"))
         .register_transaction(transaction!(order).set_name("order"))
         .register_transaction(transaction!(pay).set_name("pay"))
         .register_transaction(transaction!(change_mind).set_name("follow, cancel, send back"));
-    let metrics = GooseAttack::initialize_with_config(goose)?.register_scenario(scenario).execute().await?;
-    print!("{metrics}");
-    town().take();
-    let written = writer.finish().context("the journal")?;
+    goose_run::attack(goose, scenario).await?;
+    TOWN.set(None);
     if !cards {
         println!("  cards    nobody charges them here: all paid from their wallets");
     }
-    println!("  report   {}", report.display());
-    println!("  journal  {} ({} answers)", journal_file.display(), thousands(written));
-    println!("  check    ./dev load check --sale {sale} --journal {}", journal_file.display());
+    goose_run::tell(&sale, &report, &journal_file, writer.finish().context("the journal")?);
     Ok(ExitCode::SUCCESS)
 }
 
 /// Another customer takes this user's place.
 async fn arrive(user: &mut GooseUser) -> TransactionResult {
-    let Some(town) = town().clone() else { return Ok(()) };
-    let n = town.customers.fetch_add(1, Ordering::Relaxed);
-    let name = format!("{}-{n}", town.run);
+    let Some(town) = TOWN.get() else { return Ok(()) };
+    let name = town.stall.next_customer();
     let intent = Intent::of(&name, town.seed, town.cards);
     user.set_session_data(Customer { town, name, intent, accepted: None });
     Ok(())
 }
 
 async fn browse(user: &mut GooseUser) -> TransactionResult {
-    let Some(path) = user.get_session_data::<Customer>().map(|c| format!("/v1/sales/{}", c.town.sale)) else {
-        return Ok(());
-    };
-    user.get_named(&path, "/v1/sales/{sale}").await?;
-    Ok(())
+    let Some(town) = user.get_session_data::<Customer>().map(|c| c.town.clone()) else { return Ok(()) };
+    town.stall.look(user).await
 }
 
-/// Orders one.
 async fn order(user: &mut GooseUser) -> TransactionResult {
     let Some(customer) = user.get_session_data::<Customer>().cloned() else { return Ok(()) };
-    let town = &customer.town;
-    let order = request::body(&[(&town.sku, 1)]);
-    let placing = Placing {
-        journal: &town.journal,
-        sale: &town.sale,
-        gateway: &town.gateway,
-        name: &customer.name,
-        order: &order,
-    };
-    let answer = goose_run::place(user, placing).await?;
-    if let (Some(customer), true, Some(id), Some(total)) =
-        (user.get_session_data_mut::<Customer>(), answer.is_accepted(), answer.order_id, answer.total)
-    {
-        customer.accepted = Some((format!("/v1/sales/{}/orders/{id}", customer.town.sale), total));
-    }
+    let (answer, path) = customer.town.stall.order(user, &customer.name).await?;
+    user.set_session_data(Customer { accepted: path.zip(answer.total), ..customer });
     Ok(())
 }
 

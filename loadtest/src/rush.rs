@@ -5,8 +5,8 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -16,11 +16,10 @@ use goose::prelude::*;
 use serde::Deserialize;
 
 use crate::admin::{self, Admin};
-use crate::goose_run::{self, Placing};
-use crate::journal::{self, Journal};
+use crate::goose_run::{self, Shared, Stall};
+use crate::journal;
 use crate::settings::{Programs, parse_duration};
-use crate::table::thousands;
-use crate::{request, sales, stack, surge};
+use crate::{sales, stack, surge};
 
 /// Pause between two looks at an order that is being processed.
 const POLL_EVERY: Duration = Duration::from_millis(100);
@@ -53,31 +52,12 @@ pub struct Arguments {
     pub programs: Programs,
 }
 
-/// What all users share. Goose takes plain functions as transactions, so it stands in a static.
-#[derive(Debug)]
-struct Rush {
-    sale: String,
-    sku: String,
-    gateway: String,
-    run: String,
-    customers: AtomicU64,
-    journal: Journal,
-}
-
-static RUSH: OnceLock<std::sync::Mutex<Option<Arc<Rush>>>> = OnceLock::new();
-
-fn slot() -> &'static std::sync::Mutex<Option<Arc<Rush>>> {
-    RUSH.get_or_init(|| std::sync::Mutex::new(None))
-}
-
-fn lock() -> std::sync::MutexGuard<'static, Option<Arc<Rush>>> {
-    slot().lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
+static STALL: Shared<Stall> = Shared::new();
 
 /// A user's current order.
 #[derive(Debug, Clone)]
 struct Customer {
-    rush: Arc<Rush>,
+    stall: Arc<Stall>,
     name: String,
     /// Path of the accepted order.
     accepted: Option<String>,
@@ -101,65 +81,42 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     let sku = view.items.first().context("the sale offers nothing")?.sku.clone();
     let (journal, writer) = journal::create(&journal_file).context("the journal")?;
-    let rush = Rush {
+    STALL.set(Some(Stall {
         sale: sale.clone(),
         sku,
         gateway: gateways[0].host.clone(),
         run: sales::fresh_id("rush"),
         customers: AtomicU64::new(0),
         journal,
-    };
-    lock().replace(Arc::new(rush));
+    }));
     let scenario = scenario!("rush")
         .register_transaction(transaction!(arrive).set_name("arrive"))
         .register_transaction(transaction!(browse).set_name("look at the sale"))
         .register_transaction(transaction!(order).set_name("order"))
         .register_transaction(transaction!(until_settled).set_name("wait until settled"));
-    let metrics = GooseAttack::initialize_with_config(goose)?.register_scenario(scenario).execute().await?;
-    print!("{metrics}");
-    lock().take();
-    let written = writer.finish().context("the journal")?;
-    println!("  report   {}", report.display());
-    println!("  journal  {} ({} answers)", journal_file.display(), thousands(written));
-    println!("  check    ./dev load check --sale {sale} --journal {}", journal_file.display());
+    goose_run::attack(goose, scenario).await?;
+    STALL.set(None);
+    goose_run::tell(&sale, &report, &journal_file, writer.finish().context("the journal")?);
     Ok(ExitCode::SUCCESS)
 }
 
 /// Another customer takes this user's place.
 async fn arrive(user: &mut GooseUser) -> TransactionResult {
-    let Some(rush) = lock().clone() else { return Ok(()) };
-    let n = rush.customers.fetch_add(1, Ordering::Relaxed);
-    let name = format!("{}-{n}", rush.run);
-    user.set_session_data(Customer { rush, name, accepted: None });
+    let Some(stall) = STALL.get() else { return Ok(()) };
+    let name = stall.next_customer();
+    user.set_session_data(Customer { stall, name, accepted: None });
     Ok(())
 }
 
 async fn browse(user: &mut GooseUser) -> TransactionResult {
-    let Some(path) = user.get_session_data::<Customer>().map(|c| format!("/v1/sales/{}", c.rush.sale)) else {
-        return Ok(());
-    };
-    user.get_named(&path, "/v1/sales/{sale}").await?;
-    Ok(())
+    let Some(stall) = user.get_session_data::<Customer>().map(|c| c.stall.clone()) else { return Ok(()) };
+    stall.look(user).await
 }
 
-/// Orders one of the first item.
 async fn order(user: &mut GooseUser) -> TransactionResult {
     let Some(customer) = user.get_session_data::<Customer>().cloned() else { return Ok(()) };
-    let rush = &customer.rush;
-    let order = request::body(&[(&rush.sku, 1)]);
-    let placing = Placing {
-        journal: &rush.journal,
-        sale: &rush.sale,
-        gateway: &rush.gateway,
-        name: &customer.name,
-        order: &order,
-    };
-    let answer = goose_run::place(user, placing).await?;
-    if let (Some(customer), true, Some(id)) =
-        (user.get_session_data_mut::<Customer>(), answer.is_accepted(), answer.order_id)
-    {
-        customer.accepted = Some(format!("/v1/sales/{}/orders/{id}", customer.rush.sale));
-    }
+    let (_, accepted) = customer.stall.order(user, &customer.name).await?;
+    user.set_session_data(Customer { accepted, ..customer });
     Ok(())
 }
 

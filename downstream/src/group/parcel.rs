@@ -34,21 +34,38 @@ pub struct Parcel {
 }
 
 impl Parcel {
-    /// From any of the three topics. Bytes that are no text are replaced: they are not an event's.
+    /// From any of the three topics.
     pub fn read(message: &BorrowedMessage<'_>) -> Self {
+        let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
+        Self::of(
+            format!("{}/{}/{}", message.topic(), message.partition(), message.offset()),
+            message.key().unwrap_or_default(),
+            message.payload().unwrap_or_default(),
+            headers.map(|header| (header.key, header.value.unwrap_or_default())),
+        )
+    }
+
+    /// From the parts of a record that stands at `place`. Bytes that are no text are replaced: they are not an
+    /// event's.
+    fn of<'a>(
+        place: String,
+        key: &[u8],
+        value: &[u8],
+        headers: impl Iterator<Item = (&'a str, &'a [u8])>,
+    ) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let mut parcel = Self {
-            key: text(message.key().unwrap_or_default()),
-            value: message.payload().unwrap_or_default().to_vec(),
+            key: text(key),
+            value: value.to_vec(),
             headers: Vec::new(),
-            source: format!("{}/{}/{}", message.topic(), message.partition(), message.offset()),
+            source: place,
             attempts: 0,
             reason: String::new(),
             not_before: Timestamp(0),
         };
-        for header in message.headers().iter().flat_map(|headers| headers.iter()) {
-            let value = text(header.value.unwrap_or_default());
-            match header.key {
+        for (name, value) in headers {
+            let value = text(value);
+            match name {
                 ATTEMPTS => parcel.attempts = value.parse().unwrap_or(0),
                 REASON => parcel.reason = value,
                 NOT_BEFORE => parcel.not_before = Timestamp::parse(&value).unwrap_or(Timestamp(0)),
@@ -103,7 +120,35 @@ fn cut(reason: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::cut;
+    use super::{Parcel, cut};
+    use contract::timestamp::Timestamp;
+
+    /// What an older build has left in a retry or dead-letter topic is read, and written again the same.
+    #[test]
+    fn a_parcel_keeps_its_wire_format() {
+        let fixture = include_str!("../../../contract/fixtures/group-retry.v1.txt");
+        let (head, value) = fixture.split_once("\n\n").expect("an empty line");
+        let value = value.trim_end().as_bytes();
+        let mut headers: Vec<_> = head.lines().filter_map(|line| line.split_once(": ")).collect();
+        let (_, key) = headers.remove(0);
+        let raw = headers.iter().map(|(name, value)| (*name, value.as_bytes()));
+        let parcel = Parcel::of("notification.retry/3/7".into(), key.as_bytes(), value, raw);
+        assert_eq!((parcel.attempts, parcel.source.as_str()), (2, "order-events/3/1042"));
+        assert_eq!(parcel.reason, "webhook: the receiver answered 503 Service Unavailable");
+        assert_eq!(Some(parcel.not_before), Timestamp::parse("2026-03-01T09:02:05.250Z"));
+        assert_eq!((parcel.header("ce_id"), parcel.headers.len()), (Some("2-17"), 7));
+        let written = parcel.all_headers();
+        let written: Vec<_> = written.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        assert_eq!(written, headers);
+        assert_eq!((parcel.key.as_bytes(), parcel.value.as_slice()), (key.as_bytes(), value));
+    }
+
+    #[test]
+    fn what_comes_from_the_source_was_never_tried() {
+        let parcel = Parcel::of("order-events/3/1042".into(), b"k", b"v", std::iter::empty());
+        assert_eq!((parcel.attempts, parcel.not_before), (0, Timestamp(0)));
+        assert_eq!(parcel.source, "order-events/3/1042");
+    }
 
     #[test]
     fn a_long_reason_is_cut_between_letters() {

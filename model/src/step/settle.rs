@@ -1,4 +1,4 @@
-//! Settlement: `settle.rs`, `effects.rs`, `store.rs`, `relay.rs`, and what appends cancellations.
+//! Settlement: `settle.rs`, `effects/`, `store.rs`, `relay.rs`, and what appends cancellations.
 
 use crate::World;
 use crate::action::Action;

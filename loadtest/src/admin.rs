@@ -219,10 +219,15 @@ pub async fn is_ready(url: &str) -> bool {
 
 /// Reads a page of metrics.
 pub async fn metrics(url: &str) -> anyhow::Result<String> {
+    Ok(String::from_utf8(get(url, "/metrics").await?)?)
+}
+
+/// Reads what a program serves at a path.
+pub(crate) async fn get(url: &str, path: &str) -> anyhow::Result<Vec<u8>> {
     let authority = Authority::resolve(url)?;
-    let (status, body) = call(&authority, &request::get(&authority.host, "/metrics")).await?;
-    anyhow::ensure!(status == 200, "GET {url}/metrics: {status}");
-    Ok(String::from_utf8(body)?)
+    let (status, body) = call(&authority, &request::get(&authority.host, path)).await?;
+    anyhow::ensure!(status == 200, "GET {url}{path}: {status}");
+    Ok(body)
 }
 
 /// The highest value of a metric on a page, over all its labels.

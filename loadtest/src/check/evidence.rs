@@ -9,6 +9,7 @@ use contract::record::{Headers, Record};
 use rustc_hash::FxHashMap;
 use uuid::Uuid;
 
+use super::ledger::LedgerEntry;
 use crate::journal::Entry;
 
 /// What the caller of a check knows about the run.
@@ -51,6 +52,8 @@ pub struct Evidence {
     pub wallet_entries: Vec<WalletEntryRow>,
     /// The wallets of the sale's customers.
     pub wallets: Vec<WalletRow>,
+    /// The card provider's own books; `None`: nobody asked it.
+    pub ledger: Option<Vec<LedgerEntry>>,
     /// Redis, in the sale's epoch; `None` unless the sale is ready.
     pub redis: Option<RedisState>,
     /// The sale's records in `orders`, below the position.

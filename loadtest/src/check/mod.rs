@@ -5,7 +5,7 @@
 //! |--------------|--------------------------------------------------------------|
 //! | [`evidence`] | all that is looked at, as plain data                         |
 //! | [`rest`]     | the bounded wait for a moment at which it can be compared    |
-//! | [`postgres`], [`redis`], [`log`] | where the evidence comes from            |
+//! | [`postgres`], [`redis`], [`log`], [`ledger`] | where the evidence comes from |
 //! | [`stock`], [`orders`], [`keys`], [`sequence`], [`events`], [`money`], [`position`] | the invariants |
 //! | [`report`], [`command`] | the lines, the JSON, the subcommand |
 
@@ -14,6 +14,7 @@ pub mod events;
 pub mod evidence;
 pub mod finding;
 pub mod keys;
+pub mod ledger;
 pub mod log;
 pub mod money;
 pub mod orders;
@@ -100,6 +101,7 @@ pub async fn gather(
         payments: stored.payments,
         wallet_entries: stored.wallet_entries,
         wallets: stored.wallets,
+        ledger: None,
         redis,
         log: records,
         log_end: rest.log_end..=log_end,

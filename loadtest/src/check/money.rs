@@ -7,6 +7,7 @@ use contract::lifecycle::OrderStatus;
 
 use super::evidence::{Evidence, OrderRow, PaymentRow};
 use super::finding::{Finding, Probe};
+use super::ledger::LedgerEntry;
 
 /// Invariant 9.
 pub fn payments_balance(evidence: &Evidence) -> Finding {
@@ -38,6 +39,9 @@ pub fn payments_balance(evidence: &Evidence) -> Finding {
         }
         judge_order(&mut probe, order, payment, keeps);
         judge_wallet_entries(&mut probe, order, payment, moved.get(&order.id).map_or(&[], Vec::as_slice));
+    }
+    if let Some(ledger) = &evidence.ledger {
+        judge_ledger(&mut probe, evidence, ledger);
     }
     for order in payments.keys() {
         probe.violate(format!("a payment of {order}, which is no order of the sale"));
@@ -79,6 +83,47 @@ fn judge_order(probe: &mut Probe, order: &OrderRow, payment: Option<&PaymentRow>
     probe.expect(expected.contains(&payment.status.as_str()), || {
         format!("{id} is {status}, its payment is {}", payment.status)
     });
+}
+
+/// What the provider itself took and gave back: once the whole price of each order that is paid by card, and
+/// nothing of any other.
+fn judge_ledger(probe: &mut Probe, evidence: &Evidence, ledger: &[LedgerEntry]) {
+    let mut books: HashMap<OrderId, Vec<&LedgerEntry>> = HashMap::new();
+    for entry in ledger {
+        books.entry(entry.order_id).or_default().push(entry);
+    }
+    let payments = evidence.payments.iter().filter(|payment| payment.method == "card");
+    let by_card: HashMap<OrderId, &PaymentRow> =
+        payments.map(|payment| (payment.order_id, payment)).collect();
+    let mut taken = 0;
+    for order in &evidence.orders {
+        let entries = books.remove(&order.id).unwrap_or_default();
+        let captures = entries.iter().filter(|entry| entry.captured > 0).count();
+        let captured: u64 = entries.iter().map(|entry| entry.captured).sum();
+        let refunded: u64 = entries.iter().map(|entry| entry.refunded).sum();
+        taken += captures;
+        probe.expect(captures <= 1, || format!("{} was charged {captures} times", order.id));
+        let payment = by_card.get(&order.id);
+        let kept = payment.filter(|payment| payment.status == "captured").map_or(0, |payment| payment.amount);
+        probe.expect(captured.checked_sub(refunded) == Some(kept), || {
+            let payment = payment.map_or("none", |payment| payment.status.as_str());
+            format!(
+                "{} is {}, its payment by card is {payment}: the provider took {captured} and gave back {refunded}",
+                order.id, order.status
+            )
+        });
+        probe.expect(captured == 0 || captured == order.total, || {
+            format!("{} costs {}, the provider took {captured}", order.id, order.total)
+        });
+        let currency = payment.map(|payment| payment.currency.as_str());
+        probe.expect(entries.iter().all(|entry| Some(entry.currency.as_str()) == currency), || {
+            format!("{}: the provider has it in another currency than {currency:?}", order.id)
+        });
+    }
+    for order in books.keys() {
+        probe.violate(format!("the provider knows {order}, which is no order of the sale"));
+    }
+    probe.count("captures at the provider", taken);
 }
 
 /// A wallet pays once for an order, and gets it back once.

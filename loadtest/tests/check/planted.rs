@@ -4,6 +4,7 @@ use contract::ids::{Epoch, OrderId, RequestDigest, Sequence};
 use loadtest::check::evidence::*;
 use loadtest::check::finding::{Finding, Verdict};
 use loadtest::check::judge;
+use loadtest::check::ledger::LedgerEntry;
 use loadtest::journal::Entry;
 
 use super::world::{accepted, amounts, batch, dead_letter, healthy, order, row, sku, sold_out, told};
@@ -302,6 +303,14 @@ fn pay(e: &mut Evidence) {
             currency: "KRW".into(),
         });
     }
+    let entry = |order: usize, captured, refunded| LedgerEntry {
+        order_id: e.orders[order].id,
+        captured,
+        refunded,
+        currency: "KRW".into(),
+    };
+    let returned = e.orders[1].total;
+    e.ledger = Some(vec![entry(1, returned, returned), entry(2, 0, 0)]);
     let (order_id, customer) = (e.orders[0].id, e.orders[0].customer.to_string());
     let amount = -i64::try_from(e.orders[0].total).unwrap();
     e.wallet_entries.push(WalletEntryRow { order_id, customer: customer.clone(), amount });
@@ -331,6 +340,33 @@ fn invariant_9_finds_money_that_is_missing_doubled_or_nobody_s() {
     finds("its wallet moved [-", &|e| e.wallet_entries.push(e.wallet_entries[0].clone()));
     finds("its entries say 8", &|e| e.wallets[0].entries = 8);
     finds("has -1", &|e| e.wallets[0].balance = -1);
+}
+
+/// In the provider's own books.
+#[test]
+fn invariant_9_finds_what_the_provider_took_twice_or_kept() {
+    let finds = |what: &str, plant: &dyn Fn(&mut Vec<LedgerEntry>)| {
+        finds(9, what, |e| {
+            pay(e);
+            plant(e.ledger.as_mut().unwrap());
+        });
+    };
+    accepts(9, |e| {
+        pay(e);
+        e.ledger = None; // nobody asked it
+    });
+    super::planted::finds(9, "its payment by card is none: the provider took", |e| {
+        pay(e);
+        let paid_by_wallet = e.orders[0].id;
+        e.ledger.as_mut().unwrap()[1].order_id = paid_by_wallet;
+        e.ledger.as_mut().unwrap()[1].captured = e.orders[0].total;
+    });
+    finds("the provider took", &|ledger| ledger[0].refunded = 0);
+    finds("was charged 2 times", &|ledger| ledger.push(ledger[0].clone()));
+    finds("the provider took 1", &|ledger| (ledger[0].captured, ledger[0].refunded) = (1, 1));
+    finds("its payment by card is failed: the provider took", &|ledger| ledger[1].captured = 5);
+    finds("in another currency", &|ledger| ledger[1].currency = "USD".into());
+    finds("which is no order of the sale", &|ledger| ledger[1].order_id = OrderId(uuid::Uuid::nil()));
 }
 
 #[test]

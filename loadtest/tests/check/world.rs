@@ -175,6 +175,7 @@ pub(crate) fn healthy(sale: &str) -> Evidence {
         payments: Vec::new(),
         wallet_entries: Vec::new(),
         wallets: Vec::new(),
+        ledger: None,
         redis: Some(RedisState {
             available: [("A".into(), Some(7)), ("B".into(), Some(0)), ("C".into(), None)].into(),
             totals: [("A".into(), 10), ("B".into(), 2)].into(),

@@ -54,7 +54,7 @@ build_with_faults() {
     local begun_ms log=$LOG_DIR/build.log program
     begun_ms=$(now_ms)
     say_step build "cargo build, with fault points"
-    if ! (cd "$ROOT" && CARGO_TERM_COLOR=never cargo build --locked --bins --features gateway/faults,settlement/faults) </dev/null >"$log" 2>&1; then
+    if ! (cd "$ROOT" && CARGO_TERM_COLOR=never cargo build --locked --bins --features gateway/faults,settlement/faults,downstream/faults) </dev/null >"$log" 2>&1; then
         say_error "cargo build failed"
         show_log_tail "$log"
         return 1

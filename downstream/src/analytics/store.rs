@@ -75,7 +75,10 @@ pub async fn store(pool: &Pool, batch: &Batch) -> Result<(), StoreError> {
     add_sales(&transaction, &adds.sales).await?;
     add_seconds(&transaction, &adds.seconds).await?;
     add_hours(&transaction, &adds.hours).await?;
-    Ok(transaction.commit().await?)
+    fault::point!("analytics.before_commit");
+    transaction.commit().await?;
+    fault::point!("analytics.after_commit");
+    Ok(())
 }
 
 async fn move_positions(

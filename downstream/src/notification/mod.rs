@@ -104,6 +104,7 @@ impl Handler for Notifications {
             self.by_email(event, kind, &about, &told),
             self.by_webhook(event, kind, &about, &told)
         );
+        fault::point!("notification.after_remember");
         worst(email, webhook)
     }
 }
@@ -122,11 +123,13 @@ impl Notifications {
             return Ok(());
         }
         let id = email.message_id(&event.id);
+        fault::point!("notification.before_send");
         if !self.memory.is_unwritten(&event.id, CHANNEL) {
             let sent = email.send(&id, to, kind, &event.event, about).await;
             self.judge(CHANNEL, kind, &sent);
             sent?;
         }
+        fault::point!("notification.before_remember");
         self.memory.remember(event, CHANNEL, kind, &id).await
     }
 
@@ -143,11 +146,13 @@ impl Notifications {
             return Ok(());
         }
         let id = format!("order_{}", event.id);
+        fault::point!("notification.before_send");
         if !self.memory.is_unwritten(&event.id, CHANNEL) {
             let sent = webhook.send(&id, kind, &event.event, about).await;
             self.judge(CHANNEL, kind, &sent);
             sent?;
         }
+        fault::point!("notification.before_remember");
         self.memory.remember(event, CHANNEL, kind, &id).await
     }
 

@@ -110,10 +110,12 @@ impl Desk {
             if step == Step::Nothing {
                 return Ok(Done::Nothing);
             }
+            fault::point!("payments.before_call");
             match self.take(step, &payment).await {
                 Ok(Some(fact)) => {
                     fault::point!("payments.before_append");
                     self.tell(&payment, &fact).await?;
+                    fault::point!("payments.after_append");
                     count(&fact, begun);
                     return Ok(Done::Told);
                 }

@@ -19,6 +19,10 @@ pub enum Payment {
     LateCard,
     /// By a card whose provider tells the result twice.
     TwiceToldCard,
+    /// By a card that pays, and whose provider never answers the request.
+    SilentCard,
+    /// By a card that pays, and whose provider later tells that it did not.
+    LyingCard,
     /// By a card that is declined.
     DeclinedCard,
 }
@@ -51,6 +55,8 @@ impl Payment {
             Self::Card => Some("tok_approve"),
             Self::LateCard => Some("tok_late"),
             Self::TwiceToldCard => Some("tok_twice"),
+            Self::SilentCard => Some("tok_timeout"),
+            Self::LyingCard => Some("tok_lie"),
             Self::DeclinedCard => Some("tok_decline"),
         }
     }

@@ -6,8 +6,8 @@ TOXIPROXY_VERSION=2.5.0
 TOXIPROXY=$CACHE_DIR/tools/toxiproxy-$TOXIPROXY_VERSION/server
 # Programs with fault points, apart from where cargo puts those of other builds.
 CHAOS_BIN_DIR=$ROOT/.dev/chaos-programs
-# How many loopback ports `loadtest chaos` wants: see loadtest/src/chaos/stack.rs.
-CHAOS_PORTS=18
+# How many loopback ports `loadtest chaos` wants: see loadtest/src/chaos/ports.rs.
+CHAOS_PORTS=26
 
 cmd_chaos() {
     local name names=() ports=() number

@@ -80,9 +80,11 @@ usage: ./dev chaos [SCENARIO…] [--seed N] [--seeds N] [--power] [--list]
 Starts the services of a stack 'chaos', empty, builds the programs with points at which they can be hit, puts
 a proxy before every service, and runs each scenario: a fresh sale, a burst of customers, something breaks
 (a process is killed or stopped, Redis forgets, an acknowledgement is dropped), it works again, everything is
-sold. Then what customers were told is compared with Postgres, Redis and the log. Prints a table; exit code 0
-when nothing was lost, oversold, doubled, leaked or left over.
-  ./dev chaos --seeds 20          every scenario with 20 seeds
+sold. Where it is about money and messages, customers pay, cancel and send back instead, and the card provider,
+payments, notification and analytics run too. Then what customers were told is compared with Postgres, Redis and
+the log, what was paid with the provider's own books, and messages and counts with the events. Prints a table;
+exit code 0 when nothing was lost, oversold, doubled, mischarged, leaked or left over.
+  ./dev chaos --seeds 20          every scenario with 20 seeds, those of minutes too
   ./dev chaos redis kafka-killed  scenarios whose names begin so
   ./dev chaos --power             protections taken out of the programs, one by one: each must be noticed
   ./dev chaos --list              what there is

@@ -7,12 +7,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use contract::ids::OrderId;
+use contract::order::{OrderRequest, PaymentRequest};
 use indicatif::ProgressBar;
 use tokio::sync::mpsc;
 
+use super::receiver::Receiver;
 use crate::check::postgres;
 use crate::crowd::{Customer, crowd};
 use crate::http::Authority;
+use crate::intent::Payment;
 use crate::journal::{self, Entry, Journal, Writer};
 use crate::manners::{self, ToRepeat};
 use crate::pool::Pool;
@@ -40,6 +43,12 @@ const ROUND_CUSTOMERS: u64 = 200;
 const ROUND: Duration = Duration::from_millis(300);
 /// Longest time of selling out.
 const SELL_OUT_LIMIT: Duration = Duration::from_secs(60);
+
+/// Whether an order is cancelled, the id of the message that it is paid, and whether analytics knows of it.
+const SERVED: &str = "SELECT o.status = 'cancelled', (SELECT 'order_' || e.partition || '-' || e.seq FROM order_event e \
+      WHERE e.order_id = o.order_id AND e.status = 'payment_completed'), \
+     (SELECT a.paid_at IS NOT NULL FROM analytics_order a WHERE a.order_id = o.order_id) \
+     FROM customer_order o WHERE o.order_id = $1";
 
 /// The customers of one sale.
 pub struct Load {
@@ -143,7 +152,7 @@ impl Load {
     /// Waits until every gateway has given a definite answer to a new customer, and what they bought is
     /// settled.
     pub async fn until_selling(&self, database_url: &str) -> anyhow::Result<()> {
-        let probes = (0..self.gateways).map(|gateway| self.probe(gateway));
+        let probes = (0..self.gateways).map(|gateway| self.probe(gateway, None));
         let orders = futures_util::future::try_join_all(probes).await?;
         let orders: Vec<_> = orders.into_iter().flatten().map(|order| order.0).collect();
         let database = postgres::connect(database_url).await?;
@@ -162,10 +171,56 @@ impl Load {
         }
     }
 
-    async fn probe(&self, gateway: usize) -> anyhow::Result<Option<OrderId>> {
+    /// Waits until a new customer of every gateway has paid by card, was told so, and was counted.
+    pub async fn until_serving(&self, database_url: &str, receiver: &Receiver) -> anyhow::Result<()> {
+        let database = postgres::connect(database_url).await?;
+        let served = (0..self.gateways).map(|gateway| self.until_served(gateway, &database, receiver));
+        futures_util::future::try_join_all(served).await.map(drop)
+    }
+
+    /// One customer after another, as long as their holds end before.
+    async fn until_served(
+        &self,
+        gateway: usize,
+        database: &tokio_postgres::Client,
+        receiver: &Receiver,
+    ) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        loop {
+            let payment = Some(Payment::Card.request());
+            let Some(order) = self.probe(gateway, payment).await? else {
+                anyhow::bail!("gateway {} refused a new customer", gateway + 1);
+            };
+            let mut missing = "is not settled";
+            while missing != "gone" {
+                anyhow::ensure!(
+                    begun.elapsed() < RECOVERY_LIMIT,
+                    "a new customer's order {missing} within {RECOVERY_LIMIT:?}"
+                );
+                tokio::time::sleep(PROBE_EVERY).await;
+                let Some(row) = database.query_opt(SERVED, &[&order.0]).await? else { continue };
+                let (cancelled, message, counted): (bool, Option<String>, Option<bool>) =
+                    (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+                missing = match message {
+                    _ if cancelled => "gone",
+                    None => "is not paid",
+                    Some(id) if !receiver.has(&id) => "is paid and its customer is not told",
+                    Some(_) if counted != Some(true) => "is paid and not counted",
+                    Some(_) => return Ok(()),
+                };
+            }
+        }
+    }
+
+    async fn probe(
+        &self,
+        gateway: usize,
+        payment: Option<PaymentRequest>,
+    ) -> anyhow::Result<Option<OrderId>> {
         let n = self.probes.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let name = format!("probe-{n}");
-        let request = Request::order(&self.sale, &name, &name, request::body(&[(SKUS[0], 1)]));
+        let order = OrderRequest { payment, ..request::body(&[(SKUS[0], 1)]) };
+        let request = Request::order(&self.sale, &name, &name, order);
         let begun = Instant::now();
         loop {
             let told = self.shop.attempt_within(&request, gateway, PROBE_LIMIT).await;

@@ -2,13 +2,17 @@
 //! sold, all is at rest, and the verdict.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use contract::ids::SaleId;
 
+use super::aftermath::{self, Aftermath};
+use super::buyers::Buyers;
 use super::load::Load;
 use super::scenario::{Hit, Scenario, Stage};
+use super::second_thoughts::Races;
 use super::stack::Stack;
 use super::summary::Row;
 use crate::check::evidence::Expectations;
@@ -36,6 +40,8 @@ pub struct Ran {
     pub recovered: anyhow::Result<Duration>,
     /// Of every invariant.
     pub findings: Vec<Finding>,
+    /// Of what followed the events; `None`: nothing did.
+    pub aftermath: Option<Aftermath>,
 }
 
 /// Runs it and says how it went, whatever happens.
@@ -67,9 +73,10 @@ async fn run_once(
         Some(hit) => faults.with(hit),
         None => faults,
     };
-    stack.fresh(&name, &faults).await.context("a fresh world")?;
+    stack.tries_ms = scenario.tries_ms;
+    stack.fresh(&name, &faults, scenario.habits.is_some()).await.context("a fresh world")?;
 
-    let mut stage = Stage { stack, dice, sale: name.clone(), lasts: scenario.lasts };
+    let mut stage = Stage { stack, dice, sale: name.clone(), lasts: scenario.lasts, doubles_allowed: 0 };
     (scenario.prepare)(&mut stage).await.context("preparing")?;
     let gateways = stage.stack.gateways();
     let mut terms = sales::burst(scenario.units);
@@ -79,39 +86,63 @@ async fn run_once(
     admin::make(&stage.stack.admin(1)?, &gateways, &name, &terms).await.context("opening the sale")?;
     let database_url = stage.stack.services().database_url;
     let load = Load::new(&name, gateways, seed, &folder)?;
+    let (operator, receiver) = (stage.stack.admin(1)?, stage.stack.receiver.clone());
     let strike = async {
         (scenario.strike)(&mut stage).await?;
         anyhow::Ok(Instant::now())
     };
     let burst = async {
         let Scenario { customers, lasts, .. } = *scenario;
-        match scenario.hold {
-            Some(hold) => Some(load.come_and_cancel(customers, lasts, hold, seed).await),
-            None => {
+        match (scenario.hold, scenario.habits) {
+            (Some(hold), Some(habits)) => {
+                Came::Bought(load.come_and_pay(customers, lasts, hold, habits, (operator, seed)).await)
+            }
+            (Some(hold), None) => Came::Raced(load.come_and_cancel(customers, lasts, hold, seed).await),
+            (None, _) => {
                 load.come(customers, lasts, scenario.manner).await;
-                None
+                Came::Ordered
             }
         }
     };
     // Customers find out by themselves when it works again: none of them is waited for.
     let recovering = async {
         let ended = strike.await.context("the fault itself")?;
-        load.until_selling(&database_url).await?;
+        match scenario.habits {
+            Some(_) => load.until_serving(&database_url, &receiver).await?,
+            None => load.until_selling(&database_url).await?,
+        }
         anyhow::Ok(ended.elapsed())
     };
-    let (recovered, races) = tokio::join!(recovering, burst);
+    let (recovered, came) = tokio::join!(recovering, burst);
+    let doubles_allowed = stage.doubles_allowed;
     stack.heal().await?;
     let database = stack.database().await?;
-    match races {
-        None => load.sell_out(&database).await?,
-        Some(races) => races.end(&database, &name).await?,
+    let (mut aftermath, mut ledger) = (None, None);
+    match came {
+        Came::Ordered => load.sell_out(&database).await?,
+        Came::Raced(races) => races.end(&database, &name).await?,
+        Came::Bought(buyers) => {
+            let moving = buyers.until_still(&database, &name).await?;
+            ledger = Some(aftermath::books(&database, &stack.provider_url(), &name).await?);
+            let last_pause = Duration::from_millis(scenario.tries_ms[1].parse()?);
+            let look = Aftermath::look(&database, &stack.receiver, &name, doubles_allowed, last_pause);
+            let mut found = look.await?;
+            let (lost, complaints) = buyers.complaints(&database).await?;
+            found.lost += lost;
+            if moving > 0 {
+                found.complaints.push(format!("{moving} orders or their money never came to their end"));
+            }
+            found.complaints.extend(complaints);
+            aftermath = Some(found);
+        }
     }
     let told = load.end().await?;
 
     let expectations = Expectations { journal_complete: true, sold_out: scenario.hold.is_none() };
     let services = stack.services();
     let sale = SaleId::parse(&name)?;
-    let evidence = check::gather(&services, &sale, told.entries, expectations, REST_LIMIT).await?;
+    let mut evidence = check::gather(&services, &sale, told.entries, expectations, REST_LIMIT).await?;
+    evidence.ledger = ledger;
     let findings = check::judge(&evidence);
     report::write_json(&folder.join("check.json"), &name, &findings)?;
     Ok(Ran {
@@ -120,7 +151,18 @@ async fn run_once(
         settled: evidence.orders.len() as u64,
         recovered,
         findings,
+        aftermath,
     })
+}
+
+/// Who came, as far as it matters at the end.
+enum Came {
+    /// Customers who keep what they have.
+    Ordered,
+    /// Customers who cancel.
+    Raced(Races),
+    /// Customers who pay.
+    Bought(Arc<Buyers>),
 }
 
 fn folder(stack: &Stack, name: &str) -> anyhow::Result<PathBuf> {

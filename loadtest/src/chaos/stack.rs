@@ -1,21 +1,19 @@
 //! The stack that is ill-treated: services that `./dev chaos` has started, a Toxiproxy, and for each
 //! scenario a fresh database, fresh topics, an empty Redis, two gateways and two settlers.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use contract::topics;
-use rdkafka::admin::{AdminClient, AdminOptions};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::config::ClientConfig;
 use rustix::process::Signal;
 use tokio::process::Command;
-use tokio_postgres::error::SqlState;
 
+use super::followers::{self, Follower};
+use super::ports::{Ports, local};
 use super::process::Process;
 use super::proxy::Proxies;
+use super::receiver::Receiver;
 use super::redis::Redises;
 use crate::admin::{self, Admin};
 use crate::check::postgres;
@@ -26,11 +24,6 @@ use crate::settings::Services;
 const READY_LIMIT: Duration = Duration::from_secs(40);
 /// How often to look.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// Postgres' own vacuum works no longer than this in a database of one scenario.
-const VACUUM_MAX: Duration = Duration::from_secs(20);
-/// Longest wait for topics to be deleted.
-const TOPICS_LIMIT: Duration = Duration::from_secs(10);
-
 /// Proxies by name, and who goes through them.
 pub mod proxies {
     /// Of each gateway to Redis.
@@ -47,57 +40,12 @@ pub mod proxies {
     pub const POSTGRES_GATEWAYS: &str = "postgres-gateways";
     /// Of settlement to Postgres.
     pub const POSTGRES_SETTLEMENTS: &str = "postgres-settlements";
-}
-
-/// Loopback ports that `./dev chaos` has set aside, in the order in which it names them
-/// (`scripts/dev/chaos.sh`).
-#[derive(Debug, Clone, Copy)]
-struct Ports {
-    proxy_api: u16,
-    kafka_gateways: [u16; 2],
-    kafka_settlements: [u16; 2],
-    redis_second: u16,
-    redis: [u16; 4],
-    postgres: [u16; 2],
-    gateways: [[u16; 2]; 2],
-    settlements: [u16; 2],
-}
-
-/// How many that are.
-const PORTS: usize = 18;
-
-impl Ports {
-    fn parse(text: &str) -> anyhow::Result<Self> {
-        let ports: Vec<u16> = text.split(',').map(|port| port.trim().parse()).collect::<Result<_, _>>()?;
-        let [p0, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14, p15, p16, p17]: [u16; PORTS] =
-            ports.try_into().map_err(|_| anyhow::anyhow!("{PORTS} ports are needed: {text:?}"))?;
-        Ok(Self {
-            proxy_api: p0,
-            kafka_gateways: [p1, p2],
-            kafka_settlements: [p3, p4],
-            redis_second: p5,
-            redis: [p6, p7, p8, p9],
-            postgres: [p10, p11],
-            gateways: [[p12, p13], [p14, p15]],
-            settlements: [p16, p17],
-        })
-    }
-}
-
-async fn delete_topics(kafka: &str, prefix: &str) -> anyhow::Result<()> {
-    let admin: AdminClient<DefaultClientContext> =
-        ClientConfig::new().set("bootstrap.servers", kafka).create().context("KAFKA_BROKERS")?;
-    let names: Vec<String> = topics::ALL.iter().map(|topic| format!("{prefix}{}", topic.name)).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let options =
-        AdminOptions::new().operation_timeout(Some(TOPICS_LIMIT)).request_timeout(Some(TOPICS_LIMIT));
-    // What was never made cannot be deleted, and whatever stays does no harm.
-    let _ = admin.delete_topics(&names, &options).await?;
-    Ok(())
-}
-
-fn local(port: u16) -> SocketAddr {
-    (Ipv4Addr::LOCALHOST, port).into()
+    /// Of payments to the card provider.
+    pub const PROVIDER: &str = "provider";
+    /// Of the card provider to the first gateway.
+    pub const CALLBACKS: &str = "callbacks";
+    /// Of notification to its receiver.
+    pub const NOTIFICATION_TARGET: &str = "notification-target";
 }
 
 /// What `FLASHSALE_FAULTS` says to each program, from its start; empty: nothing.
@@ -107,15 +55,17 @@ pub struct Faults {
     pub gateways: [String; 2],
     /// To the settlers.
     pub settlements: [String; 2],
+    /// To what follows the events, in the order of [`Follower`].
+    pub followers: [String; 4],
 }
 
-/// A gateway or a settler.
+/// A gateway, a settler, or what follows the events.
 #[derive(Debug)]
 pub struct Program {
-    name: String,
+    pub(super) name: String,
     /// Where it answers for itself.
     admin: SocketAddr,
-    process: Option<Process>,
+    pub(super) process: Option<Process>,
 }
 
 /// Everything that can be hit.
@@ -125,23 +75,28 @@ pub struct Stack {
     pub proxies: Proxies,
     /// Where the stock is.
     pub redis: Redises,
-    folder: PathBuf,
+    /// Whom notification tells.
+    pub receiver: Receiver,
+    /// From the first try of an event to the second, and from there to the last, in milliseconds.
+    pub tries_ms: [&'static str; 2],
+    pub(super) folder: PathBuf,
     binaries: PathBuf,
     dev: PathBuf,
-    ports: Ports,
+    pub(super) ports: Ports,
     toxiproxy: Process,
     gateways: [Program; 2],
     settlements: [Program; 2],
+    pub(super) followers: [Program; 4],
     /// Without a proxy between.
-    kafka: String,
+    pub(super) kafka: String,
     /// The server, without a database.
-    postgres: String,
-    database: String,
-    topic_prefix: String,
+    pub(super) postgres: String,
+    pub(super) database: String,
+    pub(super) topic_prefix: String,
     /// A protection that every program is started without; empty: none.
     without: &'static str,
     /// What is taken out of the schema with it.
-    schema: &'static str,
+    pub(super) schema: &'static str,
 }
 
 fn variable(name: &str) -> anyhow::Result<String> {
@@ -178,6 +133,8 @@ impl Stack {
         let mut stack = Self {
             proxies,
             redis: Redises::new(&folder, first, local(ports.redis_second))?,
+            receiver: Receiver::start(local(ports.receiver)).await?,
+            tries_ms: followers::TRIES_MS,
             dev: PathBuf::from(variable("FLASHSALE_DEV")?),
             toxiproxy,
             gateways: [
@@ -188,6 +145,7 @@ impl Stack {
                 program("settlement-1", ports.settlements[0]),
                 program("settlement-2", ports.settlements[1]),
             ],
+            followers: Follower::ALL.map(|which| program(which.name(), ports.followers[which as usize])),
             kafka,
             postgres: server.to_owned(),
             database: String::new(),
@@ -221,60 +179,7 @@ impl Stack {
         for (name, listen, upstream) in all {
             self.proxies.create(name, local(listen), upstream).await?;
         }
-        Ok(())
-    }
-
-    /// A new world: nothing of an earlier scenario is left in it. `name` may be used once.
-    pub async fn fresh(&mut self, name: &str, faults: &Faults) -> anyhow::Result<()> {
-        self.end_programs(Signal::KILL).await?;
-        for name in ["kafka", "postgres"] {
-            let mut service = self.service(name)?;
-            service.signal(Signal::CONT);
-            if !service.is_alive() {
-                self.restart_services().await?;
-            }
-        }
-        self.proxies.reset().await?;
-        self.lead_redis(self.redis.first()).await?;
-        self.redis.reset().await?;
-        self.drop_world().await?;
-        self.database = format!("chaos_{}", name.replace('-', "_"));
-        self.topic_prefix = format!("{name}.");
-        let server = postgres::connect(&format!("{}/flashsale", self.postgres)).await?;
-        server.batch_execute(&format!("CREATE DATABASE {}", self.database)).await?;
-        for n in 0..2 {
-            self.start_settlement(n, &faults.settlements[n])?;
-            self.start_gateway(n, &faults.gateways[n])?;
-        }
-        self.until_ready().await?;
-        if !self.schema.is_empty() {
-            self.database().await?.batch_execute(self.schema).await?;
-        }
-        Ok(())
-    }
-
-    /// Deletes the last world's topics and database: a broker with hundreds of partitions takes half a
-    /// minute to come back after a SIGKILL.
-    async fn drop_world(&mut self) -> anyhow::Result<()> {
-        if self.database.is_empty() {
-            return Ok(());
-        }
-        delete_topics(&self.kafka, &self.topic_prefix).await?;
-        let server = postgres::connect(&format!("{}/flashsale", self.postgres)).await?;
-        let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.database);
-        let begun = Instant::now();
-        loop {
-            match server.batch_execute(&statement).await {
-                // Postgres' own vacuum may be at work in it: that cannot be ended from here, and ends soon.
-                Err(error)
-                    if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE)
-                        && begun.elapsed() < VACUUM_MAX =>
-                {
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-                dropped => return dropped.context("dropping the last world's database"),
-            }
-        }
+        self.make_follower_proxies().await
     }
 
     /// From the next world on, programs are started without this protection; empty: with all.
@@ -326,17 +231,36 @@ impl Stack {
         format!("http://{}", self.settlements[n].admin)
     }
 
+    /// The name of the world's database.
+    pub(super) fn world(&self) -> &str {
+        &self.database
+    }
+
     fn log(&self, name: &str) -> PathBuf {
         self.folder.join("logs").join(format!("{name}.log"))
     }
 
     fn command(&self, binary: &str, kafka: u16, postgres: u16, redis: u16, faults: &str) -> Command {
-        let mut command = Command::new(self.binaries.join(binary));
         let user = self.postgres.rsplit_once('@').map_or(self.postgres.as_str(), |(user, _)| user);
+        let mut command = self.bare_command(binary, faults);
         command
             .env("KAFKA_BROKERS", local(kafka).to_string())
             .env("DATABASE_URL", format!("{user}@{}/{}", local(postgres), self.database))
-            .env("REDIS_URL", format!("redis://{}", local(redis)))
+            .env("REDIS_URL", format!("redis://{}", local(redis)));
+        command
+    }
+
+    /// Of what follows the events: without a proxy between it and the services.
+    pub(super) fn following_command(&self, faults: &str) -> Command {
+        let services = self.services();
+        let mut command = self.bare_command("downstream", faults);
+        command.env("KAFKA_BROKERS", services.kafka_brokers).env("DATABASE_URL", services.database_url);
+        command
+    }
+
+    fn bare_command(&self, binary: &str, faults: &str) -> Command {
+        let mut command = Command::new(self.binaries.join(binary));
+        command
             .env("TOPIC_PREFIX", &self.topic_prefix)
             .env("LOG_FORMAT", "json")
             .env("FLASHSALE_FAULTS", self.all_faults(faults))
@@ -357,6 +281,7 @@ impl Stack {
             .env("GATEWAY_LISTEN", local(gateways[n][0]).to_string())
             .env("GATEWAY_ADMIN_LISTEN", local(gateways[n][1]).to_string())
             .env("GATEWAY_DEV_AUTH", "true");
+        followers::of_gateway(&mut command);
         let (name, log) = (self.gateways[n].name.clone(), self.log(&self.gateways[n].name));
         self.gateways[n].process = Some(Process::spawn(&name, &mut command, &log)?);
         Ok(())
@@ -367,6 +292,7 @@ impl Stack {
         let Ports { kafka_settlements, postgres, redis, settlements, .. } = self.ports;
         let mut command = self.command("settlement", kafka_settlements[1], postgres[1], redis[2], faults);
         command.env("SETTLEMENT_LISTEN", local(settlements[n]).to_string());
+        followers::of_settlement(&mut command);
         let (name, log) = (self.settlements[n].name.clone(), self.log(&self.settlements[n].name));
         self.settlements[n].process = Some(Process::spawn(&name, &mut command, &log)?);
         Ok(())
@@ -385,7 +311,8 @@ impl Stack {
     /// Waits until every program says that it is ready.
     pub async fn until_ready(&mut self) -> anyhow::Result<()> {
         let begun = Instant::now();
-        for program in self.gateways.iter_mut().chain(&mut self.settlements) {
+        let followers = self.followers.iter_mut().filter(|program| program.process.is_some());
+        for program in self.gateways.iter_mut().chain(&mut self.settlements).chain(followers) {
             let url = format!("http://{}", program.admin);
             while !admin::is_ready(&url).await {
                 let alive = program.process.as_mut().is_some_and(Process::is_alive);
@@ -410,6 +337,14 @@ impl Stack {
                 self.start_settlement(n, "")?;
             }
         }
+        for which in Follower::ALL {
+            if let Some(process) = &mut self.followers[which as usize].process {
+                process.signal(Signal::CONT);
+                if !process.is_alive() {
+                    self.start_follower(which, "")?;
+                }
+            }
+        }
         Ok(())
     }
 
@@ -432,8 +367,9 @@ impl Stack {
         Ok(())
     }
 
-    async fn end_programs(&mut self, how: Signal) -> anyhow::Result<()> {
-        for program in self.gateways.iter_mut().chain(&mut self.settlements) {
+    pub(super) async fn end_programs(&mut self, how: Signal) -> anyhow::Result<()> {
+        let programs = self.gateways.iter_mut().chain(&mut self.settlements).chain(&mut self.followers);
+        for program in programs {
             if let Some(mut process) = program.process.take() {
                 if how == Signal::KILL { process.kill().await? } else { process.end().await? }
             }

@@ -14,17 +14,19 @@ use crate::table::{Style, Table, heading, styled, thousands};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[allow(missing_docs)] // the columns
 pub struct Harm {
-    /// Somebody was told of an order that is not there (invariant 2).
+    /// Somebody was told of an order that is not there (invariant 2), or never of what became of theirs.
     pub lost: u64,
     /// More was sold than there was (1).
     pub oversold: u64,
-    /// An order, or a customer's right to one, stands more often than once (3, 4).
+    /// An order, or a customer's right to one, stands more often than once (3, 4), or a message came again.
     pub doubled: u64,
+    /// Money was taken or kept that should not be, or not taken (9).
+    pub mischarged: u64,
     /// Units are nowhere, or twice (5).
     pub leaked: u64,
     /// Units are left over although more was asked for (6).
     pub undersold: u64,
-    /// Order of admission, events, money, position (7 to 10).
+    /// Order of admission, events, position (7, 8, 10).
     pub other: u64,
 }
 
@@ -38,6 +40,7 @@ impl Harm {
                 3 | 4 => &mut harm.doubled,
                 5 => &mut harm.leaked,
                 6 => &mut harm.undersold,
+                9 => &mut harm.mischarged,
                 _ => &mut harm.other,
             };
             *count += finding.violations;
@@ -58,6 +61,8 @@ pub struct Row {
     #[serde(flatten)]
     harm: Harm,
     recovered_ms: Option<u64>,
+    /// What followed the events.
+    told: String,
     /// Why there is no verdict, or an incomplete one.
     trouble: Option<String>,
     findings: Vec<Finding>,
@@ -76,6 +81,7 @@ impl Row {
             settled: 0,
             harm: Harm::default(),
             recovered_ms: None,
+            told: String::new(),
             trouble: None,
             findings: Vec::new(),
         };
@@ -86,6 +92,11 @@ impl Row {
                 let mut troubles: Vec<_> = unchecked
                     .map(|f| format!("{} could not be checked: {}", f.invariant, f.notes.join("; ")))
                     .collect();
+                let aftermath = ran.aftermath.unwrap_or_default();
+                let mut harm = Harm::of(&ran.findings);
+                harm.lost += aftermath.lost;
+                harm.doubled += aftermath.doubled;
+                troubles.extend(aftermath.complaints);
                 let recovered_ms = match ran.recovered {
                     Ok(recovered) => Some(recovered.as_millis() as u64),
                     Err(error) => {
@@ -97,7 +108,8 @@ impl Row {
                     offered: ran.offered,
                     accepted: ran.accepted,
                     settled: ran.settled,
-                    harm: Harm::of(&ran.findings),
+                    harm,
+                    told: aftermath.told,
                     recovered_ms,
                     trouble: (!troubles.is_empty()).then(|| troubles.join("; ")),
                     findings: ran.findings,
@@ -127,13 +139,15 @@ impl Row {
     pub fn line(&self) -> String {
         let word = if self.holds() { styled(Style::Good, "ok    ") } else { styled(Style::Bad, "FAILED") };
         let mut line = format!(
-            "  {word}  {:<34} seed {:<4} {:>5.1} s   {} of {} orders told of and settled, back after {}\n",
+            "  {word}  {:<34} seed {:<4} {:>5.1} s   {} of {} orders told of and settled, back after {}{}{}\n",
             self.scenario,
             self.seed,
             self.took_ms as f64 / 1000.0,
             thousands(self.accepted),
             thousands(self.settled),
-            seconds(self.recovered_ms)
+            seconds(self.recovered_ms),
+            if self.told.is_empty() { "" } else { "; " },
+            self.told
         );
         if let Some(trouble) = &self.trouble {
             line.push_str(&format!("      {}\n", styled(Style::Bad, trouble)));
@@ -184,6 +198,7 @@ impl Summary {
             "lost",
             "oversold",
             "doubled",
+            "mischarged",
             "leaked",
             "undersold",
             "other",
@@ -208,6 +223,7 @@ impl Summary {
                 sum(|row| row.harm.lost),
                 sum(|row| row.harm.oversold),
                 sum(|row| row.harm.doubled),
+                sum(|row| row.harm.mischarged),
                 sum(|row| row.harm.leaked),
                 sum(|row| row.harm.undersold),
                 sum(|row| row.harm.other),

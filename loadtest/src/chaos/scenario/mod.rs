@@ -2,11 +2,13 @@
 //! services. Every choice within a scenario is thrown with the seed's dice.
 
 mod both;
+mod followers;
 mod gateways;
 mod kafka;
 mod operator;
 mod poison;
 mod postgres;
+mod provider;
 mod redis;
 mod settlement;
 mod stage;
@@ -16,6 +18,8 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 pub use self::stage::Stage;
+use super::buyers::{self, Habits};
+use super::followers::{Follower, TRIES_MS};
 use super::stack::Faults;
 use crate::crowd::{Customer, Dice};
 
@@ -34,6 +38,12 @@ pub struct Scenario {
     /// Holds end after so long, and customers cancel around that time; at the end nobody has anything.
     /// `None`: holds outlive the scenario, and all is sold.
     pub hold: Option<Duration>,
+    /// Customers pay, in these ways, and what follows the events runs.
+    pub habits: Option<Habits>,
+    /// What follows the events tries again so many milliseconds after its first and its second try.
+    pub tries_ms: [&'static str; 2],
+    /// Takes minutes.
+    pub long: bool,
     /// Changes what a customer does.
     pub manner: fn(&mut Customer),
     /// What the programs are told at their start.
@@ -66,6 +76,9 @@ const ORDINARY: Scenario = Scenario {
     customers: 900,
     lasts: Duration::from_secs(4),
     hold: None,
+    habits: None,
+    tries_ms: TRIES_MS,
+    long: false,
     manner: |_| {},
     faults: |_| Faults::default(),
     prepare: |_| Box::pin(async { Ok(()) }),
@@ -75,6 +88,15 @@ const ORDINARY: Scenario = Scenario {
 /// An outage of half a minute: customers come more slowly, and all the time.
 const LONG: Scenario =
     Scenario { units: 2_400, customers: 1_500, lasts: Duration::from_secs(34), ..ORDINARY };
+
+/// Customers pay; what was not paid in time expires. A whole life of an order lasts some seconds.
+const PAYING: Scenario = Scenario {
+    customers: 500,
+    lasts: Duration::from_secs(10),
+    hold: Some(Duration::from_secs(10)),
+    habits: Some(buyers::EVERY_KIND),
+    ..ORDINARY
+};
 
 /// All of them, in the order in which they run.
 pub const ALL: &[Scenario] = &[
@@ -293,6 +315,77 @@ pub const ALL: &[Scenario] = &[
         lasts: Duration::from_secs(8),
         strike: |stage| Box::pin(both::postgres_and_settlement(stage)),
         ..ORDINARY
+    },
+    Scenario {
+        name: "provider-down",
+        says: "the card provider is refused, or killed, for 20 to 25 s, and back",
+        lasts: Duration::from_secs(22),
+        hold: Some(Duration::from_secs(16)),
+        strike: |stage| Box::pin(provider::down(stage)),
+        ..PAYING
+    },
+    Scenario {
+        name: "provider-slow",
+        says: "the card provider answers later than payments waits",
+        strike: |stage| Box::pin(provider::slow(stage)),
+        ..PAYING
+    },
+    Scenario {
+        name: "provider-lies-twice",
+        says: "results told twice and contradicted, answers lost, callbacks late and out of order",
+        habits: Some(buyers::LIED_TO),
+        strike: |stage| Box::pin(provider::lies_twice(stage)),
+        ..PAYING
+    },
+    Scenario {
+        name: "callback-races-expiry",
+        says: "money is taken in the moment in which the hold ends",
+        hold: Some(Duration::from_secs(3)),
+        habits: Some(buyers::AROUND_THE_END),
+        strike: |stage| Box::pin(provider::jitters(stage)),
+        ..PAYING
+    },
+    Scenario {
+        name: "callback-races-cancel",
+        says: "money is taken in the moment in which the customer cancels",
+        habits: Some(buyers::MEANWHILE),
+        strike: |stage| Box::pin(provider::jitters(stage)),
+        ..PAYING
+    },
+    Scenario {
+        name: "notification-target-down",
+        says: "who is told what became of orders is away for 8 to 12 s",
+        strike: |stage| Box::pin(followers::target_down(stage, 8_000, 12_000)),
+        ..PAYING
+    },
+    Scenario {
+        name: "notification-away-for-long",
+        says: "who is told what became of orders is away for a minute, tries as in production",
+        tries_ms: ["5000", "120000"],
+        long: true,
+        strike: |stage| Box::pin(followers::target_down(stage, 60_000, 60_000)),
+        ..PAYING
+    },
+    Scenario {
+        name: "payments-killed",
+        says: "SIGKILL before, between and after provider and log, and again anywhere",
+        faults: |dice| followers::killed_at(dice, Follower::Payments),
+        strike: |stage| Box::pin(followers::killed(stage, Follower::Payments)),
+        ..PAYING
+    },
+    Scenario {
+        name: "notification-killed",
+        says: "SIGKILL before, between and after sending and remembering, and again anywhere",
+        faults: |dice| followers::killed_at(dice, Follower::Notification),
+        strike: |stage| Box::pin(followers::killed(stage, Follower::Notification)),
+        ..PAYING
+    },
+    Scenario {
+        name: "analytics-killed",
+        says: "SIGKILL before and after a commit, and again anywhere",
+        faults: |dice| followers::killed_at(dice, Follower::Analytics),
+        strike: |stage| Box::pin(followers::killed(stage, Follower::Analytics)),
+        ..PAYING
     },
 ];
 

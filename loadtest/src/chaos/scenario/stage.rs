@@ -22,6 +22,8 @@ pub struct Stage<'s> {
     pub sale: String,
     /// How long the burst takes.
     pub lasts: Duration,
+    /// Messages that may have been sent twice, because of what was done.
+    pub doubles_allowed: u64,
 }
 
 impl Stage<'_> {

@@ -120,7 +120,9 @@ impl<'a> Effects<'a> {
                 let moved = self.fail(id, order, reason);
                 if moved { CommandResult::Applied } else { CommandResult::Late }
             }
-            (PaymentStatus::Requested | PaymentStatus::Failed, PaymentOutcome::Succeeded) => {
+            (PaymentStatus::Requested | PaymentStatus::Failed, PaymentOutcome::Succeeded)
+                if !fault::removed!("late_refund") =>
+            {
                 if let Some(payment) = &mut order.payment {
                     payment.captured_at = Some(self.now.at);
                 }

@@ -102,6 +102,48 @@ async fn a_wallet_pays_an_order_that_is_shipped_delivered_and_sent_back() {
     assert_eq!(inventory(&client, &sale).await["sold"], 2, "what was shipped stays sold");
 }
 
+/// Where orders stand is read for many at once: each command is judged by its own order, whoever else asks.
+#[tokio::test]
+async fn in_a_burst_of_payments_everyone_pays_for_their_own_order() {
+    let client = shared().client();
+    let sales = [fresh("burst"), fresh("burst")];
+    for sale in &sales {
+        client.open_sale(sale, terms(&[("A", 1000, None)])).await;
+    }
+    let orders = futures_util::future::join_all((0..60).map(async |n| {
+        let (sale, customer) = (&sales[n % 2], fresh("c"));
+        let id = client.order_until_told(sale, &customer, "k", &order_of(&[("A", 1)])).await.order_id();
+        client.until_settled(sale, &customer, &id).await;
+        (sale, customer, id)
+    }));
+    let orders = orders.await;
+    let card = || Some(json!({"method": "card"}));
+    let pay = async |sale: &str, customer: &str, id: &str| {
+        let path = format!("/v1/sales/{sale}/orders/{id}/payment");
+        client.call(customer, Method::POST, &path, card()).await
+    };
+    let answers =
+        futures_util::future::join_all(orders.iter().enumerate().map(async |(n, (sale, customer, id))| {
+            let (other_sale, other) = (&sales[(n + 1) % 2], fresh("c"));
+            let nowhere = uuid::Uuid::now_v7().to_string();
+            tokio::join!(
+                pay(sale, customer, id),
+                pay(sale, &other, id),
+                pay(other_sale, customer, id),
+                pay(sale, customer, &nowhere)
+            )
+        }));
+    for (own, foreign, elsewhere, unknown) in answers.await {
+        assert_eq!((own.status.as_u16(), &own.body["command"]), (202, &json!("pay")), "{own:?}");
+        for refused in [foreign, elsewhere, unknown] {
+            assert_eq!((refused.status.as_u16(), refused.code()), (404, "not_found"), "{refused:?}");
+        }
+    }
+    for (sale, customer, id) in &orders {
+        until_status(&client, customer, &format!("/v1/sales/{sale}/orders/{id}"), "payment_requested").await;
+    }
+}
+
 #[tokio::test]
 async fn a_payment_in_the_order_without_money_cancels_it_and_the_units_are_sold_again() {
     let client = shared().client();

@@ -5,6 +5,7 @@
 //! |------------------|----------------------------------------------------------------------|
 //! | [`settings`]     | the command line: what every part takes, and which part it is        |
 //! | [`host`]         | what a part runs in: health, listener, tasks, an orderly end         |
+//! | [`outgoing`]     | how others are called: TLS, and what is said of failures             |
 //! | [`group`]        | a consumer group: order, tries, dead letters                         |
 //! | [`analytics`]    | counts: funnel, revenue, deliveries                                  |
 //! | [`notification`] | tells customers, by e-mail and webhook                               |
@@ -15,6 +16,7 @@ pub mod analytics;
 pub mod group;
 pub mod host;
 pub mod notification;
+pub mod outgoing;
 pub mod payments;
 pub mod provider;
 pub mod settings;
@@ -40,9 +42,9 @@ pub enum RunError {
     /// The provider's journal.
     #[error(transparent)]
     Journal(#[from] provider::journal::JournalError),
-    /// The HTTP client.
-    #[error("HTTP client: {0}")]
-    Http(#[from] reqwest::Error),
+    /// Nobody can be called.
+    #[error(transparent)]
+    Outgoing(#[from] outgoing::TrustError),
 }
 
 /// Runs one part until `shutdown`, and returns when everything that was begun is finished.

@@ -134,6 +134,7 @@ async fn events_are_counted_once_through_doubles_restarts_and_rivals() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_report_tells_what_became_of_a_sale() {
+    support::tls::provide();
     let system = System::start(Shape::default()).await;
     let client = system.client();
     let bench = Bench::on(&system.database_url, &system.topic_prefix).await;

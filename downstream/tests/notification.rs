@@ -15,6 +15,7 @@ use contract::lifecycle::OrderStatus::{
 use downstream::notification::{self, Settings};
 use process::walltime;
 use support::receiver::{Receiver, SECRET};
+use support::tls::Authority;
 use support::{Bench, Started, database};
 use testkit::system::free_address;
 use testkit::{MailServer, until};
@@ -65,6 +66,18 @@ impl Shop {
         let of_task = host.clone();
         let work = async move { notification::run(&of_task, settings).await.unwrap() };
         Started::new(host, listen, work).await
+    }
+
+    /// Waits until these channels fail, and an operator is told why.
+    async fn until_missed(&self, group: &Started, channels: &[&str], why: &str) {
+        until(&format!("{channels:?} fail: {why}"), async || {
+            let health = group.get("/health/ready").await;
+            let told = |channel: &&str| {
+                health["dependencies"][channel]["why"].as_str().is_some_and(|w| w.contains(why))
+            };
+            channels.iter().all(told)
+        })
+        .await;
     }
 
     async fn remembered(&self) -> i64 {
@@ -224,4 +237,44 @@ async fn a_database_that_is_away_costs_no_message() {
     let letters = group.get("/dead-letters").await;
     assert_eq!(letters["dead_letters"].as_array().unwrap().len(), 0, "{letters}");
     group.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_tls_whoever_is_not_believed_is_told_nothing_and_the_message_waits_until_it_is() {
+    let (shop, receiver, authority) = (Shop::start().await, Receiver::start().await, Authority::new());
+    let [ca, certificate, key] = ["ca.pem", "server.pem", "server.key"].map(|name| authority.file(name));
+    let hook = format!("https://{}/hooks", authority.to(receiver.address()).await);
+    let starttls = MailServer::start_with(&["--tlscert", &certificate, "--tlskey", &key]).await;
+    let tls = MailServer::start_with(&["--smtpscert", &certificate, "--smtpskey", &key]).await;
+    let ways = [
+        (&starttls, format!("smtp://{}?tls=required", starttls.address())),
+        (&tls, format!("smtps://{}", tls.address())),
+    ];
+    for (told, (mail, url)) in ways.iter().enumerate() {
+        let hook = ["--notification-webhook-url", &hook, "--notification-webhook-secret", SECRET];
+        let args = [&["--smtp-url", url, "--third-try-after-ms", "4000"], &hook[..]].concat();
+        let group = shop.notifications(&args).await;
+        let order = shop.order(told as i64, Some("kim@example.com")).await;
+        shop.publish(&format!("0-{told}"), order, PaymentCompleted).await;
+        shop.until_missed(&group, &["email", "webhook"], "UnknownIssuer").await;
+        group.stop().await;
+        assert_eq!((mail.mails().len(), receiver.received().len()), (0, told));
+        assert_eq!(shop.remembered().await, 2 * told as i64, "it is not told");
+
+        let group = shop.notifications(&[&args[..], &["--tls-ca-file", &ca]].concat()).await;
+        until("it is told", async || shop.remembered().await == 2 * (told as i64 + 1)).await;
+        assert_eq!((mail.mails().len(), receiver.received().len()), (1, told + 1));
+        group.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_tls_is_required_nothing_is_told_in_the_clear() {
+    let (shop, mail) = (Shop::start().await, MailServer::start().await);
+    let group = shop.notifications(&["--smtp-url", &format!("{}?tls=required", mail.url())]).await;
+    let order = shop.order(1, Some("kim@example.com")).await;
+    shop.publish("0-1", order, PaymentCompleted).await;
+    shop.until_missed(&group, &["email"], "STARTTLS").await;
+    group.stop().await;
+    assert_eq!((mail.mails().len(), shop.remembered().await), (0, 0));
 }

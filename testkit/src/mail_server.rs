@@ -19,8 +19,14 @@ pub struct MailServer {
 impl MailServer {
     /// Starts it, without mails.
     pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// With further arguments of its program: TLS.
+    pub async fn start_with(args: &[&str]) -> Self {
         let (address, maildir) = (free_address(), std::env::temp_dir().join(crate::fresh("mail")));
         let child = Command::new("aiosmtpd")
+            .args(args)
             .args(["-n", "-l", &address.to_string(), "-c", "aiosmtpd.handlers.Mailbox"])
             .arg(&maildir)
             .stdout(Stdio::null())
@@ -35,6 +41,11 @@ impl MailServer {
     /// Its URL.
     pub fn url(&self) -> String {
         format!("smtp://{}", self.address)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Every mail so far, as it is on the wire.

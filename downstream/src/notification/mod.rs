@@ -29,6 +29,7 @@ use process::health::Health;
 use crate::RunError;
 use crate::group::{self, Delivered, Failure, Group, GroupSettings, Handler};
 use crate::host::Host;
+use crate::outgoing::{OutgoingSettings, Trust};
 use email::{Email, MailServer};
 use memory::Memory;
 use message::{About, Kind};
@@ -55,8 +56,8 @@ pub struct Settings {
     /// Where /metrics, /health/* and /dead-letters are served.
     #[arg(long, env = "NOTIFICATION_LISTEN", default_value = "127.0.0.1:8110", value_name = "HOST:PORT")]
     pub notification_listen: SocketAddr,
-    /// The mail server, as smtp://host:port, on a network that can be trusted: mails go to it in the clear, and it
-    /// relays them. Without it no e-mails are sent.
+    /// The mail server, which relays mails: smtps://host:port, smtp://host:port?tls=required (STARTTLS), or, on a
+    /// network that can be trusted, smtp://host:port, in the clear. Without it no e-mails are sent.
     #[arg(long, env = "SMTP_URL")]
     pub smtp_url: Option<MailServer>,
     /// The sender of e-mails.
@@ -76,6 +77,9 @@ pub struct Settings {
     /// What webhooks are signed with: whsec_ and the base64 of 24 to 64 bytes.
     #[arg(long, env = "NOTIFICATION_WEBHOOK_SECRET", hide_env_values = true)]
     pub notification_webhook_secret: Option<Secret>,
+    /// Calls to others.
+    #[command(flatten)]
+    pub outgoing: OutgoingSettings,
     /// The consumer group.
     #[command(flatten)]
     pub group: GroupSettings,
@@ -188,9 +192,11 @@ pub async fn run(host: &Host, settings: Settings) -> Result<(), RunError> {
         Language::En => lifecycle::Language::English,
         Language::Ko => lifecycle::Language::Korean,
     };
-    let email = settings.smtp_url.map(|server| Email::new(&server, settings.smtp_from, language));
+    let trust = Trust::new(&settings.outgoing)?;
+    let email = settings.smtp_url.map(|server| Email::new(&server, settings.smtp_from, language, &trust));
+    let email = email.transpose()?;
     let webhook = settings.notification_webhook_url.zip(settings.notification_webhook_secret);
-    let webhook = webhook.map(|(url, secret)| Webhook::new(url, secret)).transpose()?;
+    let webhook = webhook.map(|(url, secret)| Webhook::new(url, secret, &trust)).transpose()?;
     for (channel, on) in [("email", email.is_some()), ("webhook", webhook.is_some())] {
         if on {
             host.health.expect(channel, false);

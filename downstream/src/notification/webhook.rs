@@ -6,11 +6,12 @@ use contract::event::{OrderEvent, order_event_type};
 use contract::lifecycle::Language;
 use contract::webhook::{self, Secret};
 use process::walltime;
-use reqwest::{StatusCode, header, redirect};
+use reqwest::{StatusCode, header};
 use serde_json::json;
 
 use super::message::{About, Kind, write};
 use crate::group::Failure;
+use crate::outgoing::{Trust, TrustError, why};
 
 /// The receiver has so long; what takes longer it should do after its answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -24,10 +25,8 @@ pub struct Webhook {
 
 impl Webhook {
     /// To this address.
-    pub fn new(url: String, secret: Secret) -> Result<Self, reqwest::Error> {
-        // A redirect would send the message to whom nobody has configured.
-        let http = reqwest::Client::builder().timeout(TIMEOUT).redirect(redirect::Policy::none());
-        Ok(Self { http: http.build()?, url, secret })
+    pub fn new(url: String, secret: Secret, trust: &Trust) -> Result<Self, TrustError> {
+        Ok(Self { http: trust.http(TIMEOUT)?.build()?, url, secret })
     }
 
     /// Tells; the id is the same at every try.
@@ -59,22 +58,12 @@ impl Webhook {
             .header(webhook::TIMESTAMP, at_seconds)
             .header(webhook::SIGNATURE, self.secret.sign(id, at_seconds, body.as_bytes()))
             .body(body);
-        // Not with its URL, which may carry a secret.
-        let answer = request.send().await.map_err(|error| retriable(&error.without_url()))?;
+        let failed = |error| Failure::Retriable(format!("webhook: {}", why(error)));
+        let answer = request.send().await.map_err(failed)?;
         match answer.status() {
             status if status.is_success() => Ok(()),
             StatusCode::GONE => Err(Failure::Poison("the webhook's receiver is gone (410)".into())),
             status => Err(Failure::Retriable(format!("the webhook's receiver answered {status}"))),
         }
     }
-}
-
-fn retriable(error: &dyn std::error::Error) -> Failure {
-    let mut text = format!("webhook: {error}");
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    Failure::Retriable(text)
 }

@@ -29,6 +29,7 @@ use process::kafka::{Producer, ProducerSettings};
 use crate::RunError;
 use crate::group::{self, Delivered, Failure, Group, GroupError, Handler};
 use crate::host::Host;
+use crate::outgoing::Trust;
 use desk::{Desk, DeskError};
 use provider_client::ProviderClient;
 pub use settings::Settings;
@@ -71,6 +72,7 @@ pub async fn run(host: &Host, settings: Settings) -> Result<(), RunError> {
         &settings.provider_url,
         settings.payment_callback_url.clone(),
         settings.provider_timeout(),
+        &Trust::new(&settings.outgoing)?,
         host.health.clone(),
     )?;
     let producer = Producer::start(&host.services.kafka_brokers, "payments-results", &PRODUCER)

@@ -1,6 +1,7 @@
 //! Calls to the card provider: with a time limit each, and behind a circuit breaker. An answer is a fact; no
 //! answer is none.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use process::health::Health;
@@ -11,6 +12,7 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::payment::Payment;
+use crate::outgoing::{Trust, TrustError, why};
 use crate::provider::book::{Charge, PaymentView, RefundView};
 
 /// The name in health and metrics.
@@ -60,6 +62,8 @@ pub struct ProviderClient {
     url: String,
     callback_url: Option<String>,
     breaker: AsyncRecloser,
+    /// Why there was no answer, the last time.
+    last: Arc<Mutex<String>>,
     health: Health,
 }
 
@@ -74,14 +78,11 @@ impl ProviderClient {
         url: &str,
         callback_url: Option<String>,
         timeout: Duration,
+        trust: &Trust,
         health: Health,
-    ) -> Result<Self, reqwest::Error> {
+    ) -> Result<Self, TrustError> {
         health.expect(PROVIDER, false); // payments wait for it
-        let http = reqwest::Client::builder()
-            .connect_timeout(CONNECT_MAX)
-            .timeout(timeout)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()?;
+        let http = trust.http(timeout)?.connect_timeout(CONNECT_MAX).build()?;
         let breaker = Recloser::custom()
             .error_rate(FAILED_PART)
             .closed_len(CLOSED_CALLS)
@@ -89,7 +90,7 @@ impl ProviderClient {
             .open_wait(OPEN_WAIT)
             .build();
         let url = url.trim_end_matches('/').to_string();
-        Ok(Self { http, url, callback_url, breaker: breaker.into(), health })
+        Ok(Self { http, url, callback_url, breaker: breaker.into(), last: Arc::default(), health })
     }
 
     /// Takes the money: once, however often it is called.
@@ -152,18 +153,21 @@ impl ProviderClient {
         };
         match &result {
             Ok(_) | Err(NoAnswer::Refused { .. }) => self.health.up(PROVIDER),
-            Err(NoAnswer::CircuitOpen) => self.health.down(PROVIDER, NoAnswer::CircuitOpen.to_string()),
-            Err(NoAnswer::Unanswered(_)) => {} // one call says little: the circuit tells
+            Err(open @ NoAnswer::CircuitOpen) => {
+                let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+                self.health.down(PROVIDER, format!("{open}, because {last}"));
+            }
+            // One call says little: the circuit tells.
+            Err(no @ NoAnswer::Unanswered(_)) => {
+                *self.last.lock().unwrap_or_else(PoisonError::into_inner) = no.to_string();
+            }
         }
         result
     }
 }
 
 async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, NoAnswer> {
-    let unanswered = |error: reqwest::Error| {
-        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
-        NoAnswer::Unanswered(format!("{error}{}", cause.unwrap_or_default()))
-    };
+    let unanswered = |error| NoAnswer::Unanswered(why(error));
     let answer = request.send().await.map_err(unanswered)?;
     let status = answer.status();
     let body = answer.bytes().await.map_err(unanswered)?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::group::GroupSettings;
+use crate::outgoing::OutgoingSettings;
 
 /// Takes and returns the money of card payments at the provider, and tells the log.
 #[derive(Debug, Clone, Args)]
@@ -14,7 +15,7 @@ pub struct Settings {
     /// Where /metrics and /health/* are served.
     #[arg(long, env = "PAYMENTS_LISTEN", default_value = "127.0.0.1:8100", value_name = "HOST:PORT")]
     pub payments_listen: SocketAddr,
-    /// The card provider (http://).
+    /// The card provider (http:// or https://).
     #[arg(long, env = "PROVIDER_URL", default_value = "http://127.0.0.1:8130", value_name = "URL")]
     pub provider_url: String,
     /// Where the provider is to tell results: `/v1/payments/callback` of a gateway. Without it, it is asked.
@@ -29,6 +30,9 @@ pub struct Settings {
     /// For how long a payment must be open before the sweep looks after it, in milliseconds.
     #[arg(long, env = "PAYMENTS_SWEEP_AFTER_MS", default_value_t = 4000, value_name = "MS", value_parser = clap::value_parser!(u64).range(10..=600_000))]
     pub payments_sweep_after_ms: u64,
+    /// Calls to others.
+    #[command(flatten)]
+    pub outgoing: OutgoingSettings,
     /// The consumer group.
     #[command(flatten)]
     pub group: GroupSettings,

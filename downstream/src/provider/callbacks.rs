@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use super::book::Callback;
 use super::service::Provider;
+use crate::outgoing::{Trust, TrustError, why};
 
 /// Callbacks on their way at once.
 const SENDING_MAX: usize = 32;
@@ -39,13 +40,9 @@ pub struct Deliver {
 impl Deliver {
     /// Signed with this secret; without one nothing is sent. Ends with `stop`; the journal knows what was not
     /// delivered.
-    pub fn new(secret: Option<Secret>, stop: CancellationToken) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder()
-            .timeout(ANSWER_MAX)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()?;
+    pub fn new(secret: Option<Secret>, trust: &Trust, stop: CancellationToken) -> Result<Self, TrustError> {
         Ok(Self {
-            http,
+            http: trust.http(ANSWER_MAX)?.build()?,
             secret,
             places: Arc::new(Semaphore::new(SENDING_MAX)),
             tasks: TaskTracker::new(),
@@ -120,7 +117,7 @@ impl Deliver {
             .body(body.to_vec())
             .send()
             .await
-            .map_err(|error| error.to_string())?;
+            .map_err(why)?;
         if answer.status().is_success() { Ok(()) } else { Err(answer.status().to_string()) }
     }
 }

@@ -26,6 +26,7 @@ use process::shutdown;
 
 use crate::RunError;
 use crate::host::Host;
+use crate::outgoing::Trust;
 use api::Api;
 use callbacks::Deliver;
 use service::Provider;
@@ -39,7 +40,8 @@ pub async fn run(host: &Host, settings: Settings) -> Result<(), RunError> {
     if settings.payment_webhook_secret.is_none() {
         tracing::warn!("PAYMENT_WEBHOOK_SECRET is not set: no callbacks are sent");
     }
-    let deliver = Deliver::new(settings.payment_webhook_secret.clone(), host.stop.clone())?;
+    let trust = Trust::new(&settings.outgoing)?;
+    let deliver = Deliver::new(settings.payment_webhook_secret.clone(), &trust, host.stop.clone())?;
     let provider = Provider::open(&settings.provider_journal, settings.provider_late_ms, deliver.clone())?;
     let api = Arc::new(Api {
         provider,

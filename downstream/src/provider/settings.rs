@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::Args;
 use contract::webhook::Secret;
 
+use crate::outgoing::OutgoingSettings;
+
 /// The simulated card provider. Tokens: tok_approve, tok_decline, tok_timeout, tok_late, tok_twice, tok_lie.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Provider")]
@@ -29,4 +31,7 @@ pub struct Settings {
     /// Signs callbacks: `whsec_` and the base64 of 24 to 64 bytes. Without it none are sent.
     #[arg(long, env = "PAYMENT_WEBHOOK_SECRET", value_name = "SECRET", hide_env_values = true)]
     pub payment_webhook_secret: Option<Secret>,
+    /// Calls to others.
+    #[command(flatten)]
+    pub outgoing: OutgoingSettings,
 }

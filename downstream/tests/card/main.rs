@@ -5,4 +5,5 @@ mod callbacks;
 mod failing;
 mod provider;
 mod support;
+mod tls;
 mod tokens;

@@ -17,6 +17,9 @@ use testkit::{Client, fresh, until};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+#[path = "../support/tls.rs"]
+pub(crate) mod tls;
+
 pub(crate) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 /// How late what is late comes here, in milliseconds.
 pub(crate) const LATE_MS: u64 = 700;
@@ -99,6 +102,7 @@ impl Provider {
     /// What is late comes so late.
     pub(crate) async fn start_late(late_ms: u64) -> Self {
         let journal = std::env::temp_dir().join(fresh("provider")).join("payments.jsonl");
+        tls::provide();
         let http = reqwest::Client::new();
         let mut this = Self { address: free_address(), journal, late_ms, part: None, http };
         this.run().await;
@@ -107,9 +111,14 @@ impl Provider {
 
     /// Starts it where it does not run, with what it remembers.
     pub(crate) async fn run(&mut self) {
+        self.run_with("").await;
+    }
+
+    /// With further arguments.
+    pub(crate) async fn run_with(&mut self, args: &str) {
         let own = format!(
             "provider --provider-listen {} --provider-journal {} --payment-webhook-secret {SECRET} \
-             --provider-late-ms {}",
+             --provider-late-ms {} {args}",
             self.address,
             self.journal.display(),
             self.late_ms
@@ -223,6 +232,11 @@ impl Merchant {
         this
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        let authority = self.url.trim_start_matches("http://").trim_end_matches("/callback");
+        authority.parse().expect("an address")
+    }
+
     /// What came about a payment so far.
     pub(crate) fn heard(&self, charge: &Value) -> Vec<Heard> {
         let heard = self.heard.lock().expect("no panic");
@@ -264,6 +278,7 @@ impl Shop {
 
     /// Whose provider is so late, where it is late.
     pub(crate) async fn open_late(late_ms: u64) -> Self {
+        tls::provide();
         let gateway_args = words(&format!("--payment-webhook-secret {SECRET}")).collect();
         let system = System::start(Shape { gateway_args, ..Shape::default() }).await;
         Self { payments: None, system, provider: Provider::start_late(late_ms).await }

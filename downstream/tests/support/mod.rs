@@ -3,6 +3,7 @@
 #![allow(dead_code)] // each test program uses a part of it
 
 pub(crate) mod receiver;
+pub(crate) mod tls;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -46,13 +47,19 @@ impl Bench {
 
     /// With topics that begin so.
     pub(crate) async fn on(database_url: &str, prefix: &str) -> Self {
-        let brokers = environment("KAFKA_BROKERS");
+        let this = Self::at(&environment("KAFKA_BROKERS"), database_url, prefix);
+        ensure(&this.services, &[ORDER_EVENTS], 1, 1).await.expect("the topic");
+        this
+    }
+
+    /// On these brokers, which have the topics.
+    pub(crate) fn at(brokers: &str, database_url: &str, prefix: &str) -> Self {
+        tls::provide();
         let args =
-            ["test", "--kafka-brokers", &brokers, "--database-url", database_url, "--topic-prefix", prefix];
+            ["test", "--kafka-brokers", brokers, "--database-url", database_url, "--topic-prefix", prefix];
         let services = ServicesOnly::parse_from(args).services;
-        ensure(&services, &[ORDER_EVENTS], 1, 1).await.expect("the topic");
         let settings = ProducerSettings { linger_ms: 0.0, timeout_ms: 10_000, queue_messages_max: 100_000 };
-        let producer = Producer::start(&brokers, "test", &settings).expect("a producer");
+        let producer = Producer::start(brokers, "test", &settings).expect("a producer");
         Self { services, producer }
     }
 

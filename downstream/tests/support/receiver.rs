@@ -67,6 +67,10 @@ impl Receiver {
         format!("http://{}/hooks", self.address)
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     pub(crate) fn answer(&self, status: u16) {
         self.answers.store(status, Ordering::SeqCst);
     }

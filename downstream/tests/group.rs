@@ -11,11 +11,18 @@ use contract::ids::{OrderId, SaleId};
 use contract::lifecycle::OrderStatus::{self, Created, PaymentCompleted, PaymentRequested, Preparing};
 use contract::timestamp::Timestamp;
 use contract::topics::ORDER_EVENTS;
+use downstream::group::carry::Shared;
 use downstream::group::{self, Delivered, Failure, Group, GroupSettings, Handler, TRIES};
+use downstream::host::Host;
+use process::kafka::Producer;
 use process::walltime;
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use support::{Bench, Started};
-use testkit::system::free_address;
+use testkit::system::{free_address, metrics};
 use testkit::until;
+use tokio::runtime::Handle;
 
 const GROUP: Group = Group::new("testers", "testers.retry", "testers.dead-letter");
 
@@ -88,6 +95,51 @@ async fn start(bench: &Bench, settings: GroupSettings, handler: &Planned) -> Sta
 async fn publish(bench: &Bench, id: &str, order: OrderId, status: OrderStatus) {
     let sale = SaleId::parse("s").unwrap();
     bench.publish(id, &support::event(order, &sale, status, walltime::now())).await;
+}
+
+/// A group on a cluster that can be told to fail: its consumer alone, for there is nobody who could make
+/// topics.
+struct Consuming {
+    cluster: MockCluster<'static, DefaultProducerContext>,
+    bench: Bench,
+    host: Host,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Consuming {
+    fn start(handler: &Planned) -> Self {
+        let cluster = MockCluster::new(1).unwrap();
+        for topic in [ORDER_EVENTS, GROUP.retry, GROUP.dead_letters] {
+            cluster.create_topic(topic.name, topic.partitions.unwrap(), 1).unwrap();
+        }
+        let brokers = cluster.bootstrap_servers();
+        let bench = Bench::at(&brokers, "postgres://nobody@127.0.0.1/none", "");
+        let (host, producer) = (bench.host(), Producer::start(&brokers, "test", &group::PRODUCER).unwrap());
+        let shared = Arc::new(Shared::new(&host, GROUP, &settings(50, 100), handler.clone(), producer));
+        let (of_thread, runtime) = (host.clone(), Handle::current());
+        let consume = move || group::consumer::consume(&of_thread, GROUP, &shared, &runtime);
+        let thread = Some(std::thread::spawn(consume));
+        Self { cluster, bench, host, thread }
+    }
+
+    /// So many requests of this kind fail, of whoever sends them.
+    fn fail(&self, requests: RDKafkaApiKey, error: RDKafkaRespErr) {
+        self.cluster.request_errors(requests, &[error; 10_000]);
+    }
+
+    /// How often a consumer was replaced since, in any test of this program.
+    fn replaced() -> u64 {
+        let text = metrics().render();
+        let line =
+            text.lines().find(|line| line.starts_with("kafka_clients_replaced_total{client=\"consumer\"}"));
+        line.map_or(0, |line| line.rsplit_once(' ').unwrap().1.parse().unwrap())
+    }
+
+    async fn stop(mut self) {
+        self.host.stop.cancel();
+        let thread = self.thread.take().unwrap();
+        until("the consumer ends", async || thread.is_finished()).await;
+    }
 }
 
 fn retriable() -> Failure {
@@ -284,4 +336,37 @@ async fn members_share_the_work_and_take_over_what_one_leaves() {
     })
     .await;
     one.stop().await;
+}
+
+/// As after an outage in which it lost its brokers for good: others are answered, it reads nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_that_reads_nothing_any_more_is_replaced_and_every_event_comes_once_in_its_order() {
+    let handler = Planned::new(
+        |event, before| if event.id == "0-2" && before == 0 { Err(retriable()) } else { Ok(()) },
+    );
+    let consuming = Consuming::start(&handler);
+    let order = support::order();
+    publish(&consuming.bench, "0-1", order, Created).await;
+    handler.until_called("0-1", 1).await;
+    let before = Consuming::replaced();
+    consuming.fail(RDKafkaApiKey::Fetch, RDKafkaRespErr::RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR);
+    publish(&consuming.bench, "0-2", order, PaymentRequested).await;
+    publish(&consuming.bench, "0-3", order, PaymentCompleted).await;
+    until("it is replaced", async || Consuming::replaced() > before).await;
+    consuming.cluster.clear_request_errors(RDKafkaApiKey::Fetch);
+    handler.until_called("0-3", 1).await;
+    assert_eq!(handler.ids(), ["0-1", "0-2", "0-2", "0-3"], "what was done before is not done again");
+    consuming.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_that_hears_nothing_of_its_group_is_replaced_while_kafka_answers_others() {
+    let handler = Planned::new(|_, _| Ok(()));
+    let (before, consuming) = (Consuming::replaced(), Consuming::start(&handler));
+    consuming.fail(RDKafkaApiKey::JoinGroup, RDKafkaRespErr::RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE);
+    publish(&consuming.bench, "0-1", support::order(), Created).await;
+    until("it is replaced", async || Consuming::replaced() > before).await;
+    consuming.cluster.clear_request_errors(RDKafkaApiKey::JoinGroup);
+    handler.until_called("0-1", 1).await;
+    consuming.stop().await;
 }

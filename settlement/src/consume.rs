@@ -13,9 +13,8 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
 use contract::topics::ORDERS;
-use metrics::counter;
 use process::health::Health;
-use process::kafka::SILENCE_MAX;
+use process::kafka::{SILENCE_MAX, Useless, Watchdog};
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -47,10 +46,6 @@ const POLL_FULL: Duration = Duration::from_millis(1);
 const STALL: Duration = Duration::from_millis(500);
 /// Positions are told to Kafka so often, for the usual tools; nothing reads them back.
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
-/// Between two checks of whether the client is of use.
-const CHECK_EVERY: Duration = Duration::from_secs(1);
-/// A member of a group hears of an assignment long before.
-const ALONE_MAX: Duration = Duration::from_secs(15);
 /// Longest pause between attempts to read from a log that has a gap or has lost an offset.
 const RETRY_MAX: Duration = Duration::from_secs(10);
 
@@ -66,9 +61,8 @@ pub fn consume(
     while !stop.is_cancelled() {
         match Consumer::start(&handles.settings, &handles.health, &handles.log_ends, generation) {
             Ok(mut consumer) => {
-                if let Err(error) = consumer.run(handovers, commands, stop) {
-                    counter!("kafka_clients_replaced_total", "client" => "consumer").increment(1);
-                    tracing::warn!(%error, "the consumer is replaced");
+                if let Err(useless) = consumer.run(handovers, commands, stop) {
+                    useless.replaced();
                 }
                 generation = consumer.generation + 1;
             }
@@ -80,26 +74,11 @@ pub fn consume(
     }
 }
 
-/// Why a consumer is of no use any more.
-#[derive(Debug, thiserror::Error)]
-enum Useless {
-    #[error("it failed for good: {0}")]
-    Failed(#[from] KafkaError),
-    #[error("the log goes on, and nothing of it is read")]
-    Silent,
-    #[error("Kafka answers, and its group gives it nothing, not even word that there is nothing")]
-    Alone,
-}
-
 struct Consumer {
     consumer: BaseConsumer<Rebalances>,
     health: Health,
     log_ends: LogEnds,
-    /// Since when the log has held what is not read, as far as somebody else can tell.
-    behind_since: Option<Instant>,
-    check_at: Instant,
-    /// Whether the group has said what is ours, be it nothing; and since when it has or has not.
-    member: (bool, Instant),
+    watchdog: Watchdog,
     /// Partitions that have not been read since they were placed; empty: the log is as it should be.
     unread: BTreeSet<i32>,
     topic: String,
@@ -154,9 +133,7 @@ impl Consumer {
             consumer,
             health: health.clone(),
             log_ends: log_ends.clone(),
-            behind_since: None,
-            check_at: Instant::now(),
-            member: (false, Instant::now()),
+            watchdog: Watchdog::default(),
             unread: BTreeSet::new(),
             topic,
             orders_max: settings.settlement.batch_orders_max as usize,
@@ -205,7 +182,7 @@ impl Consumer {
                         list.add_partition_offset(&self.topic, *partition, Offset::Offset(*offset))?;
                     }
                     self.consumer.assign(&list)?;
-                    self.behind_since = None;
+                    self.watchdog.heard();
                     self.unread = positions.iter().map(|(partition, _)| *partition).collect();
                     self.expected = positions.into_iter().collect();
                     if self.unread.is_empty() {
@@ -246,37 +223,23 @@ impl Consumer {
         Ok(())
     }
 
-    /// Whether the client still does what it is for. What it should see, another client has seen.
+    /// Whether the client still does what it is for. What it should see, the one that measures the lag has seen.
     fn check(&mut self) -> Result<(), Useless> {
-        let now = Instant::now();
-        if now < self.check_at {
+        if !self.watchdog.is_due() {
             return Ok(());
         }
-        self.check_at = now + CHECK_EVERY;
-        let lately = now - SILENCE_MAX / 2;
+        let lately = Instant::now() - SILENCE_MAX / 2;
         let full = self.paused.is_some() || !self.queue.is_empty() || self.gathered_orders >= self.orders_max;
         let behind = !full
             && self.expected.iter().any(|(partition, expected)| {
                 self.log_ends.measured(*partition, lately).is_some_and(|measured| measured.end > *expected)
             });
-        if !behind {
-            self.behind_since = None;
-        } else if self.behind_since.get_or_insert(now).elapsed() >= SILENCE_MAX {
-            return Err(Useless::Silent);
-        }
-        let (member, since) = self.member;
-        if !member && since.elapsed() >= ALONE_MAX {
-            if self.log_ends.answered(lately) {
-                return Err(Useless::Alone);
-            }
-            self.member = (false, now); // nobody is answered
-        }
-        Ok(())
+        self.watchdog.judge(behind, self.log_ends.answered(lately))
     }
 
     fn follow_group(&mut self) -> Result<(), KafkaError> {
         for rebalance in self.consumer.context().take() {
-            self.member = (matches!(rebalance, Rebalance::Assigned(_)), Instant::now());
+            self.watchdog.member(matches!(rebalance, Rebalance::Assigned(_)));
             let partitions = match rebalance {
                 Rebalance::Assigned(partitions) => partitions,
                 Rebalance::Revoked => Vec::new(),
@@ -347,7 +310,7 @@ impl Consumer {
         match self.consumer.poll(patience) {
             None => Ok(()),
             Some(Ok(message)) => {
-                self.behind_since = None;
+                self.watchdog.heard();
                 let (partition, offset) = (message.partition(), message.offset());
                 match self.expected.get(&partition).copied() {
                     None => Ok(()), // fetched before a restart
@@ -401,7 +364,7 @@ impl Consumer {
         match error {
             KafkaError::MessageConsumptionFatal(_) => Err(error),
             KafkaError::PartitionEOF(partition) => {
-                self.behind_since = None;
+                self.watchdog.heard();
                 self.readable(partition);
                 Ok(())
             }

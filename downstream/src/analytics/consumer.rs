@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use deadpool_postgres::Pool;
 use metrics::{Counter, counter};
 use process::backoff::Backoff;
-use process::kafka::Producer;
+use process::kafka::{Producer, Useless};
 use process::postgres::DatabaseError;
 use rdkafka::Message as _;
 use rdkafka::TopicPartitionList;
@@ -18,12 +18,13 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::store::{Batch, Place, StoreError, positions, store};
+use super::store::{Batch, StoreError, positions, store};
 use super::{GROUP, Settings};
 use crate::group::carry::put;
 use crate::group::consumer::{self, TIMEOUT};
 use crate::group::lane::Positions;
 use crate::group::membership::{Membership, Topics, Work};
+use crate::group::watch::{Place, Watch};
 use crate::group::{Delivered, parcel::Parcel};
 use crate::host::Host;
 
@@ -45,9 +46,10 @@ pub fn consume(host: &Host, settings: &Settings, pool: &Pool, producer: &Produce
     let mut backoff = Backoff::default();
     while !host.stop.is_cancelled() {
         let joined = consumer::join(host, GROUP, runtime);
-        let ended = joined.and_then(|(consumer, topics)| {
+        let ended = joined.map_err(Useless::from).and_then(|(consumer, topics)| {
             let mut counter = Reader {
                 consumer,
+                watch: Watch::new(host, &topics.source, runtime),
                 topics,
                 host,
                 settings,
@@ -64,8 +66,9 @@ pub fn consume(host: &Host, settings: &Settings, pool: &Pool, producer: &Produce
             counter.consumer.context().end(&counter.consumer);
             ended
         });
-        if let Err(error) = ended {
-            tracing::error!(%error, "the consumer failed for good and is replaced");
+        if let Err(useless) = ended {
+            useless.replaced();
+            host.health.down(consumer::GROUP, useless.to_string());
         }
         if !host.stop.is_cancelled() {
             std::thread::sleep(backoff.advance());
@@ -75,6 +78,7 @@ pub fn consume(host: &Host, settings: &Settings, pool: &Pool, producer: &Produce
 
 struct Reader<'a> {
     consumer: BaseConsumer<Membership>,
+    watch: Watch,
     topics: Topics,
     host: &'a Host,
     settings: &'a Settings,
@@ -91,10 +95,11 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn run(&mut self) -> Result<(), KafkaError> {
+    fn run(&mut self) -> Result<(), Useless> {
         let mut backoff = Backoff::default();
         while !self.host.stop.is_cancelled() {
             self.gather()?;
+            self.watch.check(self.consumer.context().has_begun(), || self.next.clone())?;
             if let Some(partitions) = self.consumer.context().take_assigned() {
                 match self.begin(&partitions) {
                     Ok(()) => {
@@ -105,6 +110,9 @@ impl Reader<'_> {
                     Err(error) => {
                         if backoff.worth_saying() {
                             tracing::warn!(%error, "cannot take partitions over yet");
+                        }
+                        if matches!(error, Error::Database(_)) {
+                            self.watch.excuse();
                         }
                         self.host.health.down(consumer::GROUP, error.to_string());
                         self.consumer.context().put_back(partitions);
@@ -158,6 +166,7 @@ impl Reader<'_> {
             match self.consumer.poll(patience) {
                 None => return Ok(()),
                 Some(Ok(message)) => {
+                    self.watch.heard();
                     let place = (message.topic().to_string(), message.partition());
                     let Some(next) = self.next.get_mut(&place) else { continue };
                     if message.offset() < *next {
@@ -205,6 +214,7 @@ impl Reader<'_> {
     fn begin(&mut self, partitions: &[i32]) -> Result<(), Error> {
         self.drop_batch();
         self.next.clear();
+        self.watch.heard();
         let mut first = BTreeMap::new();
         for retry in [false, true] {
             for partition in partitions {

@@ -11,9 +11,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::fold::{Adds, Counted, HourAdds, SaleAdds};
-
-/// A partition of a topic.
-pub type Place = (String, i32);
+use crate::group::watch::Place;
 
 /// Events that follow each other in their partitions.
 #[derive(Debug, Default)]

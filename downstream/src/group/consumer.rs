@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use contract::topics::ORDER_EVENTS;
 use process::backoff::Backoff;
-use process::kafka::LogContext;
 use process::kafka::topics::TopicError;
+use process::kafka::{LogContext, Useless};
 use process::settings::Services;
 use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
@@ -23,6 +23,7 @@ use super::lane::{Inbox, Start, Taken, lane};
 use super::membership::{Membership, Topics, Work};
 use super::orders::Origin;
 use super::parcel::Parcel;
+use super::watch::Watch;
 use super::{Group, Handler};
 use crate::host::Host;
 
@@ -45,8 +46,9 @@ pub fn consume<H: Handler>(host: &Host, group: Group, shared: &Arc<Shared<H>>, r
     while !host.stop.is_cancelled() {
         match Consumer::start(host, group, shared, runtime) {
             Ok(mut consumer) => {
-                if let Err(error) = consumer.run(&host.stop) {
-                    tracing::error!(%error, "the consumer failed for good and is replaced");
+                if let Err(useless) = consumer.run(&host.stop) {
+                    useless.replaced();
+                    host.health.down(GROUP, useless.to_string());
                 }
                 consumer.consumer.context().end(&consumer.consumer);
             }
@@ -64,7 +66,10 @@ struct Consumer<'a, H> {
     host: &'a Host,
     shared: &'a Arc<Shared<H>>,
     runtime: &'a Handle,
+    watch: Watch,
     inboxes: BTreeMap<i32, Inbox>,
+    /// What comes next of the retry topic or the source, by partition.
+    next: BTreeMap<(bool, i32), i64>,
     paused: BTreeSet<i32>,
     committed: BTreeMap<(bool, i32), i64>,
     commit_at: Instant,
@@ -82,11 +87,13 @@ impl<'a, H: Handler> Consumer<'a, H> {
         let (consumer, topics) = join(host, group, runtime)?;
         Ok(Self {
             consumer,
+            watch: Watch::new(host, &topics.source, runtime),
             topics,
             host,
             shared,
             runtime,
             inboxes: BTreeMap::new(),
+            next: BTreeMap::new(),
             paused: BTreeSet::new(),
             committed: BTreeMap::new(),
             commit_at: Instant::now(),
@@ -95,14 +102,24 @@ impl<'a, H: Handler> Consumer<'a, H> {
         })
     }
 
-    fn run(&mut self, stop: &CancellationToken) -> Result<(), KafkaError> {
+    fn run(&mut self, stop: &CancellationToken) -> Result<(), Useless> {
         while !stop.is_cancelled() {
             self.poll()?;
             self.follow_group();
             self.follow_load()?;
             self.commit()?;
+            self.check()?;
         }
         Ok(())
+    }
+
+    /// Of a paused partition nothing is to be read.
+    fn check(&mut self) -> Result<(), Useless> {
+        let (next, paused, topics) = (&self.next, &self.paused, &self.topics);
+        self.watch.check(self.consumer.context().has_begun(), || {
+            let read = next.iter().filter(|((retry, partition), _)| *retry || !paused.contains(partition));
+            read.map(|((retry, partition), next)| ((topics.name(*retry).into(), *partition), *next)).collect()
+        })
     }
 
     fn poll(&mut self) -> Result<(), KafkaError> {
@@ -113,6 +130,8 @@ impl<'a, H: Handler> Consumer<'a, H> {
                 None => return Ok(()),
                 Some(Ok(message)) => {
                     let retry = message.topic() == self.topics.retry;
+                    self.watch.heard();
+                    self.next.insert((retry, message.partition()), message.offset() + 1);
                     if let Some(inbox) = self.inboxes.get(&message.partition()) {
                         let origin = Origin { retry, offset: message.offset() };
                         inbox.put(Taken { origin, parcel: Parcel::read(&message) });
@@ -207,6 +226,8 @@ impl<'a, H: Handler> Consumer<'a, H> {
             inboxes.insert(*partition, inbox);
         }
         self.inboxes = inboxes;
+        self.next = positions.clone();
+        self.watch.heard();
         self.committed = positions;
         self.consumer.context().begun(work);
         self.resume()?; // the client keeps a partition paused across assignments

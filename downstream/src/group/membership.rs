@@ -119,6 +119,11 @@ impl Membership {
         self.state().work = Some(work);
     }
 
+    /// Whether anything is: what the group gave, be it nothing.
+    pub fn has_begun(&self) -> bool {
+        self.state().work.is_some()
+    }
+
     /// Up to where everything is done.
     pub fn positions(&self) -> BTreeMap<(bool, i32), i64> {
         match &self.state().work {

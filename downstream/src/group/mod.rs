@@ -15,6 +15,7 @@
 //! | [`parcel`]       | an event with what became of it so far, as the topics carry it      |
 //! | [`delivered`]    | an event as a handler sees it                                       |
 //! | [`consumer`], [`membership`] | the thread that reads, and its place in the group       |
+//! | [`watch`]        | whether the client that reads still does                            |
 //! | [`lane`]         | one partition: starts what may start, settles what has ended        |
 //! | [`orders`]       | whose turn it is, decided without I/O                               |
 //! | [`offsets`]      | what is done, and up to where everything is                         |
@@ -31,6 +32,7 @@ pub mod offsets;
 pub mod orders;
 pub mod parcel;
 pub mod settings;
+pub mod watch;
 
 use std::io;
 use std::net::SocketAddr;

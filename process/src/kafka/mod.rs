@@ -1,11 +1,14 @@
-//! Kafka: the producer whose acknowledgements are awaited, the topics, and client settings.
+//! Kafka: the producer whose acknowledgements are awaited, the watch over consumers, the topics, and client
+//! settings.
 
 mod log;
 mod producer;
 pub mod topics;
+mod watchdog;
 
 pub use log::LogContext;
 pub use producer::{Acknowledged, Message, ProduceError, Producer, ProducerSettings};
+pub use watchdog::{Useless, Watchdog};
 
 use std::time::Duration;
 

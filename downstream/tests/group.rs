@@ -370,3 +370,21 @@ async fn a_consumer_that_hears_nothing_of_its_group_is_replaced_while_kafka_answ
     handler.until_called("0-1", 1).await;
     consuming.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_postgres_says_of_the_data_uses_up_tries_and_what_it_says_of_itself_does_not() {
+    let url = testkit::environment("DATABASE_URL");
+    let failure = async |url: &str, sql: &str| {
+        let pool = process::postgres::pool(url, 1, "test", "-c statement_timeout=50ms").unwrap();
+        let asked = async {
+            pool.get().await?.simple_query(sql).await?;
+            Ok::<_, process::postgres::DatabaseError>(())
+        };
+        Failure::from(asked.await.unwrap_err())
+    };
+    assert!(matches!(failure(&url, "SELECT 1/0").await, Failure::Retriable(_)));
+    assert!(matches!(failure(&url, "SELECT pg_sleep(5)").await, Failure::Unavailable(_)));
+    assert!(matches!(failure(&url, "SELECT FROM not_there_yet").await, Failure::Unavailable(_)));
+    let nowhere = format!("postgres://nobody@{}/none", free_address());
+    assert!(matches!(failure(&nowhere, "SELECT 1").await, Failure::Unavailable(_)));
+}

@@ -43,6 +43,7 @@ use contract::topics::{ORDER_EVENTS, Topic};
 use process::backoff::until_done;
 use process::kafka::topics::ensure;
 use process::kafka::{Producer, ProducerSettings};
+use process::postgres::DatabaseError;
 use tokio::runtime::Handle;
 
 use crate::RunError;
@@ -108,9 +109,18 @@ pub enum Failure {
     Unavailable(String),
 }
 
-impl From<process::postgres::DatabaseError> for Failure {
-    fn from(error: process::postgres::DatabaseError) -> Self {
-        Self::Unavailable(error.to_string())
+impl From<DatabaseError> for Failure {
+    /// A database that is away, too busy or not set up is no event's fault. What it says of the data (SQLSTATE
+    /// classes 22 and 23), and a row that cannot be understood, would be said again for ever.
+    fn from(error: DatabaseError) -> Self {
+        let of_the_data = match &error {
+            DatabaseError::Pool(_) => false,
+            DatabaseError::Postgres(error) => error
+                .code()
+                .is_some_and(|state| state.code().starts_with("22") || state.code().starts_with("23")),
+            DatabaseError::Invalid(_) => true,
+        };
+        if of_the_data { Self::Retriable(error.to_string()) } else { Self::Unavailable(error.to_string()) }
     }
 }
 

@@ -60,9 +60,12 @@ impl Handler for Payments {
 }
 
 impl From<DeskError> for Failure {
-    /// Neither Postgres nor the log being away is any event's fault.
+    /// The log being away is no event's fault.
     fn from(error: DeskError) -> Self {
-        Self::Unavailable(error.to_string())
+        match error {
+            DeskError::Database(error) => error.into(),
+            DeskError::Log(_) => Self::Unavailable(error.to_string()),
+        }
     }
 }
 

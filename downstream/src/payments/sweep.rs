@@ -10,6 +10,7 @@ use metrics::gauge;
 use process::backoff::Backoff;
 use process::postgres::DatabaseError;
 use time::OffsetDateTime;
+use tokio_postgres::Row;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -60,7 +61,7 @@ async fn sweep(pool: &Pool, desk: &Desk, after: Duration) -> Result<(), Database
         let select = client.prepare_cached(SELECT).await?;
         let rows = client.query(&select, &[&after.as_secs_f64(), &behind.0, &behind.1, &PAGE]).await?;
         drop(client);
-        let payments = rows.iter().map(Payment::from_row).collect::<Result<Vec<_>, _>>()?;
+        let payments: Vec<Payment> = rows.iter().filter_map(readable).collect();
         open += payments.len();
         let look = |payment: Payment| async move { look_again(desk, &payment).await };
         let asked = stream::iter(payments).map(look).buffer_unordered(AT_ONCE);
@@ -73,6 +74,11 @@ async fn sweep(pool: &Pool, desk: &Desk, after: Duration) -> Result<(), Database
             _ => return Ok(()),
         }
     }
+}
+
+/// One row that cannot be read must not keep the others from being looked after.
+fn readable(row: &Row) -> Option<Payment> {
+    Payment::from_row(row).inspect_err(|error| tracing::error!(%error, "a payment is not looked after")).ok()
 }
 
 async fn look_again(desk: &Desk, payment: &Payment) -> Done {

@@ -133,6 +133,29 @@ async fn events_are_counted_once_through_doubles_restarts_and_rivals() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn while_nothing_can_be_counted_an_operator_is_told_and_nothing_is_left_out() {
+    let (url, db) = database().await;
+    let (bench, sale) = (Bench::start(&url).await, SaleId::parse(&testkit::fresh("s")).unwrap());
+    let group = start(&bench).await;
+    db.batch_execute("ALTER TABLE analytics_second RENAME TO elsewhere").await.unwrap();
+    live(&bench, &sale, 0, &[Created, Cancelled]).await;
+    until("an operator is told", async || {
+        let health = group.get("/health/ready").await;
+        health["ready"] == false
+            && health["dependencies"]["counting"]["why"]
+                .as_str()
+                .is_some_and(|why| why.contains("analytics_second"))
+    })
+    .await;
+    assert_eq!(count(&db, &sale, "accepted").await, 0, "all of a batch, or nothing");
+    db.batch_execute("ALTER TABLE elsewhere RENAME TO analytics_second").await.unwrap();
+    until("it is counted", async || count(&db, &sale, "cancelled").await == 1).await;
+    assert_eq!(count(&db, &sale, "accepted").await, 1);
+    until("it is ready again", async || group.get("/health/ready").await["ready"] == true).await;
+    group.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_report_tells_what_became_of_a_sale() {
     support::tls::provide();
     let system = System::start(Shape::default()).await;

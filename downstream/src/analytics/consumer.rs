@@ -28,6 +28,8 @@ use crate::group::watch::{Place, Watch};
 use crate::group::{Delivered, parcel::Parcel};
 use crate::host::Host;
 
+/// That what is read can be counted, as a dependency.
+const COUNTING: &str = "counting";
 /// How long one poll waits.
 const POLL: Duration = Duration::from_millis(20);
 
@@ -43,6 +45,8 @@ enum Error {
 pub fn consume(host: &Host, settings: &Settings, pool: &Pool, producer: &Producer, runtime: &Handle) {
     host.health.expect(consumer::GROUP, true);
     host.health.expect("kafka", true);
+    host.health.expect(COUNTING, true);
+    host.health.up(COUNTING);
     let mut backoff = Backoff::default();
     while !host.stop.is_cancelled() {
         let joined = consumer::join(host, GROUP, runtime);
@@ -96,7 +100,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn run(&mut self) -> Result<(), Useless> {
-        let mut backoff = Backoff::default();
+        let (mut backoff, mut failing) = (Backoff::default(), Backoff::default());
         while !self.host.stop.is_cancelled() {
             self.gather()?;
             self.watch.check(self.consumer.context().has_begun(), || self.next.clone())?;
@@ -128,10 +132,11 @@ impl Reader<'_> {
             match self.runtime.block_on(store(self.pool, &self.batch)) {
                 Ok(()) => {
                     self.counted();
-                    backoff.reset();
+                    self.host.health.up(COUNTING);
+                    failing.reset();
                 }
                 Err(error) => {
-                    if backoff.worth_saying() {
+                    if failing.worth_saying() {
                         tracing::warn!(%error, "events are not counted, trying again");
                     }
                     // After an ambiguous commit only Postgres knows: everything is read anew from there.
@@ -141,7 +146,8 @@ impl Reader<'_> {
                         self.consumer.context().put_back(mine);
                     }
                     if !matches!(error, StoreError::Fenced) {
-                        std::thread::sleep(backoff.advance());
+                        self.host.health.down(COUNTING, error.to_string());
+                        std::thread::sleep(failing.advance());
                     }
                 }
             }

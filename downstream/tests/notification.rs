@@ -176,16 +176,7 @@ async fn a_channel_that_fails_is_tried_again_alone() {
     let order = shop.order(1, Some("kim@example.com")).await;
     shop.publish("0-1", order, PaymentCompleted).await;
     until("the mail is out", async || mail.mails().len() == 1).await;
-    until("the webhook has failed twice", async || {
-        let text = group.metrics().await;
-        text.lines().any(|line| {
-            line.starts_with("notifications_total{")
-                && line.contains("webhook")
-                && line.contains("failed")
-                && line.ends_with(" 2")
-        })
-    })
-    .await;
+    until("the webhook has failed twice", async || receiver.put_off() == 2).await;
     receiver.answer(200);
     until("the webhook is out", async || receiver.received().len() == 1).await;
     until("both are remembered", async || shop.remembered().await == 2).await;
@@ -277,4 +268,61 @@ async fn where_tls_is_required_nothing_is_told_in_the_clear() {
     shop.until_missed(&group, &["email"], "STARTTLS").await;
     group.stop().await;
     assert_eq!((mail.mails().len(), shop.remembered().await), (0, 0));
+}
+
+/// The last try comes when the target is back.
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_target_is_down_its_orders_wait_in_their_order_and_nothing_is_lost_or_told_twice() {
+    let (shop, mail, receiver) = (Shop::start().await, MailServer::start().await, Receiver::start().await);
+    let (way, hook) = testkit::Forwarder::to_url(&receiver.url()).await;
+    let group = shop
+        .notifications(&[
+            "--smtp-url",
+            &mail.url(),
+            "--notification-webhook-url",
+            &hook,
+            "--notification-webhook-secret",
+            SECRET,
+            "--third-try-after-ms",
+            "8000",
+        ])
+        .await;
+    let mut orders = Vec::new();
+    for n in 0..4 {
+        orders.push(shop.order(n, Some("kim@example.com")).await);
+    }
+    let statuses = [PaymentCompleted, Shipped, Delivered];
+    way.cut();
+    for (seq, status) in statuses.into_iter().enumerate() {
+        for (n, order) in orders.iter().enumerate() {
+            shop.publish(&format!("{n}-{seq}"), *order, status).await;
+        }
+    }
+    shop.until_missed(&group, &["webhook"], "webhook").await;
+    until("each first mail is out", async || mail.mails().len() == orders.len()).await;
+    let all = orders.len() * statuses.len();
+    let waiting = async || shop.bench.records(notification::GROUP.retry.name).await;
+    until("all of them wait", async || waiting().await >= all as i64).await;
+    assert_eq!(
+        mail.mails().len(),
+        orders.len(),
+        "what comes later in an order waits behind its first message"
+    );
+    assert!(receiver.received().is_empty());
+
+    way.mend();
+    until("everything is remembered", async || shop.remembered().await == 2 * all as i64).await;
+    assert_eq!((mail.mails().len(), receiver.received().len(), receiver.refused()), (all, all, 0));
+    for n in 0..orders.len() {
+        let of_order: Vec<String> = receiver
+            .received()
+            .into_iter()
+            .map(|one| one.id)
+            .filter(|id| id.starts_with(&format!("order_{n}-")))
+            .collect();
+        assert_eq!(of_order, [0, 1, 2].map(|seq| format!("order_{n}-{seq}")));
+    }
+    let letters = group.get("/dead-letters").await;
+    assert_eq!(letters["dead_letters"].as_array().unwrap().len(), 0, "{letters}");
+    group.stop().await;
 }

@@ -20,6 +20,7 @@ use downstream::host::Host;
 use process::kafka::topics::ensure;
 use process::kafka::{Message, Producer, ProducerSettings};
 use process::settings::Services;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use testkit::environment;
 use testkit::system::{fresh_database, metrics};
 use tokio_postgres::NoTls;
@@ -88,6 +89,21 @@ impl Bench {
         let topic = self.services.topic(topic);
         let message = Message { topic: &topic, partition, key, value: Some(value), headers };
         self.producer.send(&message).expect("room").await.expect("acknowledged").partition
+    }
+
+    /// How many records a topic holds.
+    pub(crate) async fn records(&self, topic: &str) -> i64 {
+        let (brokers, topic) = (self.services.kafka_brokers.clone(), self.services.topic(topic));
+        let count = move || {
+            let config = process::kafka::client(&brokers, "test");
+            let client: BaseConsumer = config.create().expect("a client");
+            let limit = Duration::from_secs(5);
+            let metadata = client.fetch_metadata(Some(&topic), limit).expect("metadata");
+            let partitions = metadata.topics()[0].partitions().iter().map(|partition| partition.id());
+            let ends = partitions.map(|id| client.fetch_watermarks(&topic, id, limit).expect("its ends"));
+            ends.map(|(low, high)| high - low).sum()
+        };
+        tokio::task::spawn_blocking(count).await.expect("no panic")
     }
 }
 

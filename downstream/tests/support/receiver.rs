@@ -29,6 +29,7 @@ pub(crate) struct Receiver {
     /// What it answers from now on.
     answers: Arc<AtomicU16>,
     received: Arc<Mutex<Vec<Received>>>,
+    put_off: Arc<AtomicU16>,
     refused: Arc<AtomicU16>,
     stop: CancellationToken,
 }
@@ -40,20 +41,22 @@ impl Receiver {
             address: listener.local_addr().expect("its address"),
             answers: Arc::new(AtomicU16::new(204)),
             received: Arc::default(),
+            put_off: Arc::default(),
             refused: Arc::default(),
             stop: CancellationToken::new(),
         };
-        let (answers, received, refused) =
-            (this.answers.clone(), this.received.clone(), this.refused.clone());
+        let (answers, received) = (this.answers.clone(), this.received.clone());
+        let (put_off, refused) = (this.put_off.clone(), this.refused.clone());
         let handler = move |request: Request<Incoming>| {
-            let (answers, received, refused) = (answers.clone(), received.clone(), refused.clone());
+            let (answers, received) = (answers.clone(), received.clone());
+            let (put_off, refused) = (put_off.clone(), refused.clone());
             async move {
                 let mut response = Response::new(Full::new(Bytes::new()));
                 let status = answers.load(Ordering::SeqCst);
                 match believe(request).await {
                     Some(one) if status < 300 => received.lock().expect("no panic").push(one),
-                    Some(_) => {}
-                    None => drop(refused.fetch_add(1, Ordering::SeqCst)),
+                    Some(_) => _ = put_off.fetch_add(1, Ordering::SeqCst),
+                    None => _ = refused.fetch_add(1, Ordering::SeqCst),
                 }
                 *response.status_mut() = status.try_into().expect("a status");
                 response
@@ -77,6 +80,11 @@ impl Receiver {
 
     pub(crate) fn received(&self) -> Vec<Received> {
         self.received.lock().expect("no panic").clone()
+    }
+
+    /// Webhooks that were believed and not taken.
+    pub(crate) fn put_off(&self) -> u16 {
+        self.put_off.load(Ordering::SeqCst)
     }
 
     /// Webhooks whose signature was wrong.

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::command;
 use crate::decode;
-use crate::read::sale;
+use crate::read::{ANSWER_MAX, sale};
 use crate::respond::{Answer, Problem, json};
 use crate::run::Gateway;
 
@@ -43,7 +43,8 @@ pub async fn take(gateway: &Gateway, head: &Parts, body: Incoming) -> Result<Ans
         return Err(Problem::because(Code::MalformedRequest, "The reason is too long."));
     }
     let view = sale::find(gateway, told.sale_id.as_str())?;
-    let status = payment(gateway, &told).await?.ok_or(Code::NotFound)?;
+    let asked = tokio::time::timeout(ANSWER_MAX, payment(gateway, &told)).await;
+    let status = asked.unwrap_or_else(|_| Err(Code::DatabaseUnavailable.into()))?.ok_or(Code::NotFound)?;
     let PaymentCallback { payment_id, order_id, sale_id, result, amount, currency, reason } = told;
     if !is_known(status, result) {
         let payment = PaymentResult { payment_id, result, amount, currency, reason };

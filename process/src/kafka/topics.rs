@@ -1,6 +1,6 @@
 //! Making the topics exist, with explicit partitions and settings. Repeating it changes nothing.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use contract::topics::Topic;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -14,6 +14,9 @@ use crate::settings::Services;
 const REPLICAS: i32 = 3;
 /// One request's limit.
 const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Between two looks at what was just made.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Why a topic does not exist as it must.
 #[derive(Debug, thiserror::Error)]
@@ -72,12 +75,26 @@ pub async fn ensure(
         }
     }
     for (topic, name) in topics.iter().zip(names) {
-        let metadata = tokio::task::block_in_place(|| admin.inner().fetch_metadata(Some(&name), TIMEOUT))?;
-        let found = metadata.topics().first().map_or(0, |topic| topic.partitions().len() as i32);
+        let found = partitions_led(&admin, &name).await?;
         let expected = topic.partitions.unwrap_or(orders_partitions);
         if found != 0 && found != expected {
             return Err(TopicError::OtherPartitions { topic: name, found, expected });
         }
     }
     Ok(())
+}
+
+/// How many partitions a topic has, once somebody leads them all: a consumer that joins its group before takes
+/// it for missing, and looks again only after half a minute. Not waited for longer than one request.
+async fn partitions_led(admin: &AdminClient<DefaultClientContext>, name: &str) -> Result<i32, KafkaError> {
+    let begun = Instant::now();
+    loop {
+        let metadata = tokio::task::block_in_place(|| admin.inner().fetch_metadata(Some(name), TIMEOUT))?;
+        let partitions = metadata.topics().first().map_or(&[][..], |topic| topic.partitions());
+        let led = !partitions.is_empty() && partitions.iter().all(|partition| partition.leader() >= 0);
+        if led || begun.elapsed() >= TIMEOUT {
+            return Ok(partitions.len() as i32);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
 }

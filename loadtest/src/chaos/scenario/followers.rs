@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Stage;
 use crate::chaos::followers::{Follower, MESSAGES_AT_ONCE};
+use crate::chaos::proxy::Way;
 use crate::chaos::stack::{Faults, proxies};
 use crate::crowd::Dice;
 
@@ -28,24 +29,31 @@ pub(super) fn killed_at(dice: &mut Dice, which: Follower) -> Faults {
     faults
 }
 
-/// Waits for its end, starts it again, and kills it once more while it works.
+/// The receiver takes its time: whoever tells it is killed with much on the way, and more behind it.
+pub(super) async fn killed_in_talk(stage: &mut Stage<'_>) -> anyhow::Result<()> {
+    let latency = stage.between(200, 500);
+    stage.stack.proxies.delay(proxies::NOTIFICATION_TARGET, Way::Down, latency, latency / 2).await?;
+    killed(stage, Follower::Notification).await?;
+    stage.doubles_allowed += 2 * MESSAGES_AT_ONCE;
+    stage.stack.proxies.reset().await
+}
+
+/// Waits for its end, starts it again, and kills it once more while it makes up for that.
 pub(super) async fn killed(stage: &mut Stage<'_>, which: Follower) -> anyhow::Result<()> {
     stage.stack.follower(which)?.until_gone(HIT_LIMIT).await?;
     stage.pause(0, 1_000).await;
     stage.stack.start_follower(which, "")?;
-    // The group gives it its place again after some seconds.
-    stage.pause(0, 9_000).await;
+    // The group gives it its place again after some seconds; it then has as much behind it as it will ever have.
+    stage.stack.until_ready().await?;
+    stage.pause(0, 1_000).await;
     stage.stack.follower(which)?.kill().await?;
     stage.pause(0, 1_000).await;
-    if which == Follower::Notification {
-        stage.doubles_allowed += 2 * MESSAGES_AT_ONCE;
-    }
     stage.stack.start_follower(which, "")
 }
 
 /// Connections are cut and refused: what was on its way then may have arrived.
 pub(super) async fn target_down(stage: &mut Stage<'_>, least_ms: u64, most_ms: u64) -> anyhow::Result<()> {
-    stage.pause(1_000, 3_000).await;
+    stage.pause(1_000, 2_000).await;
     stage.stack.proxies.cut(proxies::NOTIFICATION_TARGET).await?;
     stage.doubles_allowed += MESSAGES_AT_ONCE;
     stage.pause(least_ms, most_ms).await;

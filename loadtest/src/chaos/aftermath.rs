@@ -17,8 +17,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 const MONEY_LIMIT: Duration = Duration::from_secs(45);
 /// Longest wait for messages and counts, beside the last pause between an event's tries.
 const FOLLOWED_LIMIT: Duration = Duration::from_secs(30);
-/// Examples of each kind.
-const EXAMPLES: usize = 3;
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -36,6 +34,10 @@ pub struct Aftermath {
 /// Money that the provider must have, by order.
 const KEPT: &str = "SELECT order_id, CASE status WHEN 'captured' THEN amount ELSE 0 END FROM payment \
                     WHERE sale_id = $1 AND method = 'card'";
+/// Payments by card that were captured when nobody waited for them any more, and went back.
+const LATE: &str = "SELECT count(*) FROM payment p JOIN customer_order o USING (order_id) \
+     WHERE p.sale_id = $1 AND p.method = 'card' AND p.status = 'refunded' AND o.status = 'cancelled' \
+       AND NOT EXISTS (SELECT FROM order_event e WHERE e.order_id = p.order_id AND e.status = 'payment_completed')";
 /// Events of which customers are told.
 const WORTH_TELLING: &str = "SELECT 'order_' || e.partition || '-' || e.seq, e.status, o.order_id::text \
       FROM order_event e JOIN customer_order o USING (order_id) \
@@ -86,7 +88,7 @@ impl Aftermath {
         };
         let (due, messages) = (due(database, sale).await?, receiver.messages());
         let mut this = Self { lost: untold.len() as u64, ..Self::default() };
-        for id in untold.iter().take(EXAMPLES) {
+        if let Some(id) = untold.first() {
             let event = due.get(id).map(String::as_str).unwrap_or_default();
             this.complaints.push(format!("{} messages are missing, such as {id} ({event})", untold.len()));
         }
@@ -103,7 +105,9 @@ impl Aftermath {
             this.complaints.push(format!("{} messages had a wrong signature", receiver.unbelieved()));
         }
         this.complaints.extend(miscounted);
-        this.told = format!("{} messages told, {again} of them again", messages.len());
+        let late: i64 = database.query_one(LATE, &[&sale]).await?.try_get(0)?;
+        this.told =
+            format!("{late} late captures sent back, {} messages told, {again} again", messages.len());
         Ok(this)
     }
 }

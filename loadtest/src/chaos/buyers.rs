@@ -34,7 +34,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(300);
 /// Longest wait of a customer for the payment or the goods.
 const PATIENCE: Duration = Duration::from_secs(12);
 /// Longest wait until nothing moves any more.
-const STILL_LIMIT: Duration = Duration::from_secs(100);
+const STILL_LIMIT: Duration = Duration::from_secs(60);
 
 /// When customers pay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

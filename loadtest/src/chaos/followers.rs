@@ -18,7 +18,7 @@ const PAYMENTS: [(&str, &str); 3] = [
     ("PAYMENTS_SWEEP_AFTER_MS", "2000"),
 ];
 /// From an event's first try to its second, and from there to the last. A scenario may say otherwise.
-pub const TRIES_MS: [&str; 2] = ["2000", "16000"];
+pub const TRIES_MS: [&str; 2] = ["2000", "10000"];
 /// Messages that may be on their way at once: orders of a partition that are worked on, and partitions.
 pub const MESSAGES_AT_ONCE: u64 = 16 * 4;
 

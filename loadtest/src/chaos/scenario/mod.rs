@@ -91,9 +91,9 @@ const LONG: Scenario =
 
 /// Customers pay; what was not paid in time expires. A whole life of an order lasts some seconds.
 const PAYING: Scenario = Scenario {
-    customers: 500,
-    lasts: Duration::from_secs(10),
-    hold: Some(Duration::from_secs(10)),
+    customers: 400,
+    lasts: Duration::from_secs(6),
+    hold: Some(Duration::from_secs(6)),
     habits: Some(buyers::EVERY_KIND),
     ..ORDINARY
 };
@@ -320,7 +320,7 @@ pub const ALL: &[Scenario] = &[
         name: "provider-down",
         says: "the card provider is refused, or killed, for 20 to 25 s, and back",
         lasts: Duration::from_secs(22),
-        hold: Some(Duration::from_secs(16)),
+        hold: Some(Duration::from_secs(12)),
         strike: |stage| Box::pin(provider::down(stage)),
         ..PAYING
     },
@@ -354,8 +354,8 @@ pub const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "notification-target-down",
-        says: "who is told what became of orders is away for 8 to 12 s",
-        strike: |stage| Box::pin(followers::target_down(stage, 8_000, 12_000)),
+        says: "who is told what became of orders is away for 8 to 10 s",
+        strike: |stage| Box::pin(followers::target_down(stage, 8_000, 10_000)),
         ..PAYING
     },
     Scenario {
@@ -377,7 +377,7 @@ pub const ALL: &[Scenario] = &[
         name: "notification-killed",
         says: "SIGKILL before, between and after sending and remembering, and again anywhere",
         faults: |dice| followers::killed_at(dice, Follower::Notification),
-        strike: |stage| Box::pin(followers::killed(stage, Follower::Notification)),
+        strike: |stage| Box::pin(followers::killed_in_talk(stage)),
         ..PAYING
     },
     Scenario {

@@ -26,7 +26,7 @@ pub(super) async fn slow(stage: &mut Stage<'_>) -> anyhow::Result<()> {
     stage.pause(500, 2_000).await;
     let latency = stage.between(1_200, 2_500);
     stage.stack.proxies.delay(proxies::PROVIDER, Way::Down, latency, latency / 3).await?;
-    stage.pause(6_000, 9_000).await;
+    stage.pause(4_000, 7_000).await;
     stage.stack.proxies.reset().await
 }
 
@@ -37,7 +37,7 @@ pub(super) async fn lies_twice(stage: &mut Stage<'_>) -> anyhow::Result<()> {
         stage.pause(200, 800).await;
         stage.stack.proxies.swallow(proxies::PROVIDER, Way::Down).await?;
         stage.stack.proxies.cut(proxies::CALLBACKS).await?;
-        stage.pause(1_000, 3_000).await;
+        stage.pause(500, 2_500).await;
         // What was swallowed is gone for good: the connections end.
         stage.stack.proxies.cut(proxies::PROVIDER).await?;
         stage.stack.proxies.reset().await?;

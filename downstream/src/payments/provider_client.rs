@@ -95,12 +95,8 @@ impl ProviderClient {
 
     /// Takes the money: once, however often it is called.
     pub async fn charge(&self, payment: &Payment) -> Result<PaymentView, NoAnswer> {
-        let mut charge = self.charge_of(payment);
-        if fault::removed!("payment_key") {
-            charge.payment_id = Uuid::now_v7();
-        }
-        let request = self.request(Method::POST, "/v1/payments").json(&charge);
-        self.call(request.header("idempotency-key", charge.payment_id.to_string())).await
+        let request = self.request(Method::POST, "/v1/payments").json(&self.charge_of(payment));
+        self.call(request.header("idempotency-key", payment.payment_id.to_string())).await
     }
 
     /// What the provider knows of a payment.

@@ -116,7 +116,7 @@ const PROTECTIONS: &[Protection] = &[
     },
     Protection {
         name: "payment_key",
-        says: "every try of a charge carries the payment's own id to the provider",
+        says: "a charge without an answer is asked for by its id, not tried anew under another",
         scenario: "provider-slow",
         invariants: &[9],
         ..ORDINARY

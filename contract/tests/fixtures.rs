@@ -77,20 +77,12 @@ fn order_id(text: &str) -> OrderId {
 }
 
 fn plain_order() -> Order {
+    let line = Line { sku: sku("CAP"), quantity: 1, unit_price: 10_000 };
+    let (customer, key) = (CustomerId::parse("c-1").unwrap(), IdempotencyKey::parse("k-1").unwrap());
     Order {
         id: order_id("019caa3f-8c7d-7abc-8a7b-d1bca63a8fa9"),
-        customer: CustomerId::parse("c-1").unwrap(),
-        email: None,
-        key: IdempotencyKey::parse("k-1").unwrap(),
         digest: RequestDigest([0, 0, 0, 0, 0, 0, 0, 0xff]),
-        lines: vec![Line { sku: sku("CAP"), quantity: 1, unit_price: 10_000 }],
-        policy: None,
-        discount: 0,
-        delivery_fee: 0,
-        hold_seconds: 3600,
-        fulfilment: None,
-        address: None,
-        payment: None,
+        ..Order::plain(&SaleId::parse("spring-2026").unwrap(), customer, key, Timestamp(0), [line])
     }
 }
 

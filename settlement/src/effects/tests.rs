@@ -14,6 +14,20 @@ pub(super) fn record(offset: i64, key: &str, headers: Headers, value: Vec<u8>) -
     incoming
 }
 
+/// Of a partition with one sale, of item A, in its first epoch.
+pub(super) fn memory_of(sale: &SaleId, next_seq: i64) -> Memory {
+    let mut memory = Memory::at(0, next_seq);
+    let known = SaleMemory {
+        partition: 0,
+        next_sequence: 1,
+        settled_epoch: Epoch(1),
+        currency: Currency::KRW,
+        skus: [Sku::parse("A").unwrap()].into_iter().collect(),
+    };
+    memory.sales.insert(sale.clone(), known);
+    memory
+}
+
 /// However many records of one batch move an order, it moves once, and its units come back once.
 #[test]
 fn an_order_moves_once_in_a_batch_that_makes_cancels_and_expires_it() {
@@ -40,15 +54,7 @@ fn an_order_moves_once_in_a_batch_that_makes_cancels_and_expires_it() {
         record(2, "s", cancel(), command),
         record(3, "", Headers::without_epoch(RecordType::Tick), tick),
     ];
-    let mut memory = Memory::at(0, 7);
-    let known = SaleMemory {
-        partition: 0,
-        next_sequence: 1,
-        settled_epoch: Epoch(1),
-        currency: Currency::KRW,
-        skus: [Sku::parse("A").unwrap()].into_iter().collect(),
-    };
-    memory.sales.insert(sale, known);
+    let memory = memory_of(&sale, 7);
     let before = Before::default();
     let effects = Effects::decide(0, &memory, &records, &before, None, Now::default());
     assert_eq!((effects.moves.order_id.len(), &effects.releases.units), (1, &vec![2]));

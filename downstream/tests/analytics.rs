@@ -157,7 +157,6 @@ async fn while_nothing_can_be_counted_an_operator_is_told_and_nothing_is_left_ou
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_report_tells_what_became_of_a_sale() {
-    support::tls::provide();
     let system = System::start(Shape::default()).await;
     let client = system.client();
     let bench = Bench::on(&system.database_url, &system.topic_prefix).await;

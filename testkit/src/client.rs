@@ -45,6 +45,7 @@ impl Answer {
 impl Client {
     /// Of a gateway's two addresses.
     pub fn new(public: &str, admin: &str) -> Self {
+        crate::tls::provide();
         Self { http: reqwest::Client::new(), public: public.into(), admin: admin.into() }
     }
 

@@ -10,6 +10,7 @@
 //! | [`mail_server`] | an SMTP server of the test's own, and what it got |
 //! | [`redis_server`] | a Redis of the test's own, to be killed, stopped and emptied |
 //! | [`forwarder`] | a way to a service that can be cut, and that can hang |
+//! | [`tls`] | what the tests' own HTTP client needs |
 //! | [`wait`] | waiting for a condition, within a limit |
 
 pub mod client;
@@ -19,6 +20,7 @@ pub mod mail_server;
 pub mod program;
 pub mod redis_server;
 pub mod system;
+pub mod tls;
 pub mod wait;
 
 pub use client::{Answer, Client};

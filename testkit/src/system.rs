@@ -78,6 +78,7 @@ pub async fn fresh_database() -> String {
 impl System {
     /// Starts it and waits until every process is ready.
     pub async fn start(shape: Shape) -> Self {
+        crate::tls::provide();
         let mut system = Self {
             gateways: vec![],
             settlements: vec![],

@@ -129,7 +129,6 @@ async fn a_signed_refusal_cancels_the_order_and_says_why() {
 
 #[tokio::test]
 async fn without_a_secret_there_are_no_callbacks() {
-    crate::support::tls::provide();
     let client = testkit::shared().client();
     assert_eq!(tell(&client, &json!({})).await.code(), "not_found");
 }

@@ -102,7 +102,7 @@ impl Provider {
     /// What is late comes so late.
     pub(crate) async fn start_late(late_ms: u64) -> Self {
         let journal = std::env::temp_dir().join(fresh("provider")).join("payments.jsonl");
-        tls::provide();
+        testkit::tls::provide();
         let http = reqwest::Client::new();
         let mut this = Self { address: free_address(), journal, late_ms, part: None, http };
         this.run().await;
@@ -278,7 +278,6 @@ impl Shop {
 
     /// Whose provider is so late, where it is late.
     pub(crate) async fn open_late(late_ms: u64) -> Self {
-        tls::provide();
         let gateway_args = words(&format!("--payment-webhook-secret {SECRET}")).collect();
         let system = System::start(Shape { gateway_args, ..Shape::default() }).await;
         Self { payments: None, system, provider: Provider::start_late(late_ms).await }

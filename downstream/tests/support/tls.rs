@@ -12,11 +12,6 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-/// The HTTP client of the tests themselves has TLS built in and no provider of its own.
-pub(crate) fn provide() {
-    let _ = ring::default_provider().install_default(); // another test may have been first
-}
-
 /// An authority that nobody believes by itself, and a server's certificate by it, as files.
 pub(crate) struct Authority {
     folder: PathBuf,

@@ -177,3 +177,57 @@ async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, NoAns
     }
     serde_json::from_slice(&body).map_err(|error| NoAnswer::Unanswered(error.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering::SeqCst};
+
+    use hyper::body::Incoming;
+    use serde_json::json;
+    use tokio::net::TcpListener;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::host::respond;
+
+    /// 503 is no answer, 404 is one.
+    #[tokio::test]
+    async fn a_provider_that_does_not_answer_is_left_alone_until_it_answers_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (status, asked) = (Arc::new(AtomicU16::new(503)), Arc::new(AtomicUsize::new(0)));
+        let (answers, asks) = (status.clone(), asked.clone());
+        let handler = move |_: hyper::Request<Incoming>| {
+            asks.fetch_add(1, SeqCst);
+            let status = StatusCode::from_u16(answers.load(SeqCst)).unwrap();
+            async move { respond(status, &json!({ "code": "unknown_payment" })) }
+        };
+        let stop = CancellationToken::new();
+        let _stops = stop.clone().drop_guard();
+        tokio::spawn(process::http::serve(listener, 16, handler, stop));
+        let timeout = Duration::from_secs(5);
+        let provider =
+            ProviderClient::new(&url, None, timeout, &Trust::default(), Health::default()).unwrap();
+        let ask = async || provider.ask(Uuid::nil()).await.unwrap_err();
+
+        while ask().await != NoAnswer::CircuitOpen {
+            assert!(asked.load(SeqCst) <= CLOSED_CALLS + 1, "it is asked on and on");
+        }
+        let before = asked.load(SeqCst);
+        for _ in 0..100 {
+            assert_eq!(ask().await, NoAnswer::CircuitOpen);
+        }
+        assert_eq!(asked.load(SeqCst), before, "it is left alone");
+
+        status.store(404, SeqCst);
+        let answered = async {
+            while ask().await == NoAnswer::CircuitOpen {
+                tokio::time::sleep(OPEN_WAIT / 20).await;
+            }
+        };
+        tokio::time::timeout(4 * OPEN_WAIT, answered).await.expect("it is tried again");
+        for _ in 0..2 * CLOSED_CALLS {
+            assert!(ask().await.is_unknown_payment(), "all calls go through again");
+        }
+    }
+}

@@ -69,6 +69,33 @@ async fn what_is_not_answered_is_asked_for_and_what_is_given_up_is_never_taken()
     assert_eq!(ledger, expected);
 }
 
+/// It takes the money, and whoever asked has hung up by then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_is_too_slow_to_be_waited_for_is_paid_once_and_heard_by_its_callbacks() {
+    let mut shop = Shop::open().await;
+    shop.provider.stop();
+    shop.provider.run_with("--provider-latency-ms 1500 --provider-latency-spread-ms 0").await;
+    shop.start_payments(&shop.provider.url(""));
+    let (client, sale) = (shop.system.client(), sale_of(&shop.system.client(), 3600).await);
+    let mut orders = Vec::new();
+    for n in 0..8 {
+        let customer = format!("c{n}");
+        let order = order_by_card(&client, &sale, &customer, "tok_approve").await;
+        orders.push((customer, order));
+    }
+    let declined = order_by_card(&client, &sale, "d", "tok_decline").await;
+    for (customer, order) in &orders {
+        until_order(&client, &sale, customer, order, PAID).await;
+    }
+    until_order(&client, &sale, "d", &declined, ("cancelled", "failed")).await;
+    let mut charged = shop.provider.ledger(&sale).await;
+    let mut expected: Vec<_> = orders.into_iter().map(|(_, order)| (order, 1000, 0)).collect();
+    expected.push((declined, 0, 0));
+    charged.sort();
+    expected.sort();
+    assert_eq!(charged, expected, "each once");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn payments_that_are_killed_after_the_charge_and_before_the_log_heard_of_it_charge_once() {
     let shop = Shop::open().await;

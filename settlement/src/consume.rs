@@ -75,6 +75,10 @@ pub fn consume(
 }
 
 struct Consumer {
+    /// What was paused. The client keeps a partition paused across assignments, until it is told otherwise.
+    /// Stands before the client, so that it is dropped first: it belongs to the client, which waits for it at its
+    /// end, for ever.
+    paused: Option<TopicPartitionList>,
     consumer: BaseConsumer<Rebalances>,
     health: Health,
     log_ends: LogEnds,
@@ -93,8 +97,6 @@ struct Consumer {
     gathered_since: Option<Instant>,
     queue: VecDeque<Handover>,
     full_since: Option<Instant>,
-    /// What was paused. The client keeps a partition paused across assignments, until it is told otherwise.
-    paused: Option<TopicPartitionList>,
     /// An assignment is not announced before: pauses after errors.
     announce_at: Option<Instant>,
     backoff: Backoff,
@@ -398,5 +400,37 @@ impl Consumer {
         {
             tracing::debug!(%error, "positions were not told to Kafka");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use rdkafka::mocking::MockCluster;
+
+    use super::*;
+
+    #[test]
+    fn a_consumer_that_is_paused_ends() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic(ORDERS.name, 1, 1).unwrap();
+        let brokers = cluster.bootstrap_servers();
+        let settings = Settings::parse_from(["settlement", "--kafka-brokers", &brokers]);
+        let mut consumer = Consumer::start(&settings, &Health::default(), &LogEnds::default(), 0).unwrap();
+        consumer.consumer.unsubscribe();
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(ORDERS.name, 0, Offset::Beginning).unwrap();
+        consumer.consumer.assign(&list).unwrap();
+        let (begun, limit) = (Instant::now(), Duration::from_secs(20));
+        while !matches!(consumer.consumer.poll(POLL_IDLE), Some(Err(KafkaError::PartitionEOF(0)))) {
+            assert!(begun.elapsed() < limit, "nothing is read");
+        }
+        consumer.pause().unwrap();
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            drop(consumer);
+            tell.send(()).unwrap();
+        });
+        told.recv_timeout(limit).expect("it ends");
     }
 }

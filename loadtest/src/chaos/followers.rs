@@ -64,9 +64,9 @@ pub fn of_gateway(command: &mut Command) {
 /// Goods go on quickly: an order's whole life fits into a scenario.
 pub fn of_settlement(command: &mut Command) {
     command
-        .env("DELIVERY_SHIP_AFTER_SECONDS", "2")
-        .env("DELIVERY_SCAN_AFTER_SECONDS", "1")
-        .env("DELIVERY_DELIVER_AFTER_SECONDS", "2");
+        .env("DELIVERY_SHIP_AFTER_SECONDS", "1")
+        .env("DELIVERY_SCAN_AFTER_SECONDS", "0")
+        .env("DELIVERY_DELIVER_AFTER_SECONDS", "1");
 }
 
 impl Stack {

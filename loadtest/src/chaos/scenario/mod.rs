@@ -318,7 +318,7 @@ pub const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "provider-down",
-        says: "the card provider is refused, or killed, for 20 to 25 s, and back",
+        says: "the card provider is refused, or killed, for 20 to 22 s, and back",
         lasts: Duration::from_secs(22),
         hold: Some(Duration::from_secs(12)),
         strike: |stage| Box::pin(provider::down(stage)),

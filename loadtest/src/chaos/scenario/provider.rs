@@ -14,7 +14,7 @@ pub(super) async fn down(stage: &mut Stage<'_>) -> anyhow::Result<()> {
     } else {
         stage.stack.proxies.cut(proxies::PROVIDER).await?;
     }
-    stage.pause(20_000, 25_000).await;
+    stage.pause(20_000, 22_000).await;
     if killed {
         return stage.stack.start_follower(Follower::Provider, "");
     }

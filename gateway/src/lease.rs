@@ -15,7 +15,7 @@ use contract::ids::{Epoch, SaleId};
 use contract::keys::SaleKeys;
 use contract::publication::{Heartbeat, SalePublication};
 use contract::timestamp::Timestamp;
-use metrics::{counter, gauge};
+use metrics::{Counter, counter, gauge};
 use process::boottime::Boottime;
 use process::health::Health;
 use process::kafka::{self, LogContext, Producer};
@@ -235,6 +235,10 @@ impl Source {
     }
 }
 
+fn replaced() -> Counter {
+    counter!("kafka_clients_replaced_total", "client" => "lease")
+}
+
 /// Reads the topic on a thread of its own.
 struct Reader {
     leases: Arc<Leases>,
@@ -247,6 +251,7 @@ struct Reader {
 
 impl Reader {
     fn run(mut self, stop: &CancellationToken) {
+        let _ = replaced(); // shown from the start, so that an alert has a 0 to rise from
         let mut moved = Boottime::now();
         let mut known = Known::default();
         let mut sales = Arc::new(known.sales.clone());
@@ -306,9 +311,11 @@ impl Reader {
     /// A new client, which goes on where the old one stopped.
     fn reopen(&mut self, read_to: i64) {
         tracing::warn!(read_to, "acknowledged heartbeats are not read back: the reader is replaced");
-        counter!("gateway_lease_reader_replaced_total").increment(1);
         match self.source.open(Offset::Offset(read_to + 1)) {
-            Ok(consumer) => self.consumer = consumer,
+            Ok(consumer) => {
+                self.consumer = consumer;
+                replaced().increment(1);
+            }
             Err(error) => tracing::error!(%error, "cannot replace the reader of the topic sales"),
         }
     }

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use metrics::counter;
+use metrics::Counter;
 use process::kafka::{self, LogContext};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -29,6 +29,8 @@ pub(super) struct Source {
     pub(super) topic: String,
     /// For so long a client may get no answer, or not read what there is. It is checked twice as often.
     pub(super) silence_max: Duration,
+    /// Counts clients that were replaced.
+    pub(super) replaced: Counter,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -146,7 +148,7 @@ impl Reader {
         self.consumer = fresh;
         self.places.values_mut().for_each(|place| place.stays = None);
         self.answered = Instant::now();
-        counter!("kafka_clients_replaced_total", "client" => "live_updates").increment(1);
+        self.source.replaced.increment(1);
         tracing::warn!(why, topic = self.source.topic, "the reader of live updates is replaced");
         Ok(())
     }
@@ -213,7 +215,8 @@ mod tests {
         let producer = Producer::start(&brokers, "test", &settings).unwrap();
         publish(&producer, 0..2).await; // before anybody reads
         let silence_max = Duration::from_millis(500);
-        let source = Source { brokers, name: "test".into(), topic: TOPIC.into(), silence_max };
+        let (name, topic) = ("test".into(), TOPIC.into());
+        let source = Source { brokers, name, topic, silence_max, replaced: Counter::noop() };
         let mut reader = source.open().unwrap();
         publish(&producer, 2..6).await;
         assert_eq!(read(&mut reader, 4), [2, 3, 4, 5]);

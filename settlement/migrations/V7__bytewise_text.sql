@@ -33,8 +33,9 @@ $$;
 -- Payments are found by their order, or as due: nothing asks for them by sale while a sale goes on.
 DROP INDEX payment_by_sale;
 
--- Whoever is connected has prepared statements whose rows look different now, and would be refused from here on.
--- They connect again.
+-- Whoever has asked for orders has prepared statements whose rows look different now, and would be refused from
+-- here on. They connect again. In a new database nobody has.
 SELECT pg_terminate_backend(pid)
   FROM pg_stat_activity
- WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid();
+ WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()
+   AND EXISTS (SELECT FROM sale);

@@ -30,6 +30,20 @@ BEGIN
 END
 $$;
 
+-- As before, but the lines of an order come as its index has them: sorting them again cost more than reading them.
+CREATE OR REPLACE VIEW standing_order AS
+SELECT o.order_id, o.sale_id, o.customer_id, o.sequence, o.status, o.cancel_reason, o.hold_expires_at, o.subtotal,
+       o.discount, o.delivery_fee, o.currency, o.fulfilment,
+       l.skus, l.quantities,
+       p.method, p.token, p.status AS payment_status, p.reason AS payment_reason, p.requested_at, p.captured_at,
+       p.refund_requested_at, p.refunded_at,
+       d.started_at, d.shipped_at, d.completed_at, d.estimated_arrival, d.next_move_at
+  FROM customer_order o
+ CROSS JOIN LATERAL (SELECT array_agg(sku) AS skus, array_agg(quantity) AS quantities
+                       FROM order_line WHERE order_id = o.order_id) l
+  LEFT JOIN payment p ON p.order_id = o.order_id
+  LEFT JOIN delivery d ON d.order_id = o.order_id;
+
 -- Payments are found by their order, or as due: nothing asks for them by sale while a sale goes on.
 DROP INDEX payment_by_sale;
 

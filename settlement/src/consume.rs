@@ -126,7 +126,9 @@ impl Consumer {
             .set("fetch.min.bytes", "65536")
             .set("fetch.wait.max.ms", "20")
             .set("fetch.error.backoff.ms", "50")
-            .set("queued.min.messages", "1000")
+            // Commands are small: as many as fit. The pause when they do not is a second by default.
+            .set("queued.min.messages", "100000")
+            .set("fetch.queue.backoff.ms", "10")
             .set("queued.max.messages.kbytes", "8192"); // half a second of the fastest burst
         let consumer = BaseConsumer::from_config_and_context(&config, Rebalances::default())?;
         let topic = services.topic(ORDERS.name);

@@ -30,7 +30,7 @@ const STANDING: &str = include_str!("../../queries/standing.sql");
 /// Queries under way at once: one that hangs must not hold up all others.
 const QUERIES_MAX: usize = 2;
 /// Where others have come meanwhile, a query waits so long for still more.
-const GATHER: Duration = Duration::from_millis(1);
+const GATHER: Duration = Duration::from_millis(3);
 /// Orders that one query reads at most.
 const TOGETHER_MAX: usize = 500;
 

@@ -42,6 +42,7 @@ begin_session() {
         say "waiting for another './dev $1' of this checkout"
         flock "$fd"
     fi
+    exec {SESSION_STDERR}>&2
     trap 'end_session' EXIT
     trap 'exit 130' INT TERM
     dev_here reset 2>/dev/null
@@ -49,6 +50,7 @@ begin_session() {
 
 end_session() {
     trap '' INT TERM
+    exec 2>&"$SESSION_STDERR" # a filter of what went there has ended by the same Ctrl-C: writing to it would end this, too
     say
     QUIET=yes dev_here down || :
 }

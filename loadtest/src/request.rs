@@ -84,6 +84,11 @@ pub fn get(host: &str, path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").into_bytes()
 }
 
+/// Renders a `GET` by somebody.
+pub fn get_as(host: &str, path: &str, token: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\r\n").into_bytes()
+}
+
 /// An order's body for these lines.
 pub fn body(lines: &[(&str, i64)]) -> OrderRequest {
     OrderRequest {

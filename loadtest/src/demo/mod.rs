@@ -2,13 +2,14 @@
 //!
 //! 1. [`prepare`]: the sample sale, left open to buy from, and a burst sale of this run's own
 //! 2. the burst: every customer of the [`crate::crowd`] arrives within a few seconds
-//! 3. [`watch`]: beside it, how far Postgres is behind
+//! 3. beside it: [`watch`], how far Postgres is behind; [`onlookers`], how the pages that people look at answer
 //! 4. repeats, after the sale has sold out; what was offered, told and settled by then, and the invariants
 //! 5. [`afterwards`]: its orders are paid, declined, given up, forgotten, sold again, delivered, sent back
 //! 6. [`funnel`], [`report`]: how far orders came, the invariants once more, and where to look next
 
 mod afterwards;
 mod funnel;
+mod onlookers;
 mod prepare;
 mod report;
 mod watch;
@@ -74,6 +75,7 @@ struct Burst {
     tally: Tally,
     took: Duration,
     behind: watch::Behind,
+    sight: onlookers::Sight,
 }
 
 /// Prepares, lets the customers in, waits, judges, tells.
@@ -94,7 +96,8 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             .map(|name| folder.join(name));
     let (journal, writer) = journal::create(&journal_file).context("the journal")?;
     let pools = surge::open_pools(gateways.clone(), arguments.connections, 32).await?;
-    let burst = burst(arguments, &sales, Shop::open(pools, journal)).await?;
+    let onlookers = onlookers::Onlookers::start(&gateways, &arguments.programs.admin_url, &sales.burst)?;
+    let burst = burst(arguments, &sales, Shop::open(pools, journal), onlookers).await?;
     writer.finish().context("the journal")?;
 
     let mut entries = journal::read(&journal_file, &sales.burst)?;
@@ -140,17 +143,23 @@ async fn proof(
     Ok((evidence, findings))
 }
 
-async fn burst(arguments: &Arguments, sales: &prepare::Sales, shop: Shop) -> anyhow::Result<Burst> {
+async fn burst(
+    arguments: &Arguments,
+    sales: &prepare::Sales,
+    shop: Shop,
+    onlookers: onlookers::Onlookers,
+) -> anyhow::Result<Burst> {
     let shop = Arc::new(shop);
     let watcher =
         watch::Watcher::start(&arguments.services.database_url, &sales.burst, Arc::clone(&shop)).await?;
     let begun = Instant::now();
     let to_repeat = arrive(arguments, sales, &shop).await;
     let took = begun.elapsed();
+    let sight = onlookers.finish().await?;
     repeat(&shop, to_repeat).await;
     let behind = watcher.finish(arguments.wait).await?;
     let tally = Arc::into_inner(shop).context("a customer is still running")?.close();
-    Ok(Burst { tally, took, behind })
+    Ok(Burst { tally, took, behind, sight })
 }
 
 /// All customers, each at its own time.

@@ -79,6 +79,7 @@ pub(super) fn tables(arguments: &Arguments, burst: &Burst, evidence: &Evidence) 
     }
     text.push_str(&format!("{}\n{}", heading("Settlement"), settlement(burst, evidence)));
     text.push_str(&format!("{}\n{}", heading("Stock"), stock(evidence)));
+    text.push_str(&burst.sight.report());
     text
 }
 

@@ -112,10 +112,10 @@ fn port(defaults: &BTreeMap<String, String>, name: &str) -> u16 {
 }
 
 #[test]
-fn the_same_processes_and_three_to_look_with() {
+fn the_same_processes_and_two_to_look_with() {
     let compose = compose();
     let names: BTreeSet<_> = compose.keys().map(String::as_str).collect();
-    let mut expected: BTreeSet<&str> = BTreeSet::from(["prometheus", "grafana", "kafka-ui"]);
+    let mut expected: BTreeSet<&str> = BTreeSet::from(["grafana", "kafka-ui"]);
     let dev = dev_settings();
     expected.extend(dev.keys().map(String::as_str));
     assert_eq!(names, expected);
@@ -148,6 +148,7 @@ fn published_ports_are_the_default_ports_of_dev() {
         ("analytics", "ANALYTICS_PORT"),
         ("provider", "PROVIDER_PORT"),
         ("mail", "MAIL_PORT"),
+        ("prometheus", "PROMETHEUS_PORT"),
     ] {
         assert_eq!(published(service), BTreeSet::from([port(&defaults, name)]), "{service}");
     }
@@ -377,6 +378,20 @@ fn programs_are_built_by_the_dockerfile_and_probed_where_they_listen() {
             serde_yaml_ng::from_value(service.0["healthcheck"]["test"].clone()).expect("a check");
         assert_eq!(check, ["CMD", "probe", port], "{program}");
         assert!(dockerfile.contains(&format!("CMD [\"probe\", \"{port}\"]")), "{program}");
+    }
+}
+
+#[test]
+fn prometheus_reads_the_settings_and_rules_of_dev_and_keeps_as_much() {
+    let (compose, dev) = (compose(), dev_settings());
+    let kept = |words: &[String]| -> BTreeSet<String> {
+        words.iter().filter(|word| word.starts_with("--storage.tsdb.retention")).cloned().collect()
+    };
+    assert_eq!(kept(&compose["prometheus"].words("command")), kept(&dev["prometheus"]));
+    assert_eq!(kept(&dev["prometheus"]).len(), 2);
+    for name in ["prometheus.yml", "rules", "targets"] {
+        let (source, target) = (format!("./grafana/{name}"), format!("/etc/prometheus/{name}"));
+        assert!(compose["prometheus"].mounts(&source, &target), "{name}");
     }
 }
 

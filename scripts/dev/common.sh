@@ -65,7 +65,7 @@ wait_until() {
 # Numbered instances sort as people count.
 sorted_names() { sort -V; }
 
-for part in packages process ports lock redis postgres kafka binaries downstream up down status help commands chaos; do
+for part in packages process ports lock redis postgres kafka binaries downstream prometheus up down status help commands chaos; do
     # shellcheck source=/dev/null
     . "$ROOT/scripts/dev/$part.sh"
 done

@@ -35,7 +35,7 @@ stop_stack() {
     done
     mapfile -t names < <(for kind in payments notification analytics; do known_of "$kind"; done)
     [ "${#names[@]}" -eq 0 ] || stop_processes "${names[@]}"
-    for name in provider mail kafka postgres redis-cluster redis; do
+    for name in prometheus provider mail kafka postgres redis-cluster redis; do
         [ ! -e "$RUN_DIR/$name.pid" ] || stop_processes "$name"
     done
     stop_unnamed

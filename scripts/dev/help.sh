@@ -17,6 +17,7 @@ default_settings() {
             program_command "$name" | sed "s/^/${name%-1} /"
         done
         mail_command_line | sed 's/^/mail /'
+        prometheus_command_line | sed 's/^/prometheus /'
     )
 }
 
@@ -101,7 +102,8 @@ A program of an older build, or with other addresses, is restarted.
   --services-only   only Redis, Postgres and Kafka (neither builds nor needs Rust)
   --build-only      only the packages and the programs; starts nothing
   --core            without what follows the orders' events: payments with the simulated card provider,
-                    notification with a mail server (mails are kept in .dev/<stack>/data/mail), analytics
+                    notification with a mail server (mails are kept in .dev/<stack>/data/mail), analytics;
+                    without Prometheus
 TEXT
             ;;
         down)
@@ -121,7 +123,7 @@ TEXT
         env)
             cat <<TEXT
 usage: eval "\$(./dev env)"
-Prints GATEWAY_URL, ADMIN_URL, SETTLEMENT_URL, PAYMENTS_URL, NOTIFICATION_URL, ANALYTICS_URL, PROVIDER_URL,
+Prints GATEWAY_URL, ADMIN_URL, SETTLEMENT_URL, PAYMENTS_URL, NOTIFICATION_URL, ANALYTICS_URL, PROVIDER_URL, PROMETHEUS_URL,
 DATABASE_URL, REDIS_URL and KAFKA_BROKERS (of the first of each) and GATEWAY_URLS (all of them, separated by commas) as shell exports.
 TEXT
             ;;

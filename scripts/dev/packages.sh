@@ -17,6 +17,8 @@ require_packages() {
         { missing+=(maven) what+=("Apache Maven"); }
     if [ "$1" = all ]; then
         command -v aiosmtpd >/dev/null || { missing+=(python3-aiosmtpd) what+=("aiosmtpd (an SMTP server in Python)"); }
+        command -v prometheus >/dev/null && command -v promtool >/dev/null ||
+            { missing+=(prometheus) what+=("Prometheus 2.42 or newer (prometheus, promtool)"); }
         command -v gcc >/dev/null && [ -e /usr/include/stdio.h ] ||
             { missing+=(gcc libc6-dev) what+=("a C compiler with its headers"); }
         # librdkafka's configure asks for a C++ compiler, although nothing here is written in it.
@@ -73,6 +75,6 @@ install_or_tell() {
     hash -r
     if [ -d /run/systemd/system ]; then
         say "  The packages' own services were not started. To keep them off after a reboot as well:"
-        say "  systemctl disable redis-server postgresql"
+        say "  systemctl disable redis-server postgresql prometheus"
     fi
 }

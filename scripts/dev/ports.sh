@@ -36,6 +36,7 @@ default_port() {
         analytics-*) base=$((ANALYTICS_PORT + number - 1)) ;;
         provider) base=$PROVIDER_PORT ;;
         mail) base=$MAIL_PORT ;;
+        prometheus) base=$PROMETHEUS_PORT ;;
     esac
     [ "$STACK" = main ] || base=$((base + OTHER_STACKS_PORT_OFFSET))
     printf '%s' "$base"

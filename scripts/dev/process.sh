@@ -115,16 +115,17 @@ is_ready() {
         kafka) kafka_answers ;;
         gateway-*) http_ready "$(port_of "$1-admin")" ;;
         mail) mail_answers ;;
+        prometheus) http_ready "$(port_of prometheus)" /-/ready ;;
         settlement-* | payments-* | notification-* | analytics-* | provider) http_ready "$(port_of "$1")" ;;
     esac
 }
 
-# http_ready PORT: whether GET /health/ready answers 200. Plain bash, since a bare system has no curl.
+# http_ready PORT [PATH]: whether GET /health/ready answers 200. Plain bash, since a bare system has no curl.
 http_ready() {
     (
         local status
         exec 3<>"/dev/tcp/127.0.0.1/$1" || exit 1
-        printf 'GET /health/ready HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n' >&3
+        printf 'GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n' "${2:-/health/ready}" >&3
         read -r -t 2 status <&3 && [[ $status == "HTTP/1."[01]" 200"* ]]
     ) 2>/dev/null
 }

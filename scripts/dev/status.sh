@@ -60,6 +60,7 @@ stack_environment() {
     printf 'NOTIFICATION_URL=http://%s\n' "$(address_of notification-1)"
     printf 'ANALYTICS_URL=http://%s\n' "$(address_of analytics-1)"
     printf 'PROVIDER_URL=http://%s\n' "$(address_of provider)"
+    printf 'PROMETHEUS_URL=http://%s\n' "$(address_of prometheus)"
     common_settings
     printf 'PAYMENT_WEBHOOK_SECRET=%s\n' "$(payment_webhook_secret)"
     if remembered_port redis-cluster >/dev/null; then

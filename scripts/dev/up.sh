@@ -34,7 +34,10 @@ cmd_up() {
         remember_delivery
         up_programs settlement "${settlements:-$(wanted settlement)}" "$settlements"
         up_programs gateway "${gateways:-$(wanted gateway)}" "$gateways"
-        [ -n "$core" ] || up_downstream
+        if [ -z "$core" ]; then
+            up_downstream
+            start_prometheus || exit 1
+        fi
     fi
     unlock_stack
     if [ -z "${QUIET:-}" ]; then cmd_status; fi

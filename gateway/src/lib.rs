@@ -14,7 +14,8 @@
 //! [`admit`] and [`standstill`] refuse early what would only wait; [`desk`] is a sale's place in this
 //! gateway; [`call`] is what a handler is given; [`place`] strings the steps together; [`command`] is what a customer does to an order
 //! afterwards; [`callback`] what the payment provider says; [`read`] answers queries; [`live`] tells an
-//! order's changes as they are settled; [`admin`] is the operator's side; [`metrics`] counts.
+//! order's changes as they are settled; [`admin`] is the operator's side; [`page`] serves the pages for people;
+//! [`metrics`] counts.
 
 pub mod admin;
 pub mod admit;
@@ -31,6 +32,7 @@ mod known;
 pub mod lease;
 pub mod live;
 pub mod metrics;
+pub mod page;
 pub mod place;
 pub mod read;
 pub mod refuse;

@@ -9,28 +9,66 @@ use hyper::Method;
 #[allow(missing_docs)] // the names say it
 pub enum Public<'a> {
     Sales,
-    Sale { sale: &'a str },
-    Availability { sale: &'a str, sku: &'a str },
-    PlaceOrder { sale: &'a str },
-    MyOrders { sale: &'a str },
-    Order { sale: &'a str, order: &'a str },
-    OrderStatus { sale: &'a str, order: &'a str },
-    OrderEvents { sale: &'a str, order: &'a str },
-    OrderSocket { sale: &'a str, order: &'a str },
-    CancelOrder { sale: &'a str, order: &'a str },
-    Delivery { sale: &'a str, order: &'a str },
-    PayOrder { sale: &'a str, order: &'a str },
-    RefundOrder { sale: &'a str, order: &'a str },
+    Sale {
+        sale: &'a str,
+    },
+    Availability {
+        sale: &'a str,
+        sku: &'a str,
+    },
+    PlaceOrder {
+        sale: &'a str,
+    },
+    MyOrders {
+        sale: &'a str,
+    },
+    Order {
+        sale: &'a str,
+        order: &'a str,
+    },
+    OrderStatus {
+        sale: &'a str,
+        order: &'a str,
+    },
+    OrderEvents {
+        sale: &'a str,
+        order: &'a str,
+    },
+    OrderSocket {
+        sale: &'a str,
+        order: &'a str,
+    },
+    CancelOrder {
+        sale: &'a str,
+        order: &'a str,
+    },
+    Delivery {
+        sale: &'a str,
+        order: &'a str,
+    },
+    PayOrder {
+        sale: &'a str,
+        order: &'a str,
+    },
+    RefundOrder {
+        sale: &'a str,
+        order: &'a str,
+    },
     Wallet,
     PaymentCallback,
+    /// A file of the customer's page.
+    Page,
 }
 
 impl<'a> Public<'a> {
     /// By method and path.
     pub fn of(method: &Method, path: &'a str) -> Result<Self, Code> {
+        let reads = method == Method::GET || method == Method::HEAD;
         if path == "/v1/wallet" {
-            let reads = method == Method::GET || method == Method::HEAD;
             return if reads { Ok(Self::Wallet) } else { Err(Code::MethodNotAllowed) };
+        }
+        if is_page(path) {
+            return if reads { Ok(Self::Page) } else { Err(Code::MethodNotAllowed) };
         }
         if path == "/v1/payments/callback" {
             return if method == Method::POST {
@@ -44,7 +82,7 @@ impl<'a> Public<'a> {
             return Err(Code::NotFound); // such as /v1/salesman
         }
         let parts: ([&str; 4], usize) = collect(parts).ok_or(Code::NotFound)?;
-        let (reads, does) = match &parts.0[..parts.1] {
+        let (read, does) = match &parts.0[..parts.1] {
             [] => (Some(Self::Sales), None),
             [sale] => (Some(Self::Sale { sale }), None),
             [sale, "orders"] => {
@@ -69,7 +107,7 @@ impl<'a> Public<'a> {
         };
         let found = match does {
             Some((does, call)) if *method == does => Some(call),
-            _ => reads.filter(|_| method == Method::GET || method == Method::HEAD),
+            _ => read.filter(|_| reads),
         };
         found.ok_or(Code::MethodNotAllowed)
     }
@@ -92,8 +130,14 @@ impl<'a> Public<'a> {
             Self::RefundOrder { .. } => "refund_order",
             Self::Wallet => "wallet",
             Self::PaymentCallback => "payment_callback",
+            Self::Page => "page",
         }
     }
+}
+
+/// Where the files of a page are, on either listener.
+fn is_page(path: &str) -> bool {
+    path == "/" || path.starts_with("/assets/")
 }
 
 /// Path segments into an array; `None` when there are more than fit.
@@ -123,21 +167,49 @@ pub enum Action {
 #[allow(missing_docs)]
 pub enum Admin<'a> {
     Sales,
-    PutSale { sale: &'a str },
-    Act { sale: &'a str, action: Action },
-    Inventory { sale: &'a str },
-    Report { sale: &'a str },
-    Orders { sale: &'a str },
-    Order { sale: &'a str, order: &'a str },
-    Deliver { sale: &'a str, order: &'a str },
-    Credit { customer: &'a str },
+    PutSale {
+        sale: &'a str,
+    },
+    Act {
+        sale: &'a str,
+        action: Action,
+    },
+    Inventory {
+        sale: &'a str,
+    },
+    Report {
+        sale: &'a str,
+    },
+    Orders {
+        sale: &'a str,
+    },
+    Order {
+        sale: &'a str,
+        order: &'a str,
+    },
+    Deliver {
+        sale: &'a str,
+        order: &'a str,
+    },
+    Credit {
+        customer: &'a str,
+    },
     DeadLetters,
-    Decide { letter: &'a str, verdict: Verdict },
+    Decide {
+        letter: &'a str,
+        verdict: Verdict,
+    },
+    /// A file of the operator's view.
+    Page,
 }
 
 impl<'a> Admin<'a> {
     /// By method and path.
     pub fn of(method: &Method, path: &'a str) -> Result<Self, Code> {
+        if is_page(path) {
+            let reads = method == Method::GET || method == Method::HEAD;
+            return if reads { Ok(Self::Page) } else { Err(Code::MethodNotAllowed) };
+        }
         let parts = path.strip_prefix("/admin/v1/").ok_or(Code::NotFound)?.split('/');
         let (parts, count): ([&str; 5], usize) = collect(parts).ok_or(Code::NotFound)?;
         let (route, expected) = match &parts[..count] {
@@ -189,6 +261,7 @@ impl<'a> Admin<'a> {
             Self::Credit { .. } => "admin_credit",
             Self::DeadLetters => "admin_dead_letters",
             Self::Decide { .. } => "admin_decide",
+            Self::Page => "admin_page",
         }
     }
 }
@@ -222,13 +295,24 @@ mod tests {
         assert_eq!(of(&Method::PUT, "/v1/sales/s/orders/o"), Err(Code::MethodNotAllowed));
         assert_eq!(of(&Method::DELETE, "/v1/sales/s"), Err(Code::MethodNotAllowed));
         assert_eq!(of(&Method::POST, "/v1/sales/s"), Err(Code::MethodNotAllowed));
-        for path in ["/", "/v1", "/v1/salesman", "/v1/sales/s/x", "/v1/sales/s/orders/o/status/x"] {
+        assert_eq!(of(&Method::GET, "/"), Ok(Public::Page));
+        assert_eq!(of(&Method::HEAD, "/assets/x/shop.js"), Ok(Public::Page));
+        assert_eq!(of(&Method::POST, "/"), Err(Code::MethodNotAllowed));
+        for path in [
+            "/assets",
+            "/index.html",
+            "/v1",
+            "/v1/salesman",
+            "/v1/sales/s/x",
+            "/v1/sales/s/orders/o/status/x",
+        ] {
             assert_eq!(of(&Method::GET, path), Err(Code::NotFound), "{path}");
         }
         assert_eq!(
             Admin::of(&Method::POST, "/admin/v1/sales/s/inventory/sync"),
             Ok(Admin::Act { sale: "s", action: Action::Rebuild })
         );
+        assert_eq!(Admin::of(&Method::GET, "/"), Ok(Admin::Page));
         assert_eq!(Admin::of(&Method::GET, "/admin/v1/sales/s/open"), Err(Code::MethodNotAllowed));
         assert_eq!(Admin::of(&Method::POST, "/admin/v1/sales/s/explode"), Err(Code::NotFound));
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use contract::lifecycle::Language;
 use contract::problem::Code;
 use contract::topics::{ORDERS, SALES};
 use contract::webhook::Secret;
@@ -34,7 +35,7 @@ use crate::reserve::Batcher;
 use crate::respond::{Answer, Problem, language};
 use crate::route::{Admin, Public};
 use crate::settings::Settings;
-use crate::{admin, admit, authenticate, callback, command, read, refuse};
+use crate::{admin, admit, authenticate, callback, command, page, read, refuse};
 
 /// What every request may use.
 pub struct Gateway {
@@ -60,6 +61,8 @@ pub struct Gateway {
     pub sold_out: SoldOutAnswers,
     /// Who follows which order.
     pub live: Arc<Registry>,
+    /// Whether customers are served a page.
+    storefront: bool,
     requests: Requests,
     cors: Cors,
     health: Health,
@@ -158,6 +161,7 @@ pub async fn run(
         webhook_secret: settings.payment_webhook_secret.clone(),
         sold_out: SoldOutAnswers::default(),
         live: Registry::new(settings.live_streams_max),
+        storefront: settings.storefront,
         requests: Requests::default(),
         cors: Cors::new(settings.cors_origins.clone()),
         health: health.clone(),
@@ -301,6 +305,7 @@ async fn serve_public(gateway: Arc<Gateway>, request: Request<Incoming>) -> Answ
             let call = Call { gateway: &gateway, head: &head, language };
             let (answer, outcome) = match route {
                 Public::PlaceOrder { sale } => place::place(&gateway, sale, &head, body, language).await,
+                Public::Page => shop_page(call),
                 // Apart, because a connection keeps room for the largest future for as long as it lasts.
                 route => Box::pin(serve_beside(call, route, body, upgrade)).await,
             };
@@ -312,6 +317,24 @@ async fn serve_public(gateway: Arc<Gateway>, request: Request<Incoming>) -> Answ
     }
     gateway.requests.count(route, outcome, since);
     answer
+}
+
+/// A file of the customer's page.
+fn shop_page(call: Call<'_>) -> (Answer, &'static str) {
+    let found = if call.gateway.storefront {
+        page::answer(&storefront::SHOP, call.head.uri.path(), &call.head.headers)
+    } else {
+        Err(Code::NotFound.into())
+    };
+    told(found, outcome::OK, call.language)
+}
+
+/// An answer with its outcome.
+fn told(answered: Result<Answer, Problem>, good: &'static str, language: Language) -> (Answer, &'static str) {
+    match answered {
+        Ok(answer) => (answer, good),
+        Err(problem) => (problem.answer(language), problem.code.as_str()),
+    }
 }
 
 /// Whatever is asked beside orders.
@@ -330,10 +353,7 @@ async fn serve_beside(
         Public::OrderSocket { sale, order } => (outcome::OK, ws::answer(call, sale, order, upgrade).await),
         route => (outcome::OK, read::answer(call, route).await),
     };
-    match answered {
-        Ok(answer) => (answer, good),
-        Err(problem) => (problem.answer(call.language), problem.code.as_str()),
-    }
+    told(answered, good, call.language)
 }
 
 async fn serve_private(gateway: Arc<Gateway>, request: Request<Incoming>) -> Answer {
@@ -347,17 +367,17 @@ async fn serve_private(gateway: Arc<Gateway>, request: Request<Incoming>) -> Ans
     let (answer, route, outcome) = match Admin::of(&head.method, path) {
         Err(code) => (Problem::from(code).answer(language), "none", code.as_str()),
         Ok(route) => {
-            let answered = match authenticate::admin(&head.headers) {
-                Ok(()) => {
+            let answered = match (route, authenticate::admin(&head.headers)) {
+                // Nothing in it is secret; what it shows it asks of the API, as its operator.
+                (Admin::Page, _) => page::answer(&storefront::OPERATOR, path, &head.headers),
+                (_, Err(code)) => Err(code.into()),
+                (route, Ok(())) => {
                     let call = Call { gateway: &gateway, head: &head, language };
                     admin::answer(call, route, body).await
                 }
-                Err(code) => Err(code.into()),
             };
-            match answered {
-                Ok(answer) => (answer, route.label(), outcome::OK),
-                Err(problem) => (problem.answer(language), route.label(), problem.code.as_str()),
-            }
+            let (answer, outcome) = told(answered, outcome::OK, language);
+            (answer, route.label(), outcome)
         }
     };
     gateway.requests.count(route, outcome, since);

@@ -22,6 +22,10 @@ pub struct Settings {
     #[arg(long, env = "GATEWAY_DEV_AUTH", default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1,
           default_missing_value = "true", value_name = "BOOL")]
     pub dev_auth: bool,
+    /// Serves the customer's page, the storefront, under `/` of the public listener.
+    #[arg(long, env = "GATEWAY_STOREFRONT", default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1,
+          default_missing_value = "true", value_name = "BOOL")]
+    pub storefront: bool,
     /// Origins whose pages may call the public API (CORS), separated by commas; `*` for any.
     #[arg(long, env = "GATEWAY_CORS_ORIGINS", value_delimiter = ',', value_name = "ORIGINS")]
     pub cors_origins: Vec<String>,

@@ -11,7 +11,7 @@ binaries_are_fresh() {
     local name stamp=$TARGET_DIR/release/.built-by-dev newer
     for name in "${BINARIES[@]}"; do [ -x "$(binary "$name")" ] || return 1; done
     [ -e "$stamp" ] || return 1
-    newer=$(cd "$ROOT" && find Cargo.toml Cargo.lock ./*/Cargo.toml ./*/src ./*/build.rs lua settlement gateway downstream contract \
+    newer=$(cd "$ROOT" && find Cargo.toml Cargo.lock ./*/Cargo.toml ./*/src ./*/build.rs lua settlement gateway downstream contract storefront \
         -newer "$stamp" -print -quit 2>/dev/null) || :
     [ -z "$newer" ]
 }
@@ -105,7 +105,8 @@ program_command() {
             ;;
         gateway-*)
             printf '%s\n' "GATEWAY_LISTEN=127.0.0.1:$(port_of "$1")" "GATEWAY_ADMIN_LISTEN=127.0.0.1:$(port_of "$1-admin")" \
-                "GATEWAY_DEV_AUTH=$GATEWAY_DEV_AUTH" "PAYMENT_WEBHOOK_SECRET=$(payment_webhook_secret)" "$(binary gateway)"
+                "GATEWAY_DEV_AUTH=$GATEWAY_DEV_AUTH" "GATEWAY_STOREFRONT=$GATEWAY_STOREFRONT" \
+                "PAYMENT_WEBHOOK_SECRET=$(payment_webhook_secret)" "$(binary gateway)"
             ;;
     esac
 }

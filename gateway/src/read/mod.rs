@@ -36,7 +36,8 @@ async fn dispatch(call: Call<'_>, route: Public<'_>) -> Result<Answer, Problem> 
         Public::OrderStatus { sale, order } => order::status(call, sale, order).await,
         Public::Delivery { sale, order } => order::delivery(call, sale, order).await,
         Public::Wallet => wallet::show(gateway, head).await,
-        Public::PlaceOrder { .. }
+        Public::Page
+        | Public::PlaceOrder { .. }
         | Public::CancelOrder { .. }
         | Public::PayOrder { .. }
         | Public::RefundOrder { .. }

@@ -9,54 +9,20 @@ use hyper::Method;
 #[allow(missing_docs)] // the names say it
 pub enum Public<'a> {
     Sales,
-    Sale {
-        sale: &'a str,
-    },
-    Availability {
-        sale: &'a str,
-        sku: &'a str,
-    },
-    PlaceOrder {
-        sale: &'a str,
-    },
-    MyOrders {
-        sale: &'a str,
-    },
-    Order {
-        sale: &'a str,
-        order: &'a str,
-    },
-    OrderStatus {
-        sale: &'a str,
-        order: &'a str,
-    },
-    OrderEvents {
-        sale: &'a str,
-        order: &'a str,
-    },
-    OrderSocket {
-        sale: &'a str,
-        order: &'a str,
-    },
-    CancelOrder {
-        sale: &'a str,
-        order: &'a str,
-    },
-    Delivery {
-        sale: &'a str,
-        order: &'a str,
-    },
-    PayOrder {
-        sale: &'a str,
-        order: &'a str,
-    },
-    RefundOrder {
-        sale: &'a str,
-        order: &'a str,
-    },
+    Sale { sale: &'a str },
+    Availability { sale: &'a str, sku: &'a str },
+    PlaceOrder { sale: &'a str },
+    MyOrders { sale: &'a str },
+    Order { sale: &'a str, order: &'a str },
+    OrderStatus { sale: &'a str, order: &'a str },
+    OrderEvents { sale: &'a str, order: &'a str },
+    OrderSocket { sale: &'a str, order: &'a str },
+    CancelOrder { sale: &'a str, order: &'a str },
+    Delivery { sale: &'a str, order: &'a str },
+    PayOrder { sale: &'a str, order: &'a str },
+    RefundOrder { sale: &'a str, order: &'a str },
     Wallet,
     PaymentCallback,
-    /// A file of the customer's page.
     Page,
 }
 
@@ -167,39 +133,16 @@ pub enum Action {
 #[allow(missing_docs)]
 pub enum Admin<'a> {
     Sales,
-    PutSale {
-        sale: &'a str,
-    },
-    Act {
-        sale: &'a str,
-        action: Action,
-    },
-    Inventory {
-        sale: &'a str,
-    },
-    Report {
-        sale: &'a str,
-    },
-    Orders {
-        sale: &'a str,
-    },
-    Order {
-        sale: &'a str,
-        order: &'a str,
-    },
-    Deliver {
-        sale: &'a str,
-        order: &'a str,
-    },
-    Credit {
-        customer: &'a str,
-    },
+    PutSale { sale: &'a str },
+    Act { sale: &'a str, action: Action },
+    Inventory { sale: &'a str },
+    Report { sale: &'a str },
+    Orders { sale: &'a str },
+    Order { sale: &'a str, order: &'a str },
+    Deliver { sale: &'a str, order: &'a str },
+    Credit { customer: &'a str },
     DeadLetters,
-    Decide {
-        letter: &'a str,
-        verdict: Verdict,
-    },
-    /// A file of the operator's view.
+    Decide { letter: &'a str, verdict: Verdict },
     Page,
 }
 

@@ -12,10 +12,10 @@ use crate::lease::Lease;
 /// Readiness says that settlement is behind from here on, long before orders are refused for it.
 const WORTH_SAYING: Duration = Duration::from_secs(10);
 
-/// How far a partition is behind; `None` where nobody has ever told.
-fn behind(lease: &Lease, partition: i32, now: Timestamp) -> Option<Duration> {
-    let until = lease.settled_until.get(&partition)?;
-    Some(Duration::from_millis(now.0.saturating_sub(until.0)))
+/// How far a partition is behind, by what its owner has told last; `None` where nobody has ever told.
+pub fn behind(lease: &Lease, partition: i32, now: Timestamp) -> Option<Duration> {
+    let settled = lease.settled.get(&partition)?;
+    Some(Duration::from_millis(now.0.saturating_sub(settled.settled_until.0)))
 }
 
 /// Whether new orders of a sale in this partition must wait for settlement.
@@ -45,14 +45,18 @@ pub fn settlement(lease: &Lease, max: Duration) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use contract::publication::Position;
     use process::boottime::Boottime;
     use std::sync::Arc;
 
     #[test]
     fn only_a_partition_that_is_told_to_be_behind_holds_orders_up() {
-        let settled_until =
-            Arc::new([(0, walltime::now()), (1, Timestamp(walltime::now().0 - 20_000))].into());
-        let lease = Lease { until: Boottime(0), sales: Arc::default(), settled_until };
+        let told = |partition, ms_ago| {
+            let settled_until = Timestamp(walltime::now().0 - ms_ago);
+            (partition, Position { partition, next_offset: 1, settled_until })
+        };
+        let settled = Arc::new([told(0, 0), told(1, 20_000)].into());
+        let lease = Lease { until: Boottime(0), sales: Arc::default(), settled };
         let max = Duration::from_secs(10);
         assert!(!too_far_behind(&lease, 0, max));
         assert!(too_far_behind(&lease, 1, max));

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use contract::ids::SaleId;
 use contract::keys::SaleKeys;
-use contract::publication::{self, Message, SalePublication};
-use contract::timestamp::Timestamp;
+use contract::publication::{self, Message, Position, SalePublication};
 use contract::topics::SALES;
 
 use crate::lease::SaleView;
@@ -15,7 +14,7 @@ use crate::lease::SaleView;
 #[derive(Default)]
 pub(crate) struct Known {
     pub(crate) sales: HashMap<SaleId, Arc<SaleView>>,
-    pub(crate) settled_until: BTreeMap<i32, Timestamp>,
+    pub(crate) settled: BTreeMap<i32, Position>,
 }
 
 /// What of it is new.
@@ -32,8 +31,9 @@ impl Known {
             Ok(Message::Sale(publication)) => changed.sales |= self.sale(*publication),
             // What one owner has settled stays settled, whatever a former one says later.
             Ok(Message::Position(position)) => {
-                let until = self.settled_until.entry(position.partition).or_insert(position.settled_until);
-                *until = position.settled_until.max(*until);
+                let settled = self.settled.entry(position.partition).or_insert(position);
+                settled.settled_until = position.settled_until.max(settled.settled_until);
+                settled.next_offset = position.next_offset.max(settled.next_offset);
                 changed.positions = true;
             }
             Ok(Message::Heartbeat(_) | Message::Other) => {}
@@ -60,7 +60,7 @@ impl Known {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use contract::publication::Position;
+    use contract::timestamp::Timestamp;
 
     /// A sale as it is published: key and value.
     pub(crate) fn message(epoch: u64, version: u64, ready: bool) -> (String, Vec<u8>) {
@@ -89,10 +89,11 @@ pub(crate) mod tests {
     fn what_is_settled_stays_settled_whatever_a_former_owner_says() {
         let mut known = Known::default();
         for (ms, expected) in [(1000, 1000), (500, 1000), (2000, 2000)] {
-            let position = Position { partition: 3, next_offset: 1, settled_until: Timestamp(ms) };
+            let position = Position { partition: 3, next_offset: ms as i64, settled_until: Timestamp(ms) };
             let value = serde_json::to_vec(&position).unwrap();
             known.apply(position.key().as_bytes(), Some(&value), &mut Changed::default());
-            assert_eq!(known.settled_until.get(&3), Some(&Timestamp(expected)));
+            let settled = known.settled[&3];
+            assert_eq!((settled.settled_until.0, settled.next_offset), (expected, expected as i64));
         }
     }
 }

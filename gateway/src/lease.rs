@@ -13,8 +13,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use contract::ids::{Epoch, SaleId};
 use contract::keys::SaleKeys;
-use contract::publication::{Heartbeat, SalePublication};
-use contract::timestamp::Timestamp;
+use contract::publication::{Heartbeat, Position, SalePublication};
 use metrics::{Counter, counter, gauge};
 use process::boottime::Boottime;
 use process::health::Health;
@@ -63,8 +62,8 @@ pub struct Lease {
     pub until: Boottime,
     /// As read.
     pub sales: Arc<HashMap<SaleId, Arc<SaleView>>>,
-    /// Until when each partition of the log is settled, as its owners have told.
-    pub settled_until: Arc<BTreeMap<i32, Timestamp>>,
+    /// How far each partition of the log is settled, as its owners have told.
+    pub settled: Arc<BTreeMap<i32, Position>>,
 }
 
 impl Lease {
@@ -99,7 +98,7 @@ struct Appended {
 impl Leases {
     /// No lease and no sale yet.
     pub fn new() -> Arc<Self> {
-        let none = Lease { until: Boottime(0), sales: Arc::default(), settled_until: Arc::default() };
+        let none = Lease { until: Boottime(0), sales: Arc::default(), settled: Arc::default() };
         Arc::new(Self {
             current: ArcSwap::from_pointee(none),
             lost: Mutex::default(),
@@ -255,7 +254,7 @@ impl Reader {
         let mut moved = Boottime::now();
         let mut known = Known::default();
         let mut sales = Arc::new(known.sales.clone());
-        let mut settled_until = Arc::new(known.settled_until.clone());
+        let mut settled = Arc::new(known.settled.clone());
         let mut read_to = -1;
         let mut waiting: Option<Appended> = None;
         while !stop.is_cancelled() {
@@ -277,7 +276,7 @@ impl Reader {
                 sales = Arc::new(known.sales.clone());
             }
             if changed.positions {
-                settled_until = Arc::new(known.settled_until.clone());
+                settled = Arc::new(known.settled.clone());
             }
             // Only the newest heartbeat that has been read past matters.
             let mut until = self.leases.load().until;
@@ -295,7 +294,7 @@ impl Reader {
                 moved = Boottime::now();
             }
             // What is newly read holds at once; only the time it holds for comes from the heartbeat.
-            let lease = Lease { until, sales: sales.clone(), settled_until: settled_until.clone() };
+            let lease = Lease { until, sales: sales.clone(), settled: settled.clone() };
             self.leases.current.store(Arc::new(lease));
             if self.leases.load().is_valid() {
                 self.health.up("lease");
@@ -334,7 +333,7 @@ mod tests {
         known.apply(key.as_bytes(), Some(&value), &mut Changed::default());
         let sale = SaleId::parse("s").unwrap();
         let sales = Arc::new(known.sales);
-        let lease = |until| Lease { until, sales: sales.clone(), settled_until: Arc::default() };
+        let lease = |until| Lease { until, sales: sales.clone(), settled: Arc::default() };
         let later = Boottime::now().plus_ms(60_000);
         assert!(lease(later).covers(&sale, Epoch(2)));
         assert!(!lease(later).covers(&sale, Epoch(1)), "an epoch that has ended");

@@ -1,8 +1,9 @@
 //! Request counters and latencies. The handles are made once: looking a metric up by its labels costs
-//! more than counting.
+//! more than counting. What has been counted can be read here, too: a recorder cannot be asked.
 
 use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use metrics::{Counter, Histogram, counter, histogram};
@@ -20,20 +21,42 @@ pub mod outcome {
 /// `gateway_requests_total` and `gateway_request_seconds`.
 #[derive(Default)]
 pub struct Requests {
-    counters: RwLock<HashMap<(&'static str, &'static str), Counter>>,
+    counters: RwLock<HashMap<(&'static str, &'static str), Counted>>,
     seconds: RwLock<HashMap<&'static str, Histogram>>,
 }
 
+/// A counter of the metrics, and the same number to be read.
+#[derive(Clone)]
+struct Counted {
+    metric: Counter,
+    total: Arc<AtomicU64>,
+}
+
+impl Counted {
+    fn of(metric: Counter) -> Self {
+        Self { metric, total: Arc::default() }
+    }
+    fn increment(&self) {
+        self.metric.increment(1);
+        self.total.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 impl Requests {
+    /// A route's answers so far, by outcome.
+    pub fn totals(&self, route: &str) -> Vec<(&'static str, u64)> {
+        let counters = self.counters.read().unwrap_or_else(PoisonError::into_inner);
+        let of_route = counters.iter().filter(|((of, _), _)| *of == route);
+        of_route.map(|((_, outcome), counted)| (*outcome, counted.total.load(Ordering::Relaxed))).collect()
+    }
+
     /// Counts one answer.
     pub fn count(&self, route: &'static str, outcome: &'static str, since: Instant) {
         let key = (route, outcome);
-        cached(
-            &self.counters,
-            key,
-            || counter!("gateway_requests_total", "route" => route, "outcome" => outcome),
-        )
-        .increment(1);
+        cached(&self.counters, key, || {
+            Counted::of(counter!("gateway_requests_total", "route" => route, "outcome" => outcome))
+        })
+        .increment();
         cached(&self.seconds, route, || histogram!("gateway_request_seconds", "route" => route))
             .record(since.elapsed());
     }

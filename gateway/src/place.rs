@@ -58,6 +58,7 @@ pub async fn place(
     body: hyper::body::Incoming,
     language: Language,
 ) -> (Answer, &'static str) {
+    let _placing = gateway.placing.clone();
     match place_or_refuse(gateway, sale, head, body, language).await {
         Ok(answer) => answer,
         Err(problem) => (problem.answer(language), problem.code.as_str()),

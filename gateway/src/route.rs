@@ -132,6 +132,7 @@ pub enum Action {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Admin<'a> {
+    Overview,
     Sales,
     PutSale { sale: &'a str },
     Act { sale: &'a str, action: Action },
@@ -156,6 +157,7 @@ impl<'a> Admin<'a> {
         let parts = path.strip_prefix("/admin/v1/").ok_or(Code::NotFound)?.split('/');
         let (parts, count): ([&str; 5], usize) = collect(parts).ok_or(Code::NotFound)?;
         let (route, expected) = match &parts[..count] {
+            ["overview"] => (Self::Overview, Method::GET),
             ["sales"] => (Self::Sales, Method::GET),
             ["sales", sale] => (Self::PutSale { sale }, Method::PUT),
             ["sales", sale, "inventory"] => (Self::Inventory { sale }, Method::GET),
@@ -193,6 +195,7 @@ impl<'a> Admin<'a> {
     /// The label of metrics.
     pub fn label(&self) -> &'static str {
         match self {
+            Self::Overview => "admin_overview",
             Self::Sales => "admin_sales",
             Self::PutSale { .. } => "admin_put_sale",
             Self::Act { .. } => "admin_act",

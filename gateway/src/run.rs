@@ -21,6 +21,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::admin::overview::Overview;
 use crate::call::Call;
 use crate::cors::{self, Cors};
 use crate::desk::{Desk, Desks};
@@ -63,9 +64,15 @@ pub struct Gateway {
     pub live: Arc<Registry>,
     /// Whether customers are served a page.
     storefront: bool,
-    requests: Requests,
+    /// The operator's look at everything.
+    pub overview: Overview,
+    /// Answers so far.
+    pub requests: Requests,
+    /// Orders that are being answered.
+    pub placing: Arc<()>,
+    /// Dependencies.
+    pub health: Health,
     cors: Cors,
-    health: Health,
     metrics: PrometheusHandle,
 }
 
@@ -162,7 +169,9 @@ pub async fn run(
         sold_out: SoldOutAnswers::default(),
         live: Registry::new(settings.live_streams_max),
         storefront: settings.storefront,
+        overview: Overview::new(&name, &services.kafka_brokers, services.topic(ORDERS.name)),
         requests: Requests::default(),
+        placing: Arc::default(),
         cors: Cors::new(settings.cors_origins.clone()),
         health: health.clone(),
         metrics: metrics.clone(),

@@ -90,8 +90,13 @@ impl Health {
         self.dependencies().get(name).is_some_and(|dependency| dependency.up)
     }
 
+    /// All of them, as they are known now.
+    pub fn all(&self) -> BTreeMap<&'static str, Dependency> {
+        self.dependencies().clone()
+    }
+
     fn readiness(&self) -> Response<Full<Bytes>> {
-        let readiness = Readiness { ready: self.is_ready(), dependencies: self.dependencies().clone() };
+        let readiness = Readiness { ready: self.is_ready(), dependencies: self.all() };
         let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         // A struct of texts and flags always serializes.
         let body = serde_json::to_vec(&readiness).unwrap_or_default();

@@ -5,6 +5,7 @@ mod dead_letters;
 mod define;
 mod inventory;
 mod orders;
+pub mod overview;
 mod report;
 mod state;
 mod totals;
@@ -43,6 +44,7 @@ pub async fn answer(call: Call<'_>, route: Admin<'_>, body: Incoming) -> Result<
 async fn dispatch(call: Call<'_>, route: Admin<'_>, body: Incoming) -> Result<Answer, Problem> {
     let Call { gateway, head, .. } = call;
     match route {
+        Admin::Overview => Ok(overview::show(gateway).await),
         Admin::Sales => all(gateway).await,
         Admin::PutSale { sale } => define::put(gateway, &sale_id(sale)?, head, body).await,
         Admin::Act { sale, action } => state::act(gateway, &sale_id(sale)?, action).await,

@@ -89,6 +89,11 @@ impl Registry {
         })
     }
 
+    /// Streams that are open now.
+    pub fn count(&self) -> usize {
+        self.streams().count
+    }
+
     fn streams(&self) -> MutexGuard<'_, Streams> {
         // Each use leaves it whole at every step.
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)

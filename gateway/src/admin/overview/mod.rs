@@ -1,0 +1,374 @@
+//! Everything an operator watches during a sale, in one answer: what this gateway has answered, how far settlement
+//! is behind, where the units are, what is broken and why.
+//!
+//! It is asked for at the worst moment, by everyone at once. So one look is shared by all who ask within 500 ms;
+//! it costs one query, one question to the log, and one small command a sale; nothing in it waits longer than
+//! [`PART_MAX`], and what could not be told then is null, with the reason beside it, never a guess.
+
+mod log_ends;
+mod settled;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use contract::ids::{Epoch, SaleId, Sku};
+use contract::problem::Code;
+use contract::sale::SaleState;
+use contract::timestamp::Timestamp;
+use futures_util::future::join_all;
+use hyper::StatusCode;
+use process::walltime;
+use serde::Serialize;
+use tokio::sync::Mutex;
+
+use crate::admit;
+use crate::lease::{Lease, SaleView};
+use crate::metrics::outcome;
+use crate::respond::{self, Answer};
+use crate::route::Public;
+use crate::run::Gateway;
+use log_ends::LogEnds;
+use settled::{ItemRow, SaleRow, Settled};
+
+/// One look serves whoever asks within this time of its beginning.
+const SHARED_FOR: Duration = Duration::from_millis(500);
+/// Whatever is asked for the look has this long.
+const PART_MAX: Duration = Duration::from_millis(400);
+/// What Redis showed this long ago, in milliseconds, no longer tells the stock.
+const STOCK_MS_MAX: u64 = 1000;
+
+/// The answer. Totals are since the gateway's start: whoever looks twice knows the rates.
+#[derive(Debug, Serialize)]
+pub struct Body {
+    /// When the look was begun.
+    pub time: Timestamp,
+    /// This gateway.
+    pub gateway: GatewayNow,
+    /// The log's partitions that carry sales.
+    pub log: Vec<PartitionNow>,
+    /// All sales, drafts too; those that this gateway knows while Postgres is away.
+    pub sales: Vec<SaleNow>,
+    /// Records that wait for someone's decision.
+    pub dead_letters: Option<u64>,
+    /// Acknowledged orders among them that Postgres had to refuse: more than 0 is an alarm.
+    pub guard_trips: Option<u64>,
+    /// As in `/health/ready`.
+    pub dependencies: Vec<DependencyNow>,
+    /// What could not be asked for this look, and why: the reason of what is null.
+    pub why: BTreeMap<&'static str, String>,
+}
+
+/// What a gateway has done since its start, with orders.
+#[derive(Debug, Serialize)]
+pub struct GatewayNow {
+    /// Its name.
+    pub id: String,
+    /// When it started.
+    pub started_at: Timestamp,
+    /// Orders taken (202).
+    pub accepted_total: u64,
+    /// The first 202 given again.
+    pub replayed_total: u64,
+    /// Refused for what was asked or for what is left (4xx).
+    pub refused_total: u64,
+    /// Not decided, or the outcome not known (5xx).
+    pub failed_total: u64,
+    /// Refusals and failures by their code.
+    pub refusals: BTreeMap<&'static str, u64>,
+    /// Orders that are being answered.
+    pub in_flight: u64,
+    /// Live updates that are open.
+    pub live_update_streams: u64,
+    /// New orders are refused while settlement is further behind, in seconds.
+    pub admission_lag_seconds_max: u64,
+}
+
+/// How far a partition of the log is settled.
+#[derive(Debug, Serialize)]
+pub struct PartitionNow {
+    /// Which one.
+    pub partition: i32,
+    /// Records that are not settled.
+    pub lag_records: Option<u64>,
+    /// How long the oldest of them has waited at most: owners tell once a second.
+    pub lag_seconds: Option<f64>,
+}
+
+/// A sale.
+#[derive(Debug, Serialize)]
+pub struct SaleNow {
+    /// Its name.
+    pub sale_id: SaleId,
+    /// Its title.
+    pub title: String,
+    /// As the operator wants it.
+    pub state: SaleState,
+    /// Whether its state in Redis is complete.
+    pub ready: bool,
+    /// Of the newest rebuild.
+    pub epoch: Epoch,
+    /// The partition of the log that carries it.
+    pub partition: i32,
+    /// Batches whose hand-off is not acknowledged.
+    pub outbox_entries: Option<u64>,
+    /// Of its partition.
+    pub lag_records: Option<u64>,
+    /// Orders that Postgres has.
+    pub orders_settled: Option<u64>,
+    /// What is sold.
+    pub items: Vec<ItemNow>,
+}
+
+/// Where an item's units are.
+#[derive(Debug, Serialize)]
+pub struct ItemNow {
+    /// Which one.
+    pub sku: String,
+    /// Its name.
+    pub name: String,
+    /// `None`: unlimited.
+    pub total: Option<u64>,
+    /// Neither held nor sold by Postgres; by Redis while Postgres is away. May be below 0 after an alarm only.
+    pub available: Option<i64>,
+    /// What Redis has for sale.
+    pub redis_available: Option<i64>,
+    /// Ordered, not paid.
+    pub held: Option<i64>,
+    /// Paid.
+    pub sold: Option<i64>,
+    /// In records that wait for a decision.
+    pub dead_lettered: Option<i64>,
+    /// Redis minus Postgres: what is on its way there while it sells, 0 at rest.
+    pub drift: Option<i64>,
+}
+
+/// A dependency.
+#[derive(Debug, Serialize)]
+pub struct DependencyNow {
+    /// Its name.
+    pub name: &'static str,
+    /// Usable now.
+    pub up: bool,
+    /// Whether the gateway is ready without it.
+    pub required: bool,
+    /// Why it is not usable.
+    pub why: Option<String>,
+}
+
+/// The last look, and what only the overview needs.
+pub struct Overview {
+    id: String,
+    started_at: Timestamp,
+    ends: LogEnds,
+    /// Locked during a look: whoever comes meanwhile finds what it found.
+    last: Mutex<Option<(Instant, Bytes)>>,
+}
+
+impl Overview {
+    /// Of the gateway with this name; `log`: the topic.
+    pub fn new(name: &str, brokers: &str, log: String) -> Self {
+        let ends = LogEnds::new(name, brokers, log);
+        Self { id: name.into(), started_at: walltime::now(), ends, last: Mutex::default() }
+    }
+}
+
+/// `GET /admin/v1/overview`.
+pub(super) async fn show(gateway: &Gateway) -> Answer {
+    let mut last = gateway.overview.last.lock().await;
+    if let Some((begun, body)) = &*last
+        && begun.elapsed() < SHARED_FOR
+    {
+        return respond::json_of(StatusCode::OK, body.clone());
+    }
+    let begun = Instant::now();
+    let looked = look(gateway).await;
+    // Numbers and texts always serialize.
+    let body: Bytes = serde_json::to_vec(&looked).unwrap_or_default().into();
+    *last = Some((begun, body.clone()));
+    respond::json_of(StatusCode::OK, body)
+}
+
+async fn look(gateway: &Gateway) -> Body {
+    let time = walltime::now();
+    let lease = gateway.leases.load_full();
+    let mut partitions: Vec<i32> = lease.sales.values().map(|view| view.publication.partition).collect();
+    partitions.sort_unstable();
+    partitions.dedup();
+    let (settled, ends, outboxes) = tokio::join!(
+        within(settled::read(gateway)),
+        within(gateway.overview.ends.of(partitions.clone(), PART_MAX)),
+        outboxes(gateway, &lease),
+    );
+    let mut why = BTreeMap::new();
+    let mut told = Told {
+        settled: noted(&mut why, "postgres", settled),
+        ends: noted(&mut why, "kafka", ends),
+        outboxes: BTreeMap::new(),
+    };
+    for (sale, entries) in outboxes {
+        if let Some(entries) = noted(&mut why, "redis", entries) {
+            told.outboxes.insert(sale, entries);
+        }
+    }
+    let log: Vec<_> = partitions.into_iter().map(|partition| told.behind(&lease, partition)).collect();
+    Body {
+        time,
+        gateway: of_gateway(gateway),
+        sales: sales(gateway, &lease, &told, &log),
+        log,
+        dead_letters: told.settled.as_ref().map(|settled| settled.undecided),
+        guard_trips: told.settled.as_ref().map(|settled| settled.guard_trips),
+        dependencies: gateway
+            .health
+            .all()
+            .into_iter()
+            .map(|(name, is)| DependencyNow { name, up: is.up, required: is.required, why: is.why })
+            .collect(),
+        why,
+    }
+}
+
+/// What the services have told for one look.
+struct Told {
+    settled: Option<Settled>,
+    ends: Option<BTreeMap<i32, i64>>,
+    /// Of sales whose epoch is the one that was asked for.
+    outboxes: BTreeMap<(SaleId, Epoch), u64>,
+}
+
+/// A part's answer, or why there is none, in time.
+async fn within<T, E: std::fmt::Display>(part: impl Future<Output = Result<T, E>>) -> Result<T, String> {
+    match tokio::time::timeout(PART_MAX, part).await {
+        Ok(answer) => answer.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer within {} ms", PART_MAX.as_millis())),
+    }
+}
+
+fn noted<T>(
+    why: &mut BTreeMap<&'static str, String>,
+    what: &'static str,
+    answer: Result<T, String>,
+) -> Option<T> {
+    answer.map_err(|because| why.insert(what, because)).ok()
+}
+
+/// How many entries wait in the outbox of each sale that is ready.
+async fn outboxes(gateway: &Gateway, lease: &Lease) -> Vec<((SaleId, Epoch), Result<u64, String>)> {
+    let ready = lease.sales.iter().filter(|(_, view)| view.publication.ready);
+    join_all(ready.map(async |(sale, view)| {
+        let entries = within(lua::outbox::len(&gateway.redis, sale, view.epoch())).await;
+        ((sale.clone(), view.epoch()), entries)
+    }))
+    .await
+}
+
+impl Told {
+    /// Up to where the log is settled comes from Postgres, or from what the owner has told last. The log's end
+    /// was asked for at about the same time: the difference may be off by what came in between.
+    fn behind(&self, lease: &Lease, partition: i32) -> PartitionNow {
+        let in_postgres =
+            self.settled.as_ref().and_then(|settled| settled.positions.get(&partition).copied());
+        let next = in_postgres.or_else(|| lease.settled.get(&partition).map(|told| told.next_offset));
+        let end = self.ends.as_ref().and_then(|ends| ends.get(&partition).copied());
+        let lag_records = next.zip(end).map(|(next, end)| (end - next).max(0) as u64);
+        let behind = || admit::behind(lease, partition, walltime::now()).map(|behind| behind.as_secs_f64());
+        let lag_seconds = match lag_records {
+            Some(0) => Some(0.0),
+            Some(_) => behind(),
+            None => None,
+        };
+        PartitionNow { partition, lag_records, lag_seconds }
+    }
+}
+
+fn of_gateway(gateway: &Gateway) -> GatewayNow {
+    let (mut accepted, mut replayed, mut refused, mut failed) = (0, 0, 0, 0);
+    let mut refusals = BTreeMap::new();
+    let route = Public::PlaceOrder { sale: "" }.label();
+    for (outcome, count) in gateway.requests.totals(route) {
+        match outcome {
+            outcome::ACCEPTED => accepted += count,
+            outcome::REPLAYED => replayed += count,
+            code => {
+                let status = Code::ALL.iter().find(|known| known.as_str() == code).map(|code| code.status());
+                *if status.is_some_and(|status| status < 500) { &mut refused } else { &mut failed } += count;
+                refusals.insert(code, count);
+            }
+        }
+    }
+    GatewayNow {
+        id: gateway.overview.id.clone(),
+        started_at: gateway.overview.started_at,
+        accepted_total: accepted,
+        replayed_total: replayed,
+        refused_total: refused,
+        failed_total: failed,
+        refusals,
+        in_flight: Arc::strong_count(&gateway.placing) as u64 - 1,
+        live_update_streams: gateway.live.count() as u64,
+        admission_lag_seconds_max: gateway.lag_max.as_secs(),
+    }
+}
+
+/// As Postgres has them; as this gateway has read them while Postgres is away.
+fn sales(gateway: &Gateway, lease: &Lease, told: &Told, log: &[PartitionNow]) -> Vec<SaleNow> {
+    let of = |row: SaleRow<'_>| {
+        let redis = in_redis(gateway, row.sale_id, row.epoch);
+        let key = (row.sale_id.clone(), row.epoch);
+        let behind = log.iter().find(|behind| behind.partition == row.partition);
+        SaleNow {
+            sale_id: row.sale_id.clone(),
+            title: row.title.into(),
+            state: row.state,
+            ready: row.ready,
+            epoch: row.epoch,
+            partition: row.partition,
+            outbox_entries: told.outboxes.get(&key).copied(),
+            lag_records: behind.and_then(|behind| behind.lag_records),
+            orders_settled: row.orders_settled,
+            items: row.items.into_iter().map(|item| item_now(item, &redis)).collect(),
+        }
+    };
+    match &told.settled {
+        Some(settled) => settled.sales.iter().map(|sale| of(sale.row())).collect(),
+        None => {
+            let mut views: Vec<&Arc<SaleView>> = lease.sales.values().collect();
+            views.sort_by_key(|view| &view.publication.sale_id);
+            views.into_iter().map(|view| of(settled::published(view))).collect()
+        }
+    }
+}
+
+fn item_now(item: ItemRow<'_>, redis: &BTreeMap<Sku, i64>) -> ItemNow {
+    let in_redis = item.total.and_then(|_| redis.iter().find(|(sku, _)| sku.as_str() == item.sku));
+    let redis_available = in_redis.map(|(_, units)| *units);
+    let units = item.units;
+    let in_postgres = item
+        .total
+        .zip(units)
+        .map(|(total, units)| total as i64 - units.held - units.sold - units.dead_lettered);
+    ItemNow {
+        sku: item.sku.into(),
+        name: item.name.into(),
+        total: item.total,
+        available: in_postgres.or(redis_available),
+        redis_available,
+        held: units.map(|units| units.held),
+        sold: units.map(|units| units.sold),
+        dead_lettered: units.map(|units| units.dead_lettered),
+        drift: redis_available.zip(in_postgres).map(|(redis, postgres)| redis - postgres),
+    }
+}
+
+/// The units that Redis has, those on their way back included, as the last look of fast refusals has seen them:
+/// for this no further question is asked.
+fn in_redis(gateway: &Gateway, sale: &SaleId, epoch: Epoch) -> BTreeMap<Sku, i64> {
+    let seen = gateway.desks.get(sale).and_then(|desk| desk.watch.seen());
+    let Some(seen) = seen.filter(|seen| seen.epoch == epoch && seen.age_ms() <= STOCK_MS_MAX) else {
+        return BTreeMap::new();
+    };
+    let units = |stock: lua::look::SkuStock| Some((stock.available? + stock.returning) as i64);
+    seen.stock.iter().filter_map(|(sku, stock)| Some((sku.clone(), units(*stock)?))).collect()
+}

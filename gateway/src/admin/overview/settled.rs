@@ -1,0 +1,135 @@
+//! What Postgres says for the overview, and what of it is known without Postgres.
+
+use std::collections::BTreeMap;
+
+use contract::ids::{Epoch, SaleId};
+use contract::sale::SaleState;
+use contract::topics::ORDERS;
+use process::postgres::DatabaseError;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio_postgres::Row;
+
+use crate::lease::SaleView;
+use crate::run::Gateway;
+
+const OVERVIEW: &str = include_str!("../../../queries/overview.sql");
+
+/// One moment of Postgres.
+pub(super) struct Settled {
+    /// The next offset to be settled of each partition.
+    pub(super) positions: BTreeMap<i32, i64>,
+    pub(super) undecided: u64,
+    pub(super) guard_trips: u64,
+    pub(super) sales: Vec<SettledSale>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct SettledSale {
+    sale_id: SaleId,
+    title: String,
+    state: SaleState,
+    partition: i32,
+    epoch: Epoch,
+    ready: bool,
+    orders_settled: u64,
+    items: Vec<SettledItem>,
+}
+
+#[derive(Deserialize)]
+struct SettledItem {
+    sku: String,
+    name: String,
+    total: Option<u64>,
+    #[serde(flatten)]
+    units: Units,
+}
+
+/// Units that are taken.
+#[derive(Clone, Copy, Deserialize)]
+pub(super) struct Units {
+    pub(super) held: i64,
+    pub(super) sold: i64,
+    pub(super) dead_lettered: i64,
+}
+
+/// A sale, wherever it is known from.
+pub(super) struct SaleRow<'a> {
+    pub(super) sale_id: &'a SaleId,
+    pub(super) title: &'a str,
+    pub(super) state: SaleState,
+    pub(super) partition: i32,
+    pub(super) epoch: Epoch,
+    pub(super) ready: bool,
+    /// `None`: only Postgres knows.
+    pub(super) orders_settled: Option<u64>,
+    pub(super) items: Vec<ItemRow<'a>>,
+}
+
+/// An item of it.
+pub(super) struct ItemRow<'a> {
+    pub(super) sku: &'a str,
+    pub(super) name: &'a str,
+    pub(super) total: Option<u64>,
+    /// `None`: only Postgres knows.
+    pub(super) units: Option<Units>,
+}
+
+/// Asks, by the connections that are kept for operators: customers' queries do not delay it.
+pub(super) async fn read(gateway: &Gateway) -> Result<Settled, DatabaseError> {
+    let client = gateway.writes.get().await?;
+    let statement = client.prepare_cached(OVERVIEW).await?;
+    let row = client.query_one(&statement, &[&ORDERS.name]).await?;
+    let positions: Vec<(i32, i64)> = json(&row, "positions")?;
+    Ok(Settled {
+        positions: positions.into_iter().collect(),
+        undecided: row.get::<_, i64>("undecided") as u64,
+        guard_trips: row.get::<_, i64>("guard_trips") as u64,
+        sales: json(&row, "sales")?,
+    })
+}
+
+fn json<T: DeserializeOwned>(row: &Row, column: &str) -> Result<T, DatabaseError> {
+    serde_json::from_value(row.get(column))
+        .map_err(|error| DatabaseError::Invalid(format!("{column}: {error}")))
+}
+
+impl SettledSale {
+    pub(super) fn row(&self) -> SaleRow<'_> {
+        SaleRow {
+            sale_id: &self.sale_id,
+            title: &self.title,
+            state: self.state,
+            partition: self.partition,
+            epoch: self.epoch,
+            ready: self.ready,
+            orders_settled: Some(self.orders_settled),
+            items: self.items.iter().map(SettledItem::row).collect(),
+        }
+    }
+}
+
+impl SettledItem {
+    fn row(&self) -> ItemRow<'_> {
+        ItemRow { sku: &self.sku, name: &self.name, total: self.total, units: Some(self.units) }
+    }
+}
+
+/// A sale as the gateway has read it from the topic `sales`.
+pub(super) fn published(view: &SaleView) -> SaleRow<'_> {
+    let (publication, terms) = (&view.publication, &view.publication.terms);
+    SaleRow {
+        sale_id: &publication.sale_id,
+        title: &terms.title,
+        state: publication.state,
+        partition: publication.partition,
+        epoch: publication.epoch,
+        ready: publication.ready,
+        orders_settled: None,
+        items: terms
+            .items
+            .iter()
+            .map(|item| ItemRow { sku: item.sku.as_str(), name: &item.name, total: item.total, units: None })
+            .collect(),
+    }
+}

@@ -152,85 +152,94 @@ pub struct InvalidTerms {
     pub why: String,
 }
 
-fn invalid(field: impl Into<String>, why: impl Into<String>) -> InvalidTerms {
-    InvalidTerms { field: field.into(), why: why.into() }
-}
+/// What is wrong with some terms, one entry a fault.
+#[derive(Default)]
+struct Faults(Vec<InvalidTerms>);
 
-fn check_text(field: &str, text: &str) -> Result<(), InvalidTerms> {
-    if text.trim().is_empty() || text.len() > TEXT_BYTES_MAX || text.chars().any(char::is_control) {
-        return Err(invalid(field, format!("1 to {TEXT_BYTES_MAX} bytes without control characters")));
+impl Faults {
+    fn add(&mut self, field: impl Into<String>, why: impl Into<String>) {
+        self.0.push(InvalidTerms { field: field.into(), why: why.into() });
     }
-    Ok(())
-}
 
-fn check_amount(field: &str, amount: u64) -> Result<(), InvalidTerms> {
-    if amount > PRICE_MAX {
-        return Err(invalid(field, format!("at most {PRICE_MAX}")));
+    fn check_text(&mut self, field: &str, text: &str) {
+        if text.trim().is_empty() || text.len() > TEXT_BYTES_MAX || text.chars().any(char::is_control) {
+            self.add(field, format!("1 to {TEXT_BYTES_MAX} bytes without control characters"));
+        }
     }
-    Ok(())
+
+    fn check_amount(&mut self, field: &str, amount: u64) {
+        if amount > PRICE_MAX {
+            self.add(field, format!("at most {PRICE_MAX}"));
+        }
+    }
 }
 
 impl SaleTerms {
     /// Everything that must hold before a sale is stored.
     pub fn validate(&self) -> Result<(), InvalidTerms> {
-        check_text("title", &self.title)?;
+        self.faults().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// All that must be mended before a sale can be stored.
+    pub fn faults(&self) -> Vec<InvalidTerms> {
+        let mut faults = Faults::default();
+        faults.check_text("title", &self.title);
         if let (Some(opens), Some(closes)) = (self.opens_at, self.closes_at)
             && closes <= opens
         {
-            return Err(invalid("closes_at", "must be later than opens_at"));
+            faults.add("closes_at", "must be later than opens_at");
         }
         if self.max_orders_per_customer == Some(0) {
-            return Err(invalid("max_orders_per_customer", "1 or more, or null for no limit"));
+            faults.add("max_orders_per_customer", "1 or more, or null for no limit");
         }
         if self.hold_seconds == 0 || self.hold_seconds > HOLD_SECONDS_MAX {
-            return Err(invalid("hold_seconds", format!("1 to {HOLD_SECONDS_MAX}")));
+            faults.add("hold_seconds", format!("1 to {HOLD_SECONDS_MAX}"));
         }
-        check_amount("delivery_fee", self.delivery_fee)?;
-        check_amount("free_delivery_from", self.free_delivery_from.unwrap_or(0))?;
-        self.validate_policies()?;
-        self.validate_items()
+        faults.check_amount("delivery_fee", self.delivery_fee);
+        faults.check_amount("free_delivery_from", self.free_delivery_from.unwrap_or(0));
+        self.check_policies(&mut faults);
+        self.check_items(&mut faults);
+        faults.0
     }
 
-    fn validate_policies(&self) -> Result<(), InvalidTerms> {
+    fn check_policies(&self, faults: &mut Faults) {
         if self.discount_policies.len() > POLICIES_MAX {
-            return Err(invalid("discount_policies", format!("at most {POLICIES_MAX}")));
+            return faults.add("discount_policies", format!("at most {POLICIES_MAX}"));
         }
         let mut seen = HashSet::new();
         for (i, policy) in self.discount_policies.iter().enumerate() {
             let field = |name: &str| format!("discount_policies[{i}].{name}");
             if !seen.insert(&policy.id) {
-                return Err(invalid(field("id"), "is already used in this sale"));
+                faults.add(field("id"), "is already used in this sale");
             }
             if policy.value == 0 || (policy.kind == DiscountKind::Percent && policy.value > 100) {
-                return Err(invalid(field("value"), "1 to 100 percent, or an amount above 0"));
+                faults.add(field("value"), "1 to 100 percent, or an amount above 0");
             }
-            check_amount(&field("value"), policy.value)?;
-            check_amount(&field("min_total"), policy.min_total)?;
-            check_amount(&field("max_discount"), policy.max_discount.unwrap_or(0))?;
+            faults.check_amount(&field("value"), policy.value);
+            faults.check_amount(&field("min_total"), policy.min_total);
+            faults.check_amount(&field("max_discount"), policy.max_discount.unwrap_or(0));
         }
-        Ok(())
     }
 
-    fn validate_items(&self) -> Result<(), InvalidTerms> {
+    fn check_items(&self, faults: &mut Faults) {
         if self.items.is_empty() || self.items.len() > ITEMS_MAX {
-            return Err(invalid("items", format!("1 to {ITEMS_MAX}")));
+            return faults.add("items", format!("1 to {ITEMS_MAX}"));
         }
         let mut seen = HashSet::new();
         for (i, item) in self.items.iter().enumerate() {
             let field = |name: &str| format!("items[{i}].{name}");
             if !seen.insert(&item.sku) {
-                return Err(invalid(field("sku"), "is already offered in this sale"));
+                faults.add(field("sku"), "is already offered in this sale");
             }
-            check_text(&field("name"), &item.name)?;
-            check_amount(&field("price"), item.price)?;
+            faults.check_text(&field("name"), &item.name);
+            faults.check_amount(&field("price"), item.price);
             if item.total.is_some_and(|total| total > TOTAL_MAX) {
-                return Err(invalid(field("total"), format!("at most {TOTAL_MAX}, or null for unlimited")));
+                faults.add(field("total"), format!("at most {TOTAL_MAX}, or null for unlimited"));
             }
             if item.max_quantity_per_order == 0 || item.max_quantity_per_order > QUANTITY_MAX {
-                return Err(invalid(field("max_quantity_per_order"), format!("1 to {QUANTITY_MAX}")));
+                faults.add(field("max_quantity_per_order"), format!("1 to {QUANTITY_MAX}"));
             }
         }
-        Ok(())
     }
 
     /// The item that offers a SKU.
@@ -251,6 +260,17 @@ mod tests {
         whole.as_object_mut().unwrap().extend(json.as_object().unwrap().clone());
         let terms: SaleTerms = serde_json::from_value(whole).map_err(|e| e.to_string())?;
         terms.validate().map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn every_fault_is_told_at_once() {
+        let terms: SaleTerms = serde_json::from_value(serde_json::json!({
+            "title": "", "currency": "KRW", "hold_seconds": 0,
+            "items": [{"sku": "A", "name": "A", "price": 1}, {"sku": "A", "name": "", "price": 1}],
+        }))
+        .unwrap();
+        let fields: Vec<_> = terms.faults().into_iter().map(|fault| fault.field).collect();
+        assert_eq!(fields, ["title", "hold_seconds", "items[1].sku", "items[1].name"]);
     }
 
     #[test]

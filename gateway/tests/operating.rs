@@ -65,6 +65,35 @@ async fn states_move_as_an_operator_expects_and_repeats_are_harmless() {
 }
 
 #[tokio::test]
+async fn a_gateway_tells_whether_it_acts_by_what_is_stored() {
+    let client = shared().client();
+    let sale = fresh("in-force");
+    put(&client, &sale, &terms(&[("A", 1, Some(1))])).await;
+    let shown = async || {
+        let all = client.admin(Method::GET, "/admin/v1/sales", None).await.body;
+        let sales = all["sales"].as_array().cloned().unwrap_or_default();
+        sales.into_iter().find(|shown| shown["sale_id"] == sale.as_str()).expect("it is listed")
+    };
+    assert_eq!(shown().await["in_force"], true, "a draft is unknown, as it should be");
+    let act = async |action: &str| {
+        client.admin(Method::POST, &format!("/admin/v1/sales/{sale}/{action}"), None).await.body
+    };
+    assert_eq!(act("open").await["in_force"], false, "nobody can have heard of it yet");
+    for (action, code) in
+        [("open", "sold_out"), ("pause", "sale_paused"), ("resume", "sold_out"), ("close", "sale_closed")]
+    {
+        act(action).await;
+        testkit::until("it is in force", async || {
+            let shown = shown().await;
+            shown["in_force"] == true && (shown["ready"] == true || action == "close")
+        })
+        .await;
+        let told = client.order(&sale, "c", "k", &order_of(&[("A", 2)])).await;
+        assert_eq!(told.code(), code, "{action}: {:?}", told.body);
+    }
+}
+
+#[tokio::test]
 async fn totals_are_raised_and_lowered_while_the_sale_goes_on() {
     let client = shared().client();
     let sale = fresh("totals");

@@ -15,12 +15,14 @@ use std::time::Duration;
 
 use contract::ids::SaleId;
 use contract::problem::Code;
+use contract::sale::SaleState;
 use hyper::body::Incoming;
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio_postgres::Row;
 
 use crate::call::Call;
+use crate::lease::Lease;
 use crate::read;
 use crate::respond::{self, Answer, Problem};
 use crate::route::Admin;
@@ -69,7 +71,8 @@ async fn all(gateway: &Gateway) -> Result<Answer, Problem> {
     let client = gateway.reads.get().await?;
     let statement = client.prepare_cached(SALES).await?;
     let rows = client.query(&statement, &[&None::<&str>]).await?;
-    let sales: Vec<_> = rows.iter().map(shown).collect();
+    let lease = gateway.leases.load_full();
+    let sales: Vec<_> = rows.iter().map(|row| shown(row, &lease)).collect();
     Ok(respond::json(StatusCode::OK, &json!({ "sales": sales })))
 }
 
@@ -78,9 +81,20 @@ async fn one(gateway: &Gateway, sale: &SaleId, status: StatusCode) -> Result<Ans
     let client = gateway.writes.get().await?;
     let statement = client.prepare_cached(SALES).await?;
     let row = client.query_opt(&statement, &[&Some(sale.as_str())]).await?.ok_or(Code::UnknownSale)?;
-    Ok(respond::json(status, &shown(&row)))
+    Ok(respond::json(status, &shown(&row, &gateway.leases.load())))
 }
 
-fn shown(row: &Row) -> Value {
-    row.get(0)
+/// As stored, and whether this gateway acts by it yet.
+fn shown(row: &Row, lease: &Lease) -> Value {
+    let mut sale: Value = row.get(0);
+    let known = lease.sale(sale["sale_id"].as_str().unwrap_or_default()).map(|view| &view.publication);
+    let in_force = match known {
+        None => sale["state"] == SaleState::Draft.as_str(),
+        Some(known) => {
+            let (epoch, version) = known.rank();
+            sale["epoch"] == epoch.0 && sale["version"] == version && sale["ready"] == known.ready
+        }
+    };
+    sale["in_force"] = (lease.is_valid() && in_force).into();
+    sale
 }

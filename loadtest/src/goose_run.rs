@@ -17,7 +17,7 @@ use crate::answer::Answer;
 use crate::journal::{Class, Entry, Journal, Sent, now_us};
 use crate::request;
 use crate::shop::ATTEMPTS_MAX;
-use crate::table::thousands;
+use terminal::thousands;
 
 /// Longest run.
 pub(crate) const RUN_TIME_MAX: Duration = Duration::from_secs(3600);

@@ -16,7 +16,7 @@
 //! | [`bench`], [`floor`], [`procs`] | throughput beside floors, the floor server, what processes cost |
 //! | [`chaos`] | scenarios in which something breaks, and what became of the orders |
 //! | [`check`] | compares the journal with Postgres, Redis and the log |
-//! | [`latency`], [`table`], [`progress`], [`plot`], [`report_page`] | how a run is measured and shown |
+//! | [`latency`], [`progress`], [`plot`], [`report_page`] | how a run is measured and shown |
 
 pub mod admin;
 pub mod answer;
@@ -50,5 +50,4 @@ pub mod sse;
 pub mod stack;
 pub mod streams;
 pub mod surge;
-pub mod table;
 pub mod tally;

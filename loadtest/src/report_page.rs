@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::latency::{Latencies, Series, ms};
 use crate::plot::{Axis, Curve, Scale, lines};
-use crate::table::thousands;
+use terminal::thousands;
 
 /// What the page tells.
 #[derive(Debug)]

@@ -21,8 +21,8 @@ use crate::sales;
 use crate::settings::{Programs, parse_duration};
 use crate::shop::{Request, Shop};
 use crate::stack;
-use crate::table::{Table, heading, thousands};
 use crate::tally::Tally;
+use terminal::{Table, heading, thousands};
 
 /// Highest number of requests in one run: they and their answers are kept until the end.
 const REQUESTS_MAX: u64 = 20_000_000;

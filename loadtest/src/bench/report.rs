@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Arguments;
 use super::rounds::Round;
 use crate::procs;
-use crate::table::{Style, Table, heading, styled, thousands};
+use terminal::{Style, Table, heading, styled, thousands};
 
 /// Accepted orders a second, against floor (a).
 const ACCEPTED_MIN: f64 = 0.4;

@@ -17,7 +17,7 @@ use crate::procs;
 use crate::progress;
 use crate::sales;
 use crate::stack::Process;
-use crate::table::{Style, Table, heading, styled, thousands};
+use terminal::{Style, Table, heading, styled, thousands};
 
 /// When memory counts as settled; a fifth of a soak that is shorter than five times this.
 const WARM: Duration = Duration::from_secs(120);

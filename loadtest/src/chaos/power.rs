@@ -7,7 +7,7 @@
 use super::run::run as run_scenario;
 use super::scenario::{ALL, Hit, Scenario};
 use super::stack::{Faults, Stack};
-use crate::table::{Table, heading};
+use terminal::{Table, heading};
 
 /// Seeds tried before a removed protection counts as unnoticed: some need an unlucky moment.
 const SEEDS_MAX: u64 = 8;

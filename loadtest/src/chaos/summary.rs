@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::run::Ran;
 use crate::check::finding::{Finding, Verdict};
 use crate::check::report;
-use crate::table::{Style, Table, heading, styled, thousands};
+use terminal::{Style, Table, heading, styled, thousands};
 
 /// Violations by what they mean to those who sell.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]

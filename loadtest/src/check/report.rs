@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::finding::{Finding, Verdict};
-use crate::table::{Style, styled, thousands};
+use terminal::{Style, styled, thousands};
 
 /// What a whole check says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -23,9 +23,9 @@ use crate::http::Authority;
 use crate::intent::{Intent, Payment};
 use crate::journal::{Entry, Journal};
 use crate::shop::{Request, Shop};
-use crate::table::thousands;
 use crate::tally::Tally;
 use crate::{progress, request, surge};
+use terminal::thousands;
 
 use super::Arguments;
 use super::prepare::Sales;

@@ -6,7 +6,7 @@ use contract::ids::OrderId;
 use contract::lifecycle::{CancelReason, OrderStatus};
 
 use crate::check::evidence::{Evidence, OrderRow, PaymentRow};
-use crate::table::{Table, thousands};
+use terminal::{Table, thousands};
 
 /// Where an order ended, or stands. Every order is counted in exactly one of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

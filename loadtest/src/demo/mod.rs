@@ -31,9 +31,9 @@ use crate::journal::Entry;
 use crate::manners::{self, ToRepeat};
 use crate::settings::{Programs, Services, parse_duration};
 use crate::shop::Shop;
-use crate::table::heading;
 use crate::tally::Tally;
 use crate::{arrivals, journal, progress, stack, surge};
+use terminal::heading;
 
 /// Fewest customers for each unit: the demonstration is one of demand above supply.
 const CUSTOMERS_PER_UNIT_MIN: u64 = 2;

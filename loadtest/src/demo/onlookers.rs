@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use crate::http::{Authority, Connection};
 use crate::latency::{Latencies, ms};
 use crate::request;
-use crate::table::{Style, Table, heading, styled, thousands};
+use terminal::{Style, Table, heading, styled, thousands};
 
 /// Open pages of customers and of operators.
 const STOREFRONTS: usize = 8;

@@ -12,8 +12,8 @@ use crate::check::finding::Finding;
 use crate::check::report::Outcome;
 use crate::crowd::crowd;
 use crate::surge::named_answers;
-use crate::table::{Style, Table, heading, styled, thousands};
 use crate::tally::Tally;
+use terminal::{Style, Table, heading, styled, thousands};
 
 use super::afterwards::Afterwards;
 use super::funnel::{self, Funnel};

@@ -24,8 +24,8 @@ use crate::request;
 use crate::sales;
 use crate::settings::Programs;
 use crate::stack;
-use crate::table::{Table, heading, thousands};
 use reader::Reader;
+use terminal::{Table, heading, thousands};
 
 /// Who asks at once, for orders and for streams.
 const AT_ONCE: usize = 64;

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::io::IsTerminal;
 
+use unicode_width::UnicodeWidthStr;
+
 /// Rows of text in aligned columns.
 #[derive(Debug, Default)]
 pub struct Table {
@@ -38,7 +40,7 @@ impl fmt::Display for Table {
         let cell = |row: &[String], column: usize| row.get(column).cloned().unwrap_or_default();
         let width = |column: usize| {
             let rows = self.rows.iter().chain([&self.header]);
-            rows.map(|row| cell(row, column).chars().count()).max().unwrap_or(0)
+            rows.map(|row| cell(row, column).width()).max().unwrap_or(0)
         };
         let widths: Vec<_> = (0..columns).map(width).collect();
         // A column is numeric when every filled cell of it is a number.
@@ -57,7 +59,7 @@ impl fmt::Display for Table {
             let mut text = String::from("  ");
             for column in 0..columns {
                 let (cell, width) = (cell(row, column), widths[column]);
-                let pad = " ".repeat(width - cell.chars().count());
+                let pad = " ".repeat(width - cell.width());
                 if numeric[column] {
                     text.push_str(&pad);
                     text.push_str(&cell);
@@ -107,9 +109,21 @@ pub enum Style {
     Dim,
 }
 
+/// Whether colours belong into a stream: on a terminal that knows them, unless `NO_COLOR` is set
+/// (<https://no-color.org>: and not empty).
+pub fn is_coloured(stream: &impl IsTerminal) -> bool {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    stream.is_terminal() && set("NO_COLOR").is_none() && set("TERM").is_none_or(|term| term != "dumb")
+}
+
 /// The text in that style, if standard output is a terminal.
 pub fn styled(style: Style, text: &str) -> String {
-    if !std::io::stdout().is_terminal() || std::env::var_os("NO_COLOR").is_some() {
+    styled_if(is_coloured(&std::io::stdout()), style, text)
+}
+
+/// The text in that style, or plain.
+pub fn styled_if(coloured: bool, style: Style, text: &str) -> String {
+    if !coloured {
         return text.to_owned();
     }
     let code = match style {
@@ -138,6 +152,13 @@ mod tests {
             table.to_string(),
             "  what       count\n  ────────  ──────\n  offered   20,000\n  sold out       7\n  none           –\n"
         );
+    }
+
+    #[test]
+    fn letters_that_are_two_columns_wide_count_as_two() {
+        let mut table = Table::new(&["name", "count"]);
+        table.row(["한정판", "7"]).row(["mug", "12"]);
+        assert_eq!(table.to_string(), "  name    count\n  ──────  ─────\n  한정판      7\n  mug        12\n");
     }
 
     #[test]

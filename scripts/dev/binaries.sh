@@ -1,7 +1,7 @@
 # The Rust programs: building them when a source is newer, and starting them.
 # shellcheck shell=bash
 
-BINARIES=(gateway settlement downstream loadtest)
+BINARIES=(gateway settlement downstream loadtest flashsale)
 
 binary() { printf '%s/release/%s' "$TARGET_DIR" "$1"; }
 

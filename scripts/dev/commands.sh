@@ -31,6 +31,12 @@ cmd_load() {
     with_stack "$(binary loadtest)" "$@"
 }
 
+# Whether something runs is for the program to say: it has words and an exit code for it.
+cmd_flashsale() {
+    [ -x "$(binary flashsale)" ] || die "flashsale is not built yet: ./dev up"
+    with_stack "$(binary flashsale)" "$@"
+}
+
 # Runs of test and bench begin on empty services of their own and end them, whatever happens. A second
 # run at the same time waits for the first.
 begin_session() {

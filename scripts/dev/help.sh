@@ -37,6 +37,7 @@ usage: ./dev COMMAND [ARGUMENT…]
   status    what runs, where, and whether it is ready
   env       addresses as shell exports:  eval "\$(./dev env)"
   load      drive load at the running stack
+  flashsale the operator's command line: sales, stock, orders, a live view
   events    follow the published events
   psql      a database prompt
   logs      read or follow the logs
@@ -123,7 +124,8 @@ TEXT
         env)
             cat <<TEXT
 usage: eval "\$(./dev env)"
-Prints GATEWAY_URL, ADMIN_URL, SETTLEMENT_URL, PAYMENTS_URL, NOTIFICATION_URL, ANALYTICS_URL, PROVIDER_URL, PROMETHEUS_URL,
+Prints GATEWAY_URL, ADMIN_URL, ADMIN_TOKEN, SETTLEMENT_URL, PAYMENTS_URL, NOTIFICATION_URL, ANALYTICS_URL,
+PROVIDER_URL, PROMETHEUS_URL,
 DATABASE_URL, REDIS_URL and KAFKA_BROKERS (of the first of each) and GATEWAY_URLS (all of them, separated by commas) as shell exports.
 TEXT
             ;;
@@ -131,6 +133,16 @@ TEXT
             cat <<TEXT
 usage: ./dev load SUBCOMMAND [ARGUMENT…]
 Runs the load generator with the addresses of the running stack. './dev load --help' lists what it can.
+TEXT
+            ;;
+        flashsale)
+            cat <<TEXT
+usage: ./dev flashsale COMMAND [ARGUMENT…]
+Runs the operator's command line with the admin address and the token of the running stack.
+  ./dev flashsale status                 whether everything is there, and how the sales stand
+  ./dev flashsale sale template          a definition to begin with
+  ./dev flashsale watch                  stock, rates and lag, live
+'./dev flashsale --help' lists what it can, and its exit codes.
 TEXT
             ;;
         events)

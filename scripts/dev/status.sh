@@ -55,6 +55,7 @@ stack_environment() {
     printf 'GATEWAY_URL=http://%s\n' "$(address_of gateway-1)"
     printf 'GATEWAY_URLS=%s\n' "$(gateway_urls)"
     printf 'ADMIN_URL=http://%s\n' "$(address_of gateway-1-admin)"
+    [ "$GATEWAY_DEV_AUTH" != true ] || printf 'ADMIN_TOKEN=dev-admin\n'
     printf 'SETTLEMENT_URL=http://%s\n' "$(address_of settlement-1)"
     printf 'PAYMENTS_URL=http://%s\n' "$(address_of payments-1)"
     printf 'NOTIFICATION_URL=http://%s\n' "$(address_of notification-1)"

@@ -1,0 +1,113 @@
+//! What changes between two definitions, field by field: items and policies are told apart by their names, not by
+//! their places.
+
+use std::collections::BTreeMap;
+
+use contract::sale::SaleTerms;
+use serde::Serialize;
+use serde_json::Value;
+use terminal::{Style, styled};
+
+/// A field that is not the same; `None` where it is not there at all.
+#[derive(Debug, Serialize, PartialEq)]
+pub(super) struct Change {
+    /// As `items.MUG.price`.
+    pub(super) field: String,
+    pub(super) before: Option<Value>,
+    pub(super) after: Option<Value>,
+}
+
+/// All changes, in the order of their names.
+pub(super) fn between(before: Option<&SaleTerms>, after: &SaleTerms) -> Vec<Change> {
+    let mut before = before.map(fields).unwrap_or_default();
+    let mut changes = vec![];
+    for (field, after) in fields(after) {
+        let before = before.remove(&field);
+        if before.as_ref() != Some(&after) {
+            changes.push(Change { field, before, after: Some(after) });
+        }
+    }
+    changes.extend(before.into_iter().map(|(field, value)| Change {
+        field,
+        before: Some(value),
+        after: None,
+    }));
+    changes.sort_by(|a, b| a.field.cmp(&b.field));
+    changes
+}
+
+fn fields(terms: &SaleTerms) -> BTreeMap<String, Value> {
+    let mut all = BTreeMap::new();
+    // Terms of names, numbers and texts always serialize.
+    flatten("", serde_json::to_value(terms).unwrap_or_default(), &mut all);
+    all
+}
+
+fn flatten(name: &str, value: Value, all: &mut BTreeMap<String, Value>) {
+    let below = |key: &str| if name.is_empty() { key.to_owned() } else { format!("{name}.{key}") };
+    match value {
+        Value::Object(members) => {
+            members.into_iter().for_each(|(key, value)| flatten(&below(&key), value, all))
+        }
+        Value::Array(list) => {
+            for value in list {
+                let id =
+                    ["sku", "id"].iter().find_map(|id| value[*id].as_str()).unwrap_or_default().to_owned();
+                flatten(&below(&id), value, all);
+            }
+        }
+        value => {
+            all.insert(name.to_owned(), value);
+        }
+    }
+}
+
+/// A line a change: what goes in red, what comes in green.
+pub(super) fn drawn(changes: &[Change]) -> String {
+    let mut text = String::new();
+    for Change { field, before, after } in changes {
+        let line = match (before, after) {
+            (Some(before), Some(after)) => {
+                format!("  ~ {field}: {before} → {}", styled(Style::Bold, &after.to_string()))
+            }
+            (None, Some(after)) => styled(Style::Good, &format!("  + {field}: {after}")),
+            (before, None) => {
+                styled(Style::Bad, &format!("  - {field}: {}", before.as_ref().unwrap_or(&Value::Null)))
+            }
+        };
+        text += &line;
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn terms(items: Value) -> SaleTerms {
+        serde_json::from_value(serde_json::json!({ "title": "T", "currency": "KRW", "items": items }))
+            .unwrap()
+    }
+
+    #[test]
+    fn items_are_compared_by_name_and_not_by_place() {
+        let item = |sku: &str, price: u64| serde_json::json!({ "sku": sku, "name": sku, "price": price, "total": 5 });
+        let before = terms(serde_json::json!([item("A", 1), item("B", 2)]));
+        assert_eq!(between(Some(&before), &terms(serde_json::json!([item("B", 2), item("A", 1)]))), []);
+        let changes = between(Some(&before), &terms(serde_json::json!([item("B", 3)])));
+        let named: Vec<_> = changes.iter().map(|change| change.field.as_str()).collect();
+        assert_eq!(
+            named,
+            [
+                "items.A.max_quantity_per_order",
+                "items.A.name",
+                "items.A.price",
+                "items.A.sku",
+                "items.A.total",
+                "items.B.price"
+            ]
+        );
+        assert_eq!(drawn(&changes[5..]), "  ~ items.B.price: 2 → 3\n");
+    }
+}

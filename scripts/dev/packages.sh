@@ -24,6 +24,12 @@ require_packages() {
         # librdkafka's configure asks for a C++ compiler, although nothing here is written in it.
         command -v c++ >/dev/null || { missing+=(g++) what+=("a C++ compiler (c++)"); }
         command -v make >/dev/null || { missing+=(make) what+=("make"); }
+        # Pages are tested in a browser, in Korean too.
+        command -v node >/dev/null || { missing+=(nodejs) what+=("Node.js 18 or newer"); }
+        command -v npm >/dev/null || { missing+=(npm) what+=("npm"); }
+        command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
+            { missing+=(chromium) what+=("Chromium"); }
+        fc-list :lang=ko 2>/dev/null | grep -q . || { missing+=(fonts-nanum) what+=("a Korean font"); }
         command -v pkg-config >/dev/null || { missing+=(pkg-config) what+=("pkg-config"); }
     fi
     if [ "${#missing[@]}" -gt 0 ]; then

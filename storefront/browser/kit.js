@@ -1,0 +1,171 @@
+// Journeys of people through our pages, in a real browser (Debian's Chromium), on a real system that a Rust test has
+// started (`testkit::browser`, which also installs what is in package.json, once, and tells the addresses below).
+//
+// A journey file is an ordinary file for Node's own test runner; it imports from here and nowhere else:
+//
+//   import { test, visit, shot, accessible, admin, openSale } from './kit.js';
+//   test('a sale can be paused', async () => {
+//     const sale = await openSale({ items: [{ sku: 'A', name: 'Apples', price: 1000, total: 5 }] });
+//     const page = await visit('operator', { dark: true });            // or 'shop', with { customer: 'kim', phone: true }
+//     await page.getByRole('button', { name: 'Pause' }).click();        // Playwright's page, with its waiting
+//     await accessible(page, 'operator-sale');                          // axe, in light and dark
+//     await shot(page, 'operator-sale');                                // .dev/screenshots/operator-sale.png
+//   });
+//
+// and is run from Rust by `testkit::browser::run("operator.js", &system).await`, which fails with what it printed.
+// Whatever a page writes to its console as an error, and every exception in it, fails its journey; so does a violation
+// of the Content-Security-Policy.
+
+import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { after, test as nodeTest } from 'node:test';
+
+const told = (name) => {
+  const value = process.env[name];
+  if (!value) throw new Error(`${name} is not set: journeys are run by Rust tests (see testkit::browser)`);
+  return value;
+};
+const require = createRequire(join(told('FLASHSALE_BROWSER_MODULES'), 'x.js'));
+const { chromium } = require('playwright-core');
+const axe = await readFile(require.resolve('axe-core/axe.min.js'), 'utf8');
+const screenshots = told('FLASHSALE_SCREENSHOTS');
+mkdirSync(screenshots, { recursive: true });
+
+/// Where the listeners are.
+export const SHOP = told('FLASHSALE_SHOP_URL');
+export const ADMIN = told('FLASHSALE_ADMIN_URL');
+/// How long anything may take, in milliseconds, before a journey calls it broken.
+const PATIENCE_MS = 30_000;
+const PHONE = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
+const DESK = { viewport: { width: 1180, height: 860 } };
+
+let browser;
+let pages = [];
+const launch = async () => {
+  browser ??= await chromium.launch({ executablePath: told('FLASHSALE_CHROMIUM'), args: ['--disable-gpu', '--disable-dev-shm-usage'] });
+  return browser;
+};
+after(() => browser?.close());
+
+/// A journey. Its pages are closed at its end, whatever happens, and none may have had errors.
+export function test(name, journey) {
+  nodeTest(name, { timeout: 4 * PATIENCE_MS }, async () => {
+    try {
+      await journey();
+      for (const { errors } of pages) assert.deepEqual(errors, [], 'errors in the page');
+    } catch (error) {
+      for (const [index, { page }] of pages.entries()) await shot(page, `failed-${name.replaceAll(/\W+/g, '-')}-${index}`).catch(() => {});
+      throw error;
+    } finally {
+      await Promise.all(pages.map(({ context }) => context.close()));
+      pages = [];
+    }
+  });
+}
+
+/// Opens a page in a browser of its own: 'shop' or 'operator'. `expected`: errors in the console that belong to the
+/// journey (a refused request is one).
+export async function visit(where, { path = '/', customer, language = 'en', dark = false, phone = false, still = true, expected = /Failed to load resource/ } = {}) {
+  const context = await (await launch()).newContext({
+    ...(phone ? PHONE : DESK), locale: language === 'ko' ? 'ko-KR' : 'en-US', timezoneId: 'Asia/Seoul',
+    colorScheme: dark ? 'dark' : 'light', reducedMotion: still ? 'reduce' : 'no-preference',
+    baseURL: where === 'operator' ? ADMIN : SHOP,
+  });
+  context.setDefaultTimeout(PATIENCE_MS);
+  // Once, so that what the page does with it later stays done.
+  if (customer) await context.addInitScript((token) => { localStorage['flashsale:token'] ??= JSON.stringify(token); }, `dev:${customer}`);
+  const page = await context.newPage();
+  const errors = [];
+  page.on('pageerror', (error) => errors.push(String(error)));
+  page.on('console', (message) => { if (message.type() === 'error' && !expected.test(message.text())) errors.push(message.text()); });
+  pages.push({ context, page, errors });
+  await page.goto(path);
+  return page;
+}
+
+/// Keeps how the page looks now.
+export async function shot(page, name, { whole = true } = {}) {
+  await page.screenshot({ path: join(screenshots, `${name}.png`), fullPage: whole, animations: 'disabled' });
+}
+
+/// Axe finds nothing serious or critical on the page as it is now, neither in light nor in dark.
+export async function accessible(page, what) {
+  const before = await page.evaluate(() => (matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light'));
+  for (const colorScheme of ['light', 'dark']) {
+    await page.emulateMedia({ colorScheme });
+    if (!(await page.evaluate(() => 'axe' in window))) await page.evaluate(axe);
+    const found = await page.evaluate(async () => {
+      const { violations } = await window.axe.run(document, { resultTypes: ['violations'] });
+      return violations.filter(({ impact }) => ['serious', 'critical'].includes(impact))
+        .map(({ id, impact, nodes }) => `${impact} ${id}: ${nodes.slice(0, 3).map((node) => `${node.html} ${node.failureSummary}`).join(' | ')}`);
+    });
+    assert.deepEqual(found, [], `${what}, ${colorScheme}`);
+  }
+  await page.emulateMedia({ colorScheme: before });
+}
+
+/// What a page has transferred since it was opened, in bytes over the wire: `const weight = await weigh(page)` before
+/// it loads, `weight()` afterwards.
+export async function weigh(page) {
+  const session = await page.context().newCDPSession(page);
+  await session.send('Network.enable');
+  let bytes = 0;
+  session.on('Network.loadingFinished', ({ encodedDataLength }) => { bytes += encodedDataLength; });
+  return () => bytes;
+}
+
+/// A call of the admin API as its operator; the answer's body, or a failure.
+export async function admin(method, path, body) {
+  return send(ADMIN, 'dev-admin', method, `/admin/v1/${path}`, body);
+}
+
+/// A call of the public API as a customer. `key`: its Idempotency-Key.
+export async function as(customer, method, path, body, key) {
+  return send(SHOP, `dev:${customer}`, method, `/v1/${path}`, body, key);
+}
+
+async function send(base, token, method, path, body, key) {
+  const headers = { Authorization: `Bearer ${token}` };
+  if (body !== undefined) headers['Content-Type'] = 'application/json';
+  if (key) headers['Idempotency-Key'] = key;
+  const answer = await fetch(base + path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+  const read = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw Object.assign(new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(read)}`), { status: answer.status, code: read.code });
+  return read;
+}
+
+/// Asks until the answer is a good one.
+export async function eventually(what, ask) {
+  const begun = Date.now();
+  let last;
+  for (;;) {
+    try {
+      const answer = await ask();
+      if (answer) return answer;
+    } catch (error) {
+      last = error;
+    }
+    if (Date.now() - begun > PATIENCE_MS) throw new Error(`not in time: ${what}`, { cause: last });
+    await new Promise((done) => { setTimeout(done, 50); });
+  }
+}
+
+let made = 0;
+/// Defines a sale and opens it; its id, once the gateway sells it. `items`: [{sku, name, price, total, …}].
+export async function openSale({ items, ...terms }) {
+  made += 1;
+  const id = `journey-${process.pid}-${made}`;
+  const sale = { title: 'A sale', currency: 'KRW', max_orders_per_customer: 1, hold_seconds: 3600, items, ...terms };
+  await eventually('the sale is defined', () => admin('PUT', `sales/${id}`, sale));
+  await eventually('the sale is opened', () => admin('POST', `sales/${id}/open`));
+  await until(id, (shown) => shown.ready);
+  return id;
+}
+
+/// Waits until the public API shows a sale so.
+export const until = (id, holds) => eventually(`${id} is as expected`, async () => holds(await as('anyone', 'GET', `sales/${id}`)));
+
+export { assert };

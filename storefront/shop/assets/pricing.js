@@ -1,0 +1,31 @@
+// What an order costs, by the rules of the server (`contract/src/order.rs`): it computes again, and refuses an order
+// whose expected total differs. So a customer is never charged what the page did not show.
+
+/// `lines`: [{sku, quantity}]. Returns {subtotal, discount, deliveryFee, total}.
+export function price(sale, lines, policyId) {
+  const items = new Map(sale.items.map((item) => [item.sku, item]));
+  let subtotal = 0;
+  for (const { sku, quantity } of lines) subtotal += (items.get(sku)?.price ?? 0) * quantity;
+  const policy = sale.discount_policies.find((one) => one.id === policyId);
+  const discount = policy && subtotal >= policy.min_total ? reduction(policy, subtotal) : 0;
+  const free = sale.free_delivery_from !== null && subtotal - discount >= sale.free_delivery_from;
+  const deliveryFee = free ? 0 : sale.delivery_fee;
+  return { subtotal, discount, deliveryFee, total: subtotal - discount + deliveryFee };
+}
+
+function reduction(policy, subtotal) {
+  // Percents of amounts near 2^53 need more than a double has.
+  const amount = policy.kind === 'percent' ? Number((BigInt(subtotal) * BigInt(policy.value)) / 100n) : policy.value;
+  return Math.min(amount, policy.max_discount ?? subtotal, subtotal);
+}
+
+/// The policy that takes most off these lines; null where none does.
+export function bestPolicy(sale, lines) {
+  let best = null;
+  let most = 0;
+  for (const policy of sale.discount_policies) {
+    const { discount } = price(sale, lines, policy.id);
+    if (discount > most) [best, most] = [policy.id, discount];
+  }
+  return best;
+}

@@ -216,6 +216,7 @@ impl<'de> Deserialize<'de> for RequestDigest {
 
 /// A number per sale that grows with each rebuild of its Redis state. 0: never built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Epoch(pub u64);
 
@@ -227,6 +228,7 @@ impl fmt::Display for Epoch {
 
 /// An accepted order's place in its sale: 1, 2, 3, … without a gap, across epochs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Sequence(pub u64);
 

@@ -6,6 +6,7 @@
 //! | [`money`]     | amounts and currencies                                                     |
 //! | [`timestamp`] | instants on the wire                                                       |
 //! | [`sale`]      | a sale's definition and its validation                                     |
+//! | `schema`      | (feature `schema`) JSON Schemas of all these, for the API's documents        |
 //! | [`order`]     | what a customer asks for, and its price                                    |
 //! | [`payment`]   | where an order's money stands                                               |
 //! | [`record`]    | the messages of the topic `orders`                                         |
@@ -30,6 +31,8 @@ pub mod publication;
 pub mod record;
 pub mod remembered;
 pub mod sale;
+#[cfg(feature = "schema")]
+pub mod schema;
 pub mod timestamp;
 pub mod topics;
 pub mod webhook;

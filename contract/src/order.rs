@@ -9,26 +9,26 @@ use crate::ids::{
     CustomerId, IdempotencyKey, OrderId, PolicyId, RequestDigest, RequestFingerprint, SaleId, Sku,
 };
 use crate::money::AMOUNT_MAX;
-use crate::sale::{DiscountKind, DiscountPolicy, QUANTITY_MAX, SaleTerms};
+use crate::sale::{DiscountKind, DiscountPolicy, QUANTITY_MAX, SaleTerms, TEXT_RULE, is_text};
 use crate::timestamp::Timestamp;
 
 /// Most lines in one order.
 pub const LINES_MAX: usize = 50;
-/// Longest text in an address, in bytes.
-pub const ADDRESS_TEXT_BYTES_MAX: usize = 200;
-/// Longest payment token, in bytes.
-pub const TOKEN_BYTES_MAX: usize = 200;
 
 /// The body of `POST /v1/sales/{sale}/orders`: shape only, values unchecked.
 #[derive(Debug, Clone, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct OrderRequest {
-    /// What and how many.
+    /// What and how many: each SKU once.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = LINES_MAX)))]
     pub items: Vec<RequestedLine>,
-    /// The discount asked for.
+    /// The discount asked for: one of the sale's policies.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<PolicyId>"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub discount_policy_id: Option<String>,
-    /// The final total that the customer saw; a different one is refused.
+    /// The final total that the customer saw, in the minor unit; where the order costs something else it is refused.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = AMOUNT_MAX)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_total: Option<i64>,
     /// How the goods reach the customer; `ship` unless told.
@@ -44,16 +44,20 @@ pub struct OrderRequest {
 
 /// One line as asked for.
 #[derive(Debug, Clone, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RequestedLine {
     /// What.
+    #[cfg_attr(feature = "schema", schemars(with = "Sku"))]
     pub sku: String,
-    /// How many.
+    /// How many. The item may allow fewer: `max_quantity_per_order`.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = QUANTITY_MAX)))]
     pub quantity: i64,
 }
 
 /// How the goods reach the customer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Fulfilment {
     /// Sent to the address.
@@ -74,27 +78,43 @@ impl Fulfilment {
 
 /// Where an order is sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs)] // the names say it
 pub struct Address {
+    /// Who receives the goods.
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Text"))]
     pub name: String,
+    /// Street and number.
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Text"))]
     pub line1: String,
+    /// Further lines.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Text>"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line2: Option<String>,
+    /// The city.
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Text"))]
     pub city: String,
+    /// The postal code.
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Text"))]
     pub postal_code: String,
+    /// The country, such as `KR`.
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Text"))]
     pub country: String,
+    /// For the courier.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Text>"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phone: Option<String>,
 }
 
 /// How the customer pays.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PaymentRequest {
     /// By what.
     pub method: PaymentMethod,
     /// The provider's token for a card.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Text>"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
 }
@@ -102,16 +122,18 @@ pub struct PaymentRequest {
 impl PaymentRequest {
     /// Checks the values. `field`: what the token is called where it was given.
     pub fn check(&self, field: &str) -> Result<(), Refused> {
-        self.token.as_deref().map_or(Ok(()), |token| check_text(field, token, TOKEN_BYTES_MAX))
+        self.token.as_deref().map_or(Ok(()), |token| check_text(field, token))
     }
 }
 
 /// By what an order is paid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
-#[allow(missing_docs)]
 pub enum PaymentMethod {
+    /// By the card provider.
     Card,
+    /// From the customer's balance.
     Wallet,
 }
 
@@ -379,21 +401,16 @@ fn check_address(address: &Address) -> Result<(), Refused> {
         ("country", &address.country),
     ];
     for (field, text) in required {
-        check_text(&format!("shipping_address.{field}"), text, ADDRESS_TEXT_BYTES_MAX)?;
+        check_text(&format!("shipping_address.{field}"), text)?;
     }
     for (field, text) in [("line2", &address.line2), ("phone", &address.phone)] {
         if let Some(text) = text {
-            check_text(&format!("shipping_address.{field}"), text, ADDRESS_TEXT_BYTES_MAX)?;
+            check_text(&format!("shipping_address.{field}"), text)?;
         }
     }
     Ok(())
 }
 
-fn check_text(field: &str, text: &str, bytes_max: usize) -> Result<(), Refused> {
-    if text.trim().is_empty() || text.len() > bytes_max || text.chars().any(char::is_control) {
-        return Err(Refused::Invalid(format!(
-            "{field} has 1 to {bytes_max} bytes without control characters."
-        )));
-    }
-    Ok(())
+fn check_text(field: &str, text: &str) -> Result<(), Refused> {
+    if is_text(text) { Ok(()) } else { Err(Refused::Invalid(format!("{field} has {TEXT_RULE}."))) }
 }

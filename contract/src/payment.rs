@@ -1,5 +1,6 @@
 //! An order's money: where it stands, and the ids of what belongs to an order.
 
+use serde::{Deserialize, Serialize};
 use uuid::{Builder, Uuid};
 
 use crate::ids::OrderId;
@@ -7,7 +8,9 @@ use crate::order::PaymentMethod;
 use crate::record::PaymentOutcome;
 
 /// Where the money of an order stands: `payment.status`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
 pub enum PaymentStatus {
     /// Asked for; whether it was taken is not known.
     Requested,

@@ -169,6 +169,7 @@ pub struct PaymentResult {
 
 /// How a payment ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PaymentOutcome {
     /// The money was taken.
@@ -190,6 +191,8 @@ pub struct RefundResult {
 
 /// How far the goods have come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "DeliveryChange"))]
 #[serde(deny_unknown_fields)]
 pub struct Delivery {
     /// The state that is reached, through those before it.

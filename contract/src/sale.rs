@@ -12,22 +12,28 @@ use crate::timestamp::Timestamp;
 pub const ITEMS_MAX: usize = 200;
 /// Discount policies of a sale.
 pub const POLICIES_MAX: usize = 50;
-/// Longest title or item name, in bytes.
-pub const TEXT_BYTES_MAX: usize = 200;
+/// Longest title, item name, line of an address or payment token, in characters.
+pub const TEXT_CHARS_MAX: usize = 200;
+/// What [`is_text`] asks for, for people.
+pub(crate) const TEXT_RULE: &str = "1 to 200 characters, no control characters, and not white space alone";
 /// Highest price or fee: with [`QUANTITY_MAX`] and [`crate::order::LINES_MAX`], no sum overflows 64 bits.
 pub const PRICE_MAX: u64 = 1_000_000_000_000;
 /// Most units of one SKU in one order.
 pub const QUANTITY_MAX: u32 = 10_000;
 /// Most units of one SKU in a sale: Lua counts exactly up to 2^53, five bytes carry 2^40 - 1.
 pub const TOTAL_MAX: u64 = 1_000_000_000;
+/// Most live orders of a customer: what the column in Postgres holds.
+pub const ORDERS_PER_CUSTOMER_MAX: u32 = i32::MAX as u32;
 /// Longest hold: 30 days.
 pub const HOLD_SECONDS_MAX: u32 = 30 * 24 * 3600;
 
 /// What an operator writes (`PUT /admin/v1/sales/{sale}`) and what gateways sell by.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SaleTerms {
     /// For people.
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Text"))]
     pub title: String,
     /// Of every amount in the sale; fixed once the sale has left draft.
     pub currency: Currency,
@@ -37,22 +43,29 @@ pub struct SaleTerms {
     /// No order from then on; `null`: until an operator closes it.
     #[serde(default)]
     pub closes_at: Option<Timestamp>,
-    /// Live orders a customer may have; `null`: any number.
+    /// Live orders a customer may have at once; `null`: any number.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = ORDERS_PER_CUSTOMER_MAX)))]
     #[serde(default)]
     pub max_orders_per_customer: Option<u32>,
-    /// How long units are held for an unpaid order.
+    /// How long units are held for an unpaid order, in seconds.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = HOLD_SECONDS_MAX)))]
     #[serde(default = "default_hold_seconds")]
     pub hold_seconds: u32,
     /// In the minor unit; charged below `free_delivery_from`.
+    #[cfg_attr(feature = "schema", schemars(range(max = PRICE_MAX)))]
     #[serde(default)]
     pub delivery_fee: u64,
-    /// Tested after the discount; `null`: the fee is always charged.
+    /// The amount from which delivery is free, in the minor unit, tested after the discount; `null`: the fee is
+    /// always charged.
+    #[cfg_attr(feature = "schema", schemars(range(max = PRICE_MAX)))]
     #[serde(default)]
     pub free_delivery_from: Option<u64>,
-    /// At most one applies to an order: the one the customer names.
+    /// At most one applies to an order: the one that the customer names.
+    #[cfg_attr(feature = "schema", schemars(length(max = POLICIES_MAX)))]
     #[serde(default)]
     pub discount_policies: Vec<DiscountPolicy>,
-    /// What is sold.
+    /// What is sold: each SKU once.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = ITEMS_MAX)))]
     pub items: Vec<Item>,
 }
 
@@ -62,18 +75,23 @@ fn default_hold_seconds() -> u32 {
 
 /// A SKU offered at a price.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Item {
     /// What is counted.
     pub sku: Sku,
     /// For people.
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Text"))]
     pub name: String,
     /// For one unit, in the minor unit.
+    #[cfg_attr(feature = "schema", schemars(range(max = PRICE_MAX)))]
     pub price: u64,
     /// Units to sell; `null`: unlimited.
+    #[cfg_attr(feature = "schema", schemars(range(max = TOTAL_MAX)))]
     #[serde(default)]
     pub total: Option<u64>,
     /// Most units in one order.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = QUANTITY_MAX)))]
     #[serde(default = "default_max_quantity")]
     pub max_quantity_per_order: u32,
 }
@@ -84,24 +102,29 @@ fn default_max_quantity() -> u32 {
 
 /// A reduction that the customer may ask for by its id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DiscountPolicy {
     /// What the customer names.
     pub id: PolicyId,
     /// How `value` counts.
     pub kind: DiscountKind,
-    /// Percent (1 to 100) or an amount in the minor unit.
+    /// Percent (1 to 100), or an amount in the minor unit.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = PRICE_MAX)))]
     pub value: u64,
-    /// Below this subtotal the discount is 0.
+    /// Below this subtotal, in the minor unit, the discount is 0.
+    #[cfg_attr(feature = "schema", schemars(range(max = PRICE_MAX)))]
     #[serde(default)]
     pub min_total: u64,
-    /// The discount's upper bound; `null`: none.
+    /// The discount's upper bound, in the minor unit; `null`: none.
+    #[cfg_attr(feature = "schema", schemars(range(max = PRICE_MAX)))]
     #[serde(default)]
     pub max_discount: Option<u64>,
 }
 
 /// How a discount counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum DiscountKind {
     /// Of the subtotal, rounded down.
@@ -112,6 +135,7 @@ pub enum DiscountKind {
 
 /// What an operator wants of a sale, apart from whether Redis is ready for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SaleState {
     /// Not visible to customers, freely changed.
@@ -156,14 +180,19 @@ pub struct InvalidTerms {
 #[derive(Default)]
 struct Faults(Vec<InvalidTerms>);
 
+/// Whether a text is fit for people to read.
+pub(crate) fn is_text(text: &str) -> bool {
+    !text.trim().is_empty() && text.chars().count() <= TEXT_CHARS_MAX && !text.chars().any(char::is_control)
+}
+
 impl Faults {
     fn add(&mut self, field: impl Into<String>, why: impl Into<String>) {
         self.0.push(InvalidTerms { field: field.into(), why: why.into() });
     }
 
     fn check_text(&mut self, field: &str, text: &str) {
-        if text.trim().is_empty() || text.len() > TEXT_BYTES_MAX || text.chars().any(char::is_control) {
-            self.add(field, format!("1 to {TEXT_BYTES_MAX} bytes without control characters"));
+        if !is_text(text) {
+            self.add(field, TEXT_RULE);
         }
     }
 
@@ -189,8 +218,9 @@ impl SaleTerms {
         {
             faults.add("closes_at", "must be later than opens_at");
         }
-        if self.max_orders_per_customer == Some(0) {
-            faults.add("max_orders_per_customer", "1 or more, or null for no limit");
+        if self.max_orders_per_customer.is_some_and(|n| n == 0 || n > ORDERS_PER_CUSTOMER_MAX) {
+            let why = format!("1 to {ORDERS_PER_CUSTOMER_MAX}, or null for no limit");
+            faults.add("max_orders_per_customer", why);
         }
         if self.hold_seconds == 0 || self.hold_seconds > HOLD_SECONDS_MAX {
             faults.add("hold_seconds", format!("1 to {HOLD_SECONDS_MAX}"));

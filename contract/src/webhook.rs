@@ -122,6 +122,7 @@ impl std::fmt::Debug for Secret {
 
 /// What the payment provider tells by its callback.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PaymentCallback {
     /// Of which payment.

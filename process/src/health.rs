@@ -18,6 +18,7 @@ pub struct Health {
 
 /// One dependency's state.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Dependency {
     /// Usable now.
     pub up: bool,
@@ -25,12 +26,17 @@ pub struct Dependency {
     pub required: bool,
     /// Why it is not, in words for an operator.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub why: Option<String>,
 }
 
+/// What `/health/ready` answers.
 #[derive(Serialize)]
-struct Readiness {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Readiness {
+    /// Whether everything that the process cannot do without is there.
     ready: bool,
+    /// By name.
     dependencies: BTreeMap<&'static str, Dependency>,
 }
 

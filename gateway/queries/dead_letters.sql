@@ -5,7 +5,7 @@ SELECT jsonb_build_object(
            'units', units, 'headers', headers, 'key', encode(key, 'escape'), 'value', encode(value, 'escape'),
            'value_base64', translate(encode(value, 'base64'), E'\n', ''),
            'at', to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
-           'decided_at', to_char(decided_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
+           'decided_at', to_char(decided_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')) AS letter
   FROM dead_letter
  WHERE ($1::bigint IS NULL OR id = $1)
    AND ($2::text IS NULL OR state = $2)

@@ -30,7 +30,7 @@ SELECT jsonb_build_object(
         'average', coalesce(counted.accepted / greatest(1, ceil(extract(epoch FROM
                        counted.last_order_at - counted.first_order_at))), 0)::float8,
         'seconds', coalesce(pace.seconds, '[]')),
-    'deliveries', coalesce(hours.hours, '[]'))
+    'deliveries', coalesce(hours.hours, '[]')) AS report
   FROM sale
   LEFT JOIN analytics_sale AS counted USING (sale_id)
  CROSS JOIN LATERAL (

@@ -23,7 +23,7 @@ SELECT jsonb_build_object(
          'items', coalesce(s.pending_items, (
              SELECT jsonb_agg(jsonb_build_object('sku', i.sku, 'name', i.name, 'price', i.price, 'total', i.total,
                               'max_quantity_per_order', i.max_quantity_per_order) ORDER BY i.position)
-               FROM sale_item i WHERE i.sale_id = s.sale_id AND i.offered)))
+               FROM sale_item i WHERE i.sale_id = s.sale_id AND i.offered))) AS sale
   FROM sale s
  WHERE $1::text IS NULL OR s.sale_id = $1
  ORDER BY s.sale_id;

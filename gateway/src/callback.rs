@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, StatusCode};
 use process::walltime;
+use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -24,9 +25,10 @@ use crate::run::Gateway;
 const REASON_BYTES_MAX: usize = 200;
 const PAYMENT: &str = include_str!("../queries/card_payment.sql");
 
-/// The answer, once the log has it: the same for a repeat.
-#[derive(Serialize)]
-struct Recorded {
+/// What the provider has told, once the log has it: the same for a repeat.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "RecordedCallback")]
+pub(crate) struct Recorded {
     payment_id: Uuid,
     order_id: OrderId,
     sale_id: SaleId,

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use contract::ids::{CustomerId, OrderId};
+use contract::ids::{CustomerId, OrderId, SaleId};
 use contract::lifecycle::{CancelReason, Language, OrderStatus, Trigger};
 use contract::problem::Code;
 use contract::record::{Action, Command, Headers, RecordType};
@@ -13,6 +13,7 @@ use hyper::StatusCode;
 use hyper::body::Incoming;
 use lua::outbox::LogRecord;
 use process::walltime;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::call::Call;
@@ -27,13 +28,18 @@ use crate::run::Gateway;
 const HAND_OFF_WAIT_MAX: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// The 202: the same for a doubled command.
-#[derive(Serialize)]
-struct Recorded<'a> {
+/// A command that the log has, or that was carried out before. The order's status tells what comes of it.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "RecordedCommand")]
+pub(crate) struct Recorded<'a> {
     order_id: OrderId,
+    #[schemars(with = "SaleId")]
     sale_id: &'a str,
+    /// `cancel`, `pay`, `refund` or `deliver`.
     command: &'static str,
+    /// A sentence for the customer.
     message: &'static str,
+    /// The path of the order's status.
     status_url: String,
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Instant;
 
-use contract::ids::{CustomerId, IdempotencyKey, OrderId, RequestDigest, RequestFingerprint};
+use contract::ids::{CustomerId, IdempotencyKey, OrderId, RequestDigest, RequestFingerprint, SaleId};
 use contract::lifecycle::{Language, OrderStatus};
 use contract::money::Currency;
 use contract::order::{Amounts, Order, OrderRequest, PricedRequest};
@@ -16,6 +16,7 @@ use hyper::http::request::Parts;
 use lua::reserve::Candidate;
 use metrics::counter;
 use process::walltime;
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::oneshot;
 
@@ -30,23 +31,37 @@ use crate::{admit, authenticate, decode};
 /// What a customer may expect between the 202 and settlement: a constant, so that replays are identical.
 const ESTIMATED_PROCESSING_MS: u64 = 500;
 
-/// The 202.
-#[derive(Debug, Serialize)]
-struct AcceptedBody<'a> {
+/// An order that the log has. The same again for a repeated request, apart from the language of `message`.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "AcceptedOrder")]
+pub(crate) struct AcceptedBody<'a> {
     order_id: OrderId,
+    #[schemars(with = "SaleId")]
     sale_id: &'a str,
+    /// Always `processing`.
     status: OrderStatus,
+    /// Its place among the sale's accepted orders: 1, 2, 3, … without a gap.
     sequence: u64,
+    /// A sentence for the customer.
     message: &'static str,
+    /// Sum of the lines, in the minor unit.
     subtotal: u64,
+    /// In the minor unit.
     discount: u64,
+    /// In the minor unit.
     delivery_fee: u64,
+    /// What the customer pays, in the minor unit.
     total: u64,
     currency: Currency,
+    /// Until when the units are held for the order unless it is paid.
     hold_expires_at: Timestamp,
+    /// How long it usually takes until the order is settled, in milliseconds.
     estimated_processing_ms: u64,
+    /// The path of the order's status.
     status_url: String,
+    /// The path of the order's live updates, as Server-Sent Events.
     events_url: String,
+    /// The path of the order's live updates, as a WebSocket.
     websocket_url: String,
 }
 

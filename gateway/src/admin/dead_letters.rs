@@ -5,29 +5,108 @@ use std::time::{Duration, Instant};
 
 use contract::problem::Code;
 use contract::record::{Decision, Headers, RecordType, Verdict};
+use contract::timestamp::Timestamp;
 use hyper::StatusCode;
 use hyper::http::request::Parts;
 use lua::outbox::LogRecord;
-use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use tokio_postgres::Row;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::read::shown::told;
 use crate::read::{Page, page, parameter};
 use crate::respond::{self, Answer, Problem};
 use crate::run::Gateway;
 
 const DEAD_LETTERS: &str = include_str!("../../queries/dead_letters.sql");
-const STATES: [&str; 4] = ["undecided", "duplicate", "replayed", "discarded"];
 /// Letters on a page.
-const PAGE_DEFAULT: i64 = 50;
-const PAGE_MAX: i64 = 500;
+pub(crate) const PAGE_DEFAULT: i64 = 50;
+pub(crate) const PAGE_MAX: i64 = 500;
 /// How long to wait for settlement before answering 202 instead of 200.
 const SETTLED_WITHIN: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(30);
 
+/// What has become of a dead letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LetterState {
+    /// Its units are kept back until somebody decides.
+    Undecided,
+    /// Nothing to decide: its orders are there already.
+    Duplicate,
+    /// It was applied after all.
+    Replayed,
+    /// It was given up.
+    Discarded,
+}
+
+impl LetterState {
+    pub(crate) const ALL: [Self; 4] = [Self::Undecided, Self::Duplicate, Self::Replayed, Self::Discarded];
+
+    /// The name on the wire and in Postgres.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Undecided => "undecided",
+            Self::Duplicate => "duplicate",
+            Self::Replayed => "replayed",
+            Self::Discarded => "discarded",
+        }
+    }
+}
+
+/// A record of the log that settlement could not apply.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "DeadLetter")]
+pub(crate) struct LetterBody {
+    id: i64,
+    state: LetterState,
+    /// Why, in one word, such as `malformed`.
+    reason: String,
+    /// Why, in a sentence.
+    detail: String,
+    /// What the last decision came to; `null`: nobody has decided.
+    resolution: Option<String>,
+    /// Where it stands in the log.
+    topic: String,
+    partition: i32,
+    offset: i64,
+    /// As far as it could be told.
+    sale_id: Option<String>,
+    /// As far as it could be told.
+    epoch: Option<i64>,
+    /// Units per SKU that are kept back for it.
+    units: BTreeMap<String, i64>,
+    /// The record's headers; those that are no text are `null`.
+    headers: BTreeMap<String, Option<String>>,
+    /// The record's key, with bytes that are no text escaped.
+    key: Option<String>,
+    /// The record's value, with bytes that are no text escaped.
+    value: Option<String>,
+    /// The record's value as it is, in base64.
+    value_base64: Option<String>,
+    /// When it was set aside.
+    at: Timestamp,
+    /// `null` while it is undecided.
+    decided_at: Option<Timestamp>,
+}
+
+/// A page of dead letters, newest first.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "DeadLetters")]
+pub(crate) struct LettersBody {
+    dead_letters: Vec<LetterBody>,
+    /// The parameter `cursor` of the next page; `null`: this is the last one.
+    next_cursor: Option<String>,
+}
+
 /// `GET /admin/v1/dead-letters?state=&sale=&cursor=&limit=`: newest first.
 pub(super) async fn list(gateway: &Gateway, head: &Parts) -> Result<Answer, Problem> {
     let state = parameter(head, "state")?;
-    if state.as_deref().is_some_and(|state| !STATES.contains(&state)) {
-        let because = format!("The parameter state is one of {}.", STATES.join(", "));
+    let states = LetterState::ALL.map(LetterState::as_str);
+    if state.as_deref().is_some_and(|state| !states.contains(&state)) {
+        let because = format!("The parameter state is one of {}.", states.join(", "));
         return Err(Problem::because(Code::MalformedRequest, because));
     }
     let sale = parameter(head, "sale")?;
@@ -36,11 +115,11 @@ pub(super) async fn list(gateway: &Gateway, head: &Parts) -> Result<Answer, Prob
     let client = gateway.reads.get().await?;
     let statement = client.prepare_cached(DEAD_LETTERS).await?;
     let rows = client.query(&statement, &[&None::<i64>, &state, &sale, &before, &(limit + 1)]).await?;
-    let mut letters: Vec<Value> = rows.iter().map(|row| row.get(0)).collect();
+    let mut letters = rows.iter().map(letter).collect::<Result<Vec<_>, _>>()?;
     let more = letters.len() as i64 > limit;
     letters.truncate(limit as usize);
-    let next = letters.last().filter(|_| more).map(|letter| letter["id"].to_string());
-    Ok(respond::json(StatusCode::OK, &json!({ "dead_letters": letters, "next_cursor": next })))
+    let next = letters.last().filter(|_| more).map(|letter| letter.id.to_string());
+    Ok(respond::json(StatusCode::OK, &LettersBody { dead_letters: letters, next_cursor: next }))
 }
 
 /// `POST /admin/v1/dead-letters/{id}/{replay|discard}`: 200 with the letter once settlement has carried it
@@ -48,22 +127,21 @@ pub(super) async fn list(gateway: &Gateway, head: &Parts) -> Result<Answer, Prob
 pub(super) async fn decide(gateway: &Gateway, id: &str, verdict: Verdict) -> Result<Answer, Problem> {
     let id: i64 = id.parse().map_err(|_| Problem::from(Code::NotFound))?;
     let letter = one(gateway, id).await?.ok_or(Code::NotFound)?;
-    if letter["state"] != "undecided" {
-        let because = format!("The dead letter is {}.", letter["state"].as_str().unwrap_or_default());
+    if letter.state != LetterState::Undecided {
+        let because = format!("The dead letter is {}.", letter.state.as_str());
         return Err(Problem::because(Code::IllegalMove, because));
     }
-    let partition = letter["partition"].as_i64().and_then(|p| i32::try_from(p).ok()).ok_or(Code::Internal)?;
-    let key = letter["sale_id"].as_str().unwrap_or_default();
+    let key = letter.sale_id.as_deref().unwrap_or_default();
     let record = LogRecord {
         headers: Headers::without_epoch(RecordType::Decision),
         // A struct of numbers and a name always serializes.
         value: serde_json::to_vec(&Decision { dead_letter_id: id, verdict }).unwrap_or_default(),
     };
-    gateway.hand_off.append(key, partition, &record).await?;
+    gateway.hand_off.append(key, letter.partition, &record).await?;
     let begun = Instant::now();
     loop {
         let now = one(gateway, id).await?.ok_or(Code::NotFound)?;
-        if now["resolution"] != letter["resolution"] || now["state"] != letter["state"] {
+        if (&now.resolution, now.state) != (&letter.resolution, letter.state) {
             return Ok(respond::json(StatusCode::OK, &now));
         }
         if begun.elapsed() >= SETTLED_WITHIN {
@@ -73,10 +151,14 @@ pub(super) async fn decide(gateway: &Gateway, id: &str, verdict: Verdict) -> Res
     }
 }
 
-async fn one(gateway: &Gateway, id: i64) -> Result<Option<Value>, Problem> {
+async fn one(gateway: &Gateway, id: i64) -> Result<Option<LetterBody>, Problem> {
     let client = gateway.reads.get().await?;
     let statement = client.prepare_cached(DEAD_LETTERS).await?;
     let none = None::<String>;
     let row = client.query_opt(&statement, &[&Some(id), &none, &none, &i64::MAX, &1i64]).await?;
-    Ok(row.map(|row| row.get(0)))
+    row.as_ref().map(letter).transpose()
+}
+
+fn letter(row: &Row) -> Result<LetterBody, Problem> {
+    told(row, "letter")?.ok_or(Code::Internal.into())
 }

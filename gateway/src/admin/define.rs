@@ -18,7 +18,7 @@ use crate::respond::{Answer, Problem};
 use crate::run::Gateway;
 
 /// Longest definition in bytes: 200 items with names fit well.
-const BODY_BYTES_MAX: usize = 256 * 1024;
+pub(crate) const BODY_BYTES_MAX: usize = 256 * 1024;
 
 const INSERT_SALE: &str = include_str!("../../queries/insert_sale.sql");
 const LOCK_SALE: &str = include_str!("../../queries/lock_sale.sql");

@@ -5,12 +5,48 @@ use contract::keys::SaleKeys;
 use contract::problem::Code;
 use contract::publication::ScriptDigests;
 use hyper::StatusCode;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
 
+use crate::read::shown::corrupt;
 use crate::respond::{self, Answer, Problem};
 use crate::run::Gateway;
 
 const INVENTORY: &str = include_str!("../../queries/inventory.sql");
+
+/// Where a sale's units are.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Inventory")]
+pub(crate) struct InventoryBody<'a> {
+    sale_id: &'a SaleId,
+    /// A number that grows with each rebuild of the sale's state in Redis.
+    epoch: Epoch,
+    /// Whether the sale's stock can be sold from right now.
+    ready: bool,
+    items: Vec<StockBody>,
+}
+
+/// Where an item's units are. total = database_available + held + sold + dead_lettered.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Stock")]
+struct StockBody {
+    sku: Sku,
+    /// Units for sale, sold ones included; `null`: unlimited.
+    total: Option<i64>,
+    /// Units that Postgres has left; `null`: unlimited.
+    database_available: Option<i64>,
+    /// Units that Redis has left, those on their way back included; `null`: unlimited, or it cannot be told now.
+    redis_available: Option<i64>,
+    /// Units of orders that are not paid yet.
+    held: i64,
+    /// Units of paid orders.
+    sold: i64,
+    /// Units in dead letters that nobody has decided about.
+    dead_lettered: i64,
+    /// redis_available - database_available: 0 at rest.
+    drift: Option<i64>,
+}
 
 /// `GET /admin/v1/sales/{sale}/inventory`.
 pub(super) async fn show(gateway: &Gateway, sale: &SaleId) -> Result<Answer, Problem> {
@@ -27,7 +63,7 @@ pub(super) async fn show(gateway: &Gateway, sale: &SaleId) -> Result<Answer, Pro
         _ => None,
     };
 
-    let items: Vec<_> = rows
+    let items = rows
         .iter()
         .enumerate()
         .map(|(i, row)| {
@@ -37,16 +73,20 @@ pub(super) async fn show(gateway: &Gateway, sale: &SaleId) -> Result<Answer, Pro
             let database = total.map(|total| total - held - sold - dead);
             let redis = redis.as_ref().and_then(|stock| stock.get(i).copied().flatten());
             let drift = redis.zip(database).map(|(redis, database)| redis - database);
-            json!({
-                "sku": row.get::<_, &str>("sku"), "total": total, "database_available": database,
-                "redis_available": redis, "held": held, "sold": sold, "dead_lettered": dead, "drift": drift,
+            let sku = Sku::parse(row.get("sku")).map_err(|_| corrupt("sku"))?;
+            Ok(StockBody {
+                sku,
+                total,
+                database_available: database,
+                redis_available: redis,
+                held,
+                sold,
+                dead_lettered: dead,
+                drift,
             })
         })
-        .collect();
-    Ok(respond::json(
-        StatusCode::OK,
-        &json!({ "sale_id": sale, "epoch": epoch, "ready": ready, "items": items }),
-    ))
+        .collect::<Result<_, Problem>>()?;
+    Ok(respond::json(StatusCode::OK, &InventoryBody { sale_id: sale, epoch, ready, items }))
 }
 
 /// Units in Redis per SKU, those on their way back included; `None` where they cannot be told.

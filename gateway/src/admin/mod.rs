@@ -1,15 +1,16 @@
 //! The operator's side: sales and their states, stock side by side. Everything is stored in Postgres;
 //! settlement publishes it to the gateways.
 
-mod dead_letters;
-mod define;
-mod inventory;
-mod orders;
+pub(crate) mod dead_letters;
+pub(crate) mod define;
+pub(crate) mod inventory;
+pub(crate) mod orders;
 pub mod overview;
-mod report;
+pub(crate) mod report;
+pub(crate) mod shown;
 mod state;
 mod totals;
-mod wallet;
+pub(crate) mod wallet;
 
 use std::time::Duration;
 
@@ -18,12 +19,13 @@ use contract::problem::Code;
 use contract::sale::SaleState;
 use hyper::body::Incoming;
 use hyper::{Method, StatusCode};
-use serde_json::{Value, json};
 use tokio_postgres::Row;
 
+use crate::admin::shown::{SaleBody, SalesBody};
 use crate::call::Call;
 use crate::lease::Lease;
 use crate::read;
+use crate::read::shown::told;
 use crate::respond::{self, Answer, Problem};
 use crate::route::Admin;
 use crate::run::Gateway;
@@ -36,7 +38,7 @@ const CHANGE_MAX: Duration = Duration::from_secs(20);
 /// Answers a call of the admin API.
 pub async fn answer(call: Call<'_>, route: Admin<'_>, body: Incoming) -> Result<Answer, Problem> {
     let (limit, late) = match call.head.method {
-        Method::GET => (read::ANSWER_MAX, Code::DatabaseUnavailable),
+        Method::GET | Method::HEAD => (read::ANSWER_MAX, Code::DatabaseUnavailable),
         _ => (CHANGE_MAX, Code::OutcomeUnknown),
     };
     let answered = tokio::time::timeout(limit, dispatch(call, route, body)).await;
@@ -72,8 +74,8 @@ async fn all(gateway: &Gateway) -> Result<Answer, Problem> {
     let statement = client.prepare_cached(SALES).await?;
     let rows = client.query(&statement, &[&None::<&str>]).await?;
     let lease = gateway.leases.load_full();
-    let sales: Vec<_> = rows.iter().map(|row| shown(row, &lease)).collect();
-    Ok(respond::json(StatusCode::OK, &json!({ "sales": sales })))
+    let sales = rows.iter().map(|row| shown(row, &lease)).collect::<Result<_, _>>()?;
+    Ok(respond::json(StatusCode::OK, &SalesBody { sales }))
 }
 
 /// One sale, as the operator sees it after a change.
@@ -81,20 +83,15 @@ async fn one(gateway: &Gateway, sale: &SaleId, status: StatusCode) -> Result<Ans
     let client = gateway.writes.get().await?;
     let statement = client.prepare_cached(SALES).await?;
     let row = client.query_opt(&statement, &[&Some(sale.as_str())]).await?.ok_or(Code::UnknownSale)?;
-    Ok(respond::json(status, &shown(&row, &gateway.leases.load())))
+    Ok(respond::json(status, &shown(&row, &gateway.leases.load())?))
 }
 
 /// As stored, and whether this gateway acts by it yet.
-fn shown(row: &Row, lease: &Lease) -> Value {
-    let mut sale: Value = row.get(0);
-    let known = lease.sale(sale["sale_id"].as_str().unwrap_or_default()).map(|view| &view.publication);
-    let in_force = match known {
-        None => sale["state"] == SaleState::Draft.as_str(),
-        Some(known) => {
-            let (epoch, version) = known.rank();
-            sale["epoch"] == epoch.0 && sale["version"] == version && sale["ready"] == known.ready
-        }
+fn shown(row: &Row, lease: &Lease) -> Result<SaleBody, Problem> {
+    let sale: SaleBody = told(row, "sale")?.ok_or(Code::Internal)?;
+    let in_force = match lease.sale(sale.sale_id.as_str()).map(|view| &view.publication) {
+        None => sale.state == SaleState::Draft,
+        Some(known) => known.rank() == (sale.epoch, sale.version) && known.ready == sale.ready,
     };
-    sale["in_force"] = (lease.is_valid() && in_force).into();
-    sale
+    Ok(SaleBody { in_force: lease.is_valid() && in_force, ..sale })
 }

@@ -5,7 +5,6 @@ use contract::problem::Code;
 use contract::record::{Action, Delivery};
 use hyper::StatusCode;
 use hyper::body::Incoming;
-use serde_json::json;
 
 use crate::call::Call;
 use crate::read::{Page, order, page, parameter, sale, shown};
@@ -14,8 +13,8 @@ use crate::{command, decode};
 
 const ORDERS: &str = include_str!("../../queries/orders.sql");
 /// Orders on a page.
-const PAGE_DEFAULT: i64 = 50;
-const PAGE_MAX: i64 = 500;
+pub(crate) const PAGE_DEFAULT: i64 = 50;
+pub(crate) const PAGE_MAX: i64 = 500;
 
 /// `GET /admin/v1/sales/{sale}/orders?customer=&status=&cursor=&limit=`: newest first.
 pub(super) async fn search(call: Call<'_>, sale: &str) -> Result<Answer, Problem> {
@@ -34,7 +33,7 @@ pub(super) async fn search(call: Call<'_>, sale: &str) -> Result<Answer, Problem
     let sale_id = view.publication.sale_id.as_str();
     let rows = client.query(&statement, &[&sale_id, &customer, &status, &before, &(limit + 1)]).await?;
     let (orders, next_cursor) = shown::listed(&view, &rows, limit, language)?;
-    Ok(respond::json(StatusCode::OK, &json!({ "orders": orders, "next_cursor": next_cursor })))
+    Ok(respond::json(StatusCode::OK, &shown::OrdersBody { orders, next_cursor }))
 }
 
 /// `GET /admin/v1/sales/{sale}/orders/{order}`.

@@ -6,8 +6,8 @@ use contract::problem::Code;
 use hyper::StatusCode;
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
-use serde::Deserialize;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::decode;
 use crate::respond::{self, Answer, Problem};
@@ -16,11 +16,26 @@ use crate::run::Gateway;
 const CREDIT: &str = include_str!("../../queries/credit_wallet.sql");
 const CREDITED: &str = include_str!("../../queries/credited.sql");
 
-#[derive(Deserialize)]
+/// Money for a customer's wallet.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Credit {
+pub(crate) struct Credit {
+    /// In the minor unit.
+    #[schemars(range(min = 1, max = AMOUNT_MAX))]
     amount: i64,
     currency: Currency,
+}
+
+/// What was put into a wallet, and what is in it now.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Credited<'a> {
+    #[schemars(with = "CustomerId")]
+    customer_id: &'a str,
+    /// In the minor unit.
+    amount: i64,
+    currency: Currency,
+    /// In the minor unit.
+    balance: i64,
 }
 
 /// `POST /admin/v1/wallets/{customer}/credit`.
@@ -52,7 +67,7 @@ pub(super) async fn credit(
         return Err(Problem::because(Code::InvalidAmount, format!("A wallet holds at most {AMOUNT_MAX}.")));
     }
     transaction.commit().await?;
-    let body = json!({ "customer_id": customer, "amount": amount, "currency": currency, "balance": balance });
+    let body = Credited { customer_id: customer, amount, currency, balance };
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };
     Ok(respond::json(status, &body))
 }

@@ -8,6 +8,7 @@ use contract::event::order_event_type;
 use contract::ids::OrderId;
 use contract::lifecycle::{CancelReason, Language, OrderStatus};
 use contract::timestamp::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::read::shown::StatusBody;
@@ -62,19 +63,26 @@ pub(crate) struct Change {
     pub at: Timestamp,
 }
 
-#[derive(Serialize)]
-struct Told<'a> {
+/// A change of an order, as its streams tell it.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "OrderChange")]
+pub(crate) struct Told<'a> {
     #[serde(flatten)]
     status: StatusBody,
+    /// Where it is cancelled.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "CancelReason")]
     cancel_reason: Option<CancelReason>,
     #[serde(flatten)]
     place: Option<Place<'a>>,
 }
 
-#[derive(Serialize)]
+/// What Server-Sent Events have fields of their own for; in the messages of a WebSocket alone.
+#[derive(Serialize, JsonSchema)]
 struct Place<'a> {
+    /// What to come back with as `last_event_id`; `null`: nobody can resume from here.
     id: Option<String>,
+    /// `order.` and the status.
     event: &'a str,
 }
 

@@ -47,6 +47,9 @@ async fn dispatch(call: Call<'_>, route: Public<'_>) -> Result<Answer, Problem> 
     }
 }
 
+/// Longest cursor: what 63 bits always hold.
+pub(crate) const CURSOR_DIGITS_MAX: usize = 18;
+
 /// Which part of a list is asked for: rows below a cursor, newest first.
 pub(crate) struct Page {
     pub(crate) limit: i64,
@@ -66,8 +69,10 @@ pub(crate) fn page(head: &Parts, default: i64, max: i64) -> Result<Page, Problem
             .ok_or_else(|| malformed(format!("The parameter limit is 1 to {max}.")))?,
     };
     let before = parameter(head, "cursor")?.map(|text| {
+        let digits =
+            (1..=CURSOR_DIGITS_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
         let why = "The parameter cursor is the next_cursor of the page before.";
-        text.parse().map_err(|_| malformed(why.into()))
+        text.parse().ok().filter(|_| digits).ok_or_else(|| malformed(why.into()))
     });
     Ok(Page { limit, before: before.transpose()? })
 }

@@ -13,7 +13,7 @@ use hyper::StatusCode;
 use lua::RedisError;
 use lua::find::Found;
 
-use super::shown::{OrderBody, StatusBody, from_row, listed, processing};
+use super::shown::{OrderBody, OrdersBody, StatusBody, from_row, listed, processing};
 use super::{Page, page, sale};
 use crate::authenticate;
 use crate::call::Call;
@@ -24,8 +24,8 @@ use crate::run::Gateway;
 const ORDER: &str = include_str!("../../queries/order.sql");
 const MY_ORDERS: &str = include_str!("../../queries/my_orders.sql");
 /// Orders on a page.
-const PAGE_DEFAULT: i64 = 20;
-const PAGE_MAX: i64 = 100;
+pub(crate) const PAGE_DEFAULT: i64 = 20;
+pub(crate) const PAGE_MAX: i64 = 100;
 /// How long Postgres may take before Redis is asked: a fresh order is `processing` also while Postgres hangs.
 const POSTGRES_WAIT: Duration = Duration::from_secs(1);
 
@@ -191,5 +191,5 @@ pub(super) async fn mine(call: Call<'_>, sale: &str) -> Result<Answer, Problem> 
             );
         }
     }
-    Ok(json(StatusCode::OK, &serde_json::json!({ "orders": orders, "next_cursor": next_cursor })))
+    Ok(json(StatusCode::OK, &OrdersBody { orders, next_cursor }))
 }

@@ -4,13 +4,15 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
+use contract::ids::{SaleId, Sku};
 use contract::problem::Code;
-use contract::sale::{DiscountPolicy, SaleState};
+use contract::sale::{DiscountPolicy, SaleState, TOTAL_MAX};
 use contract::timestamp::Timestamp;
 use hyper::header::{CACHE_CONTROL, ETAG, HeaderValue, IF_NONE_MATCH};
 use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
 use process::walltime;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::parameter;
@@ -22,32 +24,73 @@ use crate::run::Gateway;
 const LOOK_MS_MAX: u64 = 1000;
 const AVAILABLE: &str = include_str!("../../queries/available.sql");
 
-#[derive(Serialize)]
-struct SaleBody<'a> {
+/// A sale as customers see it. It sells when it is `open`, `ready`, and between `opens_at` and `closes_at`.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Sale")]
+pub(crate) struct SaleBody<'a> {
+    #[schemars(with = "SaleId")]
     sale_id: &'a str,
+    /// For people.
     title: &'a str,
+    /// What the operator wants of it; drafts are not shown.
     state: SaleState,
+    /// Whether its stock can be sold from right now; while it is not, orders are answered 503 `sale_rebuilding`.
     ready: bool,
+    /// No order before; `null`: open from the start.
     opens_at: Option<Timestamp>,
+    /// No order from then on; `null`: until an operator closes it.
     closes_at: Option<Timestamp>,
+    /// The time by which the window is kept, for countdowns. It does not count for the ETag.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(required, with = "Timestamp")]
     server_time: Option<Timestamp>,
+    /// Of every amount in the sale.
     currency: contract::money::Currency,
+    /// Live orders a customer may have at once; `null`: any number.
     max_orders_per_customer: Option<u32>,
+    /// In the minor unit; charged below `free_delivery_from`.
     delivery_fee: u64,
+    /// The amount from which delivery is free, in the minor unit, tested after the discount; `null`: the fee is
+    /// always charged.
     free_delivery_from: Option<u64>,
+    /// Reductions that a customer may ask for, one an order.
     discount_policies: &'a [DiscountPolicy],
     items: Vec<ItemBody<'a>>,
 }
 
-#[derive(Serialize)]
+/// An item as customers see it.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SaleItem")]
 struct ItemBody<'a> {
+    #[schemars(with = "Sku")]
     sku: &'a str,
+    /// For people.
     name: &'a str,
+    /// For one unit, in the minor unit.
     price: u64,
+    /// Units for sale, sold ones included; `null`: unlimited.
     total: Option<u64>,
+    /// Units left, at most 1 s old; `null`: unlimited.
     remaining: Option<u64>,
+    /// Most units in one order.
     max_quantity_per_order: u32,
+}
+
+/// All sales that are not drafts, by name.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Sales")]
+pub(crate) struct SalesBody<'a> {
+    sales: Vec<SaleBody<'a>>,
+}
+
+/// Whether so many units can be had.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Availability")]
+pub(crate) struct AvailabilityBody {
+    /// Whether at least `quantity` units are left.
+    available: bool,
+    /// Units left, at most 1 s old; `null`: unlimited.
+    remaining: Option<u64>,
 }
 
 /// `GET /v1/sales`: all that are not drafts, by name.
@@ -62,8 +105,8 @@ pub(super) async fn all(gateway: &Gateway, head: &Parts) -> Result<Answer, Probl
     let pairs = || views.iter().zip(&remaining);
     let tagged: Vec<_> = pairs().map(|(view, remaining)| body(view, remaining, None)).collect();
     let now = walltime::now();
-    let sales: Vec<_> = pairs().map(|(view, remaining)| body(view, remaining, Some(now))).collect();
-    tagged_answer(head, &tagged, &serde_json::json!({ "sales": sales }))
+    let sales = pairs().map(|(view, remaining)| body(view, remaining, Some(now))).collect();
+    tagged_answer(head, &tagged, &SalesBody { sales })
 }
 
 /// `GET /v1/sales/{sale}`.
@@ -84,8 +127,9 @@ pub(super) async fn availability(
     let item = view.publication.terms.item(sku).ok_or(Code::NotFound)?;
     let quantity = match parameter(head, "quantity")? {
         None => 1,
-        Some(text) => text.parse::<u64>().ok().filter(|n| *n >= 1).ok_or_else(|| {
-            Problem::because(Code::MalformedRequest, "The parameter quantity is a whole number from 1 on.")
+        Some(text) => text.parse::<u64>().ok().filter(|n| (1..=TOTAL_MAX).contains(n)).ok_or_else(|| {
+            let why = format!("The parameter quantity is a whole number, 1 to {TOTAL_MAX}.");
+            Problem::because(Code::MalformedRequest, why)
         })?,
     };
     let remaining = match item.total {
@@ -93,7 +137,7 @@ pub(super) async fn availability(
         Some(_) => Some(remaining_of(gateway, &view).await?.get(sku).copied().unwrap_or(0)),
     };
     let available = remaining.is_none_or(|remaining| remaining >= quantity);
-    Ok(json(StatusCode::OK, &serde_json::json!({ "available": available, "remaining": remaining })))
+    Ok(json(StatusCode::OK, &AvailabilityBody { available, remaining }))
 }
 
 pub(crate) fn find(gateway: &Gateway, sale: &str) -> Result<std::sync::Arc<SaleView>, Problem> {

@@ -88,10 +88,11 @@ async fn one(gateway: &Gateway, sale: &SaleId, status: StatusCode) -> Result<Ans
 
 /// As stored, and whether this gateway acts by it yet.
 fn shown(row: &Row, lease: &Lease) -> Result<SaleBody, Problem> {
-    let sale: SaleBody = told(row, "sale")?.ok_or(Code::Internal)?;
+    let mut sale: SaleBody = told(row, "sale")?.ok_or(Code::Internal)?;
     let in_force = match lease.sale(sale.sale_id.as_str()).map(|view| &view.publication) {
         None => sale.state == SaleState::Draft,
         Some(known) => known.rank() == (sale.epoch, sale.version) && known.ready == sale.ready,
     };
-    Ok(SaleBody { in_force: lease.is_valid() && in_force, ..sale })
+    sale.in_force = lease.is_valid() && in_force;
+    Ok(sale)
 }

@@ -67,8 +67,8 @@ export function test(name, journey) {
 }
 
 /// Opens a page in a browser of its own: 'shop' or 'operator'. `expected`: errors in the console that belong to the
-/// journey (a refused request is one).
-export async function visit(where, { path = '/', customer, language = 'en', dark = false, phone = false, still = true, expected = /Failed to load resource/ } = {}) {
+/// journey (a refused request is one). `wrongBy`: how wrong the device's clock is, in milliseconds.
+export async function visit(where, { path = '/', customer, language = 'en', dark = false, phone = false, still = true, wrongBy = 0, expected = /Failed to load resource/ } = {}) {
   const context = await (await launch()).newContext({
     ...(phone ? PHONE : DESK), locale: language === 'ko' ? 'ko-KR' : 'en-US', timezoneId: 'Asia/Seoul',
     colorScheme: dark ? 'dark' : 'light', reducedMotion: still ? 'reduce' : 'no-preference',
@@ -77,6 +77,7 @@ export async function visit(where, { path = '/', customer, language = 'en', dark
   context.setDefaultTimeout(PATIENCE_MS);
   // Once, so that what the page does with it later stays done.
   if (customer) await context.addInitScript((token) => { localStorage['flashsale:token'] ??= JSON.stringify(token); }, `dev:${customer}`);
+  if (wrongBy !== 0) await context.addInitScript(shiftClock, wrongBy);
   const page = await context.newPage();
   const errors = [];
   page.on('pageerror', (error) => errors.push(String(error)));
@@ -86,8 +87,21 @@ export async function visit(where, { path = '/', customer, language = 'en', dark
   return page;
 }
 
+function shiftClock(by) {
+  const Real = Date;
+  globalThis.Date = class extends Real {
+    constructor(...given) {
+      super(...(given.length === 0 ? [Real.now() + by] : given));
+    }
+    static now() {
+      return Real.now() + by;
+    }
+  };
+}
+
 /// Keeps how the page looks now.
 export async function shot(page, name, { whole = true } = {}) {
+  if (whole) await page.evaluate(() => scrollTo(0, 0)); // what sticks to an edge would be in the middle
   await page.screenshot({ path: join(screenshots, `${name}.png`), fullPage: whole, animations: 'disabled' });
 }
 
@@ -96,6 +110,11 @@ export async function accessible(page, what) {
   const before = await page.evaluate(() => (matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light'));
   for (const colorScheme of ['light', 'dark']) {
     await page.emulateMedia({ colorScheme });
+    // Drawn in these colours, what fades from the others included.
+    await page.evaluate(async () => {
+      for (let frames = 0; frames < 2; frames += 1) await new Promise((done) => { requestAnimationFrame(done); });
+      await Promise.all(document.getAnimations().filter(({ effect }) => effect.getComputedTiming().endTime !== Infinity).map(({ finished }) => finished.catch(() => {})));
+    });
     if (!(await page.evaluate(() => 'axe' in window))) await page.evaluate(axe);
     const found = await page.evaluate(async () => {
       const { violations } = await window.axe.run(document, { resultTypes: ['violations'] });
@@ -107,19 +126,20 @@ export async function accessible(page, what) {
   await page.emulateMedia({ colorScheme: before });
 }
 
-/// What a page has transferred since it was opened, in bytes over the wire: `const weight = await weigh(page)` before
-/// it loads, `weight()` afterwards.
-export async function weigh(page) {
+/// What a page transfers from now on, in bytes over the wire, headers included: `const weight = await weigh(page)`
+/// before it loads, `weight()` afterwards. `empty`: as for somebody who has never been here.
+export async function weigh(page, { empty = false } = {}) {
   const session = await page.context().newCDPSession(page);
   await session.send('Network.enable');
+  if (empty) await session.send('Network.clearBrowserCache');
   let bytes = 0;
   session.on('Network.loadingFinished', ({ encodedDataLength }) => { bytes += encodedDataLength; });
   return () => bytes;
 }
 
 /// A call of the admin API as its operator; the answer's body, or a failure.
-export async function admin(method, path, body) {
-  return send(ADMIN, 'dev-admin', method, `/admin/v1/${path}`, body);
+export async function admin(method, path, body, key) {
+  return send(ADMIN, 'dev-admin', method, `/admin/v1/${path}`, body, key);
 }
 
 /// A call of the public API as a customer. `key`: its Idempotency-Key.

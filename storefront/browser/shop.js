@@ -1,10 +1,278 @@
-// What customers do in the storefront.
+// What customers do in the storefront. Deliveries take some seconds here, card payments go to the simulated provider.
 
-import { as, assert, eventually, openSale, shot, test, until, visit } from './kit.js';
+import { accessible, admin, as, assert, eventually, openSale, shot, test, until, visit, weigh } from './kit.js';
 
-test('the list shows what is on sale', async () => {
-  await openSale({ title: 'Autumn drop', items: [{ sku: 'A', name: 'Apples', price: 10000, total: 50 }] });
-  const page = await visit('shop', { phone: true });
-  await page.getByRole('heading', { name: 'Autumn drop' }).waitFor();
-  await shot(page, 'shop-list-phone');
+const CHAIR = { sku: 'CHAIR', name: 'Oak chair', price: 89000, total: 40, max_quantity_per_order: 4 };
+const LAMP = { sku: 'LAMP', name: 'Paper lamp', price: 32000, total: 6 };
+const TEA = { sku: 'TEA', name: 'Green tea', price: 9000, total: null };
+const soon = (ms) => new Date(Date.now() + ms).toISOString();
+const saleAt = (id) => `/#/sale/${id}`;
+const orderButton = (page) => page.locator('.order-button');
+const ready = (page) => page.locator('.order-button[aria-disabled="false"]').waitFor();
+const ticket = (page, status) => page.locator(`.ticket[data-status="${status}"]`).waitFor();
+const ordersOf = async (customer, sale) => (await as(customer, 'GET', `sales/${sale}/orders`)).orders;
+const payBy = async (page, label) => {
+  await page.locator('.preferences summary').click();
+  await page.locator('.choice', { hasText: label }).click();
+  await page.locator('.preferences summary').click();
+};
+/// The page sees the sale as it is now, whatever becomes of it.
+const blind = async (page, sale) => {
+  const url = `**/v1/sales/${sale}`;
+  await page.route(url, (route) => route.fulfill({ status: 304 }));
+  return () => page.unroute(url);
+};
+
+test('from the countdown over one tap to the delivery, told as it happens', async () => {
+  const sale = await openSale({ title: 'Autumn living drop', items: [CHAIR], opens_at: soon(7000), closes_at: soon(3_600_000) });
+  // A device that is an hour fast opens nothing.
+  const page = await visit('shop', { path: saleAt(sale), customer: 'mina', phone: true, wrongBy: 3_600_000 });
+  await page.getByText('Opens in', { exact: true }).waitFor();
+  assert.match(await orderButton(page).textContent(), /^Opens in/);
+  await shot(page, 'shop-countdown-phone');
+  await accessible(page, 'the countdown');
+  await ready(page);
+  assert.ok((await as('mina', 'GET', `sales/${sale}`)).opens_at <= (await as('mina', 'GET', `sales/${sale}`)).server_time, 'opened too early');
+  assert.equal(await orderButton(page).textContent(), 'Order · ₩89,000');
+  await shot(page, 'shop-sale-phone');
+  await orderButton(page).click();
+  await page.getByText('Live', { exact: true }).waitFor();
+  await ticket(page, 'delivered');
+  await page.getByText('Complete', { exact: true }).waitFor();
+  await page.locator('.history li', { hasText: 'delivered' }).waitFor();
+  const told = await page.locator('.history li span').allTextContents();
+  assert.equal(told.length, 7, told.join());
+  await shot(page, 'shop-delivered-phone');
+  await accessible(page, 'a delivered order');
+  assert.deepEqual((await ordersOf('mina', sale)).map(({ status, total }) => [status, total]), [['delivered', 89000]]);
+
+  // What was delivered can be sent back, and the money with it.
+  await page.getByRole('button', { name: 'Send it back' }).click();
+  await page.getByRole('button', { name: 'Yes, send it back' }).click();
+  await ticket(page, 'refunded');
+  assert.equal((await ordersOf('mina', sale))[0].status, 'refunded');
+});
+
+test('those who come too late are told so, and get what comes back', async () => {
+  const sale = await openSale({ title: 'Three lamps', items: [{ ...LAMP, total: 3 }] });
+  const page = await visit('shop', { path: saleAt(sale), customer: 'late', dark: true });
+  await ready(page);
+  const seeing = await blind(page, sale);
+  const burst = await Promise.all(['a', 'b', 'c', 'd', 'e', 'f'].map((name) => as(name, 'POST', `sales/${sale}/orders`, { items: [{ sku: 'LAMP', quantity: 1 }] }, 'k')
+    .then((order) => ({ name, order }), (error) => ({ name, error }))));
+  const winners = burst.filter(({ order }) => order);
+  assert.equal(winners.length, 3);
+  for (const { error } of burst.filter(({ error }) => error)) assert.equal(error.code, 'sold_out');
+  await orderButton(page).click();
+  await page.getByText('Gone, a moment before you').waitFor();
+  await seeing();
+  await page.locator('.hero[data-phase="soldout"]').waitFor();
+  await shot(page, 'shop-soldout-dark');
+  await accessible(page, 'sold out');
+  assert.deepEqual(await ordersOf('late', sale), []);
+  await eventually('a winner lets go', () => as(winners[0].name, 'DELETE', `sales/${sale}/orders/${winners[0].order.order_id}`));
+  await ready(page);
+  await orderButton(page).click();
+  await page.locator('.ticket').waitFor();
+  assert.equal((await ordersOf('late', sale)).length, 1);
+});
+
+test('an answer that is lost, and a reload: one order', async () => {
+  const sale = await openSale({ title: 'Unlimited orders', items: [CHAIR], max_orders_per_customer: null });
+  const page = await visit('shop', { path: saleAt(sale), customer: 'lost' });
+  await ready(page);
+  const keys = new Set();
+  const url = `**/v1/sales/${sale}/orders`;
+  let lost = 0;
+  await page.route(url, async (route) => {
+    if (route.request().method() !== 'POST') return route.continue();
+    keys.add(await route.request().headerValue('idempotency-key'));
+    const answer = await route.fetch(); // it arrives, and is carried out
+    assert.equal(answer.status(), 202);
+    lost += 1;
+    return route.abort('connectionreset');
+  });
+  await orderButton(page).click();
+  await page.getByText(/No answer yet/).waitFor();
+  await eventually('it has been tried twice', () => lost >= 2);
+  assert.equal(await page.getByRole('button', { name: 'Stop trying' }).isVisible(), false, 'nobody knows whether it was ordered');
+  await shot(page, 'shop-no-answer');
+  await accessible(page, 'an answer that does not come');
+  await page.unroute(url);
+  const repeated = page.waitForRequest((request) => request.method() === 'POST' && request.url().endsWith('/orders'));
+  await page.reload();
+  keys.add(await (await repeated).headerValue('idempotency-key'));
+  await page.locator('.ticket').waitFor();
+  assert.equal(keys.size, 1, 'each try has the same key');
+  assert.equal((await ordersOf('lost', sale)).length, 1);
+  // The next one is another order.
+  await page.goto(saleAt(sale));
+  await ready(page);
+  await orderButton(page).click();
+  await page.locator('.ticket').waitFor();
+  assert.equal((await ordersOf('lost', sale)).length, 2);
+});
+
+test('a paused sale waits, and one that is being rebuilt takes the order when it is ready', async () => {
+  const sale = await openSale({ title: 'Interrupted', items: [LAMP] });
+  const page = await visit('shop', { path: saleAt(sale), customer: 'patient' });
+  await ready(page);
+  await admin('POST', `sales/${sale}/pause`);
+  await page.locator('.hero[data-phase="paused"]').waitFor();
+  await shot(page, 'shop-paused');
+  await accessible(page, 'a paused sale');
+  await admin('POST', `sales/${sale}/resume`);
+  await ready(page);
+  const seeing = await blind(page, sale);
+  await admin('POST', `sales/${sale}/rebuild`);
+  await until(sale, (shown) => !shown.ready);
+  await orderButton(page).click();
+  await page.getByText(/Very busy/).waitFor();
+  await seeing();
+  await page.locator('.hero[data-phase="rebuilding"]').waitFor();
+  await page.getByRole('button', { name: 'Stop trying' }).waitFor();
+  await shot(page, 'shop-rebuilding');
+  await accessible(page, 'a sale that is being rebuilt');
+  await page.locator('.ticket').waitFor();
+  assert.equal((await ordersOf('patient', sale)).length, 1);
+});
+
+test('several items with a discount, kept in the store, paid later, then cancelled', async () => {
+  const sale = await openSale({
+    title: 'Spring cleaning', items: [CHAIR, LAMP, TEA], delivery_fee: 3000, free_delivery_from: 200000,
+    discount_policies: [{ id: 'SPRING', kind: 'percent', value: 15, min_total: 50000, max_discount: 20000 }, { id: 'TEN', kind: 'percent', value: 10, min_total: 0, max_discount: null }],
+  });
+  const page = await visit('shop', { path: saleAt(sale), customer: 'careful' });
+  await page.getByRole('button', { name: 'One more of Oak chair' }).click();
+  for (let n = 0; n < 3; n += 1) await page.getByRole('button', { name: 'One more of Green tea' }).click();
+  assert.equal(await page.getByLabel('Discount').inputValue(), 'SPRING', 'the best one is chosen');
+  await page.locator('.preferences summary').click();
+  await page.locator('.choice', { hasText: 'Keep it for me' }).click();
+  await page.locator('.choice', { hasText: 'Pay later' }).click();
+  await shot(page, 'shop-order-panel');
+  await accessible(page, 'the order');
+  // 89,000 + 3 × 9,000 = 116,000; 15% is 17,400; delivery 3,000.
+  assert.equal(await orderButton(page).textContent(), 'Order · ₩101,600');
+  await orderButton(page).click();
+  await ticket(page, 'created');
+  await page.getByText(/^Held for you for/).waitFor();
+  await shot(page, 'shop-held');
+  await accessible(page, 'an order that is to be paid');
+  await page.getByRole('button', { name: 'Cancel order' }).click();
+  await page.getByRole('dialog').waitFor();
+  await shot(page, 'shop-cancel-dialog', { whole: false });
+  await page.getByRole('button', { name: 'Yes, cancel it' }).click();
+  await ticket(page, 'cancelled');
+  await page.getByText('(by you)').first().waitFor();
+  const [order] = await ordersOf('careful', sale);
+  assert.deepEqual([order.status, order.total, order.discount], ['cancelled', 101600, 17400]);
+});
+
+test('a declined card, with the keyboard alone', async () => {
+  const sale = await openSale({ title: 'Tea time', items: [TEA], max_orders_per_customer: null });
+  const page = await visit('shop', {});
+  const press = async (key, times = 1) => { for (let n = 0; n < times; n += 1) await page.keyboard.press(key); };
+  const tabTo = async (what) => {
+    for (let n = 0; n < 60; n += 1) {
+      await press('Tab');
+      if (await page.evaluate((text) => (document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent).includes(text), what)) return;
+    }
+    throw new Error(`the keyboard does not come to ${what}`);
+  };
+  await page.getByText('Tea time').waitFor();
+  await tabTo('Tea time');
+  await press('Enter');
+  await page.getByRole('heading', { name: 'Tea time' }).waitFor();
+  await page.waitForFunction(() => document.activeElement.tagName === 'H1');
+  await tabTo('Delivery and payment');
+  await press('Enter');
+  await tabTo('is approved');
+  await press('ArrowDown');
+  await tabTo('Sign in to order');
+  await press('Enter');
+  await page.getByRole('dialog').waitFor();
+  await accessible(page, 'signing in');
+  await shot(page, 'shop-sign-in', { whole: false });
+  await page.keyboard.type('not a name');
+  await press('Enter');
+  await page.getByText(/^Use 1 to 64/).waitFor();
+  await press('Control+A');
+  await page.keyboard.type('keys');
+  await press('Enter');
+  await ready(page);
+  await tabTo('Order ·');
+  await press('Enter');
+  await ticket(page, 'cancelled');
+  await page.getByText('payment refused').first().waitFor();
+  await shot(page, 'shop-declined');
+  await accessible(page, 'a declined payment');
+});
+
+test('a wallet pays, and says so', async () => {
+  const sale = await openSale({ title: 'By wallet', items: [TEA] });
+  await admin('POST', 'wallets/rich/credit', { amount: 50000, currency: 'KRW' }, 'gift');
+  const page = await visit('shop', { path: saleAt(sale), customer: 'rich', dark: true, phone: true });
+  await ready(page);
+  await payBy(page, 'Wallet');
+  // Without live updates it is asked for.
+  await page.route('**/events', (route) => route.abort());
+  await orderButton(page).click();
+  await page.getByText('Checking every few seconds').waitFor();
+  await ticket(page, 'delivered');
+  await shot(page, 'shop-delivered-dark-phone');
+  await page.getByRole('link', { name: 'Wallet' }).click();
+  await page.getByText('₩41,000').waitFor();
+  await shot(page, 'shop-wallet-dark-phone');
+  await accessible(page, 'the wallet');
+});
+
+test('in Korean, refusals too, and switched over', async () => {
+  const sale = await openSale({ title: '한정 특가', items: [{ ...CHAIR, name: '참나무 의자', total: 12 }], opens_at: soon(120_000) });
+  const list = await visit('shop', { language: 'ko', phone: true });
+  await list.getByText('오픈 예정').first().waitFor();
+  await shot(list, 'shop-list-korean-phone');
+  await accessible(list, 'the list');
+  const page = await visit('shop', { path: saleAt(sale), language: 'ko', customer: 'hana', dark: true, phone: true });
+  await page.getByText('오픈까지').first().waitFor();
+  assert.equal(await page.evaluate(() => document.documentElement.lang), 'ko');
+  await shot(page, 'shop-countdown-korean-dark-phone');
+  await page.goto('/#/sale/no-such-sale');
+  await page.getByText('찾을 수 없습니다.').waitFor();
+  await page.getByRole('button', { name: 'View in English' }).click();
+  await page.getByText('There is nothing here.').waitFor();
+  await page.reload();
+  await page.getByText('There is nothing here.').waitFor();
+});
+
+test('my orders, page after page', async () => {
+  const sale = await openSale({ title: 'Many', items: [TEA], max_orders_per_customer: null });
+  for (let n = 0; n < 12; n += 1) await eventually('ordered', () => as('often', 'POST', `sales/${sale}/orders`, { items: [{ sku: 'TEA', quantity: 1 + (n % 3) }] }, `k${n}`));
+  await eventually('all are settled', async () => (await as('often', 'GET', `sales/${sale}/orders?limit=20`)).orders.length === 12);
+  const page = await visit('shop', { path: '/#/orders', customer: 'often' });
+  await page.locator('.order-list li').nth(9).waitFor();
+  assert.equal(await page.locator('.order-list li').count(), 10);
+  await page.getByRole('button', { name: 'Show more' }).click();
+  await page.locator('.order-list li').nth(11).waitFor();
+  await shot(page, 'shop-orders');
+  await accessible(page, 'my orders');
+});
+
+test('the first view is light, and the next one lighter', async () => {
+  const sale = await openSale({ title: 'Light', items: [CHAIR, LAMP, TEA] });
+  for (const path of ['/', saleAt(sale)]) {
+    const page = await visit('shop', { path: '/#/wallet' });
+    await page.goto('about:blank');
+    await page.context().clearCookies();
+    const first = await weigh(page, { empty: true });
+    await page.goto(path);
+    await page.getByText('Oak chair').or(page.getByText('Light')).first().waitFor();
+    await page.waitForLoadState('networkidle', { timeout: 2000 }).catch(() => {}); // it goes on looking
+    const bytes = first();
+    console.log(`${path}: ${bytes} bytes`);
+    assert.ok(bytes > 10_000 && bytes < 100_000, `${path}: ${bytes} bytes`);
+    const again = await weigh(page);
+    await page.reload();
+    await page.getByText('Oak chair').or(page.getByText('Light')).first().waitFor();
+    assert.ok(again() < bytes / 4, `again: ${again()} bytes`);
+  }
 });

@@ -30,15 +30,27 @@ async function open(focus) {
   if (mine.signal.aborted) return;
   const root = h('div', { class: 'view' });
   main.replaceChildren(root);
-  const title = (text) => { document.title = text ? `${text} · ${t('brand')}` : t('brand'); };
-  title('');
-  view.default(root, { parameters, signal: mine.signal, title });
   if (focus) {
     scrollTo({ top: 0 });
-    const heading = root.querySelector('h1');
-    (heading ?? main).setAttribute('tabindex', '-1');
-    (heading ?? main).focus({ preventScroll: true });
+    main.focus({ preventScroll: true });
   }
+  // A view gives its title when its heading is there, or is about to be.
+  let arriving = focus;
+  const title = (text) => {
+    document.title = `${text} · ${t('brand')}`;
+    if (arriving) requestAnimationFrame(() => arrive(root));
+    arriving = false;
+  };
+  document.title = t('brand');
+  view.default(root, { parameters, signal: mine.signal, title });
+}
+
+/// Takes the reader to the heading, unless they have gone somewhere themselves.
+function arrive(root) {
+  const heading = root.querySelector('h1');
+  if (!heading || document.activeElement !== main) return;
+  heading.setAttribute('tabindex', '-1');
+  heading.focus({ preventScroll: true });
 }
 
 /// Header and footer, in the language and for the customer of now.
@@ -46,7 +58,7 @@ function frame(where) {
   const link = (href, text, name) => h('a', { href, 'aria-current': where === name ? 'page' : null }, text);
   const name = customer();
   const account = h('button', { type: 'button', class: 'account', id: 'account', 'aria-label': name ? t('signedInAs', { name }) : t('signIn'), on: { click: () => signIn() } },
-    name ? h('span', { class: 'avatar', 'aria-hidden': 'true' }, name[0].toUpperCase()) : null, h('span', { class: 'account-name' }, name ?? t('signIn')));
+    name ? h('span', { class: 'avatar', data: { initial: name[0].toUpperCase() } }) : null, h('span', { class: 'account-name' }, name ?? t('signIn')));
   const other = language() === 'ko' ? 'en' : 'ko';
   const switcher = h('button', { type: 'button', class: 'language', id: 'language', lang: other, on: { click: () => change(other) } },
     h('span', { 'aria-hidden': 'true' }, other === 'ko' ? '한국어' : 'EN'), h('span', { class: 'unseen' }, t('language')));

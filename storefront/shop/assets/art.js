@@ -34,5 +34,5 @@ export function art(sku) {
     shape.setAttribute('opacity', fill === dark ? '0.9' : '0.82');
     parts.push(shape);
   }
-  return svg('svg', { viewBox: '0 0 96 96', class: 'art', 'aria-hidden': 'true', focusable: 'false' }, parts);
+  return svg('svg', { viewBox: '0 0 96 96', preserveAspectRatio: 'xMidYMid slice', class: 'art', 'aria-hidden': 'true', focusable: 'false' }, parts);
 }

@@ -151,5 +151,6 @@ export function windowWords(sale, moment) {
   const now = phase(sale);
   if (now === 'upcoming') return t('opensAt', { time: moment(sale.opens_at) });
   if (now === 'closed') return sale.closes_at ? t('closedAt', { time: moment(sale.closes_at) }) : t('closed');
-  return sale.closes_at ? `${t('closesIn')} ${clockFace(clock.until(sale.closes_at))}` : t('noEnd');
+  if (sale.closes_at) return `${t('closesIn')} ${clockFace(clock.until(sale.closes_at))}`;
+  return now === 'open' ? t('noEnd') : '';
 }

@@ -182,7 +182,7 @@ function drawSteps(list, order) {
     const name = step === 'delivered' && order.fulfilment === 'store' ? 'stepHandedOver' : STEPS[step];
     const done = index <= at;
     const bad = ['cancelled', 'payment_failed'].includes(step);
-    return h('li', { 'data-done': done, 'data-bad': bad, 'data-now': !done && index === working, 'aria-current': index === at ? 'step' : null },
+    return h('li', { 'data-done': String(done), 'data-bad': String(bad), 'data-now': String(!done && index === working), 'aria-current': index === at ? 'step' : null },
       h('span', { class: 'dot', 'aria-hidden': 'true' }, done ? icon(bad ? 'cross' : 'check') : null), h('span', {}, t(name)));
   }));
 }
@@ -207,7 +207,7 @@ function drawFacts(element, order) {
   element.replaceChildren(h('h2', {}, t('details')), pairs([
     [t('orderId'), h('code', {}, order.order_id)],
     [t('payment'), payment && t(`paidBy_${payment.method}`)],
-    [t('courier'), delivery?.kind === 'ship' ? delivery.courier : null], [t('tracking'), delivery?.tracking_number],
+    [t('courier'), delivery?.kind === 'ship' ? delivery.courier : null], [t('tracking'), delivery?.tracking_number && h('code', {}, delivery.tracking_number)],
     [t('shippedOn'), time(delivery?.shipped_at)], [t('arrival'), delivery?.completed_at ? null : time(delivery?.estimated_arrival)], [t('arrived'), time(delivery?.completed_at)],
   ]));
 }

@@ -10,7 +10,8 @@ import { notice } from './notice.js';
 
 const ORDER = ['open', 'upcoming', 'rebuilding', 'paused', 'soldout', 'closed'];
 
-export default function sales(root, { signal }) {
+export default function sales(root, { signal, title }) {
+  title(t('sales'));
   const list = h('div', { class: 'cards' }, h('p', { class: 'loading', role: 'status' }, t('loading')));
   root.append(h('div', { class: 'lead' }, h('h1', {}, t('salesTitle')), h('p', {}, t('salesLead'))), list);
   let cards = new Map();

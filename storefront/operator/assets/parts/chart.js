@@ -1,0 +1,85 @@
+// Drawings of numbers, in SVG. None of them is the only place where its numbers stand: each has a table, or a number
+// beside it.
+
+import { html } from '../ui.js';
+
+/// A small curve of the last looks; gaps where nothing was told.
+export function Spark({ values, tone = 'accent' }) {
+  const [width, height] = [120, 28];
+  const known = values.filter((value) => value !== null);
+  const top = Math.max(1e-9, ...known);
+  const step = width / Math.max(1, 59);
+  const from = width - (values.length - 1) * step;
+  const y = (value) => height - 2 - (value / top) * (height - 4);
+  let path = '';
+  let gap = true;
+  values.forEach((value, i) => {
+    if (value === null) { gap = true; return; }
+    path += `${gap ? 'M' : 'L'}${(from + i * step).toFixed(1)} ${y(value).toFixed(1)}`;
+    gap = false;
+  });
+  return html`<svg class="spark" data-tone=${tone} viewBox="0 0 ${width} ${height}" preserveAspectRatio="none" aria-hidden="true">
+    <path d=${path} /></svg>`;
+}
+
+/// Rounded up to 1, 2 or 5 times a power of ten.
+function niceTop(value) {
+  const unit = 10 ** Math.floor(Math.log10(Math.max(value, 1)));
+  return [1, 2, 5, 10].map((n) => n * unit).find((n) => n >= value);
+}
+
+/// Columns over time. `points`: [label, value]; labels are shown at the ends.
+export function Columns({ points, label, write }) {
+  const [width, height, left, bottom] = [720, 200, 46, 22];
+  const top = niceTop(Math.max(1, ...points.map(([, value]) => value)));
+  const inner = width - left - 6;
+  const step = inner / Math.max(points.length, 12);
+  const y = (value) => 8 + (1 - value / top) * (height - bottom - 8);
+  const lines = [0, top / 2, top];
+  return html`<svg class="chart" viewBox="0 0 ${width} ${height}" role="img" aria-label=${label}>
+    ${lines.map((value) => html`<line class="grid" x1=${left} x2=${width - 6} y1=${y(value)} y2=${y(value)} />
+      <text class="tick" x=${left - 6} y=${y(value) + 4} text-anchor="end">${write(value)}</text>`)}
+    ${points.map(([, value], i) => html`<rect class="column" x=${left + i * step + step * 0.1} width=${Math.max(0.8, step * 0.8)}
+      y=${y(value)} height=${Math.max(0, y(0) - y(value))} rx=${Math.min(2, step * 0.2)} />`)}
+    ${points.length > 0 && html`<text class="tick" x=${left} y=${height - 6}>${points[0][0]}</text>`}
+    ${points.length > 1 && html`<text class="tick" x=${width - 6} y=${height - 6} text-anchor="end">${points.at(-1)[0]}</text>`}
+  </svg>`;
+}
+
+/// Two rows of columns, side by side: `points`: [label, first, second].
+export function Pairs({ points, label, names }) {
+  const [width, height, bottom] = [720, 160, 22];
+  const top = niceTop(Math.max(1, ...points.flatMap(([, a, b]) => [a, b])));
+  const step = width / Math.max(points.length, 8);
+  const tall = (value) => (value / top) * (height - bottom - 10);
+  return html`<figure class="pairs"><svg class="chart" viewBox="0 0 ${width} ${height}" role="img" aria-label=${label}>
+    <line class="grid" x1="0" x2=${width} y1=${height - bottom} y2=${height - bottom} />
+    ${points.map(([name, a, b], i) => html`
+      <rect class="column" x=${i * step + step * 0.14} width=${step * 0.34} y=${height - bottom - tall(a)} height=${tall(a)} rx="2" />
+      <rect class="column second" x=${i * step + step * 0.52} width=${step * 0.34} y=${height - bottom - tall(b)} height=${tall(b)} rx="2" />
+      ${(points.length <= 10 || i % Math.ceil(points.length / 8) === 0) && html`<text class="tick" x=${i * step + step / 2} y=${height - 6} text-anchor="middle">${name}</text>`}`)}
+  </svg><figcaption class="legend">
+    <span class="key"><span class="swatch column" aria-hidden="true"></span>${names[0]}</span>
+    <span class="key"><span class="swatch column second" aria-hidden="true"></span>${names[1]}</span>
+  </figcaption></figure>`;
+}
+
+/// Bars beside their names and numbers: a list that reads well without the bars.
+export function Bars({ rows, write, label }) {
+  const top = Math.max(1, ...rows.map(([, value]) => value));
+  return html`<dl class="bars" aria-label=${label}>${rows.map(([name, value, tone]) => html`<div key=${name}>
+    <dt>${name}</dt>
+    <dd><span class="bars-bar" data-tone=${tone ?? 'accent'} style=${{ '--share': value / top }} aria-hidden="true"></span>
+      <span class="n">${write(value)}</span></dd>
+  </div>`)}</dl>`;
+}
+
+/// The numbers of a drawing, for who cannot or does not want to see it.
+export function Numbers({ title, head, rows }) {
+  return html`<details class="numbers"><summary>${title}</summary>
+    <div class="scroll" tabindex="0" role="region" aria-label=${title}><table>
+      <thead><tr>${head.map((name, i) => html`<th scope="col" class=${i ? 'n' : ''}>${name}</th>`)}</tr></thead>
+      <tbody>${rows.map((row) => html`<tr>${row.map((cell, i) => (i ? html`<td class="n">${cell}</td>` : html`<th scope="row">${cell}</th>`))}</tr>`)}</tbody>
+    </table></div>
+  </details>`;
+}

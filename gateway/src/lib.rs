@@ -15,7 +15,7 @@
 //! gateway; [`call`] is what a handler is given; [`place`] strings the steps together; [`command`] is what a customer does to an order
 //! afterwards; [`callback`] what the payment provider says; [`read`] answers queries; [`live`] tells an
 //! order's changes as they are settled; [`admin`] is the operator's side; [`page`] serves the pages for people;
-//! [`metrics`] counts.
+//! [`openapi`] tells it all to programs; [`metrics`] counts.
 
 pub mod admin;
 pub mod admit;
@@ -32,6 +32,7 @@ mod known;
 pub mod lease;
 pub mod live;
 pub mod metrics;
+pub mod openapi;
 pub mod page;
 pub mod place;
 pub mod read;

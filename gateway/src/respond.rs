@@ -7,7 +7,7 @@ use contract::lifecycle::Language;
 use contract::problem::Code;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{Either, Full};
-use hyper::header::{ACCEPT_LANGUAGE, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{ACCEPT_LANGUAGE, ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{HeaderMap, Response, StatusCode};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -79,6 +79,17 @@ impl Problem {
     pub fn answer(&self, language: Language) -> Answer {
         problem_of(self.code, self.body(language))
     }
+}
+
+/// A problem of a path that is not there, or has other methods than this one: `allow` names them.
+pub fn misrouted(code: Code, language: Language, allow: impl FnOnce() -> String) -> Answer {
+    let mut answer = Problem::from(code).answer(language);
+    if code == Code::MethodNotAllowed
+        && let Ok(allow) = HeaderValue::try_from(allow())
+    {
+        answer.headers_mut().insert(ALLOW, allow);
+    }
+    answer
 }
 
 /// A problem whose body is known already.

@@ -4,6 +4,9 @@ use contract::problem::Code;
 use contract::record::Verdict;
 use hyper::Method;
 
+/// Where both listeners tell what they can be asked, in OpenAPI.
+pub const DOCUMENT: &str = "/openapi.json";
+
 /// A call of the public listener, with its path's parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)] // the names say it
@@ -24,6 +27,33 @@ pub enum Public<'a> {
     Wallet,
     PaymentCallback,
     Page,
+    Document,
+}
+
+impl Public<'static> {
+    /// Each call once, its parameters by their names.
+    pub const ALL: [Self; 17] = {
+        let (sale, sku, order) = ("{sale}", "{sku}", "{order}");
+        [
+            Self::Sales,
+            Self::Sale { sale },
+            Self::Availability { sale, sku },
+            Self::PlaceOrder { sale },
+            Self::MyOrders { sale },
+            Self::Order { sale, order },
+            Self::OrderStatus { sale, order },
+            Self::OrderEvents { sale, order },
+            Self::OrderSocket { sale, order },
+            Self::CancelOrder { sale, order },
+            Self::Delivery { sale, order },
+            Self::PayOrder { sale, order },
+            Self::RefundOrder { sale, order },
+            Self::Wallet,
+            Self::PaymentCallback,
+            Self::Page,
+            Self::Document,
+        ]
+    };
 }
 
 impl<'a> Public<'a> {
@@ -35,6 +65,9 @@ impl<'a> Public<'a> {
         }
         if is_page(path) {
             return if reads { Ok(Self::Page) } else { Err(Code::MethodNotAllowed) };
+        }
+        if path == DOCUMENT {
+            return if reads { Ok(Self::Document) } else { Err(Code::MethodNotAllowed) };
         }
         if path == "/v1/payments/callback" {
             return if method == Method::POST {
@@ -97,6 +130,7 @@ impl<'a> Public<'a> {
             Self::Wallet => "wallet",
             Self::PaymentCallback => "payment_callback",
             Self::Page => "page",
+            Self::Document => "document",
         }
     }
 }
@@ -104,6 +138,14 @@ impl<'a> Public<'a> {
 /// Where the files of a page are, on either listener.
 fn is_page(path: &str) -> bool {
     path == "/" || path.starts_with("/assets/")
+}
+
+/// The methods that a path of either table has, for `Allow` (RFC 9110, 15.5.6).
+pub fn allowed(of: impl Fn(&Method) -> bool) -> String {
+    const METHODS: [Method; 6] =
+        [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+    let names: Vec<_> = METHODS.iter().filter(|method| of(method)).map(Method::as_str).collect();
+    names.join(", ")
 }
 
 /// Path segments into an array; `None` when there are more than fit.
@@ -128,6 +170,19 @@ pub enum Action {
     Rebuild,
 }
 
+impl Action {
+    /// The last part of its path.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Close => "close",
+            Self::Rebuild => "rebuild",
+        }
+    }
+}
+
 /// A call of the admin API, below `/admin/v1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
@@ -145,14 +200,46 @@ pub enum Admin<'a> {
     DeadLetters,
     Decide { letter: &'a str, verdict: Verdict },
     Page,
+    Document,
+}
+
+impl Admin<'static> {
+    /// Each call once, its parameters by their names.
+    pub const ALL: [Self; 19] = {
+        let (sale, order, customer, letter) = ("{sale}", "{order}", "{customer}", "{letter}");
+        [
+            Self::Overview,
+            Self::Sales,
+            Self::PutSale { sale },
+            Self::Act { sale, action: Action::Open },
+            Self::Act { sale, action: Action::Pause },
+            Self::Act { sale, action: Action::Resume },
+            Self::Act { sale, action: Action::Close },
+            Self::Act { sale, action: Action::Rebuild },
+            Self::Inventory { sale },
+            Self::Report { sale },
+            Self::Orders { sale },
+            Self::Order { sale, order },
+            Self::Deliver { sale, order },
+            Self::Credit { customer },
+            Self::DeadLetters,
+            Self::Decide { letter, verdict: Verdict::Replay },
+            Self::Decide { letter, verdict: Verdict::Discard },
+            Self::Page,
+            Self::Document,
+        ]
+    };
 }
 
 impl<'a> Admin<'a> {
     /// By method and path.
     pub fn of(method: &Method, path: &'a str) -> Result<Self, Code> {
+        let reads = method == Method::GET || method == Method::HEAD;
         if is_page(path) {
-            let reads = method == Method::GET || method == Method::HEAD;
             return if reads { Ok(Self::Page) } else { Err(Code::MethodNotAllowed) };
+        }
+        if path == DOCUMENT {
+            return if reads { Ok(Self::Document) } else { Err(Code::MethodNotAllowed) };
         }
         let parts = path.strip_prefix("/admin/v1/").ok_or(Code::NotFound)?.split('/');
         let (parts, count): ([&str; 5], usize) = collect(parts).ok_or(Code::NotFound)?;
@@ -189,6 +276,7 @@ impl<'a> Admin<'a> {
             }
             _ => return Err(Code::NotFound),
         };
+        let method = if method == Method::HEAD { &Method::GET } else { method };
         if *method == expected { Ok(route) } else { Err(Code::MethodNotAllowed) }
     }
 
@@ -208,6 +296,7 @@ impl<'a> Admin<'a> {
             Self::DeadLetters => "admin_dead_letters",
             Self::Decide { .. } => "admin_decide",
             Self::Page => "admin_page",
+            Self::Document => "admin_document",
         }
     }
 }
@@ -215,6 +304,26 @@ impl<'a> Admin<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The names of an enum's variants, from this file.
+    fn variants(of: &str) -> Vec<&'static str> {
+        let source = include_str!("route.rs").split_once(of).unwrap().1;
+        let body = source.split_once("\n}").unwrap().0;
+        let name = |line: &'static str| line.trim().split(|c: char| !c.is_alphanumeric()).next();
+        body.lines().skip(1).filter_map(name).collect()
+    }
+
+    #[test]
+    fn no_call_is_left_out_of_the_lists_of_all() {
+        let first = |shown: String| shown.split(' ').next().unwrap().to_owned();
+        let public: Vec<_> = Public::ALL.iter().map(|call| first(format!("{call:?}"))).collect();
+        assert_eq!(public, variants("pub enum Public<'a> {"));
+        let mut admin: Vec<_> = Admin::ALL.iter().map(|call| first(format!("{call:?}"))).collect();
+        admin.dedup();
+        assert_eq!(admin, variants("pub enum Admin<'a> {"));
+        let acts = Admin::ALL.iter().filter(|call| matches!(call, Admin::Act { .. })).count();
+        assert_eq!(acts, variants("pub enum Action {").len());
+    }
 
     #[test]
     fn paths_lead_to_calls_and_wrong_methods_are_told_from_wrong_paths() {

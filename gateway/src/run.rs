@@ -30,11 +30,12 @@ use crate::lease::{self, Leases};
 use crate::live::registry::Registry;
 use crate::live::{self, sse, ws};
 use crate::metrics::{Requests, outcome};
+use crate::openapi::{self, Part};
 use crate::place::{self, SoldOutAnswers};
 use crate::read::standing::Standings;
 use crate::reserve::Batcher;
-use crate::respond::{Answer, Problem, language};
-use crate::route::{Admin, Public};
+use crate::respond::{Answer, Problem, language, misrouted};
+use crate::route::{Admin, Public, allowed};
 use crate::settings::Settings;
 use crate::{admin, admit, authenticate, callback, command, page, read, refuse};
 
@@ -309,7 +310,10 @@ async fn serve_public(gateway: Arc<Gateway>, request: Request<Incoming>) -> Answ
     }
     let language = language(&head.headers);
     let (mut answer, route, outcome) = match Public::of(&head.method, head.uri.path()) {
-        Err(code) => (Problem::from(code).answer(language), "none", code.as_str()),
+        Err(code) => {
+            let allow = || allowed(|method| Public::of(method, head.uri.path()).is_ok());
+            (misrouted(code, language, allow), "none", code.as_str())
+        }
         Ok(route) => {
             let call = Call { gateway: &gateway, head: &head, language };
             let (answer, outcome) = match route {
@@ -346,6 +350,10 @@ fn told(answered: Result<Answer, Problem>, good: &'static str, language: Languag
     }
 }
 
+fn is_read(method: &Method) -> bool {
+    method == Method::GET || method == Method::HEAD
+}
+
 /// Whatever is asked beside orders.
 async fn serve_beside(
     call: Call<'_>,
@@ -358,6 +366,7 @@ async fn serve_beside(
         Public::PayOrder { sale, order } => (outcome::ACCEPTED, command::pay(call, sale, order, body).await),
         Public::RefundOrder { sale, order } => (outcome::ACCEPTED, command::refund(call, sale, order).await),
         Public::PaymentCallback => (outcome::ACCEPTED, callback::take(call.gateway, call.head, body).await),
+        Public::Document => (outcome::OK, Ok(openapi::answer(Part::Public))),
         Public::OrderEvents { sale, order } => (outcome::OK, sse::answer(call, sale, order).await),
         Public::OrderSocket { sale, order } => (outcome::OK, ws::answer(call, sale, order, upgrade).await),
         route => (outcome::OK, read::answer(call, route).await),
@@ -369,16 +378,23 @@ async fn serve_private(gateway: Arc<Gateway>, request: Request<Incoming>) -> Ans
     let since = Instant::now();
     let (head, body) = request.into_parts();
     let path = head.uri.path();
+    let language = language(&head.headers);
     if let Some(answer) = health::answer(path, &gateway.health, &gateway.metrics) {
+        if !is_read(&head.method) {
+            return misrouted(Code::MethodNotAllowed, language, || allowed(is_read));
+        }
         return answer.map(Either::Left);
     }
-    let language = language(&head.headers);
     let (answer, route, outcome) = match Admin::of(&head.method, path) {
-        Err(code) => (Problem::from(code).answer(language), "none", code.as_str()),
+        Err(code) => {
+            let allow = || allowed(|method| Admin::of(method, path).is_ok());
+            (misrouted(code, language, allow), "none", code.as_str())
+        }
         Ok(route) => {
             let answered = match (route, authenticate::admin(&head.headers)) {
                 // Nothing in it is secret; what it shows it asks of the API, as its operator.
                 (Admin::Page, _) => page::answer(&storefront::OPERATOR, path, &head.headers),
+                (Admin::Document, _) => Ok(openapi::answer(Part::All)),
                 (_, Err(code)) => Err(code.into()),
                 (route, Ok(())) => {
                     let call = Call { gateway: &gateway, head: &head, language };

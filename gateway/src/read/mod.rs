@@ -37,6 +37,7 @@ async fn dispatch(call: Call<'_>, route: Public<'_>) -> Result<Answer, Problem> 
         Public::Delivery { sale, order } => order::delivery(call, sale, order).await,
         Public::Wallet => wallet::show(gateway, head).await,
         Public::Page
+        | Public::Document
         | Public::PlaceOrder { .. }
         | Public::CancelOrder { .. }
         | Public::PayOrder { .. }

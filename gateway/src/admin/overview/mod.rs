@@ -20,6 +20,7 @@ use contract::timestamp::Timestamp;
 use futures_util::future::join_all;
 use hyper::StatusCode;
 use process::walltime;
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::Mutex;
 
@@ -40,7 +41,8 @@ const PART_MAX: Duration = Duration::from_millis(400);
 const STOCK_MS_MAX: u64 = 1000;
 
 /// The answer. Totals are since the gateway's start: whoever looks twice knows the rates.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Overview")]
 pub struct Body {
     /// When the look was begun.
     pub time: Timestamp,
@@ -61,7 +63,7 @@ pub struct Body {
 }
 
 /// What a gateway has done since its start, with orders.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct GatewayNow {
     /// Its name.
     pub id: String,
@@ -86,7 +88,7 @@ pub struct GatewayNow {
 }
 
 /// How far a partition of the log is settled.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct PartitionNow {
     /// Which one.
     pub partition: i32,
@@ -97,7 +99,7 @@ pub struct PartitionNow {
 }
 
 /// A sale.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct SaleNow {
     /// Its name.
     pub sale_id: SaleId,
@@ -122,7 +124,7 @@ pub struct SaleNow {
 }
 
 /// Where an item's units are.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct ItemNow {
     /// Which one.
     pub sku: String,
@@ -145,7 +147,7 @@ pub struct ItemNow {
 }
 
 /// A dependency.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct DependencyNow {
     /// Its name.
     pub name: &'static str,

@@ -161,8 +161,18 @@ pub fn start(
     };
     let stopped = stop.clone();
     let reading = tokio::task::spawn_blocking(move || reader.run(&stopped));
+    let showing = tokio::spawn(show(leases.clone(), stop.clone()));
     let beating = tokio::spawn(beat(leases, topic, name, producer, appended, health, stop));
-    Ok(vec![reading, beating])
+    Ok(vec![reading, showing, beating])
+}
+
+/// Shows what is left: beside the heartbeats, which stand still while the log does not answer.
+async fn show(leases: Arc<Leases>, stop: CancellationToken) {
+    let left = gauge!("gateway_lease_seconds_left");
+    let mut every = tokio::time::interval(HEARTBEAT_EVERY);
+    while stop.run_until_cancelled(every.tick()).await.is_some() {
+        left.set(leases.load().until.since_ms(Boottime::now()) as f64 / 1000.0);
+    }
 }
 
 /// Appends a heartbeat every 500 ms and when a sale was found lost, one at a time.
@@ -177,7 +187,6 @@ async fn beat(
 ) {
     let mut every = tokio::time::interval(HEARTBEAT_EVERY);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let left = gauge!("gateway_lease_seconds_left");
     let next = async |every: &mut tokio::time::Interval| {
         tokio::select! {
             _ = every.tick() => {}
@@ -185,7 +194,6 @@ async fn beat(
         }
     };
     while stop.run_until_cancelled(next(&mut every)).await.is_some() {
-        left.set(leases.load().until.since_ms(Boottime::now()) as f64 / 1000.0);
         let begun = Boottime::now();
         let heartbeat = Heartbeat { gateway: name.clone(), lost: leases.still_lost() };
         let value = serde_json::to_vec(&heartbeat).unwrap_or_default(); // names and numbers always serialize

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
+use contract::problem::Code;
 use metrics::{Counter, Histogram, counter, histogram};
 
 /// What became of a request: a problem's code, or one of these.
@@ -18,11 +19,22 @@ pub mod outcome {
     pub const REPLAYED: &str = "replayed";
 }
 
-/// `gateway_requests_total` and `gateway_request_seconds`.
-#[derive(Default)]
+/// `gateway_requests_total`, `gateway_request_seconds`; `gateway_accepted_seconds`, because refusals are quick, and
+/// would make the answers that an objective is about look quicker than they are; `gateway_faults_total`, there from the
+/// start, so that an alert has a 0 to rise from.
 pub struct Requests {
     counters: RwLock<HashMap<(&'static str, &'static str), Counted>>,
     seconds: RwLock<HashMap<&'static str, Histogram>>,
+    accepted: Histogram,
+    faults: Counter,
+}
+
+impl Default for Requests {
+    fn default() -> Self {
+        let accepted = histogram!("gateway_accepted_seconds");
+        let faults = counter!("gateway_faults_total");
+        Self { counters: RwLock::default(), seconds: RwLock::default(), accepted, faults }
+    }
 }
 
 /// A counter of the metrics, and the same number to be read.
@@ -57,6 +69,11 @@ impl Requests {
             Counted::of(counter!("gateway_requests_total", "route" => route, "outcome" => outcome))
         })
         .increment();
+        if outcome == outcome::ACCEPTED {
+            self.accepted.record(since.elapsed());
+        } else if outcome == Code::Internal.as_str() {
+            self.faults.increment(1);
+        }
         cached(&self.seconds, route, || histogram!("gateway_request_seconds", "route" => route))
             .record(since.elapsed());
     }

@@ -5,6 +5,7 @@
 //! | [`run`]      | from the settings to the end                                   |
 //! | [`settings`] | the settings that all binaries take                            |
 //! | [`telemetry`]| logs and the metrics recorder                                  |
+//! | [`usage`]    | what the process takes of its machine                          |
 //! | [`shutdown`] | signals, and the order in which work ends                      |
 //! | [`backoff`] | how long to wait before trying again                           |
 //! | [`boottime`] | the clock that leases are measured by                          |
@@ -24,6 +25,7 @@ pub mod run;
 pub mod settings;
 pub mod shutdown;
 pub mod telemetry;
+pub mod usage;
 pub mod walltime;
 
 pub use run::{RunError, run};

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::settings::{LogFormat, Process};
+use crate::usage::Usage;
 
 /// Upper bounds of latency buckets, in seconds: fine around the objectives, coarse beyond.
 const SECONDS: [f64; 17] =
@@ -48,7 +49,9 @@ pub fn start_logs(process: &Process) -> Result<(), TelemetryError> {
 /// Installs the Prometheus recorder.
 pub fn start_metrics() -> Result<PrometheusHandle, TelemetryError> {
     let started = builder().and_then(PrometheusBuilder::install_recorder);
-    started.map_err(|error| TelemetryError::Twice(error.to_string()))
+    let handle = started.map_err(|error| TelemetryError::Twice(error.to_string()))?;
+    metrics::gauge!("build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    Ok(handle)
 }
 
 /// Histograms whose names end in `_seconds` count in [`SECONDS`], the others in [`ORDERS`]: as the
@@ -59,11 +62,13 @@ fn builder() -> Result<PrometheusBuilder, BuildError> {
         .set_buckets(&ORDERS)
 }
 
-/// Folds histograms until the process ends.
+/// Folds histograms, and looks at what the process takes (`process_…`), until it ends.
 pub async fn upkeep(handle: PrometheusHandle, stop: CancellationToken) {
     let mut tick = tokio::time::interval(UPKEEP);
+    let usage = Usage::default();
     while stop.run_until_cancelled(tick.tick()).await.is_some() {
         handle.run_upkeep();
+        usage.look();
     }
 }
 

@@ -52,6 +52,8 @@ struct Relay {
 struct Watch {
     epoch: Epoch,
     entries: Gauge,
+    /// Entries that their gateway should have brought into the log by now.
+    old: Gauge,
     /// When which sequence was the next one, oldest first.
     marks: VecDeque<(Instant, Sequence)>,
 }
@@ -59,7 +61,8 @@ struct Watch {
 impl Watch {
     fn new(sale: &SaleId, epoch: Epoch) -> Self {
         let entries = gauge!("outbox_entries", "sale" => sale.to_string());
-        Self { epoch, entries, marks: VecDeque::new() }
+        let old = gauge!("outbox_old_entries", "sale" => sale.to_string());
+        Self { epoch, entries, old, marks: VecDeque::new() }
     }
 
     /// The sequence below which every entry is older than `after`.
@@ -118,6 +121,7 @@ impl Relay {
             let here = sales.iter().any(|ready| ready.sale == *sale && ready.epoch == watch.epoch);
             if !here {
                 watch.entries.set(0.0);
+                watch.old.set(0.0);
             }
             here
         });
@@ -135,23 +139,31 @@ impl Relay {
                 continue;
             };
             let old = watch.old_below(Instant::now(), next, self.after);
-            if let Some(old) = old
-                && waiting > 0
-            {
-                self.relay(sale, old, relayed).await?;
+            match old {
+                Some(old) if waiting > 0 => self.relay(sale, old, &watch.old, relayed).await?,
+                _ => watch.old.set(0.0),
             }
         }
         Ok(())
     }
 
     /// Produces the entries below the mark again and takes them out of the outbox.
-    async fn relay(&self, sale: &ReadySale, mark: Sequence, relayed: &Counter) -> Result<(), Error> {
+    async fn relay(
+        &self,
+        sale: &ReadySale,
+        mark: Sequence,
+        found: &Gauge,
+        relayed: &Counter,
+    ) -> Result<(), Error> {
         let mut after = None;
         while self.handles.ownership.holds(sale.partition) {
             let entries =
                 outbox::read(&self.handles.redis, &sale.sale, sale.epoch, after, ENTRIES_MAX).await?;
             let more = entries.len() == ENTRIES_MAX;
             let old: Vec<Entry> = entries.into_iter().filter(|entry| is_old(entry.id, mark)).collect();
+            if after.is_none() {
+                found.set(old.len() as f64); // until the next look, whatever becomes of them
+            }
             let Some(last) = old.last() else { return Ok(()) };
             after = Some(last.id);
             let mut sent = Vec::with_capacity(old.len());

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use contract::lifecycle::OrderStatus;
 use metrics::{Counter, Histogram, counter, histogram};
-
+use process::walltime;
 use rustc_hash::FxHashMap;
 
 use crate::effects::Effects;
@@ -26,6 +26,8 @@ const REASONS: [&str; 8] = [
 pub struct Metrics {
     batch_orders: Histogram,
     commit_seconds: Histogram,
+    /// From the acceptance of an order to its row.
+    order_seconds: Histogram,
     by_status: Vec<(&'static str, Counter)>,
     expired: Counter,
     void: Counter,
@@ -41,6 +43,7 @@ impl Metrics {
         Self {
             batch_orders: histogram!("settlement_batch_orders"),
             commit_seconds: histogram!("settlement_commit_seconds"),
+            order_seconds: histogram!("settlement_order_seconds"),
             by_status: OrderStatus::ALL
                 .into_iter()
                 .filter(|status| *status != OrderStatus::Processing)
@@ -68,6 +71,11 @@ impl Metrics {
         let orders = effects.orders.order_id.len();
         self.batch_orders.record(orders as f64);
         self.commit_seconds.record(took.as_secs_f64());
+        let now = walltime::now().to_datetime();
+        for accepted_at in &effects.orders.accepted_at {
+            // A gateway's clock may be ahead of ours.
+            self.order_seconds.record((now - *accepted_at).as_seconds_f64().max(0.0));
+        }
         let mut reached: FxHashMap<&str, u64> = FxHashMap::default();
         reached.insert(OrderStatus::Created.as_str(), orders as u64);
         for status in &effects.moves.status {

@@ -17,6 +17,7 @@ const EVERY: Duration = Duration::from_secs(1);
 /// A sale's gauges.
 struct SaleGauges {
     epoch: Gauge,
+    ready: Gauge,
     states: Vec<(SaleState, Gauge)>,
 }
 
@@ -36,11 +37,13 @@ impl SaleGauges {
         };
         Self {
             epoch: gauge!("sale_epoch", "sale" => sale.to_string()),
+            ready: gauge!("sale_ready", "sale" => sale.to_string()),
             states: SaleState::ALL.into_iter().map(state).collect(),
         }
     }
-    fn set(&self, epoch: i64, now: Option<SaleState>) {
+    fn set(&self, epoch: i64, ready: bool, now: Option<SaleState>) {
         self.epoch.set(epoch as f64);
+        self.ready.set(if ready { 1.0 } else { 0.0 });
         for (state, gauge) in &self.states {
             gauge.set(if Some(*state) == now { 1.0 } else { 0.0 });
         }
@@ -93,8 +96,8 @@ impl Stock {
     }
 }
 
-#[derive(Default)]
 struct Gauges {
+    undecided: Gauge,
     sales: HashMap<String, SaleGauges>,
     skus: HashMap<(String, Sku), SkuGauges>,
 }
@@ -102,7 +105,8 @@ struct Gauges {
 /// Sets the gauges until the process stops.
 pub async fn run(handles: Handles) {
     let Handles { pool, ownership, stop, .. } = handles;
-    let mut gauges = Gauges::default();
+    let undecided = gauge!("dead_letters_undecided");
+    let mut gauges = Gauges { undecided, sales: HashMap::new(), skus: HashMap::new() };
     while stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
         if let Err(error) = refresh(&pool, &ownership.now(), &mut gauges).await {
             tracing::debug!(%error, "stock gauges stand still");
@@ -115,6 +119,8 @@ async fn refresh(pool: &Pool, owned: &[i32], gauges: &mut Gauges) -> Result<(), 
     let mut items: HashSet<(String, Sku)> = HashSet::new();
     let rows = {
         let client = pool.get().await?;
+        let count = client.prepare_cached(include_str!("../queries/count_undecided.sql")).await?;
+        gauges.undecided.set(client.query_one(&count, &[&owned]).await?.get::<_, i64>(0) as f64);
         let select = client.prepare_cached(include_str!("../queries/select_stock.sql")).await?;
         client.query(&select, &[&owned]).await?
     };
@@ -122,7 +128,7 @@ async fn refresh(pool: &Pool, owned: &[i32], gauges: &mut Gauges) -> Result<(), 
         let sale: String = row.get(0);
         if sales.insert(sale.clone()) {
             let of_sale = gauges.sales.entry(sale.clone()).or_insert_with(|| SaleGauges::new(&sale));
-            of_sale.set(row.get(2), SaleState::parse(row.get(1)));
+            of_sale.set(row.get(2), row.get(8), SaleState::parse(row.get(1)));
         }
         let Some(sku) = row.get::<_, Option<&str>>(3).and_then(|sku| Sku::parse(sku).ok()) else {
             continue;
@@ -138,7 +144,7 @@ async fn refresh(pool: &Pool, owned: &[i32], gauges: &mut Gauges) -> Result<(), 
     }
     // Sales that another process owns now, and items that are not offered any more.
     for (_, gone) in gauges.sales.iter().filter(|(sale, _)| !sales.contains(*sale)) {
-        gone.set(0, None);
+        gone.set(0, false, None);
     }
     for (item, gone) in gauges.skus.iter_mut().filter(|(item, _)| !items.contains(*item)) {
         gone.set(&item.0, item.1.as_str(), &Stock::default());

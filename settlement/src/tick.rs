@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use contract::record::{Headers, RecordType, Tick};
 use contract::topics::ORDERS;
-use metrics::counter;
+use metrics::{Counter, counter};
 use process::kafka::{Message, ProduceError};
 use process::walltime;
 
@@ -37,9 +37,10 @@ pub async fn run(handles: Handles) {
     let stop = handles.stop.clone();
     // The tick that each partition has not settled yet: another one would find the same orders.
     let mut pending: BTreeMap<i32, i64> = BTreeMap::new();
+    let ticks = counter!("settlement_ticks_total");
     let mut backoff = Backoff::default();
     while stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
-        match stop.run_until_cancelled(tick(&handles, &mut pending)).await {
+        match stop.run_until_cancelled(tick(&handles, &mut pending, &ticks)).await {
             None => break,
             Some(Ok(())) => backoff.reset(),
             Some(Err(error)) => {
@@ -52,7 +53,7 @@ pub async fn run(handles: Handles) {
     }
 }
 
-async fn tick(handles: &Handles, pending: &mut BTreeMap<i32, i64>) -> Result<(), Error> {
+async fn tick(handles: &Handles, pending: &mut BTreeMap<i32, i64>, ticks: &Counter) -> Result<(), Error> {
     let owned = handles.ownership.now();
     let settled = |partition: i32, offset: i64| {
         handles.progress.next_offset(partition).is_some_and(|next| next > offset)
@@ -77,7 +78,7 @@ async fn tick(handles: &Handles, pending: &mut BTreeMap<i32, i64>) -> Result<(),
     for partition in due {
         let offset = append(handles, partition, tick).await?;
         pending.insert(partition, offset);
-        counter!("settlement_ticks_total").increment(1);
+        ticks.increment(1);
     }
     Ok(())
 }

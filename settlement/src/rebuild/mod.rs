@@ -67,6 +67,7 @@ struct Metrics {
 /// Rebuilds what is due in owned partitions, until the process stops.
 pub async fn run(handles: Handles) {
     let stop = handles.stop.clone();
+    request::register();
     let metrics = Metrics {
         seconds: histogram!("rebuild_seconds"),
         failures: counter!("rebuild_failures_total"),

@@ -18,7 +18,7 @@ use contract::ids::{Epoch, SaleId};
 use deadpool_postgres::Client;
 use lua::RedisError;
 use lua::reply::Void;
-use metrics::counter;
+use metrics::{Counter, counter};
 
 use crate::database::DatabaseError;
 use crate::ready_sales::ReadySale;
@@ -37,6 +37,17 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All of them.
+    const ALL: [Self; 7] = [
+        Self::GatewayLost,
+        Self::NoScript,
+        Self::Lost,
+        Self::StateMissing,
+        Self::WatermarkAhead,
+        Self::SequenceBehind,
+        Self::Drift,
+    ];
+
     /// The name in metrics, logs and the admin view.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -60,6 +71,15 @@ impl Reason {
     }
 }
 
+/// Shows the counters from the start, so that an alert has a 0 to rise from.
+pub fn register() {
+    Reason::ALL.into_iter().for_each(|reason| asked(reason).increment(0));
+}
+
+fn asked(reason: Reason) -> Counter {
+    counter!("rebuild_requests_total", "reason" => reason.as_str())
+}
+
 /// Asks for the rebuild of what this epoch left. False: another epoch has begun, or it was asked for.
 pub async fn request(
     client: &Client,
@@ -68,12 +88,12 @@ pub async fn request(
     reason: Reason,
 ) -> Result<bool, DatabaseError> {
     let update = client.prepare_cached(include_str!("../../queries/request_rebuild.sql")).await?;
-    let asked = client.execute(&update, &[&sale.as_str(), &(epoch.0 as i64), &reason.as_str()]).await? == 1;
-    if asked {
-        counter!("rebuild_requests_total", "reason" => reason.as_str()).increment(1);
+    let is_new = client.execute(&update, &[&sale.as_str(), &(epoch.0 as i64), &reason.as_str()]).await? == 1;
+    if is_new {
+        asked(reason).increment(1);
         tracing::error!(sale_id = %sale, epoch = epoch.0, reason = reason.as_str(), "this sale must be rebuilt");
     }
-    Ok(asked)
+    Ok(is_new)
 }
 
 /// Asks for a rebuild where a script's answer proves the need of it.

@@ -1,0 +1,72 @@
+//! What the process takes of its machine, under the names that Prometheus' own clients use: most boards know them.
+
+use metrics::{Gauge, gauge};
+use procfs::process::Process;
+use procfs::{ProcResult, WithCurrentSystemInfo};
+
+/// The gauges, looked up once.
+pub struct Usage {
+    cpu_seconds: Gauge,
+    resident_bytes: Gauge,
+    threads: Gauge,
+    open_files: Gauge,
+    open_files_max: Gauge,
+    started_at: Gauge,
+}
+
+impl Default for Usage {
+    fn default() -> Self {
+        Self {
+            cpu_seconds: gauge!("process_cpu_seconds_total"), // a counter of ours has no fractions
+            resident_bytes: gauge!("process_resident_memory_bytes"),
+            threads: gauge!("process_threads"),
+            open_files: gauge!("process_open_fds"),
+            open_files_max: gauge!("process_max_fds"),
+            started_at: gauge!("process_start_time_seconds"),
+        }
+    }
+}
+
+impl Usage {
+    /// Sets them. Where /proc cannot be read they stay as they are: nothing depends on them.
+    pub fn look(&self) {
+        if let Err(error) = self.try_look() {
+            tracing::debug!(%error, "cannot tell what the process takes");
+        }
+    }
+
+    fn try_look(&self) -> ProcResult<()> {
+        let process = Process::myself()?;
+        let stat = process.stat()?;
+        self.cpu_seconds.set((stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64);
+        self.resident_bytes.set(stat.rss_bytes().get() as f64);
+        self.threads.set(stat.num_threads as f64);
+        self.open_files.set(process.fd_count()? as f64);
+        if let procfs::process::LimitValue::Value(most) = process.limits()?.max_open_files.soft_limit {
+            self.open_files_max.set(most as f64);
+        }
+        let since_boot = stat.starttime as f64 / procfs::ticks_per_second() as f64;
+        self.started_at.set(procfs::boot_time_secs()? as f64 + since_boot);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_process_tells_what_it_takes() {
+        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&recorder, || super::Usage::default().look());
+        let text = recorder.handle().render();
+        let value = |name: &str| -> f64 {
+            let line = text.lines().find_map(|line| line.strip_prefix(name)).expect(name);
+            line.trim().parse().expect("a number")
+        };
+        assert!(value("process_resident_memory_bytes ") > 1e6, "{text}");
+        assert!(value("process_open_fds ") >= 3.0);
+        assert!(value("process_threads ") >= 1.0);
+        let now = std::time::UNIX_EPOCH.elapsed().expect("after 1970").as_secs_f64();
+        let age = now - value("process_start_time_seconds ");
+        assert!((-2.0..600.0).contains(&age), "started {age} s ago");
+    }
+}

@@ -1,11 +1,11 @@
-//! The real programs on the services of `./dev test`, with a Redis of their own that can be taken away.
+//! The real programs on the services of `./dev test`.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
 use testkit::system::{free_address, fresh_database};
-use testkit::{RedisServer, environment, fresh};
+use testkit::{environment, fresh};
 
 /// What signs the provider's callbacks, and notifications.
 const SECRET: &str = "whsec_Zmxhc2hzYWxlLWRhc2hib2FyZC10ZXN0LXNlY3JldA==";
@@ -15,9 +15,9 @@ pub(crate) struct Binaries {
     pub(crate) public: String,
     pub(crate) admin: String,
     pub(crate) settlement: String,
+    /// Provider, payments, notification, analytics.
     downstream: Vec<String>,
     pub(crate) topic_prefix: String,
-    pub(crate) redis: RedisServer,
     children: Vec<Child>,
 }
 
@@ -37,12 +37,11 @@ impl Binaries {
             settlement: format!("http://{settlement}"),
             downstream: Vec::new(),
             topic_prefix: format!("{}-", fresh("t")),
-            redis: RedisServer::start().await,
             children: Vec::new(),
         };
         let services = [
             ("KAFKA_BROKERS", environment("KAFKA_BROKERS")),
-            ("REDIS_URL", binaries.redis.url()),
+            ("REDIS_URL", environment("REDIS_URL")),
             ("DATABASE_URL", fresh_database().await),
             ("TOPIC_PREFIX", binaries.topic_prefix.clone()),
         ];
@@ -123,14 +122,11 @@ impl Binaries {
         }));
     }
 
-    /// What all of them export now; settlement first.
-    pub(crate) async fn scrape(&self) -> Vec<String> {
-        let mut all = Vec::new();
-        for address in [&self.settlement, &self.admin].into_iter().chain(&self.downstream) {
-            let answer = reqwest::get(format!("{address}/metrics")).await.expect("an answer");
-            all.push(answer.text().await.expect("text"));
-        }
-        all
+    /// Job and host:port of each, as Prometheus takes them.
+    pub(crate) fn targets(&self) -> Vec<(&'static str, &str)> {
+        let jobs = ["gateway", "settlement", "provider", "payments", "notification", "analytics"];
+        let urls = [&self.admin, &self.settlement].into_iter().chain(&self.downstream);
+        jobs.into_iter().zip(urls.map(|url| url.trim_start_matches("http://"))).collect()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Which metrics and labels a PromQL query names: as much of the grammar as dashboards use.
+//! Which metrics and labels a PromQL query names: as much of the grammar as the rules use.
 
 /// What a query asks for.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -1,0 +1,111 @@
+//! A Prometheus of the test's own, with the settings and rules of the repository, and its HTTP API.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+use testkit::system::free_address;
+use testkit::{fresh, until};
+
+use super::root;
+
+/// A running server; ended with the value.
+pub(crate) struct Prometheus {
+    url: String,
+    folder: PathBuf,
+    child: Child,
+}
+
+/// What a query found: the labels of each series that has a number.
+pub(crate) type Found = Vec<Value>;
+
+impl Prometheus {
+    /// Starts it on targets (job, host:port), laid out as `./dev up` does.
+    pub(crate) async fn start(targets: &[(&str, &str)]) -> Self {
+        let (address, folder) = (free_address(), std::env::temp_dir().join(fresh("prometheus")));
+        std::fs::create_dir_all(folder.join("targets")).expect("a folder");
+        for name in ["prometheus.yml", "rules"] {
+            let link = std::os::unix::fs::symlink(root().join("grafana").join(name), folder.join(name));
+            link.expect("a link");
+        }
+        let groups = targets.iter().map(|(job, target)| {
+            format!("- targets: [\"{target}\"]\n  labels: {{ job: {job}, instance: {job}-1 }}\n")
+        });
+        std::fs::write(folder.join("targets/test.yml"), groups.collect::<String>()).expect("targets");
+        let child = Command::new("prometheus")
+            .arg(format!("--config.file={}/prometheus.yml", folder.display()))
+            .arg(format!("--storage.tsdb.path={}/data", folder.display()))
+            .arg(format!("--web.listen-address={address}"))
+            .arg("--log.level=error")
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("prometheus is installed");
+        let server = Self { url: format!("http://{address}"), folder, child };
+        let ready = format!("{}/-/ready", server.url);
+        until("Prometheus is ready", async || {
+            reqwest::get(&ready).await.is_ok_and(|answer| answer.status().is_success())
+        })
+        .await;
+        server
+    }
+
+    async fn ask(&self, path: &str, parameters: &[(&str, &str)]) -> Value {
+        let pairs = parameters.iter().map(|(name, value)| format!("{name}={}", encoded(value)));
+        let url = format!("{}/api/v1/{path}?{}", self.url, pairs.collect::<Vec<_>>().join("&"));
+        let answer: Value = reqwest::get(url).await.expect("an answer").json().await.expect("JSON");
+        assert_eq!(answer["status"], "success", "{parameters:?}: {answer}");
+        answer["data"].clone()
+    }
+
+    /// Evaluates as a graph does, each second from `begun` (Unix seconds) to now.
+    pub(crate) async fn range(&self, query: &str, begun: u64) -> Found {
+        let now = std::time::UNIX_EPOCH.elapsed().expect("after 1970").as_secs();
+        let (begun, now) = (begun.to_string(), now.to_string());
+        let range = [("query", query), ("start", &begun), ("end", &now), ("step", "1")];
+        let data = self.ask("query_range", &range).await;
+        let series = data["result"].as_array().expect("series").iter().filter(|series| {
+            let samples = series["values"].as_array().expect("samples");
+            samples.iter().any(|sample| sample[1].as_str().is_some_and(is_number))
+        });
+        series.map(|series| series["metric"].clone()).collect()
+    }
+
+    /// The values of a label of the series that a selector finds; of a label alone: of all.
+    pub(crate) async fn label_values(&self, label: &str, selector: Option<&str>) -> Vec<String> {
+        let path = format!("label/{label}/values");
+        let matching: Vec<_> = selector.iter().map(|selector| ("match[]", *selector)).collect();
+        serde_json::from_value(self.ask(&path, &matching).await).expect("texts")
+    }
+
+    /// Alerting rules that could not be evaluated, with the reason.
+    pub(crate) async fn broken_rules(&self) -> Vec<String> {
+        let groups = self.ask("rules", &[]).await;
+        let groups = groups["groups"].as_array().expect("groups").iter();
+        let rules = groups.flat_map(|group| group["rules"].as_array().expect("rules"));
+        let broken = rules.filter(|rule| rule["health"] == "err");
+        broken.map(|rule| format!("{}: {}", rule["name"], rule["lastError"])).collect()
+    }
+}
+
+fn is_number(text: &str) -> bool {
+    text.parse::<f64>().is_ok_and(f64::is_finite)
+}
+
+/// For a URL's query.
+fn encoded(text: &str) -> String {
+    text.bytes()
+        .map(
+            |byte| {
+                if byte.is_ascii_alphanumeric() { (byte as char).to_string() } else { format!("%{byte:02X}") }
+            },
+        )
+        .collect()
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = self.child.kill(); // it may have ended by itself
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.folder); // left-overs in the temporary folder do no harm
+    }
+}

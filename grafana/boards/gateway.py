@@ -58,7 +58,7 @@ BOARD = board(
                    it orders are refused as overloaded.""", "green 8192:yellow 32768:red"),
             series("Shed", {"{{reason}}": f"sum by (reason) (rate(gateway_shed_total{{{HERE}}}[$__rate_interval])) or vector(0)"}, "ops",
                    """Orders refused before anything was tried, a second: overloaded (the queue is full), log_silent or
-                   redis_silent (no answer comes), log_unavailable (no lease). Runbook OrdersShed.""", "green 1:red"),
+                   redis_silent (no answer comes), log_unavailable (no lease), settlement_behind. Runbook OrdersShed.""", "green 1:red"),
             series("Hand-offs without a known outcome", {"{{kind}}": f"sum by (kind) (rate(gateway_handoff_failures_total{{{HERE}}}[$__rate_interval]))"},
                    "ops", """Batches whose record was not acknowledged under a valid lease, a second. Their customers were told
                    outcome_unknown; the relay brings the orders into the log. Runbook OutcomesUnknown.""", "green 1:red"),

@@ -110,7 +110,7 @@ TEXT
         down)
             cat <<TEXT
 usage: ./dev down
-Stops gateways, settlement, what follows them, Kafka, Postgres and Redis of the stack, in this order, each in good order
+Stops gateways, settlement, what follows them, Prometheus, Kafka, Postgres and Redis of the stack, in this order, each in good order
 and by force after a limit; also what an interrupted ./dev left behind. Data, logs and ports stay.
 TEXT
             ;;

@@ -7,12 +7,12 @@ import { Button, html } from '../ui.js';
 export function Alarms({ onRetry }) {
   const { alarms, lost, look, error } = useLive();
   const shown = lost ? [{ tone: 'bad', id: 'lost', key: look ? 'alarm.lost' : 'alarm.never', values: { time: clock(look?.time), why: error?.status ? error.message : '' } }] : alarms;
-  return html`<ul class="alarms" role="status" aria-live="polite" aria-label=${t('alarms')}>
+  return html`<div role="status"><ul class="alarms" aria-label=${t('alarms')}>
     ${shown.map(({ id, tone, key, values, link }) => html`<li key=${id} class="alarm" data-tone=${tone}>
       <span class="sign" aria-hidden="true">${tone === 'bad' ? '✕' : '!'}</span>
       <span class="words"><strong>${t(`tone.${tone}`)}</strong> ${t(key, values)}</span>
       ${link && html`<a href=${link}>${t('alarm.look')}</a>`}
       ${id === 'lost' && html`<${Button} kind="quiet" onPress=${onRetry}>${t('alarm.retry')}<//>`}
     </li>`)}
-  </ul>`;
+  </ul></div>`;
 }

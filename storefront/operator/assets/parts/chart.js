@@ -33,7 +33,7 @@ export function Columns({ points, label, write }) {
   const [width, height, left, bottom] = [720, 200, 46, 22];
   const top = niceTop(Math.max(1, ...points.map(([, value]) => value)));
   const inner = width - left - 6;
-  const step = inner / Math.max(points.length, 12);
+  const step = inner / Math.max(points.length, 8);
   const y = (value) => 8 + (1 - value / top) * (height - bottom - 8);
   const lines = [0, top / 2, top];
   return html`<svg class="chart" viewBox="0 0 ${width} ${height}" role="img" aria-label=${label}>
@@ -42,7 +42,7 @@ export function Columns({ points, label, write }) {
     ${points.map(([, value], i) => html`<rect class="column" x=${left + i * step + step * 0.1} width=${Math.max(0.8, step * 0.8)}
       y=${y(value)} height=${Math.max(0, y(0) - y(value))} rx=${Math.min(2, step * 0.2)} />`)}
     ${points.length > 0 && html`<text class="tick" x=${left} y=${height - 6}>${points[0][0]}</text>`}
-    ${points.length > 1 && html`<text class="tick" x=${width - 6} y=${height - 6} text-anchor="end">${points.at(-1)[0]}</text>`}
+    ${points.length > 1 && html`<text class="tick" x=${Math.max(left + 150, left + points.length * step)} y=${height - 6} text-anchor="end">${points.at(-1)[0]}</text>`}
   </svg>`;
 }
 

@@ -45,7 +45,7 @@ function Goods({ order, sale, onMoved }) {
   const open = GOODS.slice(GOODS.indexOf(order.status) + 1);
   const [status, setStatus] = useState('');
   const [error, setError] = useState(null);
-  const wanted = open.includes(status) ? status : open.at(-1);
+  const wanted = open.includes(status) ? status : open[0];
   const move = async (event) => {
     event.preventDefault();
     setError(null);
@@ -60,7 +60,7 @@ function Goods({ order, sale, onMoved }) {
   return html`<section class="panel" aria-labelledby="delivery"><h2 id="delivery">${t('order.delivery')}</h2>
     ${delivery ? html`<${Facts} of=${[
       ['delivery_status', t(`status.${delivery.status}`)], ['kind', t(`order.kind.${delivery.kind}`)], ['courier', delivery.courier],
-      ['tracking', delivery.tracking_number], ['started', moment(delivery.started_at)], ['shipped', delivery.shipped_at && moment(delivery.shipped_at)],
+      ['tracking', delivery.tracking_number && html`<span class="id">${delivery.tracking_number}</span>`], ['started', moment(delivery.started_at)], ['shipped', delivery.shipped_at && moment(delivery.shipped_at)],
       ['completed', delivery.completed_at && moment(delivery.completed_at)], ['arrival', delivery.estimated_arrival && moment(delivery.estimated_arrival)],
       ['message', delivery.last_status_message],
     ]} />` : html`<p class="quiet">${t('order.no_delivery')}</p>`}

@@ -25,7 +25,7 @@ function Gauges({ look, rates }) {
   const curve = (name) => rates.slice(-60).map((one) => one[name]);
   const { gateway } = look;
   const since = (total) => t('gauge.in_all', { total: number(total) });
-  return html`<dl class="gauges">
+  return html`<dl class="gauges eight">
     <${Gauge} name="accepted" value=${rate(now.accepted)} unit="/s" note=${since(gateway.accepted_total)} curve=${curve('accepted')} />
     <${Gauge} name="refused" value=${rate(now.refused)} unit="/s" note=${since(gateway.refused_total)} curve=${curve('refused')} />
     <${Gauge} name="failed" value=${rate(now.failed)} unit="/s" note=${since(gateway.failed_total)} curve=${curve('failed')}

@@ -1,0 +1,48 @@
+//! The operator's view in a real browser, on a whole system with analytics. The journeys are in
+//! `storefront/browser/operator.js`.
+
+use contract::ids::{CustomerId, Epoch, IdempotencyKey, SaleId, Sequence, Sku};
+use contract::order::{Line, Order};
+use contract::record::OutboxId;
+use process::kafka::{Message, Producer, ProducerSettings};
+use process::walltime;
+use testkit::client::terms;
+use testkit::system::{Shape, free_address};
+use testkit::{Program, System, environment};
+
+/// Writes an order of more units than there are into the log, as a gateway that has promised them would.
+async fn promise_too_much(system: &System, sale: &str) {
+    let select = "SELECT partition FROM sale WHERE sale_id = $1";
+    let row = system.database().await.query_one(select, &[&sale]).await.expect("the sale");
+    let partition: i32 = row.get(0);
+    let sale = SaleId::parse(sale).expect("a name");
+    let customer = CustomerId::parse("told-202").expect("a name");
+    let key = IdempotencyKey::parse("k").expect("a key");
+    let line = Line { sku: Sku::parse("LAMP").expect("a name"), quantity: 5, unit_price: 100 };
+    let order = Order::plain(&sale, customer, key, walltime::now(), [line].into_iter());
+    let json = serde_json::to_string(&order).expect("an order");
+    let id = OutboxId::batch(Sequence(1), 1);
+    let record =
+        lua::outbox::accepted(&sale, Epoch(1), id, walltime::now(), json.as_bytes(), std::slice::from_ref(&order));
+    let settings = ProducerSettings { linger_ms: 0.0, timeout_ms: 10_000, queue_messages_max: 100 };
+    let producer = Producer::start(&environment("KAFKA_BROKERS"), "test", &settings).expect("a producer");
+    let message = Message {
+        topic: &format!("{}orders", system.topic_prefix),
+        partition: Some(partition),
+        key: sale.as_str(),
+        value: Some(&record.value),
+        headers: &record.headers.encode(),
+    };
+    producer.send(&message).expect("room").await.expect("acknowledged");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operators_run_a_sale_in_a_browser_and_see_whatever_is_wrong() {
+    let system = System::start(Shape::default()).await;
+    let own = ["analytics", "--analytics-listen", &free_address().to_string()].map(String::from);
+    let _analytics = Program::start("downstream", own.into_iter().chain(system.service_args()));
+    let client = system.client();
+    client.open_sale("letters", terms(&[("LAMP", 100, Some(3))])).await;
+    promise_too_much(&system, "letters").await;
+    testkit::browser::run("operator.js", &system).await;
+}

@@ -19,7 +19,7 @@ async fn promise_too_much(system: &System, sale: &str) {
     let customer = CustomerId::parse("told-202").expect("a name");
     let key = IdempotencyKey::parse("k").expect("a key");
     let line = Line { sku: Sku::parse("LAMP").expect("a name"), quantity: 5, unit_price: 100 };
-    let order = Order::plain(&sale, customer, key, walltime::now(), [line].into_iter());
+    let order = Order::plain(&sale, customer, key, walltime::now(), [line]);
     let json = serde_json::to_string(&order).expect("an order");
     let id = OutboxId::batch(Sequence(1), 1);
     let record =

@@ -69,6 +69,23 @@ async fn a_cancellation_does_not_overtake_its_order_on_the_way_into_the_log() {
 }
 
 #[tokio::test]
+async fn a_sale_goes_on_after_an_order_of_something_unlimited_was_cancelled() {
+    let client = shared().client();
+    let sale = fresh("unlimited");
+    client.open_sale(&sale, terms(&[("A", 1000, Some(1)), ("B", 1000, None)])).await;
+    let first = client.order_until_told(&sale, "c", "k1", &order_of(&[("A", 1), ("B", 2)])).await;
+    assert_eq!(first.status, 202, "{:?}", first.body);
+    assert_eq!(cancel(&client, "c", &sale, &first.order_id()).await.status, 202);
+    // The unit comes back to others, through a script that has seen the units without a limit, too.
+    testkit::until("somebody else gets the unit", async || {
+        let answer = client.order(&sale, "d", "k1", &order_of(&[("A", 1), ("B", 1)])).await;
+        assert_ne!(answer.code(), "outcome_unknown", "{answer:?}");
+        answer.status == 202
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_cancelled_order_may_be_followed_by_another_and_keeps_its_key() {
     let (client, other) = (shared().client(), shared().client_of(1));
     let sale = fresh("cancel");

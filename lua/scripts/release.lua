@@ -20,7 +20,10 @@ for _ = 1, tonumber(ARGV[4]) do
   at = at + 1
 end
 for _ = 1, tonumber(ARGV[5]) do
-  redis.call('RPUSH', KEYS[2], string.format('%.0f %s %s', ready, ARGV[at + 1], ARGV[at]))
+  -- What is unlimited ('u') has no count to come back to.
+  if redis.call('HGET', KEYS[1], ARGV[at]) ~= 'u' then
+    redis.call('RPUSH', KEYS[2], string.format('%.0f %s %s', ready, ARGV[at + 1], ARGV[at]))
+  end
   at = at + 2
 end
 for i = at, #ARGV, 2 do

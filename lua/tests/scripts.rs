@@ -159,6 +159,29 @@ async fn a_release_is_applied_once_and_its_units_are_announced_before_they_are_s
 }
 
 #[tokio::test]
+async fn units_without_a_limit_do_not_come_back_and_stop_nothing() {
+    let sale = Sale::open(redis().await, &[("A", Some(2)), ("B", None)]).await;
+    let lines = [("A", 1), ("B", 3)];
+    let first = sale.reserve(&open_terms(None), &[sale.order("a", "k", 1, &lines)], true).await.unwrap();
+    assert_eq!(first.accepted, 1);
+    let units = vec![(sku("B"), 3), (sku("A"), 1)];
+    let back = Release { after: 0, to: 9, settled_changes: vec![], units, cancelled: vec![] };
+    let applied = release(&sale.redis, &sale.scripts.digests.release, &sale.keys, &back).await;
+    assert_eq!(applied.unwrap().unwrap(), Released::Applied);
+    let (a, b) = (stock_of(&sale, "A").await, stock_of(&sale, "B").await);
+    assert_eq!((a.available, a.returning, b.available, b.returning), (Some(1), 1, None, 0));
+
+    // Once the announcement is over, whoever orders makes the units come back.
+    let until = std::time::Instant::now() + Duration::from_secs(2);
+    while stock_of(&sale, "A").await.returning > 0 {
+        let orders = [sale.order("b", "k", 2, &[("B", 1)])];
+        sale.reserve(&open_terms(None), &orders, true).await.expect("the script goes on");
+        assert!(std::time::Instant::now() < until, "the units of A never came back");
+    }
+    assert_eq!(stock_of(&sale, "A").await.available, Some(2));
+}
+
+#[tokio::test]
 async fn a_cancelled_order_is_replayed_but_no_longer_counted() {
     for limited in [true, false] {
         let sale = Sale::open(redis().await, &[("A", Some(9))]).await;

@@ -4,10 +4,10 @@
 use crate::lifecycle::Language;
 
 macro_rules! codes {
-    ($($(#[$doc:meta])* $variant:ident $code:literal $status:literal $english:literal $korean:literal;)*) => {
+    ($($(#[doc = $doc:literal])* $variant:ident $code:literal $status:literal $english:literal $korean:literal;)*) => {
         /// A refusal's stable code.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum Code { $($(#[$doc])* $variant,)* }
+        pub enum Code { $($(#[doc = $doc])* $variant,)* }
 
         impl Code {
             /// All of them.
@@ -15,6 +15,10 @@ macro_rules! codes {
             /// The code on the wire.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $code,)* }
+            }
+            /// When it is given, for the documentation.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc),*).trim_ascii(),)* }
             }
             /// The HTTP status.
             pub fn status(self) -> u16 {

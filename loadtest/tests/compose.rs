@@ -46,8 +46,8 @@ fn dev_settings() -> BTreeMap<String, Vec<String>> {
 struct Service(Value);
 
 fn compose() -> BTreeMap<String, Service> {
-    let file: BTreeMap<String, Value> =
-        serde_yaml_ng::from_str(&read("docker-compose.yml")).expect("valid YAML");
+    let mut file: Value = serde_yaml_ng::from_str(&read("docker-compose.yml")).expect("valid YAML");
+    file.apply_merge().expect("what services share");
     let services: BTreeMap<String, Value> =
         serde_yaml_ng::from_value(file["services"].clone()).expect("services");
     services.into_iter().map(|(name, value)| (name, Service(value))).collect()

@@ -139,3 +139,12 @@ cmd_logs() {
     # shellcheck disable=SC2086 # an empty word is no option
     exec tail -n "$lines" $follow -- "${files[@]}"
 }
+
+cmd_docs() {
+    [ $# -eq 0 ] || die "./dev docs takes no arguments"
+    require_packages all
+    cd "$ROOT"
+    # As the tests build it, so that neither is built twice.
+    cargo build --quiet --locked --workspace --example site
+    exec "$TARGET_DIR/debug/examples/site"
+}

@@ -41,6 +41,7 @@ usage: ./dev COMMAND [ARGUMENT…]
   events    follow the published events
   psql      a database prompt
   logs      read or follow the logs
+  docs      write the reference anew and build the documentation as a site
   reset     stop, and delete the stack's data
 
   help COMMAND   more about one of them
@@ -162,6 +163,14 @@ TEXT
 usage: ./dev logs [NAME] [-f]
 Shows the last lines of every log of the stack, or 200 of one (gateway-1, settlement-1, kafka, …);
 -f follows.
+TEXT
+            ;;
+        docs)
+            cat <<TEXT
+usage: ./dev docs
+Writes the pages of docs/reference/ from their sources, builds all of docs/ as a site into .dev/book/, and prints where
+it begins. Tests fail when a written page differs from its source, a link leads nowhere, or a command does not do what
+the page says.
 TEXT
             ;;
         reset)

@@ -19,6 +19,7 @@ require_packages() {
         command -v aiosmtpd >/dev/null || { missing+=(python3-aiosmtpd) what+=("aiosmtpd (an SMTP server in Python)"); }
         command -v prometheus >/dev/null && command -v promtool >/dev/null ||
             { missing+=(prometheus) what+=("Prometheus 2.42 or newer (prometheus, promtool)"); }
+        command -v curl >/dev/null || { missing+=(curl) what+=("curl"); }
         command -v gcc >/dev/null && [ -e /usr/include/stdio.h ] ||
             { missing+=(gcc libc6-dev) what+=("a C compiler with its headers"); }
         # librdkafka's configure asks for a C++ compiler, although nothing here is written in it.

@@ -50,6 +50,8 @@ pub(crate) struct OrderBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "CancelReason")]
     cancel_reason: Option<CancelReason>,
+    /// When its 202 was decided.
+    accepted_at: Timestamp,
     /// When it came into this status.
     pub(super) last_updated: Timestamp,
     /// When its next status, or its arrival, may be expected.
@@ -255,6 +257,7 @@ pub(super) fn from_row(view: &SaleView, row: &Row, language: Language) -> Result
         progress_percentage: status.progress_percentage(),
         can_cancel: status.can_cancel(),
         cancel_reason: row.get::<_, Option<&str>>("cancel_reason").and_then(CancelReason::parse),
+        accepted_at: at("accepted_at"),
         last_updated: updated_at,
         expected_completion_at,
         hold_expires_at,
@@ -314,6 +317,7 @@ pub(super) fn processing(
         progress_percentage: status.progress_percentage(),
         can_cancel: status.can_cancel(),
         cancel_reason: None,
+        accepted_at: order.accepted_at,
         last_updated: order.accepted_at,
         expected_completion_at: order.accepted_at.plus_seconds(SETTLES_IN_SECONDS),
         hold_expires_at: order.hold_expires_at(),

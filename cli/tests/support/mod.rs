@@ -1,4 +1,5 @@
 //! The program as an operator runs it: as a process, with the address and the token of a system of the tests.
+#![allow(dead_code, missing_docs, unreachable_pub)] // each test program uses a part of it
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

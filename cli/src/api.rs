@@ -116,6 +116,11 @@ impl Api {
         Ok(Self { http, base, token: server.token.clone(), limit })
     }
 
+    /// The same, with another longest wait for an answer.
+    pub(crate) fn within(&self, limit: Duration) -> Self {
+        Self { limit, ..self.clone() }
+    }
+
     /// Where it is.
     pub(crate) fn url(&self) -> &str {
         self.base.as_str().trim_end_matches('/')

@@ -77,12 +77,61 @@ pub(crate) enum Command {
     /// Customers' balances.
     #[command(subcommand)]
     Wallet(Wallet),
+    /// Stock, rates and lag as they are now, until `q` is pressed; one line a second where there is no terminal.
+    #[command(after_help = "Examples:
+  flashsale watch
+  flashsale watch mugs --for 600
+  flashsale watch mugs --json | jq .rates.accepted_per_second")]
+    Watch {
+        /// Only this sale.
+        sale: Option<SaleId>,
+        /// End after so long.
+        #[arg(long = "for", value_name = "SECONDS", value_parser = seconds)]
+        limit: Option<f64>,
+    },
+    /// A sale's settled orders as a file: CSV or Parquet.
+    ///
+    /// One row an order, newest first; what is settled after the beginning is not in it. Amounts are whole
+    /// numbers in the currency's minor unit, beside the currency; times are UTC. A file appears whole or not
+    /// at all.
+    #[command(after_help = "Examples:
+  flashsale export mugs > mugs.csv
+  flashsale export mugs --output mugs.parquet
+  flashsale export mugs --lines --output mug-lines.csv --force")]
+    Export(Export),
     /// Prints what makes a shell complete commands and options.
     #[command(after_help = "Examples:
   source <(flashsale completions bash)
   flashsale completions zsh > ~/.zfunc/_flashsale
   flashsale completions fish > ~/.config/fish/completions/flashsale.fish")]
     Completions { shell: clap_complete::Shell },
+}
+
+/// What is exported, and where to.
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    pub(crate) sale: SaleId,
+    /// By the file's name when not given; csv where it does not tell.
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<Format>,
+    /// The file to write; `-` is standard output, for csv.
+    #[arg(long, short, default_value = "-", value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// One row for each line of an order, instead of one for each order.
+    #[arg(long)]
+    pub(crate) lines: bool,
+    /// Replace a file that is there.
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// What kind of file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// Comma-separated values (RFC 4180) with a header; an order's lines are JSON in a column.
+    Csv,
+    /// Apache Parquet; an order's lines are a list in a column.
+    Parquet,
 }
 
 /// What can be done with orders.

@@ -75,6 +75,9 @@ pub(crate) enum Failure {
         /// What was wrong with it.
         why: String,
     },
+    /// Ctrl-C.
+    #[error("interrupted")]
+    Interrupted,
     /// The gateway answers, and says that it is not ready.
     #[error("{0}")]
     NotReady(String),
@@ -167,6 +170,7 @@ impl Failure {
             Self::File { .. } => ("file", 7),
             Self::Output(_) => ("output", 7),
             Self::NotReady(_) => ("not_ready", 8),
+            Self::Interrupted => ("interrupted", 130),
         }
     }
 
@@ -185,7 +189,7 @@ impl Failure {
             Self::NotFound { hint, .. } | Self::Unknown { hint, .. } => hint.clone(),
             Self::Late(_) => "it is stored and will come into force by itself; `flashsale status` tells what is missing".into(),
             Self::Invalid { .. } => "`flashsale sale template` prints a definition with every field explained".into(),
-            Self::Usage(_) | Self::File { .. } | Self::Output(_) | Self::NotReady(_) => return None,
+            Self::Usage(_) | Self::File { .. } | Self::Output(_) | Self::NotReady(_) | Self::Interrupted => return None,
         })
     }
 
@@ -207,7 +211,8 @@ impl Failure {
         }
     }
 
-    fn as_json(&self) -> Value {
+    /// For programs.
+    pub(crate) fn as_json(&self) -> Value {
         let (kind, exit_code) = self.kind();
         let mut error = json!({ "kind": kind, "exit_code": exit_code, "message": self.to_string() });
         if let Some(hint) = self.hint() {

@@ -8,6 +8,8 @@
 //! | [`sale`] | define, list, show, open, pause, resume, close, rebuild, report |
 //! | [`status`] | whether everything is there |
 //! | [`inventory`], [`orders`], [`dead_letters`], [`wallet`] | stock, orders and their goods, what could not be applied, balances |
+//! | [`overview`], [`watch`] | one look at everything; the sale as it goes |
+//! | [`export`] | settled orders as a file |
 //! | [`failure`], [`output`] | how a command ends, and what it says |
 
 mod api;
@@ -15,13 +17,16 @@ mod arguments;
 mod confirm;
 mod dead_letters;
 mod definition;
+mod export;
 mod failure;
 mod inventory;
 mod orders;
 mod output;
+mod overview;
 mod sale;
 mod status;
 mod wallet;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -75,10 +80,12 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
             Command::Orders(command) => orders::run(command, &api()?, reader).await,
             Command::DeadLetters(command) => dead_letters::run(command, &api()?, reader).await,
             Command::Wallet(command) => wallet::run(command, &api()?, reader).await,
+            Command::Watch { sale, limit } => watch::run(&api()?, reader, sale, limit).await,
+            Command::Export(export) => export::run(&api()?, reader, &export).await,
             Command::Completions { shell } => {
                 let mut script = vec![];
                 clap_complete::generate(shell, &mut Arguments::command(), "flashsale", &mut script);
-                output::write_bytes(&script)
+                output::goes_on(&script).map(drop)
             }
         }
     })

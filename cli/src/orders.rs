@@ -77,7 +77,8 @@ fn drawn(order: &Value) -> String {
         let number = |name: &str| line[name].as_u64().map(thousands).unwrap_or_default();
         lines.row([text(&line["sku"]), number("quantity"), number("unit_price")]);
     }
-    out += &heading(&format!("Lines\n{lines}"));
+    out += &heading("Lines\n");
+    out += &lines.to_string();
     for part in ["payment", "delivery"] {
         let Some(members) = order[part].as_object() else { continue };
         let mut table = Table::new(&["", ""]);

@@ -30,15 +30,15 @@ impl Reader {
 
 /// Writes a text to standard output.
 pub(crate) fn write(text: &str) -> Result<(), Failure> {
-    write_bytes(text.as_bytes())
+    goes_on(text.as_bytes()).map(drop)
 }
 
-/// Writes to standard output. Who reads may leave early (`| head`): that is no failure.
-pub(crate) fn write_bytes(bytes: &[u8]) -> Result<(), Failure> {
+/// Writes to standard output. Who reads may leave early (`| head`): that is no failure, and false.
+pub(crate) fn goes_on(bytes: &[u8]) -> Result<bool, Failure> {
     let mut out = io::stdout().lock();
-    let written = out.write_all(bytes).and_then(|()| out.flush());
-    match written {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Output(error)),
-        _ => Ok(()),
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::Output(error)),
     }
 }

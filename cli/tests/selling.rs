@@ -100,6 +100,8 @@ async fn status_tells_what_is_there_and_how_the_sales_stand() {
     for dependency in ["kafka", "postgres", "redis"] {
         assert_eq!(status["dependencies"][dependency]["up"], true, "{status}");
     }
+    let sales = status["overview"]["sales"].as_array().expect("sales");
+    assert!(sales.iter().any(|shown| shown["sale_id"] == sale.as_str()), "{status}");
     let text = operator.run(&["status"]).ok().out;
-    assert!(text.contains("ready") && text.contains(&sale), "{text}");
+    assert!(text.contains("ready") && text.contains(&sale) && text.contains("settlement is "), "{text}");
 }

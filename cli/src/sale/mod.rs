@@ -13,8 +13,6 @@ use crate::arguments::{Sale, Sure};
 use crate::failure::Failure;
 use crate::output::Reader;
 
-pub(crate) use show::table;
-
 /// Runs one of the commands `flashsale sale …`.
 pub(crate) async fn run(command: Sale, api: &Api, reader: Reader) -> Result<(), Failure> {
     match command {

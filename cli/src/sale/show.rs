@@ -20,7 +20,7 @@ pub(super) async fn list(api: &Api, reader: Reader) -> Result<(), Failure> {
 }
 
 /// Sales, one a line.
-pub(crate) fn table(sales: &Value) -> String {
+fn table(sales: &Value) -> String {
     let mut table = Table::new(&["sale", "title", "state", "ready", "items", "units", "opens", "closes"]);
     for sale in sales.as_array().into_iter().flatten() {
         let text = |name: &str| sale[name].as_str().unwrap_or("–").to_owned();

@@ -22,8 +22,14 @@ async fn promise_too_much(system: &System, sale: &str) {
     let order = Order::plain(&sale, customer, key, walltime::now(), [line]);
     let json = serde_json::to_string(&order).expect("an order");
     let id = OutboxId::batch(Sequence(1), 1);
-    let record =
-        lua::outbox::accepted(&sale, Epoch(1), id, walltime::now(), json.as_bytes(), std::slice::from_ref(&order));
+    let record = lua::outbox::accepted(
+        &sale,
+        Epoch(1),
+        id,
+        walltime::now(),
+        json.as_bytes(),
+        std::slice::from_ref(&order),
+    );
     let settings = ProducerSettings { linger_ms: 0.0, timeout_ms: 10_000, queue_messages_max: 100 };
     let producer = Producer::start(&environment("KAFKA_BROKERS"), "test", &settings).expect("a producer");
     let message = Message {
@@ -39,8 +45,9 @@ async fn promise_too_much(system: &System, sale: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn operators_run_a_sale_in_a_browser_and_see_whatever_is_wrong() {
     let system = System::start(Shape::default()).await;
-    let own = ["analytics", "--analytics-listen", &free_address().to_string()].map(String::from);
-    let _analytics = Program::start("downstream", own.into_iter().chain(system.service_args()));
+    let listen = free_address().to_string();
+    let own = ["--log-filter", "warn", "analytics", "--analytics-listen", &listen].map(String::from);
+    let _analytics = Program::start("downstream", system.service_args().into_iter().chain(own));
     let client = system.client();
     client.open_sale("letters", terms(&[("LAMP", 100, Some(3))])).await;
     promise_too_much(&system, "letters").await;

@@ -134,7 +134,7 @@ test('from a draft over the rush to the report', async () => {
 test('an acknowledged order that was refused raises an alarm, and is taken once there is room', async () => {
   const page = await visit('operator', { dark: true });
   await enter(page);
-  await alarm(page, '1 acknowledged orders were refused').getByRole('link').click();
+  await alarm(page, 'The database refused orders that customers were promised.').getByRole('link').click();
   const letter = page.locator('.letter', { hasText: 'guard_trip' });
   await letter.getByText('LAMP × 5').waitFor();
   await accessible(page, 'a dead letter');
@@ -145,12 +145,12 @@ test('an acknowledged order that was refused raises an alarm, and is taken once 
   await page.getByRole('button', { name: 'Save changes' }).click();
   await page.getByText('Saved.').waitFor();
   await page.getByRole('link', { name: 'Dead letters' }).click();
-  await page.getByRole('button', { name: /^Replay/ }).click();
+  await page.getByRole('button', { name: /^Replay:/ }).click();
   await page.getByRole('dialog').getByText('guard_trip').waitFor();
   await accessible(page, 'the question before a replay');
   await page.getByRole('dialog').getByRole('button', { name: 'Replay' }).click();
   await page.getByText('It was replayed.').waitFor();
-  await alarm(page, 'acknowledged orders were refused').waitFor({ state: 'detached' });
+  await alarm(page, 'customers were promised').waitFor({ state: 'detached' });
   assert.equal((await admin('GET', 'sales/letters/orders')).orders[0].customer_id, 'told-202');
 });
 
@@ -246,7 +246,7 @@ test('whatever is wrong is said, the worst first', async () => {
     await route.fulfill({ response: answer, json: look });
   });
   await enter(page);
-  for (const [tone, text] of [['bad', 'Chairs, CHAIR: 4 units more'], ['bad', 'redis is down: no orders are taken'], ['warn', 'postgres is down; sales go on'], ['warn', 'is 42 s behind']]) {
+  for (const [tone, text] of [['bad', 'Chairs, CHAIR: 4 units more'], ['bad', 'Redis is down: no orders are taken'], ['warn', 'Postgres is down; sales go on'], ['warn', 'is 42 s behind']]) {
     await page.locator(`.alarm[data-tone=${tone}]`, { hasText: text }).waitFor();
   }
   const tones = await page.locator('.alarm').evaluateAll((all) => all.map((one) => one.dataset.tone));

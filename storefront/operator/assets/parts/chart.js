@@ -22,10 +22,10 @@ export function Spark({ values, tone = 'accent' }) {
     <path d=${path} /></svg>`;
 }
 
-/// Rounded up to 1, 2 or 5 times a power of ten.
+/// Rounded up to a number whose half is one to read, too.
 function niceTop(value) {
   const unit = 10 ** Math.floor(Math.log10(Math.max(value, 1)));
-  return [1, 2, 5, 10].map((n) => n * unit).find((n) => n >= value);
+  return [1, 2, 3, 4, 6, 8, 10].map((n) => n * unit).find((n) => n >= value);
 }
 
 /// Columns over time. `points`: [label, value]; labels are shown at the ends.

@@ -31,7 +31,7 @@ function Gauges({ look, rates }) {
     <${Gauge} name="failed" value=${rate(now.failed)} unit="/s" note=${since(gateway.failed_total)} curve=${curve('failed')}
       tone=${now.failed > 0 ? 'bad' : undefined} />
     <${Gauge} name="settled" value=${rate(now.settled)} unit="/s" note=${t('gauge.all_sales')} curve=${curve('settled')} />
-    <${Gauge} name="lag" value=${span(now.lagSeconds)} note=${t('gauge.records', { records: number(now.lagRecords) })}
+    <${Gauge} name="lag" value=${number(now.lagRecords)} note=${t('gauge.at_most', { span: span(now.lagSeconds) })}
       curve=${curve('lagRecords')} tone=${now.lagSeconds > 10 ? 'warn' : undefined} />
     <${Gauge} name="outbox" value=${number(now.outbox)} note=${t('gauge.outbox_note')} curve=${curve('outbox')} />
     <${Gauge} name="in_flight" value=${number(gateway.in_flight)} note=${t('gauge.streams', { streams: number(gateway.live_update_streams) })}

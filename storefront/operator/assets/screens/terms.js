@@ -71,7 +71,8 @@ export function Terms({ sale, onStored }) {
       const sku = terms.items.findIndex((item) => item.sku === error.body?.sku);
       const field = error.field ?? (sku >= 0 ? `items[${sku}].total` : null);
       const known = field && form.current.elements.namedItem(field);
-      failed(known ? { [field]: error.detail ?? error.message } : {}, error);
+      const words = (error.detail ?? error.message).replace(`${field}: `, '');
+      failed(known ? { [field]: words } : {}, error);
     } finally {
       setStoring(false);
     }

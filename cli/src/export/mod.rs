@@ -40,14 +40,14 @@ struct Written {
 
 /// A file that is being written, in its format.
 enum File {
-    Csv(Csv<Target>),
+    Csv(Box<Csv<Target>>),
     Parquet(Box<Parquet<Target>>),
 }
 
 impl File {
     fn new(format: Format, target: Target, shape: Shape) -> io::Result<Self> {
         Ok(match format {
-            Format::Csv => Self::Csv(Csv::new(target, shape)?),
+            Format::Csv => Self::Csv(Box::new(Csv::new(target, shape)?)),
             Format::Parquet => Self::Parquet(Box::new(Parquet::new(target, shape)?)),
         })
     }

@@ -17,9 +17,11 @@
 // of the Content-Security-Policy.
 
 import assert from 'node:assert/strict';
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { mkdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, test as nodeTest } from 'node:test';
 
@@ -40,49 +42,68 @@ export const ADMIN = told('FLASHSALE_ADMIN_URL');
 /// How long anything may take, in milliseconds, before a journey calls it broken.
 const PATIENCE_MS = 30_000;
 const PHONE = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
+const ADDRESS = { name: 'Kim Mina', line1: '110 Sejong-daero', city: 'Seoul', postal_code: '04524', country: 'KR' };
 const DESK = { viewport: { width: 1180, height: 860 } };
 
 let browser;
-let pages = [];
-const launch = async () => {
-  browser ??= await chromium.launch({ executablePath: told('FLASHSALE_CHROMIUM'), args: ['--disable-gpu', '--disable-dev-shm-usage'] });
+const launch = () => {
+  browser ??= chromium.launch({ executablePath: told('FLASHSALE_CHROMIUM'), args: ['--disable-gpu', '--disable-dev-shm-usage'] });
   return browser;
 };
-after(() => browser?.close());
+after(async () => (await browser)?.close());
 
-/// A journey. Its pages are closed at its end, whatever happens, and none may have had errors.
+/// So many journeys at once: most of each is waiting.
+const AT_ONCE = 3;
+const journeys = [];
+/// What the journey of now has opened: pages, and ways to the gateway.
+const opened = new AsyncLocalStorage();
+
+/// A journey. Its pages are closed at its end, whatever happens, and none may have had errors. It is on its own: others
+/// run beside it, on the same system.
 export function test(name, journey) {
-  nodeTest(name, { timeout: 4 * PATIENCE_MS }, async () => {
-    try {
-      await journey();
-      for (const { errors } of pages) assert.deepEqual(errors, [], 'errors in the page');
-    } catch (error) {
-      for (const [index, { page }] of pages.entries()) await shot(page, `failed-${name.replaceAll(/\W+/g, '-')}-${index}`).catch(() => {});
-      throw error;
-    } finally {
-      await Promise.all(pages.map(({ context }) => context.close()));
-      pages = [];
-    }
-  });
+  journeys.push({ name, journey });
+  if (journeys.length === 1) setImmediate(() => nodeTest('journeys', { concurrency: AT_ONCE }, runAll));
 }
 
+const runAll = (all) => Promise.all(journeys.map(({ name, journey }) => all.test(name, { timeout: 4 * PATIENCE_MS }, () => {
+  const mine = { pages: [], ways: [] };
+  return opened.run(mine, async () => {
+    try {
+      await journey();
+      for (const { errors } of mine.pages) assert.deepEqual(errors, [], 'errors in the page');
+    } catch (error) {
+      for (const [index, { page }] of mine.pages.entries()) await shot(page, `failed-${name.replaceAll(/\W+/g, '-')}-${index}`).catch(() => {});
+      throw error;
+    } finally {
+      await Promise.all(mine.pages.map(({ context }) => context.close()));
+      for (const way of mine.ways) way.end();
+    }
+  });
+})));
+
 /// Opens a page in a browser of its own: 'shop' or 'operator'. `expected`: errors in the console that belong to the
-/// journey (a refused request is one). `wrongBy`: how wrong the device's clock is, in milliseconds.
-export async function visit(where, { path = '/', customer, language = 'en', dark = false, phone = false, still = true, wrongBy = 0, expected = /Failed to load resource/ } = {}) {
+/// journey (a refused request is one). `wrongBy`: how wrong the device's clock is, in milliseconds. `by`: the address of
+/// another way to the gateway (see `way`).
+export async function visit(where, { path = '/', customer, language = 'en', dark = false, phone = false, still = true, wrongBy = 0, by, expected = /Failed to load resource/ } = {}) {
   const context = await (await launch()).newContext({
     ...(phone ? PHONE : DESK), locale: language === 'ko' ? 'ko-KR' : 'en-US', timezoneId: 'Asia/Seoul',
     colorScheme: dark ? 'dark' : 'light', reducedMotion: still ? 'reduce' : 'no-preference',
-    baseURL: where === 'operator' ? ADMIN : SHOP,
+    baseURL: by ?? (where === 'operator' ? ADMIN : SHOP),
   });
   context.setDefaultTimeout(PATIENCE_MS);
-  // Once, so that what the page does with it later stays done.
-  if (customer) await context.addInitScript((token) => { localStorage['flashsale:token'] ??= JSON.stringify(token); }, `dev:${customer}`);
+  // A customer has been here before: signed in, and with an address. Once, so that what is changed later stays changed.
+  if (customer) {
+    await context.addInitScript(([token, address]) => {
+      localStorage['flashsale:token'] ??= JSON.stringify(token);
+      localStorage['flashsale:preferences'] ??= JSON.stringify({ address });
+    }, [`dev:${customer}`, ADDRESS]);
+  }
   if (wrongBy !== 0) await context.addInitScript(shiftClock, wrongBy);
   const page = await context.newPage();
   const errors = [];
   page.on('pageerror', (error) => errors.push(String(error)));
   page.on('console', (message) => { if (message.type() === 'error' && !expected.test(message.text())) errors.push(message.text()); });
-  pages.push({ context, page, errors });
+  opened.getStore().pages.push({ context, page, errors });
   await page.goto(path);
   return page;
 }
@@ -97,6 +118,23 @@ function shiftClock(by) {
       return Real.now() + by;
     }
   };
+}
+
+/// A way to the shop's gateway that can be cut: `cut()` ends every connection over it, and `address` is its own.
+export async function way() {
+  const { hostname, port } = new URL(SHOP);
+  const sockets = new Set();
+  const server = createServer((near) => {
+    const far = connect(Number(port), hostname);
+    for (const [from, to] of [[near, far], [far, near]]) {
+      sockets.add(from);
+      from.on('error', () => {}).on('close', () => { sockets.delete(from); to.destroy(); }).pipe(to);
+    }
+  });
+  await new Promise((listening) => { server.listen(0, '127.0.0.1', listening); });
+  const cut = () => sockets.forEach((socket) => socket.destroy());
+  opened.getStore().ways.push({ end: () => { server.close(); cut(); } });
+  return { address: `http://127.0.0.1:${server.address().port}`, cut };
 }
 
 /// Keeps how the page looks now.

@@ -19,10 +19,12 @@ export class Refusal extends Error {
     this.code = body.code ?? `http_${status}`;
     this.members = body;
     this.retryAfter = retryAfter;
+    /// Asked a moment too early: the same request is welcome soon.
+    this.early = false;
   }
   /// Whether the same request may be answered otherwise a little later.
   get passes() {
-    return this.status === 429 || this.status >= 500 || this.status === 408;
+    return this.early || this.status === 429 || this.status >= 500 || this.status === 408;
   }
   /// Whether it is certain that the request did nothing.
   get didNothing() {

@@ -2,10 +2,16 @@
 //
 // The Idempotency-Key and the very body are stored before the request leaves. As long as no answer settles it, whoever
 // comes back (a reload, another tab, tomorrow) sends the same again: the server then gives the first answer again, or
-// takes it for the first time. It is forgotten when the order is known, or when the server has refused it for good.
+// takes it for the first time. It is forgotten when the order is seen, or when the server has refused it for good: a
+// reload in the very moment of the answer loses nothing either.
 
+import * as clock from './clock.js';
 import { Refusal, call, path, persistently } from './api.js';
 import { load, names, store } from './storage.js';
+
+/// Whoever taps in the second of the opening may be early by the stock's own clock: tried again when it is less than this
+/// away, in milliseconds.
+const EARLY_MS_MAX = 5_000;
 
 const slot = (customer, sale) => `attempt:${customer}:${sale}`;
 
@@ -52,10 +58,12 @@ export async function place(attempt, { signal, onWait } = {}) {
         return await call('POST', url, { body: attempt.body, key: attempt.key, signal });
       } catch (error) {
         if (error.didNothing && !before) remember(false);
+        if (error.code === 'sale_not_open') error.early = (clock.until(error.members.opens_at) ?? Infinity) < EARLY_MS_MAX;
         throw error;
       }
     }, { signal, onWait });
-    forget(attempt);
+    attempt.order = answer.body.order_id;
+    remember(false);
     return answer.body;
   } catch (error) {
     if (error instanceof Refusal && error.status !== 401) {
@@ -64,6 +72,12 @@ export async function place(attempt, { signal, onWait } = {}) {
     }
     throw error;
   }
+}
+
+/// The customer has the order before their eyes.
+export function seen(customer, sale, order) {
+  const attempt = pending(customer, sale);
+  if (attempt?.order === order) forget(attempt);
 }
 
 /// Gives up an attempt of which it is certain that nothing came. Whether it was.

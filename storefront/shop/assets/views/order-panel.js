@@ -1,7 +1,7 @@
 // How the goods come, how they are paid, what that costs. Chosen before the opening and kept on the device, so that
 // the order itself is one tap.
 
-import { h, say, show } from '../dom.js';
+import { h, mark, say, show } from '../dom.js';
 import { money, t } from '../i18n.js';
 import { bestPolicy, price } from '../pricing.js';
 import { load, store } from '../storage.js';
@@ -29,10 +29,11 @@ export function orderPanel(onChange) {
   const inputs = ADDRESS.map(([field, autocomplete, required]) => {
     const id = `address-${field}`;
     const label = t(LABELS[field] ?? field);
-    const input = h('input', { id, name: field, autocomplete, required, maxlength: 60, value: choice.address[field] ?? '', on: { input: () => { choice.address[field] = input.value; changed(); } } });
+    const input = h('input', { id, name: field, autocomplete, required, maxlength: 60, value: choice.address[field] ?? '', on: { input: () => { choice.address[field] = input.value; mark(input, 'aria-invalid', null); changed(); } } });
     return { field, required, input, row: h('div', { class: `field field-${field}` }, h('label', { for: id }, label, required ? null : h('small', {}, ` (${t('optional')})`)), input) };
   });
-  const address = h('fieldset', { class: 'address' }, h('legend', {}, t('addressOf')), inputs.map(({ row }) => row), h('p', { class: 'field-hint' }, t('remembered')));
+  const needed = h('p', { class: 'field-bad', role: 'alert' });
+  const address = h('fieldset', { class: 'address' }, h('legend', {}, t('addressOf')), inputs.map(({ row }) => row), needed, h('p', { class: 'field-hint' }, t('remembered')));
   const token = h('select', { id: 'card-token', on: { change: () => { choice.token = token.value; changed(); } } },
     CARDS.map((name) => h('option', { value: name, selected: name === choice.token }, t(name))));
   const cardRow = h('div', { class: 'field' }, h('label', { for: 'card-token' }, t('testCard')), token);
@@ -54,18 +55,19 @@ export function orderPanel(onChange) {
     const from = policy.min_total > 0 ? t('policyFrom', { min: money(policy.min_total, sale.currency) }) : '';
     return t(policy.kind === 'percent' ? 'policyPercent' : 'policyAmount', { id: policy.id, value }) + from;
   };
-  const complete = () => inputs.every(({ required, input }) => !required || input.value.trim() !== '');
+  const missing = () => (choice.fulfilment === 'ship' ? inputs.filter(({ required, input }) => required && input.value.trim() === '') : []);
   const policyOf = (sale, lines) => (choice.policy === undefined ? bestPolicy(sale, lines) : choice.policy);
 
   return {
     element: h('div', { class: 'panel-parts' }, policyRow, details, amounts, free),
-    /// The wallet or the card of now; null: later.
-    get method() { return choice.method; },
     /// Whether an order can be sent as it is; else opens what is missing.
     check() {
-      if (choice.fulfilment !== 'ship' || complete() || inputs.every(({ input }) => input.value.trim() === '')) return true;
+      const open = missing();
+      for (const { input } of open) mark(input, 'aria-invalid', 'true');
+      say(needed, open.length > 0 ? t('addressNeeded') : '');
+      if (open.length === 0) return true;
       details.open = true;
-      inputs.find(({ required, input }) => required && input.value.trim() === '').input.focus();
+      open[0].input.focus();
       return false;
     },
     body(sale, lines) {
@@ -102,8 +104,8 @@ export function orderPanel(onChange) {
         amounts.dataset.key = texts.join();
         amounts.replaceChildren(...rows.flatMap(([name, value]) => [h('dt', {}, name), h('dd', {}, value)]));
       }
-      const missing = sale.free_delivery_from !== null && cost.deliveryFee > 0;
-      show(say(free, missing ? t('freeFrom', { amount: money(sale.free_delivery_from, sale.currency) }) : ''), missing);
+      const dear = sale.free_delivery_from !== null && cost.deliveryFee > 0;
+      show(say(free, dear ? t('freeFrom', { amount: money(sale.free_delivery_from, sale.currency) }) : ''), dear);
       return cost;
     },
   };

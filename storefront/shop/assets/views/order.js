@@ -6,6 +6,7 @@ import { announce, h, mark, say, show } from '../dom.js';
 import { customer } from '../identity.js';
 import { follow, isFinal } from '../follow.js';
 import { count, money, moment, second, t } from '../i18n.js';
+import { seen } from '../ordering.js';
 import { ask, clockFace, empty, everyTick, icon } from '../parts.js';
 import { fetchSale } from '../sale.js';
 import { notice } from './notice.js';
@@ -41,6 +42,7 @@ async function start(root, saleId, id, signal, title) {
   title(t('orderTitle', { sequence: count(first.sequence) }));
   const page = build(root, sale, first, signal, { act, reread });
   page.update(first);
+  seen(customer(), saleId, id);
   everyTick(page.tick, signal);
   let order = first;
   let reading = null;

@@ -83,9 +83,10 @@ function build(root, first, signal) {
       return;
     }
     if (!panel.check()) return;
+    const resumed = pending(customer(), now.sale_id) !== null; // in another tab
     const attempt = begin(customer(), now.sale_id, panel.body(now, lines()));
     show(button, false);
-    place(attempt, false);
+    place(attempt, resumed);
   }
 
   function refresh() {

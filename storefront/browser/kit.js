@@ -13,8 +13,8 @@
 //   });
 //
 // and is run from Rust by `testkit::browser::run("operator.js", &system).await`, which fails with what it printed.
-// Whatever a page writes to its console as an error, and every exception in it, fails its journey; so does a violation
-// of the Content-Security-Policy.
+// FLASHSALE_JOURNEY=words runs only those whose name has these words. Whatever a page writes to its console as an error,
+// and every exception in it, fails its journey; so does a violation of the Content-Security-Policy.
 
 import assert from 'node:assert/strict';
 import { AsyncLocalStorage } from 'node:async_hooks';
@@ -41,6 +41,7 @@ export const SHOP = told('FLASHSALE_SHOP_URL');
 export const ADMIN = told('FLASHSALE_ADMIN_URL');
 /// How long anything may take, in milliseconds, before a journey calls it broken.
 const PATIENCE_MS = 30_000;
+const JOURNEY_MS_MAX = 240_000;
 const PHONE = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
 const ADDRESS = { name: 'Kim Mina', line1: '110 Sejong-daero', city: 'Seoul', postal_code: '04524', country: 'KR' };
 const DESK = { viewport: { width: 1180, height: 860 } };
@@ -52,20 +53,24 @@ const launch = () => {
 };
 after(async () => (await browser)?.close());
 
-/// So many journeys at once: most of each is waiting.
-const AT_ONCE = 3;
+let atOnce = 1;
 const journeys = [];
 /// What the journey of now has opened: pages, and ways to the gateway.
 const opened = new AsyncLocalStorage();
 
-/// A journey. Its pages are closed at its end, whatever happens, and none may have had errors. It is on its own: others
-/// run beside it, on the same system.
-export function test(name, journey) {
-  journeys.push({ name, journey });
-  if (journeys.length === 1) setImmediate(() => nodeTest('journeys', { concurrency: AT_ONCE }, runAll));
+/// So many journeys of this file may run at once, on the same system: most of each is waiting.
+export function sideBySide(journeysMax) {
+  atOnce = journeysMax;
 }
 
-const runAll = (all) => Promise.all(journeys.map(({ name, journey }) => all.test(name, { timeout: 4 * PATIENCE_MS }, () => {
+/// A journey. Its pages are closed at its end, whatever happens, and none may have had errors.
+export function test(name, journey) {
+  if (!name.includes(process.env.FLASHSALE_JOURNEY ?? '')) return;
+  journeys.push({ name, journey });
+  if (journeys.length === 1) setImmediate(() => nodeTest('journeys', { concurrency: atOnce }, runAll));
+}
+
+const runAll = (all) => Promise.all(journeys.map(({ name, journey }) => all.test(name, { timeout: JOURNEY_MS_MAX }, () => {
   const mine = { pages: [], ways: [] };
   return opened.run(mine, async () => {
     try {
@@ -137,10 +142,10 @@ export async function way() {
   return { address: `http://127.0.0.1:${server.address().port}`, cut };
 }
 
-/// Keeps how the page looks now.
-export async function shot(page, name, { whole = true } = {}) {
+/// Keeps how the page looks now, all of it or what is in the window. `scale`: 'css' for a smaller file.
+export async function shot(page, name, { whole = true, scale = 'device' } = {}) {
   if (whole) await page.evaluate(() => scrollTo(0, 0)); // what sticks to an edge would be in the middle
-  await page.screenshot({ path: join(screenshots, `${name}.png`), fullPage: whole, animations: 'disabled' });
+  await page.screenshot({ path: join(screenshots, `${name}.png`), fullPage: whole, scale, animations: 'disabled' });
 }
 
 /// Axe finds nothing serious or critical on the page as it is now, neither in light nor in dark.

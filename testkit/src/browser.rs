@@ -10,7 +10,7 @@ use tokio::process::Command;
 use crate::System;
 
 /// All journeys of a file take no longer, with a machine that does much else.
-const JOURNEYS_MAX: Duration = Duration::from_secs(300);
+const JOURNEYS_MAX: Duration = Duration::from_secs(600);
 /// `npm ci` takes no longer.
 const INSTALL_MAX: Duration = Duration::from_secs(300);
 /// Names under which systems have the browser.

@@ -4,6 +4,7 @@
 //! |---------------|----------------------------------------------------------------------------|
 //! | [`ids`]       | names of sales, SKUs, customers, policies; order ids; epochs; fingerprints |
 //! | [`money`]     | amounts and currencies                                                     |
+//! | [`number`]    | whole numbers of requests                                                  |
 //! | [`timestamp`] | instants on the wire                                                       |
 //! | [`sale`]      | a sale's definition and its validation                                     |
 //! | `schema`      | (feature `schema`) JSON Schemas of all these, for the API's documents        |
@@ -24,6 +25,7 @@ pub mod ids;
 pub mod keys;
 pub mod lifecycle;
 pub mod money;
+pub mod number;
 pub mod order;
 pub mod payment;
 pub mod problem;

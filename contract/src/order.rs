@@ -9,6 +9,7 @@ use crate::ids::{
     CustomerId, IdempotencyKey, OrderId, PolicyId, RequestDigest, RequestFingerprint, SaleId, Sku,
 };
 use crate::money::AMOUNT_MAX;
+use crate::number::{whole, whole_or_null};
 use crate::sale::{DiscountKind, DiscountPolicy, QUANTITY_MAX, SaleTerms, TEXT_RULE, is_text};
 use crate::timestamp::Timestamp;
 
@@ -29,7 +30,7 @@ pub struct OrderRequest {
     pub discount_policy_id: Option<String>,
     /// The final total that the customer saw, in the minor unit; where the order costs something else it is refused.
     #[cfg_attr(feature = "schema", schemars(range(min = 0, max = AMOUNT_MAX)))]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "whole_or_null", skip_serializing_if = "Option::is_none")]
     pub expected_total: Option<i64>,
     /// How the goods reach the customer; `ship` unless told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -52,6 +53,7 @@ pub struct RequestedLine {
     pub sku: String,
     /// How many. The item may allow fewer: `max_quantity_per_order`.
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = QUANTITY_MAX)))]
+    #[serde(deserialize_with = "whole")]
     pub quantity: i64,
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{PolicyId, Sku};
 use crate::money::Currency;
+use crate::number::{whole, whole_or_null};
 use crate::timestamp::Timestamp;
 
 /// Items in a sale; the scripts name a batch's SKUs by two bytes, pages stay readable far below.
@@ -45,20 +46,20 @@ pub struct SaleTerms {
     pub closes_at: Option<Timestamp>,
     /// Live orders a customer may have at once; `null`: any number.
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = ORDERS_PER_CUSTOMER_MAX)))]
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_or_null")]
     pub max_orders_per_customer: Option<u32>,
     /// How long units are held for an unpaid order, in seconds.
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = HOLD_SECONDS_MAX)))]
-    #[serde(default = "default_hold_seconds")]
+    #[serde(default = "default_hold_seconds", deserialize_with = "whole")]
     pub hold_seconds: u32,
     /// In the minor unit; charged below `free_delivery_from`.
     #[cfg_attr(feature = "schema", schemars(range(max = PRICE_MAX)))]
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole")]
     pub delivery_fee: u64,
     /// The amount from which delivery is free, in the minor unit, tested after the discount; `null`: the fee is
     /// always charged.
     #[cfg_attr(feature = "schema", schemars(range(max = PRICE_MAX)))]
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_or_null")]
     pub free_delivery_from: Option<u64>,
     /// At most one applies to an order: the one that the customer names.
     #[cfg_attr(feature = "schema", schemars(length(max = POLICIES_MAX)))]
@@ -85,14 +86,15 @@ pub struct Item {
     pub name: String,
     /// For one unit, in the minor unit.
     #[cfg_attr(feature = "schema", schemars(range(max = PRICE_MAX)))]
+    #[serde(deserialize_with = "whole")]
     pub price: u64,
     /// Units to sell; `null`: unlimited.
     #[cfg_attr(feature = "schema", schemars(range(max = TOTAL_MAX)))]
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_or_null")]
     pub total: Option<u64>,
     /// Most units in one order.
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = QUANTITY_MAX)))]
-    #[serde(default = "default_max_quantity")]
+    #[serde(default = "default_max_quantity", deserialize_with = "whole")]
     pub max_quantity_per_order: u32,
 }
 
@@ -111,14 +113,15 @@ pub struct DiscountPolicy {
     pub kind: DiscountKind,
     /// Percent (1 to 100), or an amount in the minor unit.
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = PRICE_MAX)))]
+    #[serde(deserialize_with = "whole")]
     pub value: u64,
     /// Below this subtotal, in the minor unit, the discount is 0.
     #[cfg_attr(feature = "schema", schemars(range(max = PRICE_MAX)))]
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole")]
     pub min_total: u64,
     /// The discount's upper bound, in the minor unit; `null`: none.
     #[cfg_attr(feature = "schema", schemars(range(max = PRICE_MAX)))]
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_or_null")]
     pub max_discount: Option<u64>,
 }
 

@@ -134,6 +134,7 @@ pub struct PaymentCallback {
     /// Whether the money was taken.
     pub result: PaymentOutcome,
     /// How much, in the minor unit.
+    #[serde(deserialize_with = "crate::number::whole")]
     pub amount: u64,
     /// Of which currency.
     pub currency: Currency,

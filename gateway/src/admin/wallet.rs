@@ -22,6 +22,7 @@ const CREDITED: &str = include_str!("../../queries/credited.sql");
 pub(crate) struct Credit {
     /// In the minor unit.
     #[schemars(range(min = 1, max = AMOUNT_MAX))]
+    #[serde(deserialize_with = "contract::number::whole")]
     amount: i64,
     currency: Currency,
 }

@@ -7,6 +7,9 @@ use hyper::Method;
 /// Where both listeners tell what they can be asked, in OpenAPI.
 pub const DOCUMENT: &str = "/openapi.json";
 
+/// Where both listeners show it to people.
+pub const DOCS: &str = "/docs";
+
 /// A call of the public listener, with its path's parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)] // the names say it
@@ -28,11 +31,12 @@ pub enum Public<'a> {
     PaymentCallback,
     Page,
     Document,
+    Docs,
 }
 
 impl Public<'static> {
     /// Each call once, its parameters by their names.
-    pub const ALL: [Self; 17] = {
+    pub const ALL: [Self; 18] = {
         let (sale, sku, order) = ("{sale}", "{sku}", "{order}");
         [
             Self::Sales,
@@ -52,6 +56,7 @@ impl Public<'static> {
             Self::PaymentCallback,
             Self::Page,
             Self::Document,
+            Self::Docs,
         ]
     };
 }
@@ -68,6 +73,9 @@ impl<'a> Public<'a> {
         }
         if path == DOCUMENT {
             return if reads { Ok(Self::Document) } else { Err(Code::MethodNotAllowed) };
+        }
+        if is_docs(path) {
+            return if reads { Ok(Self::Docs) } else { Err(Code::MethodNotAllowed) };
         }
         if path == "/v1/payments/callback" {
             return if method == Method::POST {
@@ -131,6 +139,7 @@ impl<'a> Public<'a> {
             Self::PaymentCallback => "payment_callback",
             Self::Page => "page",
             Self::Document => "document",
+            Self::Docs => "docs",
         }
     }
 }
@@ -138,6 +147,11 @@ impl<'a> Public<'a> {
 /// Where the files of a page are, on either listener.
 fn is_page(path: &str) -> bool {
     path == "/" || path.starts_with("/assets/")
+}
+
+/// Where the files of the page at [`DOCS`] are, on either listener.
+fn is_docs(path: &str) -> bool {
+    path.strip_prefix(DOCS).is_some_and(|rest| rest.is_empty() || rest.starts_with("/assets/"))
 }
 
 /// The methods that a path of either table has, for `Allow` (RFC 9110, 15.5.6).
@@ -201,11 +215,12 @@ pub enum Admin<'a> {
     Decide { letter: &'a str, verdict: Verdict },
     Page,
     Document,
+    Docs,
 }
 
 impl Admin<'static> {
     /// Each call once, its parameters by their names.
-    pub const ALL: [Self; 19] = {
+    pub const ALL: [Self; 20] = {
         let (sale, order, customer, letter) = ("{sale}", "{order}", "{customer}", "{letter}");
         [
             Self::Overview,
@@ -227,6 +242,7 @@ impl Admin<'static> {
             Self::Decide { letter, verdict: Verdict::Discard },
             Self::Page,
             Self::Document,
+            Self::Docs,
         ]
     };
 }
@@ -240,6 +256,9 @@ impl<'a> Admin<'a> {
         }
         if path == DOCUMENT {
             return if reads { Ok(Self::Document) } else { Err(Code::MethodNotAllowed) };
+        }
+        if is_docs(path) {
+            return if reads { Ok(Self::Docs) } else { Err(Code::MethodNotAllowed) };
         }
         let parts = path.strip_prefix("/admin/v1/").ok_or(Code::NotFound)?.split('/');
         let (parts, count): ([&str; 5], usize) = collect(parts).ok_or(Code::NotFound)?;
@@ -297,6 +316,7 @@ impl<'a> Admin<'a> {
             Self::Decide { .. } => "admin_decide",
             Self::Page => "admin_page",
             Self::Document => "admin_document",
+            Self::Docs => "admin_docs",
         }
     }
 }

@@ -35,7 +35,7 @@ use crate::place::{self, SoldOutAnswers};
 use crate::read::standing::Standings;
 use crate::reserve::Batcher;
 use crate::respond::{Answer, Problem, language, misrouted};
-use crate::route::{Admin, Public, allowed};
+use crate::route::{Admin, DOCS, Public, allowed};
 use crate::settings::Settings;
 use crate::{admin, admit, authenticate, callback, command, page, read, refuse};
 
@@ -318,7 +318,8 @@ async fn serve_public(gateway: Arc<Gateway>, request: Request<Incoming>) -> Answ
             let call = Call { gateway: &gateway, head: &head, language };
             let (answer, outcome) = match route {
                 Public::PlaceOrder { sale } => place::place(&gateway, sale, &head, body, language).await,
-                Public::Page => shop_page(call),
+                Public::Page => public_page(call, &storefront::SHOP, head.uri.path()),
+                Public::Docs => public_page(call, &storefront::DOCS, inside_docs(head.uri.path())),
                 // Apart, because a connection keeps room for the largest future for as long as it lasts.
                 route => Box::pin(serve_beside(call, route, body, upgrade)).await,
             };
@@ -332,14 +333,19 @@ async fn serve_public(gateway: Arc<Gateway>, request: Request<Incoming>) -> Answ
     answer
 }
 
-/// A file of the customer's page.
-fn shop_page(call: Call<'_>) -> (Answer, &'static str) {
+/// A file of a page on the public listener, where they are wanted.
+fn public_page(call: Call<'_>, page: &storefront::Page, path: &str) -> (Answer, &'static str) {
     let found = if call.gateway.storefront {
-        page::answer(&storefront::SHOP, call.head.uri.path(), &call.head.headers)
+        page::answer(page, path, &call.head.headers)
     } else {
         Err(Code::NotFound.into())
     };
     told(found, outcome::OK, call.language)
+}
+
+/// A file of the documents' page, by its path inside.
+fn inside_docs(path: &str) -> &str {
+    path.strip_prefix(DOCS).filter(|rest| !rest.is_empty()).unwrap_or("/")
 }
 
 /// An answer with its outcome.
@@ -394,6 +400,7 @@ async fn serve_private(gateway: Arc<Gateway>, request: Request<Incoming>) -> Ans
             let answered = match (route, authenticate::admin(&head.headers)) {
                 // Nothing in it is secret; what it shows it asks of the API, as its operator.
                 (Admin::Page, _) => page::answer(&storefront::OPERATOR, path, &head.headers),
+                (Admin::Docs, _) => page::answer(&storefront::DOCS, inside_docs(path), &head.headers),
                 (Admin::Document, _) => Ok(openapi::answer(Part::All)),
                 (_, Err(code)) => Err(code.into()),
                 (route, Ok(())) => {

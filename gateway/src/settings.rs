@@ -22,7 +22,8 @@ pub struct Settings {
     #[arg(long, env = "GATEWAY_DEV_AUTH", default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1,
           default_missing_value = "true", value_name = "BOOL")]
     pub dev_auth: bool,
-    /// Serves the customer's page, the storefront, under `/` of the public listener.
+    /// Serves the customer's page, the storefront, under `/` of the public listener, and the API's documents for
+    /// people under `/docs`.
     #[arg(long, env = "GATEWAY_STOREFRONT", default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1,
           default_missing_value = "true", value_name = "BOOL")]
     pub storefront: bool,

@@ -1,5 +1,5 @@
-//! The two pages that gateways serve: the customer's (`shop/`) and the operator's (`operator/`). Each is an
-//! `index.html` with its `assets/`, as the browser gets them: there is no build step.
+//! The pages that gateways serve: the customer's (`shop/`), the operator's (`operator/`), and the API's documents
+//! (`docs/`: Swagger UI). Each is an `index.html` with its `assets/`, as the browser gets them: there is no build step.
 //!
 //! A release has the files inside; a debug build reads them when the program starts. Either way a page is made ready
 //! once, and afterwards only looked up:
@@ -28,13 +28,31 @@ struct ShopFiles;
 #[folder = "operator/"]
 struct OperatorFiles;
 
-/// The customer's page.
-pub static SHOP: LazyLock<Page> = LazyLock::new(Page::load::<ShopFiles>);
-/// The operator's view.
-pub static OPERATOR: LazyLock<Page> = LazyLock::new(Page::load::<OperatorFiles>);
+#[derive(RustEmbed)]
+#[folder = "docs/"]
+struct DocsFiles;
 
-/// What `index.html` begins the names of its assets with.
+/// Of Swagger UI (<https://swagger.io/tools/swagger-ui/>, Apache-2.0), from a crate's package: see `build.rs`.
+const SWAGGER_UI: [(&str, &str, &[u8]); 2] = [
+    ("assets/swagger-ui.css", "text/css", include_bytes!(concat!(env!("OUT_DIR"), "/swagger-ui.css"))),
+    (
+        "assets/swagger-ui-bundle.js",
+        "text/javascript",
+        include_bytes!(concat!(env!("OUT_DIR"), "/swagger-ui-bundle.js")),
+    ),
+];
+
+/// The customer's page.
+pub static SHOP: LazyLock<Page> = LazyLock::new(|| Page::load::<ShopFiles>(&[]));
+/// The operator's view.
+pub static OPERATOR: LazyLock<Page> = LazyLock::new(|| Page::load::<OperatorFiles>(&[]));
+/// The API's documents, to be read and tried out.
+pub static DOCS: LazyLock<Page> = LazyLock::new(|| Page::load::<DocsFiles>(&SWAGGER_UI));
+
+/// What `index.html` begins the names of its assets with, as far as they lie beside it.
 const ASSETS: &str = "assets/";
+/// The same where the page is `/docs`, without a slash at its end.
+const DOCS_ASSETS: &str = "docs/assets/";
 /// Bytes of a digest that are shown: enough that two versions never share one.
 const DIGEST_BYTES: usize = 8;
 
@@ -71,22 +89,26 @@ pub struct Found<'a> {
 }
 
 impl Page {
-    fn load<Files: RustEmbed>() -> Self {
-        let mut names: Vec<_> = Files::iter().collect();
-        names.sort();
-        let files: Vec<_> = names.into_iter().filter_map(|name| Some((Files::get(&name)?, name))).collect();
+    /// Of a folder's files, and of others: name, media type, content.
+    fn load<Files: RustEmbed>(others: &[(&str, &str, &[u8])]) -> Self {
+        let folder = Files::iter().filter_map(|name| {
+            let file = Files::get(&name)?;
+            Some((name.into_owned(), file.metadata.mimetype().to_owned(), file.data.into_owned()))
+        });
+        let others = others
+            .iter()
+            .map(|(name, media_type, body)| ((*name).to_owned(), (*media_type).to_owned(), body.to_vec()));
+        let mut files: Vec<_> = folder.chain(others).collect();
+        files.sort();
         let mut digest = Sha256::new();
-        for (file, name) in &files {
+        for (name, _, body) in &files {
             digest.update(name.as_bytes());
-            digest.update(file.metadata.sha256_hash());
+            digest.update(Sha256::digest(body));
         }
         let version = hex(&digest.finalize());
-        let ready = files.into_iter().map(|(file, name)| {
-            let body = match name.as_ref() {
-                "index.html" => versioned(&file.data, &version),
-                _ => file.data.into_owned(),
-            };
-            (name.into_owned(), Asset::new(file.metadata.mimetype(), body))
+        let ready = files.into_iter().map(|(name, media_type, body)| {
+            let body = if name == "index.html" { versioned(&body, &version) } else { body };
+            (name, Asset::new(&media_type, body))
         });
         Self { files: ready.collect(), version }
     }
@@ -128,7 +150,9 @@ impl Asset {
 /// With the names of its assets as they are served.
 fn versioned(index: &[u8], version: &str) -> Vec<u8> {
     let text = String::from_utf8_lossy(index);
-    text.replace(&format!("\"{ASSETS}"), &format!("\"{ASSETS}{version}/")).into_bytes()
+    let names =
+        |text: String, begin: &str| text.replace(&format!("\"{begin}"), &format!("\"{begin}{version}/"));
+    names(names(text.into_owned(), ASSETS), DOCS_ASSETS).into_bytes()
 }
 
 fn compressed(body: &[u8]) -> Option<Vec<u8>> {
@@ -147,15 +171,16 @@ mod tests {
 
     #[test]
     fn the_index_names_a_version_under_which_its_assets_never_change() {
-        for page in [&SHOP, &OPERATOR] {
+        for (page, begin) in [(&SHOP, ASSETS), (&OPERATOR, ASSETS), (&DOCS, DOCS_ASSETS)] {
             let index = page.find("/").unwrap();
             assert!(!index.immutable);
             assert_eq!(index.asset.content_type, "text/html; charset=utf-8");
             let html = String::from_utf8(index.asset.plain.body.to_vec()).unwrap();
-            let names: Vec<_> = html.split('"').filter(|text| text.starts_with(ASSETS)).collect();
+            let names: Vec<_> = html.split('"').filter(|text| text.starts_with(begin)).collect();
             assert!(!names.is_empty(), "{html}");
             for name in names {
-                let found = page.find(&format!("/{name}")).unwrap_or_else(|| panic!("{name} is missing"));
+                let beside = name.replacen(begin, ASSETS, 1);
+                let found = page.find(&format!("/{beside}")).unwrap_or_else(|| panic!("{name} is missing"));
                 assert!(found.immutable, "{name}");
             }
         }

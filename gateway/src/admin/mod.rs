@@ -59,7 +59,7 @@ async fn dispatch(call: Call<'_>, route: Admin<'_>, body: Incoming) -> Result<An
         Admin::Orders { sale } => orders::search(call, sale).await,
         Admin::Order { sale, order } => orders::one(call, sale, order).await,
         Admin::Deliver { sale, order } => orders::deliver(call, sale, order, body).await,
-        Admin::Page | Admin::Document => Err(Code::NotFound.into()), // served before anyone is asked who they are
+        Admin::Page | Admin::Document | Admin::Docs => Err(Code::NotFound.into()), // served before anyone is asked who they are
         Admin::Credit { customer } => wallet::credit(gateway, customer, head, body).await,
     }
 }

@@ -8,7 +8,7 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use super::operation::{Access, Operation};
-use super::public::{PAGES, document, page};
+use super::public::{PAGES, docs, document, page};
 use super::schemas::Schemas;
 use crate::admin::dead_letters::{self, LetterBody, LetterState, LettersBody};
 use crate::admin::inventory::InventoryBody;
@@ -19,7 +19,7 @@ use crate::admin::{define, orders, overview};
 use crate::command::Recorded;
 use crate::decode::BODY_BYTES_MAX;
 use crate::read::shown::{OrderBody, OrdersBody};
-use crate::route::{Action, Admin, DOCUMENT};
+use crate::route::{Action, Admin, DOCS, DOCUMENT};
 
 const SALES: &str = "Operating sales";
 const ORDERS: &str = "Operating orders";
@@ -47,6 +47,7 @@ pub(super) fn operation<'s>(schemas: &'s mut Schemas, route: Admin<'static>) -> 
         }
         Admin::Page => (Method::GET, "/", PAGES),
         Admin::Document => (Method::GET, DOCUMENT, PAGES),
+        Admin::Docs => (Method::GET, DOCS, PAGES),
     };
     let id = match route {
         Admin::Act { action, .. } => format!("admin_{}", action.as_str()),
@@ -55,7 +56,7 @@ pub(super) fn operation<'s>(schemas: &'s mut Schemas, route: Admin<'static>) -> 
         route => route.label().to_owned(),
     };
     let access = match route {
-        Admin::Page | Admin::Document => Access::Anyone,
+        Admin::Page | Admin::Document | Admin::Docs => Access::Anyone,
         _ => Access::Operator,
     };
     described(Operation::new(schemas, method, path, &id, tag, access), route)
@@ -81,6 +82,7 @@ fn described<'s>(operation: Operation<'s>, route: Admin<'static>) -> Operation<'
     match route {
         Admin::Page => page(operation).does("The operator's view", "A page for people."),
         Admin::Document => document(operation),
+        Admin::Docs => docs(operation),
         Admin::Overview => operation
             .does(
                 "What is watched during a sale",

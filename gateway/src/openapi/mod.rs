@@ -114,7 +114,8 @@ fn head(part: Part) -> Value {
         Part::Public => ("Flash sale: the public API", "What storefronts call."),
         Part::All => (
             "Flash sale: the whole API",
-            "What operators call, on the admin listener, and what storefronts call, on the public one.",
+            "What operators call, on the admin listener, and what storefronts call, on the public one, at whose `/docs` \
+             that is tried out.",
         ),
     };
     let mut security = json!({
@@ -168,7 +169,7 @@ fn tags(part: Part) -> Value {
     let observed = [("Observing", "What monitoring asks.")];
     let observed = observed.iter().filter(|_| part == Part::All);
     let pages = [("Pages and documents", "For people, and for programs.")];
-    let all = public.iter().chain(operated).chain(observed).chain(&pages);
+    let all = operated.chain(&public).chain(observed).chain(&pages);
     all.map(|(name, text)| json!({ "name": name, "description": text })).collect()
 }
 

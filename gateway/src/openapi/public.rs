@@ -18,7 +18,7 @@ use crate::read::order::{PAGE_DEFAULT, PAGE_MAX};
 use crate::read::sale::{AvailabilityBody, SaleBody, SalesBody};
 use crate::read::shown::{DeliveryBody, OrderBody, OrdersBody, StatusBody};
 use crate::read::wallet::WalletBody;
-use crate::route::{DOCUMENT, Public};
+use crate::route::{DOCS, DOCUMENT, Public};
 
 const SALES: &str = "Sales";
 const ORDERS: &str = "Orders";
@@ -65,6 +65,7 @@ pub(super) fn operation<'s>(schemas: &'s mut Schemas, route: Public<'static>) ->
         Public::PaymentCallback => (Method::POST, "/v1/payments/callback", MONEY, Anyone),
         Public::Page => (Method::GET, "/", PAGES, Anyone),
         Public::Document => (Method::GET, DOCUMENT, PAGES, Anyone),
+        Public::Docs => (Method::GET, DOCS, PAGES, Anyone),
     };
     described(Operation::new(schemas, method, path, route.label(), tag, access), route)
 }
@@ -157,12 +158,18 @@ fn described<'s>(operation: Operation<'s>, route: Public<'static>) -> Operation<
             .does("The storefront", "A page for people, where the gateway is told to show it.")
             .refuses(&[Code::NotFound]),
         Public::Document => document(operation),
+        Public::Docs => docs(operation).refuses(&[Code::NotFound]),
     }
 }
 
 /// A page of HTML; what it needs lies beside it.
 pub(super) fn page(operation: Operation<'_>) -> Operation<'_> {
     tagged(operation.answer(200, "The page.", Some(("text/html", json!({ "type": "string" })))))
+}
+
+/// The document for people.
+pub(super) fn docs(operation: Operation<'_>) -> Operation<'_> {
+    page(operation).does("The document for people", "Swagger UI, by which operations can be tried out.")
 }
 
 /// The document itself.

@@ -38,6 +38,7 @@ async fn dispatch(call: Call<'_>, route: Public<'_>) -> Result<Answer, Problem> 
         Public::Wallet => wallet::show(gateway, head).await,
         Public::Page
         | Public::Document
+        | Public::Docs
         | Public::PlaceOrder { .. }
         | Public::CancelOrder { .. }
         | Public::PayOrder { .. }

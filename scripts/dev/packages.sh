@@ -31,6 +31,8 @@ require_packages() {
         command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
             { missing+=(chromium) what+=("Chromium"); }
         fc-list :lang=ko 2>/dev/null | grep -q . || { missing+=(fonts-nanum) what+=("a Korean font"); }
+        # The API is asked by a program of PyPI, in an environment of its own.
+        python3 -c 'import ensurepip, venv' 2>/dev/null || { missing+=(python3-venv) what+=("Python 3.11 or newer with venv"); }
         command -v pkg-config >/dev/null || { missing+=(pkg-config) what+=("pkg-config"); }
     fi
     if [ "${#missing[@]}" -gt 0 ]; then

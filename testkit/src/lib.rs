@@ -12,6 +12,8 @@
 //! | [`mail_server`] | an SMTP server of the test's own, and what it got |
 //! | [`redis_server`] | a Redis of the test's own, to be killed, stopped and emptied |
 //! | [`forwarder`] | a way to a service that can be cut, and that can hang |
+//! | [`tool`] | programs of others, and what is installed for them |
+//! | [`python`] | what tests use of PyPI |
 //! | [`tls`] | what the tests' own HTTP client needs |
 //! | [`wait`] | waiting for a condition, within a limit |
 
@@ -22,9 +24,11 @@ pub mod live;
 pub mod mail_server;
 pub mod paying;
 pub mod program;
+pub mod python;
 pub mod redis_server;
 pub mod system;
 pub mod tls;
+pub mod tool;
 pub mod wait;
 
 pub use client::{Answer, Client};

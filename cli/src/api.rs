@@ -108,6 +108,12 @@ impl Api {
             let pem = std::fs::read(file).map_err(|error| Failure::file(file, error))?;
             let authorities = reqwest::Certificate::from_pem_bundle(&pem)
                 .map_err(|error| Failure::Usage(format!("--ca-file {}: {error}", file.display())))?;
+            if authorities.is_empty() {
+                return Err(Failure::Usage(format!(
+                    "--ca-file {}: there is no certificate in it",
+                    file.display()
+                )));
+            }
             http = http.tls_certs_merge(authorities);
         }
         let http =

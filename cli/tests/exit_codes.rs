@@ -65,6 +65,9 @@ fn wrong_usage_is_told_before_anything_is_sent() {
         let said = nobody.run(&[arguments, &["--json"]].concat());
         assert_eq!((said.code, &said.error()["kind"]), (2, &json!("usage")), "{arguments:?}");
     }
+    // A file of authorities without one is no reason to believe nobody else's word.
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    assert_eq!(nobody.run(&["--ca-file", source, "sale", "list"]).code, 2);
     let help = nobody.run(&["--help"]).ok().out;
     for code in 0..=8 {
         assert!(

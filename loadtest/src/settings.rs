@@ -23,6 +23,9 @@ pub struct Programs {
     /// Address of the payments group's metrics and health; cards are charged where it is ready.
     #[arg(long, env = "PAYMENTS_URL", value_name = "URL")]
     pub payments_url: Option<String>,
+    /// Address of the Prometheus that watches all of them.
+    #[arg(long, env = "PROMETHEUS_URL", value_name = "URL")]
+    pub prometheus_url: Option<String>,
 }
 
 impl Programs {

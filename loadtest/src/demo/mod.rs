@@ -6,7 +6,9 @@
 //! 4. repeats, after the sale has sold out; what was offered, told and settled by then, and the invariants
 //! 5. [`afterwards`]: its orders are paid, declined, given up, forgotten, sold again, delivered, sent back
 //! 6. [`funnel`], [`report`]: how far orders came, the invariants once more, and where to look next
+//! 7. [`addresses`]: the pages that stay open, each asked before it is named
 
+mod addresses;
 mod afterwards;
 mod funnel;
 mod onlookers;
@@ -118,10 +120,12 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let written = [&journal_file, &later_file, &burst_findings_file, &findings_file];
     print!("{}", report::where_next(arguments, &sales, &evidence, &written.map(PathBuf::as_path)));
 
+    let open = addresses::open(&arguments.programs).await;
+    println!("{}", open.text);
     let outcome = check::report::Outcome::of(&[burst_findings, findings].concat());
     let surprises = burst.tally.unexpected + afterwards.surprises();
     println!("{}", report::verdict(outcome, surprises));
-    if outcome == check::report::Outcome::Holds && surprises > 0 {
+    if outcome == check::report::Outcome::Holds && (surprises > 0 || open.silent > 0) {
         return Ok(ExitCode::FAILURE);
     }
     Ok(outcome.exit_code())

@@ -8,7 +8,7 @@ use anyhow::Context;
 use crate::http::{Authority, Connection};
 use crate::request;
 use crate::settings::Programs;
-use crate::table::{Style, Table, heading, styled};
+use terminal::{Style, Table, heading, styled};
 
 /// Longest wait for a page.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);

@@ -47,7 +47,7 @@ fn all(programs: &Programs) -> Vec<Address> {
     let mut pages = vec![
         page("storefront", &gateway, "/", "buy from the sale 'sample', under any name"),
         page("operator's view", &admin, "/", "the token is dev-admin"),
-        page("Swagger UI", &admin, "/docs/", "every call of both listeners, to be tried out"),
+        page("Swagger UI", &admin, "/docs", "every call of both listeners, to be tried out"),
     ];
     if let Some(prometheus) = &programs.prometheus_url {
         pages.push(page("Prometheus", &base(prometheus), "/graph", "metrics, objectives and alerts"));

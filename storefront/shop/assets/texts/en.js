@@ -15,7 +15,7 @@ export default {
   pausedHint: 'The shop has paused this sale. It goes on here by itself.', closedHint: 'This sale is over. Thank you for coming.',
   rebuildingHint: 'The stock is being counted again. Nothing is lost; it goes on here by itself.',
   soldoutHint: 'Everything is taken. What is not paid in time comes back, and shows here.',
-  left: '{count} left', leftOf: '{count} of {total} left', plenty: 'No limit', gone: 'Sold out', lastOnes: 'Only {count} left',
+  leftOf: '{count} of {total} left', plenty: 'No limit', gone: 'Sold out', lastOnes: 'Only {count} left',
   itemSoldOut: '{name} is sold out.', itemBack: '{name} is available again.', itemFew: '{name}: only {count} left.',
   items: 'Items', quantity: 'Quantity of {name}', less: 'One less of {name}', moreOf: 'One more of {name}', atMost: 'At most {count} an order',
   perCustomer: '{count} order each',

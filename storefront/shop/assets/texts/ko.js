@@ -15,7 +15,7 @@ export default {
   pausedHint: '상점이 판매를 잠시 멈췄습니다. 재개되면 이 화면에서 바로 이어집니다.', closedHint: '판매가 종료되었습니다. 찾아 주셔서 감사합니다.',
   rebuildingHint: '재고를 다시 확인하고 있습니다. 사라지는 것은 없으며, 곧 이 화면에서 이어집니다.',
   soldoutHint: '모두 판매되었습니다. 제때 결제되지 않은 상품은 다시 나오며, 여기에 표시됩니다.',
-  left: '{count}개 남음', leftOf: '{total}개 중 {count}개 남음', plenty: '수량 제한 없음', gone: '품절', lastOnes: '{count}개만 남음',
+  leftOf: '{total}개 중 {count}개 남음', plenty: '수량 제한 없음', gone: '품절', lastOnes: '{count}개만 남음',
   itemSoldOut: '{name} 품절되었습니다.', itemBack: '{name} 다시 구매할 수 있습니다.', itemFew: '{name} {count}개만 남았습니다.',
   items: '상품', quantity: '{name} 수량', less: '{name} 하나 빼기', moreOf: '{name} 하나 더', atMost: '주문당 최대 {count}개',
   perCustomer: '1인당 {count}회 주문',

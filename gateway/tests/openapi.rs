@@ -47,7 +47,9 @@ fn sample() -> Value {
 
 /// Lets schemathesis ask one listener, with a file of settings and what they name.
 async fn ask(settings: &str, listener: &str, options: &[&str], named: &[(&str, &str)]) {
-    let mut schemathesis = Command::new(interpreter().await);
+    let python = interpreter().await;
+    let environment = python.ancestors().nth(2).expect("it lies in bin/");
+    let mut schemathesis = Command::new(&python);
     schemathesis
         .args(["-m", "schemathesis.cli", "--no-color", "--config-file"])
         .arg(folder().join(settings))
@@ -55,7 +57,8 @@ async fn ask(settings: &str, listener: &str, options: &[&str], named: &[(&str, &
         .args(["--checks", "all", "--request-timeout", "10", "--warnings", "off"])
         .args(options)
         .envs(named.iter().copied())
-        .current_dir(std::env::temp_dir());
+        // Where it keeps what it has worked out about Unicode.
+        .current_dir(environment);
     finish(&format!("schemathesis ({settings})"), schemathesis, ASKED_MAX).await;
 }
 

@@ -41,9 +41,15 @@ pub struct Readiness {
 }
 
 impl Health {
-    /// Declares a dependency; it is down until someone has seen it up.
+    /// Declares a dependency; it is down until someone has seen it up. `dependency_up` says nothing of one that the
+    /// process is ready without until it was tried: nobody is called for a mail server that no mail has gone to.
     pub fn expect(&self, name: &'static str, required: bool) {
-        self.put(name, Dependency { up: false, required, why: Some("not tried yet".into()) });
+        let untried = Dependency { up: false, required, why: Some("not tried yet".into()) };
+        if required {
+            self.put(name, untried);
+        } else {
+            self.dependencies().insert(name, untried);
+        }
     }
 
     /// It works.
@@ -135,5 +141,34 @@ pub fn answer(path: &str, health: &Health, metrics: &PrometheusHandle) -> Option
         "/health/live" => Some(respond(StatusCode::OK, "application/json", r#"{"live":true}"#)),
         "/health/ready" => Some(health.readiness()),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dependency_is_down_until_it_was_seen_and_missed_only_where_it_is_needed_or_was_tried() {
+        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&recorder, || {
+            let health = Health::default();
+            let shown = |name: &str| {
+                let line = format!("dependency_up{{dependency=\"{name}\"}} ");
+                recorder
+                    .handle()
+                    .render()
+                    .lines()
+                    .find_map(|text| text.strip_prefix(&line).map(str::to_owned))
+            };
+            health.expect("kafka", true);
+            health.expect("email", false);
+            assert!(!health.is_ready() && !health.is_up("email"));
+            assert_eq!((shown("kafka").as_deref(), shown("email")), (Some("0"), None));
+            health.up("kafka");
+            health.down("email", "refused");
+            assert!(health.is_ready());
+            assert_eq!((shown("kafka").as_deref(), shown("email").as_deref()), (Some("1"), Some("0")));
+        });
     }
 }

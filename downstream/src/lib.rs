@@ -6,6 +6,7 @@
 //! | [`settings`]     | the command line: what every part takes, and which part it is        |
 //! | [`host`]         | what a part runs in: health, listener, tasks, an orderly end         |
 //! | [`outgoing`]     | how others are called: TLS, and what is said of failures             |
+//! | [`described`]    | what the metrics mean                                                |
 //! | [`group`]        | a consumer group: order, tries, dead letters                         |
 //! | [`analytics`]    | counts: funnel, revenue, deliveries                                  |
 //! | [`notification`] | tells customers, by e-mail and webhook                               |
@@ -13,6 +14,7 @@
 //! | [`provider`]     | the simulated card provider                                          |
 
 pub mod analytics;
+pub mod described;
 pub mod group;
 pub mod host;
 pub mod notification;
@@ -53,6 +55,7 @@ pub async fn run(
     metrics: PrometheusHandle,
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
+    process::describe::describe(described::METRICS);
     let host = Host::new(settings.services, metrics, shutdown);
     match settings.part {
         Part::Analytics(own) => analytics::run(&host, own).await?,

@@ -26,6 +26,7 @@ pub mod callback;
 pub mod command;
 pub mod cors;
 pub mod decode;
+pub mod described;
 pub mod desk;
 pub mod hand_off;
 mod known;

@@ -128,6 +128,7 @@ pub async fn run(
     if !settings.dev_auth {
         return Err(StartError::NoIdentity);
     }
+    process::describe::describe(crate::described::METRICS);
     let listen = |address| async move {
         TcpListener::bind(address).await.map_err(|error| StartError::Listen(address, error))
     };

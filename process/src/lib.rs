@@ -5,6 +5,7 @@
 //! | [`run`]      | from the settings to the end                                   |
 //! | [`settings`] | the settings that all binaries take                            |
 //! | [`telemetry`]| logs and the metrics recorder                                  |
+//! | [`describe`] | what each metric means                                         |
 //! | [`usage`]    | what the process takes of its machine                          |
 //! | [`shutdown`] | signals, and the order in which work ends                      |
 //! | [`backoff`] | how long to wait before trying again                           |
@@ -17,6 +18,7 @@
 
 pub mod backoff;
 pub mod boottime;
+pub mod describe;
 pub mod health;
 pub mod http;
 pub mod kafka;

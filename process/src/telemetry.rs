@@ -50,6 +50,7 @@ pub fn start_logs(process: &Process) -> Result<(), TelemetryError> {
 pub fn start_metrics() -> Result<PrometheusHandle, TelemetryError> {
     let started = builder().and_then(PrometheusBuilder::install_recorder);
     let handle = started.map_err(|error| TelemetryError::Twice(error.to_string()))?;
+    crate::describe::describe(crate::describe::OF_ALL);
     metrics::gauge!("build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     Ok(handle)
 }

@@ -31,6 +31,7 @@ pub mod consume;
 pub mod database;
 pub mod dead_letters;
 pub mod delivery;
+pub mod described;
 pub mod effects;
 pub mod event;
 pub mod handles;

@@ -70,6 +70,7 @@ pub async fn run(
     metrics: PrometheusHandle,
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
+    process::describe::describe(crate::described::METRICS);
     let services = &settings.services;
     let (announce, ownership) = ownership::channel();
     let handles = Handles {

@@ -62,7 +62,8 @@ pub struct Surroundings {
 }
 
 /// What of this process' environment a page's commands see.
-const KEPT: [&str; 7] = ["PATH", "HOME", "LANG", "TMPDIR", "CARGO_HOME", "CARGO_TARGET_DIR", "JAVA_HOME"];
+const KEPT: [&str; 8] =
+    ["PATH", "HOME", "LANG", "TMPDIR", "CARGO_HOME", "CARGO_TARGET_DIR", "JAVA_HOME", "FLASHSALE_STARTED_BY"];
 
 /// `curl` says nothing of its progress, does not wait for ever, fails where the server refuses, and comes again after a
 /// 503, as every client should: on a busy machine there are some.

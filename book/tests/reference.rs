@@ -14,3 +14,47 @@ fn the_reference_is_that_of_its_sources() {
     }
     assert!(outdated.is_empty(), "`./dev docs` writes these anew:\n{}", outdated.join("\n"));
 }
+
+/// A metric that is counted and not described, or described and never counted, is found in the sources.
+#[test]
+fn every_metric_is_described() {
+    use process::describe::{Metric, OF_ALL};
+    use std::collections::BTreeSet;
+
+    for (program, own) in [
+        ("gateway", gateway::described::METRICS),
+        ("settlement", settlement::described::METRICS),
+        ("downstream", downstream::described::METRICS),
+        ("process", OF_ALL),
+    ] {
+        let all = own.iter().chain(OF_ALL);
+        let described: BTreeSet<&str> = all.map(|metric: &Metric| metric.name).collect();
+        let counted = counted(&book::root().join(program).join("src"));
+        assert!(counted.len() > 5, "{program}: {counted:?}");
+        let missing: Vec<_> = counted.iter().filter(|name| !described.contains(name.as_str())).collect();
+        assert!(missing.is_empty(), "{program}/src/described.rs lacks {missing:?}");
+        let gone: Vec<_> =
+            own.iter().map(|metric| metric.name).filter(|name| !counted.contains(*name)).collect();
+        assert!(gone.is_empty() || program == "process", "{program} has no {gone:?}");
+    }
+}
+
+/// The names in `counter!("…")` and its like.
+fn counted(folder: &std::path::Path) -> std::collections::BTreeSet<String> {
+    let mut names = std::collections::BTreeSet::new();
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            names.extend(counted(&path));
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            let text = std::fs::read_to_string(&path).expect("a source");
+            let text = text.split("#[cfg(test)]").next().expect("its beginning");
+            for macro_name in ["counter!(", "gauge!(", "histogram!("] {
+                let calls = text.split(macro_name).skip(1).map(str::trim_start);
+                let named = calls.filter_map(|call| call.strip_prefix('"')?.split('"').next());
+                names.extend(named.map(str::to_owned));
+            }
+        }
+    }
+    names
+}

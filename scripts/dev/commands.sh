@@ -59,6 +59,13 @@ end_session() {
     exec 2>&"$SESSION_STDERR" # a filter of what went there has ended by the same Ctrl-C: writing to it would end this, too
     say
     QUIET=yes dev_here down || :
+    # A test may have had a stack of its own, named after this one; one that was interrupted has left it.
+    local other
+    for other in "$ROOT/.dev/$STACK"-*/run; do
+        [ -d "$other" ] || continue
+        other=${other%/run}
+        FLASHSALE_STACK=${other##*/} "$ROOT/dev" down 2>/dev/null || :
+    done
 }
 
 # Runs a command in the background, so that a signal to this script is heard at once, and with the mark of
@@ -145,6 +152,6 @@ cmd_docs() {
     require_packages all
     cd "$ROOT"
     # As the tests build it, so that neither is built twice.
-    cargo build --quiet --locked --workspace --example site
+    cargo build --quiet --locked --workspace --bin flashsale --example site
     exec "$TARGET_DIR/debug/examples/site"
 }

@@ -3,14 +3,20 @@
 //!
 //! | page | comes from |
 //! |---|---|
+//! | `public-api.md`, `admin-api.md` | `gateway/openapi/` |
+//! | `metrics.md` | the lists by which the programs describe them (`described.rs` of each) |
+//! | `flashsale.md` | `flashsale help` |
 //! | `settings.md` | the programs' own command lines (`settings.rs` of each) |
 //! | `errors.md` | `contract::problem` |
 //! | `event-data.md` | `contract/schemas/`, `contract/fixtures/` |
 //! | `dev.md` | `./dev help` |
 
+mod command_line;
 mod dev;
 mod errors;
 mod event_data;
+mod http_api;
+mod metrics;
 pub mod settings;
 
 use std::path::{Path, PathBuf};
@@ -48,9 +54,13 @@ pub enum ReferenceError {
 pub fn pages(root: &Path) -> Result<Vec<(PathBuf, String)>, ReferenceError> {
     let page = |name: &str, text: String| (Path::new("docs/reference").join(name), text);
     Ok(vec![
+        page("public-api.md", http_api::public(root)?),
+        page("admin-api.md", http_api::admin(root)?),
+        page("metrics.md", metrics::page()),
         page("settings.md", settings::page()),
         page("errors.md", errors::page()),
         page("event-data.md", event_data::page(root)?),
+        page("flashsale.md", command_line::page()?),
         page("dev.md", dev::page(root)?),
     ])
 }

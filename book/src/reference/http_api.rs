@@ -1,6 +1,7 @@
 //! The HTTP API, from the OpenAPI documents that the gateway serves and that its own tests compare with its handlers.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -72,10 +73,10 @@ fn page(
     // A schema names others, which are shown, too.
     let mut shown = BTreeMap::new();
     while let Some((name, ())) = schemas.pop_first() {
-        if !shown.contains_key(&name) {
+        if let Entry::Vacant(place) = shown.entry(name) {
             let mut text = String::new();
-            schema(&mut text, &name, &known[&name], &mut schemas);
-            shown.insert(name, text);
+            schema(&mut text, place.key(), &known[place.key()], &mut schemas);
+            place.insert(text);
         }
     }
     shown.values().for_each(|text| page.push_str(text));

@@ -12,7 +12,7 @@ CHAOS_PORTS=26
 cmd_chaos() {
     local name names=() ports=() number
     begin_session chaos
-    require_packages all
+    require_packages programs
     require_go
     mkdir -p "$LOG_DIR"
     build_toxiproxy || exit 1

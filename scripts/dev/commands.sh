@@ -87,7 +87,7 @@ cargo_in_session() {
 
 cmd_test() {
     begin_session test
-    require_packages all
+    require_packages tests
     WITH_REDIS_CLUSTER=yes QUIET=yes dev_here up --services-only
     say
     # Tests of one crate start the programs of another: all of them must be there, and fresh.
@@ -149,7 +149,7 @@ cmd_logs() {
 
 cmd_docs() {
     [ $# -eq 0 ] || die "./dev docs takes no arguments"
-    require_packages all
+    require_packages programs
     cd "$ROOT"
     # As the tests build it, so that neither is built twice.
     cargo build --quiet --locked --workspace --bin flashsale --example site

@@ -4,9 +4,23 @@
 
 JAVA_MAJOR_MIN=17 # Kafka 4's brokers need it
 
-# require_packages services|all: `all` adds what building and testing the Rust programs needs.
+# require_packages services|programs|tests: what the services need; also, what building and running the programs
+# needs; also, what only tests do.
 require_packages() {
     local missing=() what=()
+    need_for_services
+    [ "$1" = services ] || need_for_programs
+    [ "$1" != tests ] || need_for_tests
+    if [ "${#missing[@]}" -gt 0 ]; then
+        install_or_tell
+    fi
+    if [ "$1" != services ]; then
+        find_cargo || die "cargo is missing: install Rust 1.88 or newer (for instance with rustup), then run this again"
+    fi
+}
+
+# Each of these adds to `missing` (Debian's names) and `what` (anyone's names).
+need_for_services() {
     command -v redis-server >/dev/null && command -v redis-cli >/dev/null ||
         { missing+=(redis-server) what+=("Redis 7 (redis-server, redis-cli)"); }
     postgres_bin_dir >/dev/null && command -v psql >/dev/null ||
@@ -15,32 +29,32 @@ require_packages() {
         { missing+=(default-jre-headless) what+=("a Java runtime, $JAVA_MAJOR_MIN or newer"); }
     kafka_is_cached || command -v mvn >/dev/null ||
         { missing+=(maven) what+=("Apache Maven"); }
-    if [ "$1" = all ]; then
-        command -v aiosmtpd >/dev/null || { missing+=(python3-aiosmtpd) what+=("aiosmtpd (an SMTP server in Python)"); }
-        command -v prometheus >/dev/null && command -v promtool >/dev/null ||
-            { missing+=(prometheus) what+=("Prometheus 2.42 or newer (prometheus, promtool)"); }
-        command -v curl >/dev/null || { missing+=(curl) what+=("curl"); }
-        command -v gcc >/dev/null && [ -e /usr/include/stdio.h ] ||
-            { missing+=(gcc libc6-dev) what+=("a C compiler with its headers"); }
-        # librdkafka's configure asks for a C++ compiler, although nothing here is written in it.
-        command -v c++ >/dev/null || { missing+=(g++) what+=("a C++ compiler (c++)"); }
-        command -v make >/dev/null || { missing+=(make) what+=("make"); }
-        # Pages are tested in a browser, in Korean too.
-        command -v node >/dev/null || { missing+=(nodejs) what+=("Node.js 18 or newer"); }
-        command -v npm >/dev/null || { missing+=(npm) what+=("npm"); }
-        command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
-            { missing+=(chromium) what+=("Chromium"); }
-        fc-list :lang=ko 2>/dev/null | grep -q . || { missing+=(fonts-nanum) what+=("a Korean font"); }
-        # The API is asked by a program of PyPI, in an environment of its own.
-        python3 -c 'import ensurepip, venv' 2>/dev/null || { missing+=(python3-venv) what+=("Python 3.11 or newer with venv"); }
-        command -v pkg-config >/dev/null || { missing+=(pkg-config) what+=("pkg-config"); }
-    fi
-    if [ "${#missing[@]}" -gt 0 ]; then
-        install_or_tell
-    fi
-    if [ "$1" = all ]; then
-        find_cargo || die "cargo is missing: install Rust 1.88 or newer (for instance with rustup), then run this again"
-    fi
+}
+
+need_for_programs() {
+    command -v aiosmtpd >/dev/null || { missing+=(python3-aiosmtpd) what+=("aiosmtpd (an SMTP server in Python)"); }
+    command -v prometheus >/dev/null && command -v promtool >/dev/null ||
+        { missing+=(prometheus) what+=("Prometheus 2.42 or newer (prometheus, promtool)"); }
+    command -v gcc >/dev/null && [ -e /usr/include/stdio.h ] ||
+        { missing+=(gcc libc6-dev) what+=("a C compiler with its headers"); }
+    # librdkafka's configure asks for a C++ compiler, although nothing here is written in it.
+    command -v c++ >/dev/null || { missing+=(g++) what+=("a C++ compiler (c++)"); }
+    command -v make >/dev/null || { missing+=(make) what+=("make"); }
+    command -v pkg-config >/dev/null || { missing+=(pkg-config) what+=("pkg-config"); }
+}
+
+need_for_tests() {
+    # The commands of the documentation are typed, most of them with curl.
+    command -v curl >/dev/null || { missing+=(curl) what+=("curl"); }
+    # Pages are tested in a browser, in Korean too.
+    command -v node >/dev/null || { missing+=(nodejs) what+=("Node.js 18 or newer"); }
+    command -v npm >/dev/null || { missing+=(npm) what+=("npm"); }
+    command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
+        { missing+=(chromium) what+=("Chromium"); }
+    command -v fc-list >/dev/null || { missing+=(fontconfig) what+=("fontconfig (fc-list)"); }
+    fc-list :lang=ko 2>/dev/null | grep -q . || { missing+=(fonts-nanum) what+=("a Korean font"); }
+    # The API is asked by a program of PyPI, in an environment of its own.
+    python3 -c 'import ensurepip, venv' 2>/dev/null || { missing+=(python3-venv) what+=("Python 3.11 or newer with venv"); }
 }
 
 find_cargo() {

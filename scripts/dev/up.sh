@@ -22,13 +22,13 @@ cmd_up() {
         lock_stack
         up_services
     elif [ -n "$build_only" ]; then
-        require_packages all
+        require_packages programs
         lock_stack
         build_binaries
         unlock_stack
         return
     else
-        require_packages all
+        require_packages programs
         lock_stack
         if [ -n "$core" ]; then up_services build_binaries; else up_services build_binaries start_mail; fi
         remember_delivery

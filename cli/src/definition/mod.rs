@@ -200,8 +200,7 @@ fn named(path: &[Step], why: &str) -> String {
 /// What people who do not write Rust call what was expected.
 fn in_plain_words(why: &str) -> String {
     let words = [
-        ("expected u64", "expected a whole number, 0 or more"),
-        ("expected u32", "expected a whole number, 0 or more"),
+        ("expected a whole number within its bounds", "expected a whole number, 0 or more"),
         ("expected a string", "expected a text in quotes"),
         ("expected a sequence", "expected a list"),
         ("expected struct SaleTerms", "expected a sale's definition"),

@@ -23,6 +23,8 @@ use crate::overview::Look;
 
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// A gateway shares a look for half a second: a sale that it lacks may be younger than the look.
+const SHARED_FOR: Duration = Duration::from_millis(500);
 /// A look that takes longer has failed; the next one is not kept waiting.
 const LOOK_MAX: Duration = Duration::from_secs(3);
 /// Lines of a page of the list.
@@ -35,7 +37,11 @@ pub(crate) async fn run(
     sale: Option<SaleId>,
     limit: Option<f64>,
 ) -> Result<(), Failure> {
-    let first = Look::take(api, sale.as_ref()).await?;
+    let mut first = Look::take(api, sale.as_ref()).await?;
+    if sale.is_some() && first.seen.sales.is_empty() {
+        tokio::time::sleep(SHARED_FOR).await;
+        first = Look::take(api, sale.as_ref()).await?;
+    }
     if let (Some(sale), true) = (&sale, first.seen.sales.is_empty()) {
         return Err(Failure::NotFound {
             what: format!("there is no sale {sale}"),

@@ -104,8 +104,11 @@ test('those who come too late are told so, and get what comes back', async () =>
   assert.deepEqual(await ordersOf('late', sale), []);
   await eventually('a winner lets go', () => as(winners[0].name, 'DELETE', `sales/${sale}/orders/${winners[0].order.order_id}`));
   await ready(page);
-  await orderButton(page).click();
-  await page.locator('.ticket').waitFor();
+  await eventually('it is sold again', async () => { // what comes back is shown 300 ms before it can be taken
+    await orderButton(page).click();
+    await page.locator('.ticket').waitFor({ timeout: 3000 });
+    return true;
+  });
   assert.equal((await ordersOf('late', sale)).length, 1);
 });
 

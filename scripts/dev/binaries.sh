@@ -28,7 +28,7 @@ build_binaries() {
     (
         cd "$ROOT"
         CARGO_TERM_COLOR=never CARGO_TERM_PROGRESS_WHEN=always CARGO_TERM_PROGRESS_WIDTH=100 \
-            exec cargo build --release --locked --bins </dev/null >"$log" 2>&1
+            exec cargo build --release --locked "${BINARIES[@]/#/--bin=}" </dev/null >"$log" 2>&1
     ) &
     cargo=$!
     shown_ms=$(now_ms)

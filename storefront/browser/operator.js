@@ -252,7 +252,7 @@ test('whatever is wrong is said, the worst first', async () => {
     await page.locator(`.alarm[data-tone=${tone}]`, { hasText: text }).waitFor();
   }
   const tones = await page.locator('.alarm').evaluateAll((all) => all.map((one) => one.dataset.tone));
-  assert.deepEqual(tones, tones.toSorted(), 'bad before warn');
+  assert.deepEqual(tones, [...tones].sort(), 'bad before warn');
   await accessible(page, 'the control room with alarms');
   await shot(page, 'operator-alarms');
   await page.unrouteAll({ behavior: 'ignoreErrors' });

@@ -8,7 +8,8 @@ export function price(sale, lines, policyId) {
   for (const { sku, quantity } of lines) subtotal += (items.get(sku)?.price ?? 0) * quantity;
   const policy = sale.discount_policies.find((one) => one.id === policyId);
   const discount = policy && subtotal >= policy.min_total ? reduction(policy, subtotal) : 0;
-  const free = sale.free_delivery_from !== null && subtotal - discount >= sale.free_delivery_from;
+  const nothing = !lines.some(({ quantity }) => quantity > 0);
+  const free = nothing || (sale.free_delivery_from !== null && subtotal - discount >= sale.free_delivery_from);
   const deliveryFee = free ? 0 : sale.delivery_fee;
   return { subtotal, discount, deliveryFee, total: subtotal - discount + deliveryFee };
 }

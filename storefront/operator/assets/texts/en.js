@@ -370,4 +370,5 @@ export default {
   'code.unknown_sku': 'Unknown item',
   'code.total_mismatch': 'Other total expected',
   'code.idempotency_key_reused': 'Key reused',
+  'code.unsupported_media_type': 'Not JSON',
 };

@@ -370,4 +370,5 @@ export default {
   'code.unknown_sku': '없는 상품',
   'code.total_mismatch': '금액 불일치',
   'code.idempotency_key_reused': '키 재사용',
+  'code.unsupported_media_type': 'JSON 아님',
 };

@@ -5,11 +5,17 @@
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use book::expect;
 use book::kind::{self, Format, Kind};
 use book::page::{Block, Page, pages};
 use book::shell::{Outcome, Shell, ShellError, Surroundings};
+use contract::topics::{ORDER_EVENTS, ORDERS};
+use process::kafka::{Message, Producer, ProducerSettings};
+
+/// Longest wait until a record that nobody can read is a dead letter.
+const SET_ASIDE_WITHIN: Duration = Duration::from_secs(30);
 
 /// A stack of its own, stopped and deleted with the value.
 struct Stack(Surroundings);
@@ -33,9 +39,36 @@ impl Stack {
         stack
     }
 
-    fn dev(&self, command: &str) {
-        let output = self.0.command(self.0.root.join("dev")).arg(command).output().expect("./dev runs");
+    fn dev(&self, command: &str) -> String {
+        let output = self.0.command(self.0.root.join("dev")).args(command.split(' ')).output();
+        let output = output.expect("./dev runs");
         assert!(output.status.success(), "./dev {command}\n{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// What a page is about, where only a fault makes it: a record that nobody can read.
+    fn prepare(&self, page: &Page) {
+        let topic = match page.path.to_str() {
+            Some("docs/how-to/dead-letters.md") => ORDERS.name,
+            Some("docs/events.md") => ORDER_EVENTS.name,
+            _ => return,
+        };
+        let addresses = self.dev("env");
+        let brokers = addresses.lines().find_map(|line| line.strip_prefix("export KAFKA_BROKERS="));
+        let brokers = brokers.expect("KAFKA_BROKERS").trim_matches(['\'', '"']);
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        runtime.block_on(async {
+            let settings = ProducerSettings { linger_ms: 0.0, timeout_ms: 10_000, queue_messages_max: 1 };
+            let producer = Producer::start(brokers, "book", &settings).expect("a producer");
+            let garbled =
+                Message { topic, partition: Some(0), key: "caps", value: Some(b"garbled"), headers: &[] };
+            producer.send(&garbled).expect("room").await.expect("acknowledged");
+        });
+        let begun = Instant::now();
+        while topic == ORDERS.name && !self.dev("flashsale dead-letters list --json").contains("\"id\"") {
+            assert!(begun.elapsed() < SET_ASIDE_WITHIN, "the record was not set aside");
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
 }
 
@@ -188,7 +221,11 @@ fn every_command_works_and_prints_what_is_shown() {
         if only.as_ref().is_none_or(|only| page.path == Path::new(only)) {
             let folder =
                 Path::new(env!("CARGO_TARGET_TMPDIR")).join("typed").join(page.path.with_extension(""));
+            stack.prepare(&page);
             follow(&stack, &page, &folder, &mut tally);
+            if page.blocks().iter().any(|block| block.body.contains("./dev down")) {
+                stack.dev("up"); // for those that follow
+            }
         }
     }
     println!("{} commands typed, {} outputs compared", tally.typed, tally.compared);

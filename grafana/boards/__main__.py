@@ -1,4 +1,4 @@
-"""Writes grafana/dashboards/*.json from the boards here:  python3 grafana/boards  (--check: only compares)."""
+"""Generates grafana/dashboards/*.json from the boards in this folder: python3 grafana/boards (--check only compares)."""
 
 import json
 import sys
@@ -28,7 +28,7 @@ def main():
     found = {path: path.read_text() for path in FOLDER.glob("*.json")}
     others = sorted(path.name for path in wanted.keys() | found.keys() if wanted.get(path) != found.get(path))
     if others:
-        sys.exit(f"not what grafana/boards says (python3 grafana/boards writes it): {', '.join(others)}")
+        sys.exit(f"differs from grafana/boards (run python3 grafana/boards to regenerate): {', '.join(others)}")
 
 
 main()

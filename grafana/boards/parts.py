@@ -1,7 +1,8 @@
-"""What boards are made of: panels in rows, laid out from left to right, in the classic JSON that Grafana 10 and later load.
+"""Building blocks of the boards: panels in rows, laid out from left to right, in the classic JSON that Grafana 10 and
+later load.
 
-Every panel asks the data source that the board's variable names, has a unit, thresholds, and a description that says
-what it means and what to do; a panel that lacks one cannot be written.
+Every panel queries the data source that the board's variable names. It has a unit, thresholds, and a description that
+explains its meaning and what to do. These are required parameters, so no panel can lack them.
 """
 
 SCHEMA_VERSION = 38
@@ -20,7 +21,7 @@ VARIABLES = "${datasource:queryparam}&${__url_time_range}"
 
 
 def steps(text):
-    """`green 1:yellow 5:red`: the first colour, and from which value on another."""
+    """Parses `green 1:yellow 5:red`: the base colour, then the value from which each further colour applies."""
     first, *rest = text.split()
     found = [{"color": first, "value": None}]
     for step in rest:
@@ -30,7 +31,7 @@ def steps(text):
 
 
 def _targets(queries):
-    """Queries: one expression, or {legend: expression}."""
+    """Builds the targets of a panel from one expression or from {legend: expression}."""
     queries = queries if isinstance(queries, dict) else {"": queries}
     return [
         {
@@ -45,7 +46,7 @@ def _targets(queries):
     ]
 
 
-def _panel(kind, title, queries, unit, says, color, custom, options, size, to=None, mappings=None):
+def _panel(kind, title, queries, unit, description, color, custom, options, size, to=None, mappings=None):
     defaults = {
         "unit": unit,
         "thresholds": steps(color),
@@ -58,7 +59,7 @@ def _panel(kind, title, queries, unit, says, color, custom, options, size, to=No
     return {
         "type": kind,
         "title": title,
-        "description": " ".join(says.split()),
+        "description": " ".join(description.split()),
         "datasource": SOURCE,
         "size": size,
         "targets": _targets(queries),
@@ -68,8 +69,8 @@ def _panel(kind, title, queries, unit, says, color, custom, options, size, to=No
     }
 
 
-def stat(title, queries, unit, says, color="blue", w=3, h=4, to=None, mappings=None, text="auto"):
-    """One figure now, and its course behind it."""
+def stat(title, queries, unit, description, color="blue", w=3, h=4, to=None, mappings=None, text="auto"):
+    """A current value with a sparkline."""
     options = {
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
         "colorMode": "background",
@@ -78,11 +79,11 @@ def stat(title, queries, unit, says, color="blue", w=3, h=4, to=None, mappings=N
         "justifyMode": "auto",
         "orientation": "auto",
     }
-    return _panel("stat", title, queries, unit, says, color, None, options, (w, h), to, mappings)
+    return _panel("stat", title, queries, unit, description, color, None, options, (w, h), to, mappings)
 
 
-def series(title, queries, unit, says, color="green", w=8, h=8, stack=False, to=None):
-    """Lines over time; a threshold above the first is drawn."""
+def series(title, queries, unit, description, color="green", w=8, h=8, stack=False, to=None):
+    """Lines over time. Thresholds above the base are drawn as lines."""
     custom = {
         "drawStyle": "line",
         "lineWidth": 1,
@@ -96,11 +97,11 @@ def series(title, queries, unit, says, color="green", w=8, h=8, stack=False, to=
         "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []},
         "tooltip": {"mode": "multi", "sort": "desc"},
     }
-    return _panel("timeseries", title, queries, unit, says, color, custom, options, (w, h), to)
+    return _panel("timeseries", title, queries, unit, description, color, custom, options, (w, h), to)
 
 
-def timeline(title, queries, says, color="red 1:green", w=12, h=8, mappings=None, to=None):
-    """States over time, a lane each."""
+def timeline(title, queries, description, color="red 1:green", w=12, h=8, mappings=None, to=None):
+    """States over time, one row per series."""
     options = {
         "mergeValues": True,
         "showValue": "never",
@@ -110,11 +111,11 @@ def timeline(title, queries, says, color="red 1:green", w=12, h=8, mappings=None
         "tooltip": {"mode": "single", "sort": "none"},
     }
     custom = {"fillOpacity": 80, "lineWidth": 0}
-    return _panel("state-timeline", title, queries, "none", says, color, custom, options, (w, h), to, mappings)
+    return _panel("state-timeline", title, queries, "none", description, color, custom, options, (w, h), to, mappings)
 
 
-def bars(title, queries, unit, says, color, w=8, h=8, most=None, to=None):
-    """A bar for each series now."""
+def bars(title, queries, unit, description, color, w=8, h=8, maximum=None, to=None):
+    """A bar with the current value of each series."""
     options = {
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
         "displayMode": "basic",
@@ -124,24 +125,24 @@ def bars(title, queries, unit, says, color, w=8, h=8, most=None, to=None):
         "minVizHeight": 12,
         "minVizWidth": 8,
     }
-    panel = _panel("bargauge", title, queries, unit, says, color, None, options, (w, h), to)
-    panel["fieldConfig"]["defaults"].update({"min": 0} | ({"max": most} if most else {}))
+    panel = _panel("bargauge", title, queries, unit, description, color, None, options, (w, h), to)
+    panel["fieldConfig"]["defaults"].update({"min": 0} | ({"max": maximum} if maximum else {}))
     return panel
 
 
 def quantiles(metric, matchers="", by="le"):
-    """p50 and p99 of a histogram."""
+    """The queries for p50 and p99 of a histogram."""
     rate = f"sum by ({by}) (rate({metric}_bucket{matchers}[$__rate_interval]))"
     return {f"p{int(q * 100)}": f"histogram_quantile({q}, {rate})" for q in (0.5, 0.99)}
 
 
-def variable(name, label, query, says, multi=True):
-    """A choice among the values of a label."""
+def variable(name, label, query, description, multi=True):
+    """A dashboard variable with the values of a label."""
     every = {"selected": True, "text": ["All"], "value": ["$__all"]}
     return {
         "name": name,
         "label": label,
-        "description": says,
+        "description": description,
         "type": "query",
         "datasource": SOURCE,
         "query": {"query": query, "refId": name},
@@ -161,14 +162,14 @@ def variable(name, label, query, says, multi=True):
 
 SALE = variable("sale", "Sale", "label_values(sale_epoch, sale)", "Which sales are shown.")
 GATEWAY = variable("instance", "Gateway", "label_values(gateway_lease_seconds_left, instance)", "Which gateways are shown.")
-SETTLER = variable("instance", "Settler", "label_values(settlement_batch_orders_count, instance)", "Which settlers are shown.")
+SETTLER = variable("instance", "Settlement", "label_values(settlement_batch_orders_count, instance)", "Which settlement processes are shown.")
 PROCESS = variable("instance", "Process", "label_values(process_start_time_seconds, instance)", "Which processes are shown.")
-GROUP = variable("group", "Group", "label_values(consumer_lag_records, group)", "Which groups of consumers are shown.")
+GROUP = variable("group", "Consumer group", "label_values(consumer_lag_records, group)", "Which consumer groups are shown.")
 
-_CHOSEN = {
+_DATA_SOURCE = {
     "name": "datasource",
     "label": "Data source",
-    "description": "The Prometheus that looks at the system.",
+    "description": "The Prometheus that scrapes the system.",
     "type": "datasource",
     "query": "prometheus",
     "refresh": 1,
@@ -202,13 +203,13 @@ def _annotations(sales):
     now, before = (f"(max by (sale, state) (sale_state{sales}{offset}) == 1)" for offset in ("", " offset 5s"))
     new, old = (f"max by (sale) (sale_epoch{sales}{offset})" for offset in ("", " offset 5s"))
     return [
-        _annotation("Sale states", "blue", f"{now} unless {before}", "{{sale}}: {{state}}", "now {{state}}"),
-        _annotation("Rebuilds", "orange", f"({new} - {old}) > 0", "{{sale}}: rebuilt", "a new epoch has begun"),
+        _annotation("Sale states", "blue", f"{now} unless {before}", "{{sale}}: {{state}}", "the state is now {{state}}"),
+        _annotation("Rebuilds", "orange", f"({new} - {old}) > 0", "{{sale}}: rebuilt", "a new epoch has started"),
     ]
 
 
-def board(uid, says, variables, rows):
-    """A board of rows: {title: [panels]}. The panels of a row fill it from left to right."""
+def board(uid, description, variables, rows):
+    """A board made of rows, {title: [panels]}. The panels of a row are placed from left to right."""
     panels, y = [], 0
     for title, row in rows.items():
         panels.append({"type": "row", "title": title, "collapsed": False, "panels": [], "gridPos": _at(0, y, WIDTH, 1)})
@@ -227,7 +228,7 @@ def board(uid, says, variables, rows):
     return {
         "uid": uid,
         "title": f"Flash sale: {BOARDS[uid]}",
-        "description": says,
+        "description": description,
         "tags": ["flash-sale"],
         "schemaVersion": SCHEMA_VERSION,
         "version": 1,
@@ -242,7 +243,7 @@ def board(uid, says, variables, rows):
         "liveNow": False,
         "annotations": {"list": _annotations('{sale=~"$sale"}' if has_sale else "")},
         "links": [_link(other, title) for other, title in BOARDS.items() if other != uid],
-        "templating": {"list": [_CHOSEN, *variables]},
+        "templating": {"list": [_DATA_SOURCE, *variables]},
         "panels": panels,
     }
 

@@ -16,13 +16,15 @@ use process::walltime;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::call::Call;
-use crate::decode;
-use crate::lease::SaleView;
+use crate::http::json::json;
+use crate::http::problem::Problem;
+use crate::http::request_body;
+use crate::http::request_context::RequestContext;
+use crate::http::response::Response;
 use crate::read::order;
-use crate::read::standing::{self, Standing};
-use crate::respond::{Answer, Problem, json};
-use crate::run::Gateway;
+use crate::read::order_status_loader::{self, CurrentStatus};
+use crate::sales::sale_view::SaleView;
+use crate::state::Gateway;
 
 /// How long a command waits for the hand-off of its order, as a repeat does.
 const HAND_OFF_WAIT_MAX: Duration = Duration::from_secs(1);
@@ -54,9 +56,9 @@ enum Known {
 }
 
 /// `DELETE /v1/sales/{sale}/orders/{order}`.
-pub async fn cancel(call: Call<'_>, sale: &str, order: &str) -> Result<Answer, Problem> {
+pub async fn cancel(call: RequestContext<'_>, sale: &str, order: &str) -> Result<Response, Problem> {
     let named = order::named(call, sale, order)?;
-    let known = |order: &Standing| match order.status {
+    let known = |order: &CurrentStatus| match order.status {
         OrderStatus::Cancelled if order.cancel_reason == Some(CancelReason::Customer) => Known::Done,
         status if status.can_cancel() => Known::Possible,
         _ => Known::Refused,
@@ -65,12 +67,17 @@ pub async fn cancel(call: Call<'_>, sale: &str, order: &str) -> Result<Answer, P
 }
 
 /// `POST /v1/sales/{sale}/orders/{order}/payment`.
-pub async fn pay(call: Call<'_>, sale: &str, order: &str, body: Incoming) -> Result<Answer, Problem> {
+pub async fn pay(
+    call: RequestContext<'_>,
+    sale: &str,
+    order: &str,
+    body: Incoming,
+) -> Result<Response, Problem> {
     let named = order::named(call, sale, order)?;
-    let body = decode::body(&call.head.headers, body, decode::BODY_BYTES_MAX).await?;
-    let request = decode::payment(&body)?;
+    let body = request_body::body(&call.head.headers, body, request_body::BODY_BYTES_MAX).await?;
+    let request = request_body::payment(&body)?;
     let method = request.method;
-    let known = |order: &Standing| match order.status {
+    let known = |order: &CurrentStatus| match order.status {
         OrderStatus::Processing | OrderStatus::Created => Known::Possible,
         // The same again. Another method comes too late.
         status if order.paid_by == Some(method) && (status.is_paid() || status.holds_units()) => Known::Done,
@@ -80,9 +87,9 @@ pub async fn pay(call: Call<'_>, sale: &str, order: &str, body: Incoming) -> Res
 }
 
 /// `POST /v1/sales/{sale}/orders/{order}/refund`.
-pub async fn refund(call: Call<'_>, sale: &str, order: &str) -> Result<Answer, Problem> {
+pub async fn refund(call: RequestContext<'_>, sale: &str, order: &str) -> Result<Response, Problem> {
     let named = order::named(call, sale, order)?;
-    let known = |order: &Standing| match order.status {
+    let known = |order: &CurrentStatus| match order.status {
         OrderStatus::RefundRequested | OrderStatus::Refunded => Known::Done,
         status if status.next(Trigger::RequestRefund).is_ok() => Known::Possible,
         _ => Known::Refused,
@@ -92,11 +99,11 @@ pub async fn refund(call: Call<'_>, sale: &str, order: &str) -> Result<Answer, P
 
 /// Records a customer's command, unless it is known to be done or refused.
 async fn order_to(
-    call: Call<'_>,
+    call: RequestContext<'_>,
     (customer, view, id): (CustomerId, Arc<SaleView>, OrderId),
     action: Action,
-    known: impl Fn(&Standing) -> Known,
-) -> Result<Answer, Problem> {
+    known: impl Fn(&CurrentStatus) -> Known,
+) -> Result<Response, Problem> {
     let order = standing(call.gateway, &view, id, Some(&customer)).await?;
     let answer = recorded(&view, id, &action, call.language);
     match known(&order) {
@@ -114,7 +121,7 @@ pub(crate) fn illegal(status: OrderStatus) -> Problem {
 }
 
 /// The 202.
-pub(crate) fn recorded(view: &SaleView, id: OrderId, action: &Action, language: Language) -> Answer {
+pub(crate) fn recorded(view: &SaleView, id: OrderId, action: &Action, language: Language) -> Response {
     let sale_id = view.publication.sale_id.as_str();
     let (english, korean) = match action {
         Action::Cancel => ("Your cancellation is recorded.", "취소 요청이 접수되었습니다."),
@@ -138,10 +145,10 @@ pub(crate) async fn standing(
     view: &SaleView,
     id: OrderId,
     customer: Option<&CustomerId>,
-) -> Result<Standing, Problem> {
+) -> Result<CurrentStatus, Problem> {
     let begun = Instant::now();
     loop {
-        if let Some(found) = standing::standing(gateway, view, id, customer).await? {
+        if let Some(found) = order_status_loader::standing(gateway, view, id, customer).await? {
             return Ok(found);
         }
         if begun.elapsed() >= HAND_OFF_WAIT_MAX {

@@ -6,8 +6,6 @@ use std::time::{Duration, Instant};
 use contract::lifecycle::Language;
 use contract::problem::Code;
 use contract::topics::{ORDERS, SALES};
-use contract::webhook::Secret;
-use deadpool_postgres::Pool;
 use http_body_util::Either;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -21,61 +19,34 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::admin;
 use crate::admin::overview::Overview;
-use crate::call::Call;
-use crate::cors::{self, Cors};
-use crate::desk::{Desk, Desks};
-use crate::hand_off::HandOff;
-use crate::lease::{self, Leases};
+use crate::command;
+use crate::http::authenticate;
+use crate::http::cors::{self, Cors};
+use crate::http::language::preferred_language;
+use crate::http::problem::Problem;
+use crate::http::problem::unrouted;
+use crate::http::request_context::RequestContext;
+use crate::http::response::Response;
+use crate::http::static_page;
 use crate::live::registry::Registry;
 use crate::live::{self, sse, ws};
 use crate::metrics::{Requests, outcome};
 use crate::openapi::{self, Part};
-use crate::place::{self, SoldOutAnswers};
-use crate::read::standing::Standings;
-use crate::reserve::Batcher;
-use crate::respond::{Answer, Problem, language, misrouted};
+use crate::order::backpressure;
+use crate::order::hand_off::HandOff;
+use crate::order::place::{self, SoldOutAnswers};
+use crate::order::reserve::Batcher;
+use crate::order::sale_queue::{SaleQueue, SaleQueues};
+use crate::order::stock_cache;
+use crate::payment_callback;
+use crate::read;
+use crate::read::order_status_loader::OrderStatusLoader;
 use crate::route::{Admin, DOCS, Public, allowed};
+use crate::sales::lease::{self, Leases};
 use crate::settings::Settings;
-use crate::{admin, admit, authenticate, callback, command, page, read, refuse};
-
-/// What every request may use.
-pub struct Gateway {
-    /// Sales, and until when that knowledge holds.
-    pub leases: Arc<Leases>,
-    /// Queues and looks.
-    pub desks: Desks,
-    /// Where the stock is.
-    pub redis: Redis,
-    /// For queries: read-only transactions with a time limit.
-    pub reads: Pool,
-    /// Where orders stand, for commands.
-    pub standings: Standings,
-    /// For the operator's changes.
-    pub writes: Pool,
-    /// Where changes of totals go.
-    pub hand_off: Arc<HandOff>,
-    /// New orders are refused while settlement is further behind.
-    pub lag_max: Duration,
-    /// What the payment provider signs its callbacks with; without it none are taken.
-    pub webhook_secret: Option<Secret>,
-    /// Ready-made answers.
-    pub sold_out: SoldOutAnswers,
-    /// Who follows which order.
-    pub live: Arc<Registry>,
-    /// Whether customers are served a page.
-    storefront: bool,
-    /// The operator's look at everything.
-    pub overview: Overview,
-    /// Answers so far.
-    pub requests: Requests,
-    /// Orders that are being answered.
-    pub placing: Arc<()>,
-    /// Dependencies.
-    pub health: Health,
-    cors: Cors,
-    metrics: PrometheusHandle,
-}
+use crate::state::Gateway;
 
 /// Why the gateway could not start.
 #[derive(Debug, thiserror::Error)]
@@ -155,9 +126,9 @@ pub async fn run(
     let reads =
         postgres::pool(&services.database_url, services.database_pool_size, "gateway reads", READ_OPTIONS)?;
     let gateway = Arc::new(Gateway {
-        desks: Desks::default(),
+        sale_queues: SaleQueues::default(),
         redis: Redis::connect(&services.redis_url, settings.reserve_timeout())?,
-        standings: Standings::new(reads.clone()),
+        standings: OrderStatusLoader::new(reads.clone()),
         reads,
         writes: postgres::pool(&services.database_url, 4, "gateway admin", WRITE_OPTIONS)?,
         hand_off: Arc::new(HandOff::new(
@@ -239,7 +210,7 @@ pub async fn run(
     Ok(())
 }
 
-/// Sets up a desk for each sale that is published.
+/// Sets up a sale_queue for each sale that is published.
 async fn keep_desks(
     gateway: Arc<Gateway>,
     queue_orders_max: usize,
@@ -251,27 +222,27 @@ async fn keep_desks(
     while draining.run_until_cancelled(every.tick()).await.is_some() {
         let lease = gateway.leases.load_full();
         for sale in lease.sales.keys() {
-            if gateway.desks.get(sale).is_some() {
+            if gateway.sale_queues.get(sale).is_some() {
                 continue;
             }
-            let (desk, jobs) = Desk::new(sale, queue_orders_max);
-            let desk = Arc::new(desk);
+            let (sale_queue, jobs) = SaleQueue::new(sale, queue_orders_max);
+            let sale_queue = Arc::new(sale_queue);
             let batcher = Batcher::new(
                 sale.clone(),
-                desk.clone(),
+                sale_queue.clone(),
                 gateway.leases.clone(),
                 gateway.redis.clone(),
                 gateway.hand_off.clone(),
             );
             batchers.spawn(batcher.run(jobs, draining.clone()));
-            tokio::spawn(refuse::watch(
-                desk.clone(),
+            tokio::spawn(stock_cache::watch(
+                sale_queue.clone(),
                 sale.clone(),
                 gateway.leases.clone(),
                 gateway.redis.clone(),
                 ending.clone(),
             ));
-            gateway.desks.put(sale.clone(), desk);
+            gateway.sale_queues.put(sale.clone(), sale_queue);
         }
     }
 }
@@ -292,7 +263,7 @@ async fn look_at_dependencies(gateway: Arc<Gateway>, ending: CancellationToken) 
             client.simple_query("SELECT 1").await.map(drop).map_err(|error| error.to_string())
         };
         tokio::join!(look_at("redis", health, redis), look_at("postgres", health, postgres));
-        health.report("settlement", &admit::settlement(&gateway.leases.load(), gateway.lag_max));
+        health.report("settlement", &backpressure::settlement(&gateway.leases.load(), gateway.lag_max));
     }
 }
 
@@ -301,7 +272,7 @@ async fn look_at(name: &'static str, health: &Health, look: impl Future<Output =
     health.report(name, &looked.unwrap_or_else(|_| Err("no answer in time".into())));
 }
 
-async fn serve_public(gateway: Arc<Gateway>, request: Request<Incoming>) -> Answer {
+async fn serve_public(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response {
     let since = Instant::now();
     let (mut head, body) = request.into_parts();
     let upgrade = head.extensions.remove::<OnUpgrade>();
@@ -309,14 +280,14 @@ async fn serve_public(gateway: Arc<Gateway>, request: Request<Incoming>) -> Answ
     if head.method == Method::OPTIONS {
         return gateway.cors.preflight(&head.headers);
     }
-    let language = language(&head.headers);
+    let language = preferred_language(&head.headers);
     let (mut answer, route, outcome) = match Public::of(&head.method, head.uri.path()) {
         Err(code) => {
             let allow = || allowed(|method| Public::of(method, head.uri.path()).is_ok());
-            (misrouted(code, language, allow), "none", code.as_str())
+            (unrouted(code, language, allow), "none", code.as_str())
         }
         Ok(route) => {
-            let call = Call { gateway: &gateway, head: &head, language };
+            let call = RequestContext { gateway: &gateway, head: &head, language };
             let (answer, outcome) = match route {
                 Public::PlaceOrder { sale } => place::place(&gateway, sale, &head, body, language).await,
                 Public::Page => public_page(call, &storefront::SHOP, head.uri.path()),
@@ -335,9 +306,9 @@ async fn serve_public(gateway: Arc<Gateway>, request: Request<Incoming>) -> Answ
 }
 
 /// A file of a page on the public listener, where they are wanted.
-fn public_page(call: Call<'_>, page: &storefront::Page, path: &str) -> (Answer, &'static str) {
+fn public_page(call: RequestContext<'_>, page: &storefront::Page, path: &str) -> (Response, &'static str) {
     let found = if call.gateway.storefront {
-        page::answer(page, path, &call.head.headers)
+        static_page::answer(page, path, &call.head.headers)
     } else {
         Err(Code::NotFound.into())
     };
@@ -350,10 +321,14 @@ fn inside_docs(path: &str) -> &str {
 }
 
 /// An answer with its outcome.
-fn told(answered: Result<Answer, Problem>, good: &'static str, language: Language) -> (Answer, &'static str) {
+fn told(
+    answered: Result<Response, Problem>,
+    good: &'static str,
+    language: Language,
+) -> (Response, &'static str) {
     match answered {
         Ok(answer) => (answer, good),
-        Err(problem) => (problem.answer(language), problem.code.as_str()),
+        Err(problem) => (problem.response(language), problem.code.as_str()),
     }
 }
 
@@ -363,16 +338,18 @@ fn is_read(method: &Method) -> bool {
 
 /// Whatever is asked beside orders.
 async fn serve_beside(
-    call: Call<'_>,
+    call: RequestContext<'_>,
     route: Public<'_>,
     body: Incoming,
     upgrade: Option<OnUpgrade>,
-) -> (Answer, &'static str) {
+) -> (Response, &'static str) {
     let (good, answered) = match route {
         Public::CancelOrder { sale, order } => (outcome::ACCEPTED, command::cancel(call, sale, order).await),
         Public::PayOrder { sale, order } => (outcome::ACCEPTED, command::pay(call, sale, order, body).await),
         Public::RefundOrder { sale, order } => (outcome::ACCEPTED, command::refund(call, sale, order).await),
-        Public::PaymentCallback => (outcome::ACCEPTED, callback::take(call.gateway, call.head, body).await),
+        Public::PaymentCallback => {
+            (outcome::ACCEPTED, payment_callback::take(call.gateway, call.head, body).await)
+        }
         Public::Document => (outcome::OK, Ok(openapi::answer(Part::Public))),
         Public::OrderEvents { sale, order } => (outcome::OK, sse::answer(call, sale, order).await),
         Public::OrderSocket { sale, order } => (outcome::OK, ws::answer(call, sale, order, upgrade).await),
@@ -381,31 +358,31 @@ async fn serve_beside(
     told(answered, good, call.language)
 }
 
-async fn serve_private(gateway: Arc<Gateway>, request: Request<Incoming>) -> Answer {
+async fn serve_private(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response {
     let since = Instant::now();
     let (head, body) = request.into_parts();
     let path = head.uri.path();
-    let language = language(&head.headers);
+    let language = preferred_language(&head.headers);
     if let Some(answer) = health::answer(path, &gateway.health, &gateway.metrics) {
         if !is_read(&head.method) {
-            return misrouted(Code::MethodNotAllowed, language, || allowed(is_read));
+            return unrouted(Code::MethodNotAllowed, language, || allowed(is_read));
         }
         return answer.map(Either::Left);
     }
     let (answer, route, outcome) = match Admin::of(&head.method, path) {
         Err(code) => {
             let allow = || allowed(|method| Admin::of(method, path).is_ok());
-            (misrouted(code, language, allow), "none", code.as_str())
+            (unrouted(code, language, allow), "none", code.as_str())
         }
         Ok(route) => {
             let answered = match (route, authenticate::admin(&head.headers)) {
                 // Nothing in it is secret; what it shows it asks of the API, as its operator.
-                (Admin::Page, _) => page::answer(&storefront::OPERATOR, path, &head.headers),
-                (Admin::Docs, _) => page::answer(&storefront::DOCS, inside_docs(path), &head.headers),
+                (Admin::Page, _) => static_page::answer(&storefront::OPERATOR, path, &head.headers),
+                (Admin::Docs, _) => static_page::answer(&storefront::DOCS, inside_docs(path), &head.headers),
                 (Admin::Document, _) => Ok(openapi::answer(Part::All)),
                 (_, Err(code)) => Err(code.into()),
                 (route, Ok(())) => {
-                    let call = Call { gateway: &gateway, head: &head, language };
+                    let call = RequestContext { gateway: &gateway, head: &head, language };
                     admin::answer(call, route, body).await
                 }
             };
@@ -415,27 +392,4 @@ async fn serve_private(gateway: Arc<Gateway>, request: Request<Incoming>) -> Ans
     };
     gateway.requests.count(route, outcome, since);
     answer
-}
-
-impl From<deadpool_postgres::PoolError> for Problem {
-    fn from(error: deadpool_postgres::PoolError) -> Self {
-        tracing::warn!(%error, "no connection to Postgres");
-        Code::DatabaseUnavailable.into()
-    }
-}
-
-impl From<tokio_postgres::Error> for Problem {
-    /// What the customer sees tells nothing of the inside; the log has the cause.
-    fn from(error: tokio_postgres::Error) -> Self {
-        match error.code() {
-            Some(code) if !matches!(&code.code()[..2], "08" | "53" | "57" | "40" | "55") => {
-                tracing::error!(%error, cause = ?error, "a query failed");
-                Code::Internal.into()
-            }
-            _ => {
-                tracing::warn!(%error, "Postgres did not answer");
-                Code::DatabaseUnavailable.into()
-            }
-        }
-    }
 }

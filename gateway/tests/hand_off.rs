@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use contract::ids::{Epoch, SaleId};
 use contract::record::{Headers, RecordType};
-use gateway::hand_off::{HandOff, HandedOff};
-use gateway::lease::Leases;
+use gateway::order::hand_off::{HandOff, HandedOff};
+use gateway::sales::lease::Leases;
 use lua::outbox::LogRecord;
 use process::kafka::{ProduceError, Producer, ProducerSettings};
 use rdkafka::consumer::{BaseConsumer, Consumer};

@@ -15,10 +15,13 @@ use tokio_postgres::Row;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::read::shown::told;
-use crate::read::{Page, page, parameter};
-use crate::respond::{self, Answer, Problem};
-use crate::run::Gateway;
+use crate::http::json::json;
+use crate::http::pagination::Page;
+use crate::http::problem::Problem;
+use crate::http::query_string::parameter;
+use crate::http::response::Response;
+use crate::read::order_response::told;
+use crate::state::Gateway;
 
 const DEAD_LETTERS: &str = include_str!("../../queries/dead_letters.sql");
 /// Letters on a page.
@@ -102,7 +105,7 @@ pub(crate) struct LettersBody {
 }
 
 /// `GET /admin/v1/dead-letters?state=&sale=&cursor=&limit=`: newest first.
-pub(super) async fn list(gateway: &Gateway, head: &Parts) -> Result<Answer, Problem> {
+pub(super) async fn list(gateway: &Gateway, head: &Parts) -> Result<Response, Problem> {
     let state = parameter(head, "state")?;
     let states = LetterState::ALL.map(LetterState::as_str);
     if state.as_deref().is_some_and(|state| !states.contains(&state)) {
@@ -110,7 +113,7 @@ pub(super) async fn list(gateway: &Gateway, head: &Parts) -> Result<Answer, Prob
         return Err(Problem::because(Code::MalformedRequest, because));
     }
     let sale = parameter(head, "sale")?;
-    let Page { limit, before } = page(head, PAGE_DEFAULT, PAGE_MAX)?;
+    let Page { limit, before } = Page::parse(head, PAGE_DEFAULT, PAGE_MAX)?;
     let before = before.unwrap_or(i64::MAX);
     let client = gateway.reads.get().await?;
     let statement = client.prepare_cached(DEAD_LETTERS).await?;
@@ -119,12 +122,12 @@ pub(super) async fn list(gateway: &Gateway, head: &Parts) -> Result<Answer, Prob
     let more = letters.len() as i64 > limit;
     letters.truncate(limit as usize);
     let next = letters.last().filter(|_| more).map(|letter| letter.id.to_string());
-    Ok(respond::json(StatusCode::OK, &LettersBody { dead_letters: letters, next_cursor: next }))
+    Ok(json(StatusCode::OK, &LettersBody { dead_letters: letters, next_cursor: next }))
 }
 
 /// `POST /admin/v1/dead-letters/{id}/{replay|discard}`: 200 with the letter once settlement has carried it
 /// out, 202 while it has not.
-pub(super) async fn decide(gateway: &Gateway, id: &str, verdict: Verdict) -> Result<Answer, Problem> {
+pub(super) async fn decide(gateway: &Gateway, id: &str, verdict: Verdict) -> Result<Response, Problem> {
     let id: i64 = id.parse().map_err(|_| Problem::from(Code::NotFound))?;
     let letter = one(gateway, id).await?.ok_or(Code::NotFound)?;
     if letter.state != LetterState::Undecided {
@@ -142,10 +145,10 @@ pub(super) async fn decide(gateway: &Gateway, id: &str, verdict: Verdict) -> Res
     loop {
         let now = one(gateway, id).await?.ok_or(Code::NotFound)?;
         if (&now.resolution, now.state) != (&letter.resolution, letter.state) {
-            return Ok(respond::json(StatusCode::OK, &now));
+            return Ok(json(StatusCode::OK, &now));
         }
         if begun.elapsed() >= SETTLED_WITHIN {
-            return Ok(respond::json(StatusCode::ACCEPTED, &now));
+            return Ok(json(StatusCode::ACCEPTED, &now));
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }

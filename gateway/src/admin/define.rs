@@ -13,9 +13,10 @@ use time::OffsetDateTime;
 use tokio_postgres::Transaction;
 
 use super::totals;
-use crate::decode;
-use crate::respond::{Answer, Problem};
-use crate::run::Gateway;
+use crate::http::problem::Problem;
+use crate::http::request_body;
+use crate::http::response::Response;
+use crate::state::Gateway;
 
 /// Longest definition in bytes: 200 items with names fit well.
 pub(crate) const BODY_BYTES_MAX: usize = 256 * 1024;
@@ -32,8 +33,8 @@ pub(super) async fn put(
     sale: &SaleId,
     head: &Parts,
     body: Incoming,
-) -> Result<Answer, Problem> {
-    let body = decode::body(&head.headers, body, BODY_BYTES_MAX).await?;
+) -> Result<Response, Problem> {
+    let body = request_body::body(&head.headers, body, BODY_BYTES_MAX).await?;
     let terms: SaleTerms = serde_json::from_slice(&body)
         .map_err(|error| Problem::because(Code::MalformedRequest, error.to_string()))?;
     terms

@@ -9,9 +9,11 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::read::shown::corrupt;
-use crate::respond::{self, Answer, Problem};
-use crate::run::Gateway;
+use crate::http::json::json;
+use crate::http::problem::Problem;
+use crate::http::response::Response;
+use crate::read::order_response::corrupt;
+use crate::state::Gateway;
 
 const INVENTORY: &str = include_str!("../../queries/inventory.sql");
 
@@ -49,7 +51,7 @@ struct StockBody {
 }
 
 /// `GET /admin/v1/sales/{sale}/inventory`.
-pub(super) async fn show(gateway: &Gateway, sale: &SaleId) -> Result<Answer, Problem> {
+pub(super) async fn show(gateway: &Gateway, sale: &SaleId) -> Result<Response, Problem> {
     let client = gateway.reads.get().await?;
     let statement = client.prepare_cached(INVENTORY).await?;
     let rows = client.query(&statement, &[&sale.as_str()]).await?;
@@ -86,7 +88,7 @@ pub(super) async fn show(gateway: &Gateway, sale: &SaleId) -> Result<Answer, Pro
             })
         })
         .collect::<Result<_, Problem>>()?;
-    Ok(respond::json(StatusCode::OK, &InventoryBody { sale_id: sale, epoch, ready, items }))
+    Ok(json(StatusCode::OK, &InventoryBody { sale_id: sale, epoch, ready, items }))
 }
 
 /// Units in Redis per SKU, those on their way back included; `None` where they cannot be told.

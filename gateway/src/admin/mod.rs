@@ -7,7 +7,7 @@ pub(crate) mod inventory;
 pub(crate) mod orders;
 pub mod overview;
 pub(crate) mod report;
-pub(crate) mod shown;
+pub(crate) mod sale_response;
 mod state;
 mod totals;
 pub(crate) mod wallet;
@@ -21,14 +21,16 @@ use hyper::body::Incoming;
 use hyper::{Method, StatusCode};
 use tokio_postgres::Row;
 
-use crate::admin::shown::{SaleBody, SalesBody};
-use crate::call::Call;
-use crate::lease::Lease;
+use crate::admin::sale_response::{SaleBody, SalesBody};
+use crate::http::json::json;
+use crate::http::problem::Problem;
+use crate::http::request_context::RequestContext;
+use crate::http::response::Response;
 use crate::read;
-use crate::read::shown::told;
-use crate::respond::{self, Answer, Problem};
+use crate::read::order_response::told;
 use crate::route::Admin;
-use crate::run::Gateway;
+use crate::sales::lease::Lease;
+use crate::state::Gateway;
 
 const SALES: &str = include_str!("../../queries/sales.sql");
 
@@ -36,7 +38,7 @@ const SALES: &str = include_str!("../../queries/sales.sql");
 const CHANGE_MAX: Duration = Duration::from_secs(20);
 
 /// Answers a call of the admin API.
-pub async fn answer(call: Call<'_>, route: Admin<'_>, body: Incoming) -> Result<Answer, Problem> {
+pub async fn answer(call: RequestContext<'_>, route: Admin<'_>, body: Incoming) -> Result<Response, Problem> {
     let (limit, late) = match call.head.method {
         Method::GET | Method::HEAD => (read::ANSWER_MAX, Code::DatabaseUnavailable),
         _ => (CHANGE_MAX, Code::OutcomeUnknown),
@@ -45,8 +47,8 @@ pub async fn answer(call: Call<'_>, route: Admin<'_>, body: Incoming) -> Result<
     answered.unwrap_or_else(|_| Err(late.into()))
 }
 
-async fn dispatch(call: Call<'_>, route: Admin<'_>, body: Incoming) -> Result<Answer, Problem> {
-    let Call { gateway, head, .. } = call;
+async fn dispatch(call: RequestContext<'_>, route: Admin<'_>, body: Incoming) -> Result<Response, Problem> {
+    let RequestContext { gateway, head, .. } = call;
     match route {
         Admin::Overview => Ok(overview::show(gateway).await),
         Admin::Sales => all(gateway).await,
@@ -69,21 +71,21 @@ fn sale_id(text: &str) -> Result<SaleId, Problem> {
 }
 
 /// `GET /admin/v1/sales`: drafts too.
-async fn all(gateway: &Gateway) -> Result<Answer, Problem> {
+async fn all(gateway: &Gateway) -> Result<Response, Problem> {
     let client = gateway.reads.get().await?;
     let statement = client.prepare_cached(SALES).await?;
     let rows = client.query(&statement, &[&None::<&str>]).await?;
     let lease = gateway.leases.load_full();
     let sales = rows.iter().map(|row| shown(row, &lease)).collect::<Result<_, _>>()?;
-    Ok(respond::json(StatusCode::OK, &SalesBody { sales }))
+    Ok(json(StatusCode::OK, &SalesBody { sales }))
 }
 
 /// One sale, as the operator sees it after a change.
-async fn one(gateway: &Gateway, sale: &SaleId, status: StatusCode) -> Result<Answer, Problem> {
+async fn one(gateway: &Gateway, sale: &SaleId, status: StatusCode) -> Result<Response, Problem> {
     let client = gateway.writes.get().await?;
     let statement = client.prepare_cached(SALES).await?;
     let row = client.query_opt(&statement, &[&Some(sale.as_str())]).await?.ok_or(Code::UnknownSale)?;
-    Ok(respond::json(status, &shown(&row, &gateway.leases.load())?))
+    Ok(json(status, &shown(&row, &gateway.leases.load())?))
 }
 
 /// As stored, and whether this gateway acts by it yet.

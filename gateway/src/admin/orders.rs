@@ -6,10 +6,15 @@ use contract::record::{Action, Delivery};
 use hyper::StatusCode;
 use hyper::body::Incoming;
 
-use crate::call::Call;
-use crate::read::{Page, order, page, parameter, sale, shown};
-use crate::respond::{self, Answer, Problem};
-use crate::{command, decode};
+use crate::command;
+use crate::http::json::json;
+use crate::http::pagination::Page;
+use crate::http::problem::Problem;
+use crate::http::query_string::parameter;
+use crate::http::request_body;
+use crate::http::request_context::RequestContext;
+use crate::http::response::Response;
+use crate::read::{order, order_response, sale};
 
 const ORDERS: &str = include_str!("../../queries/orders.sql");
 /// Orders on a page.
@@ -17,8 +22,8 @@ pub(crate) const PAGE_DEFAULT: i64 = 50;
 pub(crate) const PAGE_MAX: i64 = 500;
 
 /// `GET /admin/v1/sales/{sale}/orders?customer=&status=&cursor=&limit=`: newest first.
-pub(super) async fn search(call: Call<'_>, sale: &str) -> Result<Answer, Problem> {
-    let Call { gateway, head, language } = call;
+pub(super) async fn search(call: RequestContext<'_>, sale: &str) -> Result<Response, Problem> {
+    let RequestContext { gateway, head, language } = call;
     let view = sale::find(gateway, sale)?;
     let (customer, status) = (parameter(head, "customer")?, parameter(head, "status")?);
     if status.as_deref().is_some_and(|status| OrderStatus::parse(status).is_none()) {
@@ -26,18 +31,18 @@ pub(super) async fn search(call: Call<'_>, sale: &str) -> Result<Answer, Problem
         let because = format!("The parameter status is one of {}.", names.join(", "));
         return Err(Problem::because(Code::MalformedRequest, because));
     }
-    let Page { limit, before } = page(head, PAGE_DEFAULT, PAGE_MAX)?;
+    let Page { limit, before } = Page::parse(head, PAGE_DEFAULT, PAGE_MAX)?;
     let before = before.unwrap_or(i64::MAX);
     let client = gateway.reads.get().await?;
     let statement = client.prepare_cached(ORDERS).await?;
     let sale_id = view.publication.sale_id.as_str();
     let rows = client.query(&statement, &[&sale_id, &customer, &status, &before, &(limit + 1)]).await?;
-    let (orders, next_cursor) = shown::listed(&view, &rows, limit, language)?;
-    Ok(respond::json(StatusCode::OK, &shown::OrdersBody { orders, next_cursor }))
+    let (orders, next_cursor) = order_response::listed(&view, &rows, limit, language)?;
+    Ok(json(StatusCode::OK, &order_response::OrdersBody { orders, next_cursor }))
 }
 
 /// `GET /admin/v1/sales/{sale}/orders/{order}`.
-pub(super) async fn one(call: Call<'_>, sale: &str, order: &str) -> Result<Answer, Problem> {
+pub(super) async fn one(call: RequestContext<'_>, sale: &str, order: &str) -> Result<Response, Problem> {
     let (view, id) = order::addressed(call.gateway, sale, order)?;
     order::any(call.gateway, &view, id, call.language).await
 }
@@ -45,15 +50,15 @@ pub(super) async fn one(call: Call<'_>, sale: &str, order: &str) -> Result<Answe
 /// `PATCH /admin/v1/sales/{sale}/orders/{order}/delivery`: the goods have come so far, through all states
 /// before it.
 pub(super) async fn deliver(
-    call: Call<'_>,
+    call: RequestContext<'_>,
     sale: &str,
     order: &str,
     body: Incoming,
-) -> Result<Answer, Problem> {
-    let Call { gateway, head, language } = call;
+) -> Result<Response, Problem> {
+    let RequestContext { gateway, head, language } = call;
     let (view, id) = order::addressed(gateway, sale, order)?;
-    let body = decode::body(&head.headers, body, decode::BODY_BYTES_MAX).await?;
-    let goods: Delivery = decode::json(&body)?;
+    let body = request_body::body(&head.headers, body, request_body::BODY_BYTES_MAX).await?;
+    let goods: Delivery = request_body::json(&body)?;
     let order = command::standing(gateway, &view, id, None).await?;
     let action = Action::Deliver(goods);
     let answer = command::recorded(&view, id, &action, language);

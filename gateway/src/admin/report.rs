@@ -11,9 +11,11 @@ use hyper::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::read::shown::told;
-use crate::respond::{self, Answer, Problem};
-use crate::run::Gateway;
+use crate::http::json::json;
+use crate::http::problem::Problem;
+use crate::http::response::Response;
+use crate::read::order_response::told;
+use crate::state::Gateway;
 
 const REPORT: &str = include_str!("../../queries/report.sql");
 
@@ -125,10 +127,10 @@ struct DeliveryHour {
 }
 
 /// `GET /admin/v1/sales/{sale}/report`.
-pub(super) async fn show(gateway: &Gateway, sale: &SaleId) -> Result<Answer, Problem> {
+pub(super) async fn show(gateway: &Gateway, sale: &SaleId) -> Result<Response, Problem> {
     let client = gateway.reads.get().await?;
     let statement = client.prepare_cached(REPORT).await?;
     let row = client.query_opt(&statement, &[&sale.as_str()]).await?.ok_or(Code::UnknownSale)?;
     let report: ReportBody = told(&row, "report")?.ok_or(Code::Internal)?;
-    Ok(respond::json(StatusCode::OK, &report))
+    Ok(json(StatusCode::OK, &report))
 }

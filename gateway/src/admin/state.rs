@@ -6,9 +6,10 @@ use contract::problem::Code;
 use contract::sale::SaleState;
 use hyper::StatusCode;
 
-use crate::respond::{Answer, Problem};
+use crate::http::problem::Problem;
+use crate::http::response::Response;
 use crate::route::Action;
-use crate::run::Gateway;
+use crate::state::Gateway;
 
 const SET_STATE: &str = include_str!("../../queries/set_state.sql");
 const STATE: &str = "SELECT state FROM sale WHERE sale_id = $1";
@@ -26,14 +27,14 @@ fn moves(action: Action) -> Option<(&'static [SaleState], SaleState)> {
 }
 
 /// Carries out an action.
-pub(super) async fn act(gateway: &Gateway, sale: &SaleId, action: Action) -> Result<Answer, Problem> {
+pub(super) async fn act(gateway: &Gateway, sale: &SaleId, action: Action) -> Result<Response, Problem> {
     match moves(action) {
         Some((from, to)) => move_to(gateway, sale, from, to).await,
         None => request_rebuild(gateway, sale).await,
     }
 }
 
-async fn request_rebuild(gateway: &Gateway, sale: &SaleId) -> Result<Answer, Problem> {
+async fn request_rebuild(gateway: &Gateway, sale: &SaleId) -> Result<Response, Problem> {
     {
         let client = gateway.writes.get().await?;
         let statement = client.prepare_cached(REQUEST_REBUILD).await?;
@@ -54,7 +55,7 @@ async fn move_to(
     sale: &SaleId,
     from: &[SaleState],
     to: SaleState,
-) -> Result<Answer, Problem> {
+) -> Result<Response, Problem> {
     let from: Vec<&str> = from.iter().map(|state| state.as_str()).collect();
     {
         let client = gateway.writes.get().await?;

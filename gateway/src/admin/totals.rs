@@ -13,9 +13,9 @@ use lua::outbox::LogRecord;
 use uuid::Uuid;
 
 use super::define::ItemBefore;
-use crate::hand_off::HandedOff;
-use crate::respond::Problem;
-use crate::run::Gateway;
+use crate::http::problem::Problem;
+use crate::order::hand_off::HandedOff;
+use crate::state::Gateway;
 
 /// How long an operator waits for Postgres to have the new totals.
 const SETTLED_WITHIN: Duration = Duration::from_secs(8);

@@ -9,9 +9,11 @@ use hyper::http::request::Parts;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::decode;
-use crate::respond::{self, Answer, Problem};
-use crate::run::Gateway;
+use crate::http::json::json;
+use crate::http::problem::Problem;
+use crate::http::request_body;
+use crate::http::response::Response;
+use crate::state::Gateway;
 
 const CREDIT: &str = include_str!("../../queries/credit_wallet.sql");
 const CREDITED: &str = include_str!("../../queries/credited.sql");
@@ -45,11 +47,11 @@ pub(super) async fn credit(
     customer: &str,
     head: &Parts,
     body: Incoming,
-) -> Result<Answer, Problem> {
+) -> Result<Response, Problem> {
     let customer = CustomerId::parse(customer).map_err(|_| Problem::from(Code::NotFound))?;
-    let key = decode::idempotency_key(&head.headers)?;
-    let body = decode::body(&head.headers, body, decode::BODY_BYTES_MAX).await?;
-    let Credit { amount, currency } = decode::json(&body)?;
+    let key = request_body::idempotency_key(&head.headers)?;
+    let body = request_body::body(&head.headers, body, request_body::BODY_BYTES_MAX).await?;
+    let Credit { amount, currency } = request_body::json(&body)?;
     if !(1..=AMOUNT_MAX as i64).contains(&amount) {
         return Err(Problem::because(Code::InvalidAmount, format!("The amount is 1 to {AMOUNT_MAX}.")));
     }
@@ -70,5 +72,5 @@ pub(super) async fn credit(
     transaction.commit().await?;
     let body = Credited { customer_id: customer, amount, currency, balance };
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };
-    Ok(respond::json(status, &body))
+    Ok(json(status, &body))
 }

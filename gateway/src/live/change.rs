@@ -11,7 +11,7 @@ use contract::timestamp::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::read::shown::StatusBody;
+use crate::read::order_response::StatusBody;
 
 /// An event's place among those of settlement: `partition-seq`. All events of one order have the same
 /// partition, and their sequences grow.

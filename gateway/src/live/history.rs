@@ -10,8 +10,8 @@ use contract::timestamp::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::change::{Change, EventId};
-use crate::respond::Problem;
-use crate::run::Gateway;
+use crate::http::problem::Problem;
+use crate::state::Gateway;
 
 const ORDER_CHANGES: &str = include_str!("../../queries/order_changes.sql");
 /// One history may take so long.

@@ -45,13 +45,14 @@ use tokio_util::sync::CancellationToken;
 use self::change::{Change, EventId};
 use self::follower::Follower;
 use self::reader::Source;
-use crate::authenticate;
-use crate::call::Call;
+use crate::http::authenticate;
+use crate::http::problem::Problem;
+use crate::http::query_string::parameter;
+use crate::http::request_context::RequestContext;
+use crate::read::ANSWER_MAX;
 use crate::read::order::{addressed, settled_or_remembered};
-use crate::read::shown::fresh_status;
-use crate::read::{ANSWER_MAX, parameter};
-use crate::respond::Problem;
-use crate::run::Gateway;
+use crate::read::order_response::fresh_status;
+use crate::state::Gateway;
 
 /// Between two signs of life of a stream on which nothing happens, so that nothing on the way takes it for dead.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -91,13 +92,13 @@ pub(crate) fn start(
 }
 
 /// A stream of an order's changes, from where its reader has come.
-async fn open(call: Call<'_>, sale: &str, order: &str) -> Result<Follower, Problem> {
+async fn open(call: RequestContext<'_>, sale: &str, order: &str) -> Result<Follower, Problem> {
     let opening = tokio::time::timeout(ANSWER_MAX, open_in_time(call, sale, order));
     opening.await.unwrap_or_else(|_| Err(Code::DatabaseUnavailable.into()))
 }
 
-async fn open_in_time(call: Call<'_>, sale: &str, order: &str) -> Result<Follower, Problem> {
-    let Call { gateway, head, .. } = call;
+async fn open_in_time(call: RequestContext<'_>, sale: &str, order: &str) -> Result<Follower, Problem> {
+    let RequestContext { gateway, head, .. } = call;
     let customer = customer(head)?;
     let (view, id) = addressed(gateway, sale, order)?;
     let sale = &view.publication.sale_id;

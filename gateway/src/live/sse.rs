@@ -11,16 +11,17 @@ use bytes::Bytes;
 use contract::lifecycle::Language;
 use http_body_util::Either;
 use http_body_util::combinators::UnsyncBoxBody;
+use hyper::StatusCode;
 use hyper::body::{Body, Frame};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
-use hyper::{Response, StatusCode};
 use tokio::time::{Instant, Interval, interval_at};
 
 use super::HEARTBEAT;
 use super::follower::{Follower, Next};
 use super::registry::Over;
-use crate::call::Call;
-use crate::respond::{Answer, Problem, full};
+use crate::http::problem::Problem;
+use crate::http::request_context::RequestContext;
+use crate::http::response::{Response, full};
 
 /// Asks nginx and its kind not to hold events back.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -29,7 +30,7 @@ const RETRY_MS: u64 = 1000;
 const RETRY_SPREAD_MS: u64 = 2000;
 
 /// Answers with the stream, or 204 to a client that has seen the last event: browsers stop then.
-pub(crate) async fn answer(call: Call<'_>, sale: &str, order: &str) -> Result<Answer, Problem> {
+pub(crate) async fn answer(call: RequestContext<'_>, sale: &str, order: &str) -> Result<Response, Problem> {
     let follower = super::open(call, sale, order).await?;
     if follower.is_over() {
         let mut answer = Response::new(full(Bytes::new()));

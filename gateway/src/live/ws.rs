@@ -14,7 +14,7 @@ use hyper::header::{
     CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper::{HeaderMap, Response, StatusCode};
+use hyper::{HeaderMap, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, interval_at, timeout};
 use tokio_tungstenite::WebSocketStream;
@@ -27,8 +27,9 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use super::HEARTBEAT;
 use super::follower::{Follower, Next};
 use super::registry::Over;
-use crate::call::Call;
-use crate::respond::{Answer, Problem, full};
+use crate::http::problem::Problem;
+use crate::http::request_context::RequestContext;
+use crate::http::response::{Response, full};
 
 /// Longest message from a client; nothing it says matters here.
 const HEARD_BYTES_MAX: usize = 1024;
@@ -47,11 +48,11 @@ type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
 /// Answers with the upgrade.
 pub(crate) async fn answer(
-    call: Call<'_>,
+    call: RequestContext<'_>,
     sale: &str,
     order: &str,
     upgrade: Option<OnUpgrade>,
-) -> Result<Answer, Problem> {
+) -> Result<Response, Problem> {
     let (Some(key), Some(upgrade)) = (key(&call.head.headers), upgrade) else {
         let why = "This is a WebSocket: ask for the upgrade to it, in version 13 of the protocol.";
         return Err(Problem::because(Code::MalformedRequest, why));

@@ -13,12 +13,12 @@ use super::schemas::Schemas;
 use crate::admin::dead_letters::{self, LetterBody, LetterState, LettersBody};
 use crate::admin::inventory::InventoryBody;
 use crate::admin::report::ReportBody;
-use crate::admin::shown::{SaleBody, SalesBody};
+use crate::admin::sale_response::{SaleBody, SalesBody};
 use crate::admin::wallet::{Credit, Credited};
 use crate::admin::{define, orders, overview};
 use crate::command::Recorded;
-use crate::decode::BODY_BYTES_MAX;
-use crate::read::shown::{OrderBody, OrdersBody};
+use crate::http::request_body::BODY_BYTES_MAX;
+use crate::read::order_response::{OrderBody, OrdersBody};
 use crate::route::{Action, Admin, DOCS, DOCUMENT};
 
 const SALES: &str = "Operating sales";

@@ -26,7 +26,7 @@ use serde_json::{Map, Value, json};
 
 use self::operation::{Access, Operation};
 use self::schemas::Schemas;
-use crate::respond::{Answer, json_of};
+use crate::http::response::{Response, encoded_json};
 use crate::route::{Admin, Public};
 
 /// Which document.
@@ -39,12 +39,12 @@ pub enum Part {
 }
 
 /// Answers with a document.
-pub fn answer(part: Part) -> Answer {
+pub fn answer(part: Part) -> Response {
     static DOCUMENTS: [LazyLock<Bytes>; 2] =
         [LazyLock::new(|| text(Part::Public).into()), LazyLock::new(|| text(Part::All).into())];
     let [public, all] = &DOCUMENTS;
     let document = if part == Part::Public { public } else { all };
-    json_of(StatusCode::OK, Bytes::clone(document))
+    encoded_json(StatusCode::OK, Bytes::clone(document))
 }
 
 /// A document as it is served, and as it lies in `openapi/`.

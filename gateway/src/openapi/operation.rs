@@ -136,7 +136,7 @@ impl<'s> Operation<'s> {
     /// The parameters of a page.
     pub(super) fn paged(self, default: i64, max: i64) -> Self {
         let limit = json!({ "type": "integer", "minimum": 1, "maximum": max, "default": default });
-        let digits = format!("^[0-9]{{1,{}}}$", crate::read::CURSOR_DIGITS_MAX);
+        let digits = format!("^[0-9]{{1,{}}}$", crate::http::pagination::CURSOR_DIGITS_MAX);
         self.query("limit", limit, "How many at most.").query(
             "cursor",
             json!({ "type": "string", "pattern": digits }),

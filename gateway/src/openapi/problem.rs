@@ -1,4 +1,4 @@
-//! Every refusal's shape. `respond::Problem` writes it by hand, since its further members differ by code; the
+//! Every refusal's shape. `response::Problem` writes it by hand, since its further members differ by code; the
 //! tests compare what it writes with this.
 
 use contract::ids::{OrderId, Sku};

@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 
 use super::operation::{Access, Operation};
 use super::schemas::Schemas;
-use crate::callback;
 use crate::command::Recorded;
-use crate::decode::BODY_BYTES_MAX;
+use crate::http::request_body::BODY_BYTES_MAX;
 use crate::live::change::Told;
-use crate::place::AcceptedBody;
+use crate::order::place::AcceptedBody;
+use crate::payment_callback;
 use crate::read::order::{PAGE_DEFAULT, PAGE_MAX};
+use crate::read::order_response::{DeliveryBody, OrderBody, OrdersBody, StatusBody};
 use crate::read::sale::{AvailabilityBody, SaleBody, SalesBody};
-use crate::read::shown::{DeliveryBody, OrderBody, OrdersBody, StatusBody};
 use crate::read::wallet::WalletBody;
 use crate::route::{DOCS, DOCUMENT, Public};
 
@@ -325,7 +325,7 @@ fn callback(operation: Operation<'_>) -> Operation<'_> {
         .header(webhook::TIMESTAMP, true, text("^[0-9]+$"), "When it was sent, in seconds since 1970.")
         .header(webhook::SIGNATURE, true, text("^v1,"), "Signatures, separated by spaces.")
         .reads::<PaymentCallback>(BODY_BYTES_MAX, callback_examples())
-        .answers::<callback::Recorded>(200, "The log has it.")
+        .answers::<payment_callback::Recorded>(200, "The log has it.")
         .refuses(&[
             Code::InvalidSignature,
             Code::UnknownSale,

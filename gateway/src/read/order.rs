@@ -13,13 +13,16 @@ use hyper::StatusCode;
 use lua::RedisError;
 use lua::find::Found;
 
-use super::shown::{OrderBody, OrdersBody, StatusBody, from_row, listed, processing};
-use super::{Page, page, sale};
-use crate::authenticate;
-use crate::call::Call;
-use crate::lease::SaleView;
-use crate::respond::{Answer, Problem, json};
-use crate::run::Gateway;
+use super::order_response::{OrderBody, OrdersBody, StatusBody, from_row, listed, processing};
+use super::sale;
+use crate::http::authenticate;
+use crate::http::json::json;
+use crate::http::pagination::Page;
+use crate::http::problem::Problem;
+use crate::http::request_context::RequestContext;
+use crate::http::response::Response;
+use crate::sales::sale_view::SaleView;
+use crate::state::Gateway;
 
 const ORDER: &str = include_str!("../../queries/order.sql");
 const MY_ORDERS: &str = include_str!("../../queries/my_orders.sql");
@@ -30,25 +33,25 @@ pub(crate) const PAGE_MAX: i64 = 100;
 const POSTGRES_WAIT: Duration = Duration::from_secs(1);
 
 /// `GET /v1/sales/{sale}/orders/{order}`.
-pub(super) async fn one(call: Call<'_>, sale: &str, order: &str) -> Result<Answer, Problem> {
+pub(super) async fn one(call: RequestContext<'_>, sale: &str, order: &str) -> Result<Response, Problem> {
     Ok(json(StatusCode::OK, &find(call, sale, order).await?))
 }
 
 /// `GET /v1/sales/{sale}/orders/{order}/status`.
-pub(super) async fn status(call: Call<'_>, sale: &str, order: &str) -> Result<Answer, Problem> {
+pub(super) async fn status(call: RequestContext<'_>, sale: &str, order: &str) -> Result<Response, Problem> {
     let order = find(call, sale, order).await?;
     let body = StatusBody::of(order.order_id, order.status, order.last_updated, call.language);
     Ok(json(StatusCode::OK, &body))
 }
 
-async fn find(call: Call<'_>, sale: &str, order: &str) -> Result<OrderBody, Problem> {
+async fn find(call: RequestContext<'_>, sale: &str, order: &str) -> Result<OrderBody, Problem> {
     let (customer, view, id) = named(call, sale, order)?;
     find_of(call.gateway, &view, id, &customer, call.language).await
 }
 
 /// Who asks, in which sale, for which order.
 pub(crate) fn named(
-    call: Call<'_>,
+    call: RequestContext<'_>,
     sale: &str,
     order: &str,
 ) -> Result<(CustomerId, Arc<SaleView>, OrderId), Problem> {
@@ -69,7 +72,7 @@ pub(crate) fn addressed(
 }
 
 /// `GET /v1/sales/{sale}/orders/{order}/delivery`: from the payment on.
-pub(super) async fn delivery(call: Call<'_>, sale: &str, order: &str) -> Result<Answer, Problem> {
+pub(super) async fn delivery(call: RequestContext<'_>, sale: &str, order: &str) -> Result<Response, Problem> {
     let order = find(call, sale, order).await?;
     match &order.delivery {
         Some(delivery) => Ok(json(StatusCode::OK, delivery)),
@@ -86,7 +89,7 @@ pub(crate) async fn any(
     view: &SaleView,
     id: OrderId,
     language: Language,
-) -> Result<Answer, Problem> {
+) -> Result<Response, Problem> {
     let order = settled(gateway, view, id, None, language).await?.ok_or(Code::NotFound)?;
     Ok(json(StatusCode::OK, &order))
 }
@@ -162,11 +165,11 @@ async fn remembered(gateway: &Gateway, view: &SaleView, field: Vec<u8>) -> Resul
 }
 
 /// `GET /v1/sales/{sale}/orders?cursor=&limit=`: newest first.
-pub(super) async fn mine(call: Call<'_>, sale: &str) -> Result<Answer, Problem> {
-    let Call { gateway, head, language } = call;
+pub(super) async fn mine(call: RequestContext<'_>, sale: &str) -> Result<Response, Problem> {
+    let RequestContext { gateway, head, language } = call;
     let customer = authenticate::customer(&head.headers)?;
     let view = sale::find(gateway, sale)?;
-    let Page { limit, before } = page(head, PAGE_DEFAULT, PAGE_MAX)?;
+    let Page { limit, before } = Page::parse(head, PAGE_DEFAULT, PAGE_MAX)?;
     let client = gateway.reads.get().await?;
     let statement = client.prepare_cached(MY_ORDERS).await?;
     let sale_id = view.publication.sale_id.as_str();

@@ -8,17 +8,19 @@ use contract::ids::{SaleId, Sku};
 use contract::problem::Code;
 use contract::sale::{DiscountPolicy, SaleState, TOTAL_MAX};
 use contract::timestamp::Timestamp;
+use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, ETAG, HeaderValue, IF_NONE_MATCH};
 use hyper::http::request::Parts;
-use hyper::{Response, StatusCode};
 use process::walltime;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::parameter;
-use crate::lease::SaleView;
-use crate::respond::{Answer, Problem, full, json};
-use crate::run::Gateway;
+use crate::http::json::json;
+use crate::http::problem::Problem;
+use crate::http::query_string::parameter;
+use crate::http::response::{Response, full};
+use crate::sales::sale_view::SaleView;
+use crate::state::Gateway;
 
 /// A look this old no longer tells the remaining stock, in milliseconds.
 const LOOK_MS_MAX: u64 = 1000;
@@ -94,7 +96,7 @@ pub(crate) struct AvailabilityBody {
 }
 
 /// `GET /v1/sales`: all that are not drafts, by name.
-pub(super) async fn all(gateway: &Gateway, head: &Parts) -> Result<Answer, Problem> {
+pub(super) async fn all(gateway: &Gateway, head: &Parts) -> Result<Response, Problem> {
     let lease = gateway.leases.load_full();
     let mut views: Vec<_> = lease.sales.values().collect();
     views.sort_by(|a, b| a.publication.sale_id.cmp(&b.publication.sale_id));
@@ -110,7 +112,7 @@ pub(super) async fn all(gateway: &Gateway, head: &Parts) -> Result<Answer, Probl
 }
 
 /// `GET /v1/sales/{sale}`.
-pub(super) async fn one(gateway: &Gateway, sale: &str, head: &Parts) -> Result<Answer, Problem> {
+pub(super) async fn one(gateway: &Gateway, sale: &str, head: &Parts) -> Result<Response, Problem> {
     let view = find(gateway, sale)?;
     let remaining = remaining_of(gateway, &view).await?;
     tagged_answer(head, &body(&view, &remaining, None), &body(&view, &remaining, Some(walltime::now())))
@@ -122,7 +124,7 @@ pub(super) async fn availability(
     sale: &str,
     sku: &str,
     head: &Parts,
-) -> Result<Answer, Problem> {
+) -> Result<Response, Problem> {
     let view = find(gateway, sale)?;
     let item = view.publication.terms.item(sku).ok_or(Code::NotFound)?;
     let quantity = match parameter(head, "quantity")? {
@@ -147,10 +149,10 @@ pub(crate) fn find(gateway: &Gateway, sale: &str) -> Result<std::sync::Arc<SaleV
 /// Units left per limited SKU.
 async fn remaining_of(gateway: &Gateway, view: &SaleView) -> Result<HashMap<String, u64>, Problem> {
     let sale = &view.publication.sale_id;
-    let desk = gateway.desks.get(sale);
-    if let Some(desk) = &desk {
-        desk.watch.asked();
-        if let Some(seen) = desk.watch.seen()
+    let sale_queue = gateway.sale_queues.get(sale);
+    if let Some(sale_queue) = &sale_queue {
+        sale_queue.watch.asked();
+        if let Some(seen) = sale_queue.watch.seen()
             && seen.epoch == view.epoch()
             && seen.age_ms() <= LOOK_MS_MAX
         {
@@ -201,7 +203,7 @@ fn body<'a>(
 }
 
 /// With an ETag over everything but the server's time, which differs each time.
-fn tagged_answer(head: &Parts, tagged: &impl Serialize, whole: &impl Serialize) -> Result<Answer, Problem> {
+fn tagged_answer(head: &Parts, tagged: &impl Serialize, whole: &impl Serialize) -> Result<Response, Problem> {
     let bytes = serde_json::to_vec(tagged).map_err(|_| Problem::from(Code::Internal))?;
     let digest = contract::ids::RequestDigest::of(&bytes);
     let tag = format!("W/\"{:016x}\"", u64::from_be_bytes(digest.0));

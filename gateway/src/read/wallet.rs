@@ -10,11 +10,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio_postgres::types::Json;
 
-use super::parameter;
-use super::shown::corrupt;
-use crate::authenticate;
-use crate::respond::{self, Answer, Problem};
-use crate::run::Gateway;
+use super::order_response::corrupt;
+use crate::http::authenticate;
+use crate::http::json::json;
+use crate::http::problem::Problem;
+use crate::http::query_string::parameter;
+use crate::http::response::Response;
+use crate::state::Gateway;
 
 const WALLET: &str = include_str!("../../queries/wallet.sql");
 /// Entries that are told, the newest ones.
@@ -56,7 +58,7 @@ enum EntryReason {
 
 /// `GET /v1/wallet?currency=`: the wallet that moved last unless a currency is named; an empty one for whoever
 /// has none.
-pub(super) async fn show(gateway: &Gateway, head: &Parts) -> Result<Answer, Problem> {
+pub(super) async fn show(gateway: &Gateway, head: &Parts) -> Result<Response, Problem> {
     let customer = authenticate::customer(&head.headers)?;
     let why = "The parameter currency is an ISO 4217 code such as KRW.";
     let bad = || Problem::because(Code::MalformedRequest, why);
@@ -73,5 +75,5 @@ pub(super) async fn show(gateway: &Gateway, head: &Parts) -> Result<Answer, Prob
         },
         None => WalletBody { balance: 0, currency: currency.unwrap_or(Currency::KRW), entries: vec![] },
     };
-    Ok(respond::json(StatusCode::OK, &body))
+    Ok(json(StatusCode::OK, &body))
 }

@@ -24,12 +24,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::Mutex;
 
-use crate::admit;
-use crate::lease::{Lease, SaleView};
+use crate::http::response::{Response, encoded_json};
 use crate::metrics::outcome;
-use crate::respond::{self, Answer};
+use crate::order::backpressure;
 use crate::route::Public;
-use crate::run::Gateway;
+use crate::sales::lease::Lease;
+use crate::sales::sale_view::SaleView;
+use crate::state::Gateway;
 use log_ends::LogEnds;
 use settled::{ItemRow, SaleRow, Settled};
 
@@ -177,19 +178,19 @@ impl Overview {
 }
 
 /// `GET /admin/v1/overview`.
-pub(super) async fn show(gateway: &Gateway) -> Answer {
+pub(super) async fn show(gateway: &Gateway) -> Response {
     let mut last = gateway.overview.last.lock().await;
     if let Some((begun, body)) = &*last
         && begun.elapsed() < SHARED_FOR
     {
-        return respond::json_of(StatusCode::OK, body.clone());
+        return encoded_json(StatusCode::OK, body.clone());
     }
     let begun = Instant::now();
     let looked = look(gateway).await;
     // Numbers and texts always serialize.
     let body: Bytes = serde_json::to_vec(&looked).unwrap_or_default().into();
     *last = Some((begun, body.clone()));
-    respond::json_of(StatusCode::OK, body)
+    encoded_json(StatusCode::OK, body)
 }
 
 async fn look(gateway: &Gateway) -> Body {
@@ -275,7 +276,8 @@ impl Told {
         let next = in_postgres.or_else(|| lease.settled.get(&partition).map(|told| told.next_offset));
         let end = self.ends.as_ref().and_then(|ends| ends.get(&partition).copied());
         let lag_records = next.zip(end).map(|(next, end)| (end - next).max(0) as u64);
-        let behind = || admit::behind(lease, partition, walltime::now()).map(|behind| behind.as_secs_f64());
+        let behind =
+            || backpressure::behind(lease, partition, walltime::now()).map(|behind| behind.as_secs_f64());
         let lag_seconds = match lag_records {
             Some(0) => Some(0.0),
             Some(_) => behind(),
@@ -367,7 +369,7 @@ fn item_now(item: ItemRow<'_>, redis: &BTreeMap<Sku, i64>) -> ItemNow {
 /// The units that Redis has, those on their way back included, as the last look of fast refusals has seen them:
 /// for this no further question is asked.
 fn in_redis(gateway: &Gateway, sale: &SaleId, epoch: Epoch) -> BTreeMap<Sku, i64> {
-    let seen = gateway.desks.get(sale).and_then(|desk| desk.watch.seen());
+    let seen = gateway.sale_queues.get(sale).and_then(|sale_queue| sale_queue.watch.seen());
     let Some(seen) = seen.filter(|seen| seen.epoch == epoch && seen.age_ms() <= STOCK_MS_MAX) else {
         return BTreeMap::new();
     };

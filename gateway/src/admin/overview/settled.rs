@@ -10,8 +10,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio_postgres::Row;
 
-use crate::lease::SaleView;
-use crate::run::Gateway;
+use crate::sales::sale_view::SaleView;
+use crate::state::Gateway;
 
 const OVERVIEW: &str = include_str!("../../../queries/overview.sql");
 

@@ -10,21 +10,21 @@ use lua::Redis;
 use metrics::counter;
 use tokio::sync::mpsc;
 
-use crate::reserve::{Job, Outcome};
+use crate::order::reserve::{Job, Outcome};
 
 /// After a probe that was refused, a pause.
 const PROBE_PAUSE: Duration = Duration::from_millis(50);
 
 /// What does not answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Silent {
+pub enum Outage {
     /// No acknowledgement.
     Log,
     /// No reply.
     Redis,
 }
 
-impl Silent {
+impl Outage {
     fn code(self) -> Code {
         match self {
             Self::Log => Code::LogUnavailable,

@@ -21,10 +21,10 @@ use uuid::Uuid;
 
 use super::ANSWER_MAX;
 use super::order::settled_or_remembered;
-use super::shown::{corrupt, fresh_status};
-use crate::lease::SaleView;
-use crate::respond::Problem;
-use crate::run::Gateway;
+use super::order_response::{corrupt, fresh_status};
+use crate::http::problem::Problem;
+use crate::sales::sale_view::SaleView;
+use crate::state::Gateway;
 
 const STANDING: &str = include_str!("../../queries/standing.sql");
 /// Queries under way at once: one that hangs must not hold up all others.
@@ -36,7 +36,7 @@ const TOGETHER_MAX: usize = 500;
 
 /// Where an order stands.
 #[derive(Debug, Clone, Copy)]
-pub struct Standing {
+pub struct CurrentStatus {
     /// Its state.
     pub status: OrderStatus,
     /// Why it is cancelled.
@@ -52,11 +52,11 @@ pub(crate) async fn standing(
     view: &SaleView,
     id: OrderId,
     customer: Option<&CustomerId>,
-) -> Result<Option<Standing>, Problem> {
+) -> Result<Option<CurrentStatus>, Problem> {
     let asked = gateway.standings.of(id, &view.publication.sale_id, customer);
     let Some(customer) = customer else { return asked.await?.ok_or(Code::NotFound.into()).map(Some) };
     let fresh = |found: &Found, _| {
-        (!found.in_outbox).then_some(Standing {
+        (!found.in_outbox).then_some(CurrentStatus {
             status: fresh_status(found),
             cancel_reason: None,
             paid_by: None,
@@ -66,7 +66,7 @@ pub(crate) async fn standing(
     settled_or_remembered(gateway, view, id, customer, asked, fresh).await
 }
 
-type Answer = Result<Option<Standing>, Problem>;
+type Answer = Result<Option<CurrentStatus>, Problem>;
 
 /// One question.
 struct Asked {
@@ -85,12 +85,12 @@ struct Waiting {
 
 /// Reads where orders stand.
 #[derive(Clone)]
-pub struct Standings {
+pub struct OrderStatusLoader {
     pool: Pool,
     waiting: Arc<Mutex<Waiting>>,
 }
 
-impl Standings {
+impl OrderStatusLoader {
     /// From this pool.
     pub fn new(pool: Pool) -> Self {
         Self { pool, waiting: Arc::default() }
@@ -164,7 +164,7 @@ impl Asked {
         if sale != self.sale.as_str() || self.customer.as_ref().is_some_and(|of| of.as_str() != customer) {
             return Ok(None);
         }
-        Ok(Some(Standing {
+        Ok(Some(CurrentStatus {
             status: OrderStatus::parse(row.get(3)).ok_or_else(|| corrupt("status"))?,
             cancel_reason: row.get::<_, Option<&str>>(4).and_then(CancelReason::parse),
             paid_by: row.get::<_, Option<&str>>(5).and_then(PaymentMethod::parse),

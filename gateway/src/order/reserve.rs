@@ -21,11 +21,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::batch::{record_of, refuse, refused, take_batch};
-use crate::desk::Desk;
-use crate::hand_off::{Acknowledged, HandOff, HandedOff};
-use crate::lease::{Leases, SaleView};
-use crate::standstill::{Silent, until_redis_answers};
+use crate::order::batch::{record_of, refuse, refused, take_batch};
+use crate::order::hand_off::{Acknowledged, HandOff, HandedOff};
+use crate::order::outage::{Outage, until_redis_answers};
+use crate::order::sale_queue::SaleQueue;
+use crate::sales::lease::Leases;
+use crate::sales::sale_view::SaleView;
 
 /// Batches of a sale on their way into the log. While they are, orders gather for a fuller next batch:
 /// Redis and Kafka cost per batch more than per order. Two, so that one is decided while the other is
@@ -95,7 +96,7 @@ pub struct Batcher {
     /// The sale.
     pub sale: SaleId,
     /// Its queue's other end.
-    pub desk: Arc<Desk>,
+    pub sale_queue: Arc<SaleQueue>,
     /// The current epochs.
     pub leases: Arc<Leases>,
     /// Where the stock is.
@@ -113,14 +114,14 @@ impl Batcher {
     /// For a sale.
     pub fn new(
         sale: SaleId,
-        desk: Arc<Desk>,
+        sale_queue: Arc<SaleQueue>,
         leases: Arc<Leases>,
         redis: Redis,
         hand_off: Arc<HandOff>,
     ) -> Self {
         Self {
             sale,
-            desk,
+            sale_queue,
             leases,
             redis,
             hand_off,
@@ -141,7 +142,7 @@ impl Batcher {
         loop {
             let place = match tokio::time::timeout(PLACE_WAIT_MAX, self.place()).await {
                 Ok(place) => place,
-                Err(_) => Silent::Log.refuse_until(&mut waiting, &mut queue, self.place()).await,
+                Err(_) => Outage::Log.refuse_until(&mut waiting, &mut queue, self.place()).await,
             };
             let Some(place) = place else { break };
             if waiting.is_empty() {
@@ -167,9 +168,9 @@ impl Batcher {
             }
             waiting.extend(arrived.drain(..));
             let batch = take_batch(&mut waiting);
-            if self.decide(batch, place).await == Err(Silent::Redis) {
+            if self.decide(batch, place).await == Err(Outage::Redis) {
                 let answers = until_redis_answers(&self.redis);
-                Silent::Redis.refuse_until(&mut waiting, &mut queue, answers).await;
+                Outage::Redis.refuse_until(&mut waiting, &mut queue, answers).await;
             }
         }
         self.tasks.close();
@@ -208,7 +209,7 @@ impl Batcher {
     }
 
     /// One call, and what follows from it. The error: Redis did not answer.
-    async fn decide(&self, batch: Vec<Job>, place: OwnedSemaphorePermit) -> Result<(), Silent> {
+    async fn decide(&self, batch: Vec<Job>, place: OwnedSemaphorePermit) -> Result<(), Outage> {
         let lease = self.leases.load_full();
         let view = match lease.sale(self.sale.as_str()) {
             _ if !lease.is_valid() => return refused(batch, Code::LogUnavailable),
@@ -235,7 +236,7 @@ impl Batcher {
             Ok(deadline) => deadline,
             Err(error) => {
                 refuse(batch, Code::StockUnavailable); // only the time was asked for
-                return if error.nothing_done() { Ok(()) } else { Err(Silent::Redis) };
+                return if error.nothing_done() { Ok(()) } else { Err(Outage::Redis) };
             }
         };
         let sold_by = &view.publication.terms;
@@ -267,7 +268,7 @@ impl Batcher {
                 tracing::warn!(sale_id = %self.sale, orders = batch.len(), %error, "no answer from the script");
                 if !error.nothing_done() {
                     refuse(batch, Code::OutcomeUnknown);
-                    return Err(Silent::Redis);
+                    return Err(Outage::Redis);
                 }
                 refuse(batch, Code::StockUnavailable);
                 // A full Redis refuses the call, and with it the deletions that would make room.
@@ -349,7 +350,7 @@ impl Batcher {
             let _ = job.answer.send(Outcome::Refused(Code::OutcomeUnknown));
             return;
         }
-        let queue = self.desk.queue.clone();
+        let queue = self.sale_queue.queue.clone();
         self.tasks.spawn(async move {
             tokio::time::sleep(REPEAT_EVERY).await;
             if let Err(full) = queue.try_send(job) {

@@ -16,10 +16,12 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::command;
-use crate::decode;
+use crate::http::json::json;
+use crate::http::problem::Problem;
+use crate::http::request_body;
+use crate::http::response::Response;
 use crate::read::{ANSWER_MAX, sale};
-use crate::respond::{Answer, Problem, json};
-use crate::run::Gateway;
+use crate::state::Gateway;
 
 /// A reason is kept with the payment and shown to its customer. In bytes.
 const REASON_BYTES_MAX: usize = 200;
@@ -36,11 +38,11 @@ pub(crate) struct Recorded {
 }
 
 /// Takes a callback. Without a secret there is nothing here.
-pub async fn take(gateway: &Gateway, head: &Parts, body: Incoming) -> Result<Answer, Problem> {
+pub async fn take(gateway: &Gateway, head: &Parts, body: Incoming) -> Result<Response, Problem> {
     let secret = gateway.webhook_secret.as_ref().ok_or(Code::NotFound)?;
-    let body = decode::body(&head.headers, body, decode::BODY_BYTES_MAX).await?;
+    let body = request_body::body(&head.headers, body, request_body::BODY_BYTES_MAX).await?;
     verify(secret, &head.headers, &body)?;
-    let told: PaymentCallback = decode::json(&body)?;
+    let told: PaymentCallback = request_body::json(&body)?;
     if told.reason.as_ref().is_some_and(|reason| reason.len() > REASON_BYTES_MAX) {
         return Err(Problem::because(Code::MalformedRequest, "The reason is too long."));
     }

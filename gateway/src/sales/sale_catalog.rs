@@ -8,11 +8,11 @@ use contract::keys::SaleKeys;
 use contract::publication::{self, Message, Position, SalePublication};
 use contract::topics::SALES;
 
-use crate::lease::SaleView;
+use crate::sales::sale_view::SaleView;
 
 /// What the topic has said so far.
 #[derive(Default)]
-pub(crate) struct Known {
+pub(crate) struct SaleCatalog {
     pub(crate) sales: HashMap<SaleId, Arc<SaleView>>,
     pub(crate) settled: BTreeMap<i32, Position>,
 }
@@ -24,7 +24,7 @@ pub(crate) struct Changed {
     pub(crate) positions: bool,
 }
 
-impl Known {
+impl SaleCatalog {
     /// Takes a message in.
     pub(crate) fn apply(&mut self, key: &[u8], value: Option<&[u8]>, changed: &mut Changed) {
         match publication::decode(key, value) {
@@ -73,7 +73,7 @@ pub(crate) mod tests {
 
     #[test]
     fn knowledge_never_goes_back_in_epoch_and_version() {
-        let mut known = Known::default();
+        let mut known = SaleCatalog::default();
         for (epoch, version, expected) in
             [(2, 5, true), (1, 9, false), (2, 4, false), (2, 5, false), (2, 6, true), (3, 1, true)]
         {
@@ -87,7 +87,7 @@ pub(crate) mod tests {
 
     #[test]
     fn what_is_settled_stays_settled_whatever_a_former_owner_says() {
-        let mut known = Known::default();
+        let mut known = SaleCatalog::default();
         for (ms, expected) in [(1000, 1000), (500, 1000), (2000, 2000)] {
             let position = Position { partition: 3, next_offset: ms as i64, settled_until: Timestamp(ms) };
             let value = serde_json::to_vec(&position).unwrap();

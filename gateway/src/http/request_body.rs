@@ -14,7 +14,7 @@ use hyper::body::{Body, Incoming};
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use serde::de::DeserializeOwned;
 
-use crate::respond::Problem;
+use crate::http::problem::Problem;
 
 /// Longest body in bytes: fifty lines and an address fit well.
 pub const BODY_BYTES_MAX: usize = 16 * 1024;

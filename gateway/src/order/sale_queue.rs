@@ -7,24 +7,24 @@ use contract::ids::SaleId;
 use metrics::{Gauge, gauge};
 use tokio::sync::mpsc;
 
-use crate::refuse::Watch;
-use crate::reserve::Job;
+use crate::order::reserve::Job;
+use crate::order::stock_cache::StockCache;
 
 /// One sale's queue and watch.
-pub struct Desk {
+pub struct SaleQueue {
     /// To the sale's batcher. Bounded: what does not fit is refused at once.
     pub queue: mpsc::Sender<Job>,
     /// The last look at its stock.
-    pub watch: Watch,
+    pub watch: StockCache,
     depth: Gauge,
 }
 
-impl Desk {
+impl SaleQueue {
     /// With the batcher's end of the queue.
     pub fn new(sale: &SaleId, queue_orders_max: usize) -> (Self, mpsc::Receiver<Job>) {
         let (queue, jobs) = mpsc::channel(queue_orders_max);
         let depth = gauge!("gateway_queue_depth", "sale" => sale.to_string());
-        (Self { queue, watch: Watch::default(), depth }, jobs)
+        (Self { queue, watch: StockCache::default(), depth }, jobs)
     }
 
     /// Tells the metrics how many orders wait.
@@ -33,19 +33,19 @@ impl Desk {
     }
 }
 
-/// The desks of all sales that were ever published.
+/// The sale_queues of all sales that were ever published.
 #[derive(Default)]
-pub struct Desks {
-    by_sale: RwLock<HashMap<SaleId, Arc<Desk>>>,
+pub struct SaleQueues {
+    by_sale: RwLock<HashMap<SaleId, Arc<SaleQueue>>>,
 }
 
-impl Desks {
-    /// A sale's desk.
-    pub fn get(&self, sale: &SaleId) -> Option<Arc<Desk>> {
+impl SaleQueues {
+    /// A sale's sale_queue.
+    pub fn get(&self, sale: &SaleId) -> Option<Arc<SaleQueue>> {
         self.by_sale.read().unwrap_or_else(PoisonError::into_inner).get(sale).cloned()
     }
     /// Sets one up.
-    pub fn put(&self, sale: SaleId, desk: Arc<Desk>) {
-        self.by_sale.write().unwrap_or_else(PoisonError::into_inner).insert(sale, desk);
+    pub fn put(&self, sale: SaleId, sale_queue: Arc<SaleQueue>) {
+        self.by_sale.write().unwrap_or_else(PoisonError::into_inner).insert(sale, sale_queue);
     }
 }

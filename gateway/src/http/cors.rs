@@ -5,9 +5,9 @@ use hyper::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, HeaderValue, ORIGIN, VARY,
 };
-use hyper::{HeaderMap, Response, StatusCode};
+use hyper::{HeaderMap, StatusCode};
 
-use crate::respond::{Answer, full};
+use crate::http::response::{Response, full};
 
 /// The listed origins.
 #[derive(Debug, Clone, Default)]
@@ -33,7 +33,7 @@ impl Cors {
     }
 
     /// The answer to a preflight request.
-    pub fn preflight(&self, headers: &HeaderMap) -> Answer {
+    pub fn preflight(&self, headers: &HeaderMap) -> Response {
         let mut answer = Response::new(full(Bytes::new()));
         *answer.status_mut() = StatusCode::NO_CONTENT;
         if let Some(origin) = self.allowed(headers) {
@@ -53,7 +53,7 @@ impl Cors {
 }
 
 /// Lets the page of this origin read the answer.
-pub fn mark(answer: &mut Answer, origin: HeaderValue) {
+pub fn mark(answer: &mut Response, origin: HeaderValue) {
     let headers = answer.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     headers.insert(

@@ -12,8 +12,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use contract::ids::{Epoch, SaleId};
-use contract::keys::SaleKeys;
-use contract::publication::{Heartbeat, Position, SalePublication};
+use contract::publication::{Heartbeat, Position};
 use metrics::{Counter, counter, gauge};
 use process::boottime::Boottime;
 use process::health::Health;
@@ -24,7 +23,8 @@ use rdkafka::{Message as _, Offset, TopicPartitionList};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::known::{Changed, Known};
+use crate::sales::sale_catalog::{Changed, SaleCatalog};
+use crate::sales::sale_view::SaleView;
 
 /// How long a lease lasts, in milliseconds from before the heartbeat. Rebuilds wait for it.
 pub const LEASE_MS: u64 = 3000;
@@ -34,26 +34,6 @@ const HEARTBEAT_EVERY: Duration = Duration::from_millis(500);
 const UNREAD_MS_MAX: u64 = 10_000;
 /// How long the reader sleeps where the topic is silent.
 const POLL: Duration = Duration::from_millis(100);
-
-/// A sale as this gateway last read it.
-#[derive(Debug)]
-pub struct SaleView {
-    /// As published.
-    pub publication: SalePublication,
-    /// The keys of its epoch.
-    pub keys: SaleKeys,
-}
-
-impl SaleView {
-    /// Its epoch.
-    pub fn epoch(&self) -> Epoch {
-        self.publication.epoch
-    }
-    /// Whether orders are limited per customer.
-    pub fn limited(&self) -> bool {
-        self.publication.terms.max_orders_per_customer.is_some()
-    }
-}
 
 /// All sales as read, and until when they may be acted on. Replaced as a whole, never changed.
 #[derive(Debug, Clone)]
@@ -260,7 +240,7 @@ impl Reader {
     fn run(mut self, stop: &CancellationToken) {
         let _ = replaced(); // shown from the start, so that an alert has a 0 to rise from
         let mut moved = Boottime::now();
-        let mut known = Known::default();
+        let mut known = SaleCatalog::default();
         let mut sales = Arc::new(known.sales.clone());
         let mut settled = Arc::new(known.settled.clone());
         let mut read_to = -1;
@@ -331,12 +311,11 @@ impl Reader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::known::tests::message;
     use rdkafka::mocking::MockCluster;
 
     #[test]
     fn a_lease_covers_the_epoch_it_has_read_while_it_lasts() {
-        let mut known = Known::default();
+        let mut known = SaleCatalog::default();
         let (key, value) = message(2, 1, true);
         known.apply(key.as_bytes(), Some(&value), &mut Changed::default());
         let sale = SaleId::parse("s").unwrap();

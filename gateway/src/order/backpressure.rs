@@ -7,7 +7,7 @@ use std::time::Duration;
 use contract::timestamp::Timestamp;
 use process::walltime;
 
-use crate::lease::Lease;
+use crate::sales::lease::Lease;
 
 /// Readiness says that settlement is behind from here on, long before orders are refused for it.
 const WORTH_SAYING: Duration = Duration::from_secs(10);

@@ -7,10 +7,11 @@ use hyper::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
     HeaderName, HeaderValue, IF_NONE_MATCH, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
 };
-use hyper::{HeaderMap, Response, StatusCode};
+use hyper::{HeaderMap, StatusCode};
 use storefront::{Asset, Coded, Page};
 
-use crate::respond::{Answer, Problem, full};
+use crate::http::problem::Problem;
+use crate::http::response::{Response, full};
 
 /// Scripts, styles and data come from this listener alone, nothing inline; nobody may frame the page; forms are sent
 /// by scripts only.
@@ -28,7 +29,7 @@ const KEPT: HeaderValue = HeaderValue::from_static("public, max-age=31536000, im
 const ASKED: HeaderValue = HeaderValue::from_static("no-cache");
 
 /// The file under this path, or 304 to whom has it.
-pub(crate) fn answer(page: &Page, path: &str, headers: &HeaderMap) -> Result<Answer, Problem> {
+pub(crate) fn answer(page: &Page, path: &str, headers: &HeaderMap) -> Result<Response, Problem> {
     let found = page.find(path).ok_or(Code::NotFound)?;
     let asset = found.asset;
     let coded = asset.gzip.as_ref().filter(|_| takes_gzip(headers)).unwrap_or(&asset.plain);

@@ -17,8 +17,8 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 use uuid::Uuid;
 
-use crate::lease::SaleView;
-use crate::respond::Problem;
+use crate::http::problem::Problem;
+use crate::sales::sale_view::SaleView;
 
 /// Settlement follows the 202 by less than this, in seconds; told to the customer as expectation.
 const SETTLES_IN_SECONDS: u64 = 1;

@@ -21,7 +21,8 @@ use rustc_hash::FxHashSet;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::lease::{Lease, Leases, SaleView};
+use crate::sales::lease::{Lease, Leases};
+use crate::sales::sale_view::SaleView;
 
 /// How long a look may be refused by, in milliseconds from when it was sent.
 const LOOK_VALID_MS: u64 = 250;
@@ -36,7 +37,7 @@ const WINDOW_MARGIN_MS: u64 = 1000;
 
 /// What one look saw.
 #[derive(Debug)]
-pub struct Seen {
+pub struct StockSnapshot {
     /// The epoch that was looked at.
     pub epoch: Epoch,
     /// When the look was sent.
@@ -47,7 +48,7 @@ pub struct Seen {
     buyers_known: bool,
 }
 
-impl Seen {
+impl StockSnapshot {
     /// Milliseconds since it was sent.
     pub fn age_ms(&self) -> u64 {
         Boottime::now().since_ms(self.sent)
@@ -68,16 +69,16 @@ struct Buyers {
 
 /// What is known of a sale's stock without asking.
 #[derive(Default)]
-pub struct Watch {
-    seen: ArcSwapOption<Seen>,
+pub struct StockCache {
+    seen: ArcSwapOption<StockSnapshot>,
     buyers: RwLock<Buyers>,
     asked_ms: AtomicU64,
     woken: Notify,
 }
 
-impl Watch {
+impl StockCache {
     /// The last look, if there was one.
-    pub fn seen(&self) -> Option<Arc<Seen>> {
+    pub fn seen(&self) -> Option<Arc<StockSnapshot>> {
         self.seen.load_full()
     }
 
@@ -148,15 +149,15 @@ impl Watch {
 
 /// Looks at a sale's stock until the gateway stops.
 pub async fn watch(
-    desk: Arc<crate::desk::Desk>,
+    sale_queue: Arc<crate::order::sale_queue::SaleQueue>,
     sale: contract::ids::SaleId,
     leases: Arc<Leases>,
     redis: Redis,
     stop: CancellationToken,
 ) {
-    let watch = &desk.watch;
+    let watch = &sale_queue.watch;
     loop {
-        desk.note_depth();
+        sale_queue.note_depth();
         let view = leases.load().sales.get(&sale).cloned();
         let mut again = false;
         if let Some(view) = view.filter(|view| view.publication.ready) {
@@ -175,7 +176,7 @@ pub async fn watch(
 }
 
 /// One look. Whether the set of customers is still incomplete and another look is due at once.
-async fn look_once(watch: &Watch, view: &SaleView, leases: &Leases, redis: &Redis) -> bool {
+async fn look_once(watch: &StockCache, view: &SaleView, leases: &Leases, redis: &Redis) -> bool {
     let publication = &view.publication;
     let Some(scripts) = &publication.scripts else { return false };
     let items = &publication.terms.items;
@@ -205,6 +206,6 @@ async fn look_once(watch: &Watch, view: &SaleView, leases: &Leases, redis: &Redi
     let buyers_known = sold_out && known == seen.arrival_bytes;
     let now_sold_out = seen.stock.iter().any(|stock| stock.available == Some(0));
     let stock = items.iter().map(|item| item.sku.clone()).zip(seen.stock).collect();
-    watch.seen.store(Some(Arc::new(Seen { epoch: view.epoch(), sent, stock, buyers_known })));
+    watch.seen.store(Some(Arc::new(StockSnapshot { epoch: view.epoch(), sent, stock, buyers_known })));
     now_sold_out && !buyers_known
 }

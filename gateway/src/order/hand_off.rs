@@ -13,8 +13,8 @@ use metrics::{Counter, Histogram, counter, histogram};
 use process::kafka::{Acknowledged as Acknowledgement, Message, ProduceError, Producer};
 use tokio::sync::Notify;
 
-use crate::lease::Leases;
-use crate::respond::Problem;
+use crate::http::problem::Problem;
+use crate::sales::lease::Leases;
 
 /// Batches that may wait for the log's acknowledgement before new orders are refused. Each is at most
 /// 1 MiB, in practice some 30 KiB.

@@ -20,13 +20,18 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::oneshot;
 
-use crate::authenticate::Customer;
-use crate::lease::SaleView;
+use crate::http::authenticate;
+use crate::http::authenticate::Customer;
+use crate::http::json::json;
+use crate::http::problem::Problem;
+use crate::http::problem::encoded_problem;
+use crate::http::request_body;
+use crate::http::response::Response;
 use crate::metrics::outcome;
-use crate::reserve::{Job, Outcome};
-use crate::respond::{Answer, Problem, json};
-use crate::run::Gateway;
-use crate::{admit, authenticate, decode};
+use crate::order::backpressure;
+use crate::order::reserve::{Job, Outcome};
+use crate::sales::sale_view::SaleView;
+use crate::state::Gateway;
 
 /// What a customer may expect between the 202 and settlement: a constant, so that replays are identical.
 const ESTIMATED_PROCESSING_MS: u64 = 500;
@@ -72,11 +77,11 @@ pub async fn place(
     head: &Parts,
     body: hyper::body::Incoming,
     language: Language,
-) -> (Answer, &'static str) {
+) -> (Response, &'static str) {
     let _placing = gateway.placing.clone();
     match place_or_refuse(gateway, sale, head, body, language).await {
         Ok(answer) => answer,
-        Err(problem) => (problem.answer(language), problem.code.as_str()),
+        Err(problem) => (problem.response(language), problem.code.as_str()),
     }
 }
 
@@ -86,32 +91,32 @@ async fn place_or_refuse(
     head: &Parts,
     body: hyper::body::Incoming,
     language: Language,
-) -> Result<(Answer, &'static str), Problem> {
+) -> Result<(Response, &'static str), Problem> {
     let since = Instant::now();
     let Customer { id: customer, email } = authenticate::buyer(&head.headers)?;
     let view = gateway.leases.load().sale(sale).cloned().ok_or(Code::UnknownSale)?;
-    let body = decode::body(&head.headers, body, decode::BODY_BYTES_MAX).await?;
-    let key = decode::idempotency_key(&head.headers)?;
-    let request: OrderRequest = decode::json(&body)?;
+    let body = request_body::body(&head.headers, body, request_body::BODY_BYTES_MAX).await?;
+    let key = request_body::idempotency_key(&head.headers)?;
+    let request: OrderRequest = request_body::json(&body)?;
     let terms = &view.publication.terms;
-    let priced = decode::price(&request, terms)?;
+    let priced = request_body::price(&request, terms)?;
 
     if !view.publication.ready {
         return Err(Code::SaleRebuilding.into());
     }
     let sale_id = &view.publication.sale_id;
-    let desk = gateway.desks.get(sale_id).ok_or(Code::SaleRebuilding)?;
-    desk.watch.asked();
+    let sale_queue = gateway.sale_queues.get(sale_id).ok_or(Code::SaleRebuilding)?;
+    sale_queue.watch.asked();
     {
         let lease = gateway.leases.load();
         if !lease.is_valid() {
             return Err(shed(Code::LogUnavailable, Code::LogUnavailable.as_str()));
         }
-        if admit::too_far_behind(&lease, view.publication.partition, gateway.lag_max) {
+        if backpressure::too_far_behind(&lease, view.publication.partition, gateway.lag_max) {
             return Err(shed(Code::Overloaded, "settlement_behind"));
         }
         if let Some(sku) =
-            desk.watch.sold_out(&lease, &view, &customer, &priced.lines, gateway.redis.now_ms())
+            sale_queue.watch.sold_out(&lease, &view, &customer, &priced.lines, gateway.redis.now_ms())
         {
             return Ok((gateway.sold_out.answer(&sku, language), Code::SoldOut.as_str()));
         }
@@ -129,7 +134,7 @@ async fn place_or_refuse(
         repeating_since: None,
         answer,
     };
-    desk.queue.try_send(job).map_err(|_| shed(Code::Overloaded, Code::Overloaded.as_str()))?;
+    sale_queue.queue.try_send(job).map_err(|_| shed(Code::Overloaded, Code::Overloaded.as_str()))?;
     // The batcher answers every job; one that it dropped was never taken to the script.
     let outcome = answered.await.unwrap_or(Outcome::Refused(Code::Overloaded));
     respond(&view, &order, outcome, priced.amounts, language)
@@ -175,7 +180,7 @@ fn respond(
     outcome: Outcome,
     amounts: Amounts,
     language: Language,
-) -> Result<(Answer, &'static str), Problem> {
+) -> Result<(Response, &'static str), Problem> {
     Err(match outcome {
         Outcome::Accepted { sequence, at } => {
             let expires = at.plus_seconds(order.hold_seconds.into());
@@ -207,7 +212,7 @@ fn accepted(
     amounts: Amounts,
     hold_expires_at: Timestamp,
     language: Language,
-) -> Answer {
+) -> Response {
     let sale_id = view.publication.sale_id.as_str();
     let url = |what: &str| format!("/v1/sales/{sale_id}/orders/{order_id}/{what}");
     let body = AcceptedBody {
@@ -238,7 +243,7 @@ pub struct SoldOutAnswers {
 
 impl SoldOutAnswers {
     /// The answer for a SKU of which nothing is left.
-    pub fn answer(&self, sku: &contract::ids::Sku, language: Language) -> Answer {
+    pub fn answer(&self, sku: &contract::ids::Sku, language: Language) -> Response {
         let key = (sku.clone(), language == Language::Korean);
         let known = self.bodies.read().unwrap_or_else(std::sync::PoisonError::into_inner).get(&key).cloned();
         let body = known.unwrap_or_else(|| {
@@ -246,6 +251,6 @@ impl SoldOutAnswers {
             let mut bodies = self.bodies.write().unwrap_or_else(std::sync::PoisonError::into_inner);
             bodies.entry(key).or_insert_with(|| problem.body(language)).clone()
         });
-        crate::respond::problem_of(Code::SoldOut, body)
+        encoded_problem(Code::SoldOut, body)
     }
 }

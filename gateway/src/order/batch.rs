@@ -9,9 +9,9 @@ use contract::record::{BATCH_ORDERS_MAX, OutboxId};
 use contract::timestamp::Timestamp;
 use lua::outbox;
 
-use crate::lease::SaleView;
-use crate::reserve::{Job, Outcome};
-use crate::standstill::Silent;
+use crate::order::outage::Outage;
+use crate::order::reserve::{Job, Outcome};
+use crate::sales::sale_view::SaleView;
 
 /// Bytes of orders in one call, so that a record stays far below the broker's limit (4 MiB).
 const BATCH_BYTES_MAX: usize = 1 << 20;
@@ -36,7 +36,7 @@ pub(crate) fn refuse(batch: Vec<Job>, code: Code) {
     }
 }
 
-pub(crate) fn refused(batch: Vec<Job>, code: Code) -> Result<(), Silent> {
+pub(crate) fn refused(batch: Vec<Job>, code: Code) -> Result<(), Outage> {
     refuse(batch, code);
     Ok(())
 }

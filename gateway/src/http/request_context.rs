@@ -3,11 +3,11 @@
 use contract::lifecycle::Language;
 use hyper::http::request::Parts;
 
-use crate::run::Gateway;
+use crate::state::Gateway;
 
 /// What every handler is given. The body, where there is one, comes beside it: it is read once.
 #[derive(Clone, Copy)]
-pub struct Call<'a> {
+pub struct RequestContext<'a> {
     /// What it may use.
     pub gateway: &'a Gateway,
     /// Method, path and headers.

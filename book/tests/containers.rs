@@ -1,5 +1,5 @@
 //! What can be said of the images and of `docker-compose.yml` without starting a container. That the settings, commands
-//! and ports are those of `./dev` is compared in `loadtest/tests/compose.rs`.
+//! and ports are those of `./dev` is compared in `compose.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

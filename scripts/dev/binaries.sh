@@ -1,34 +1,53 @@
 # The Rust programs: building them when a source is newer, and starting them.
 # shellcheck shell=bash
 
-BINARIES=(gateway settlement downstream loadtest flashsale)
+# The servers of a stack, and the programs that other commands run against one. A command builds only what it runs.
+SERVERS=(gateway settlement downstream)
+CORE_SERVERS=(gateway settlement)
+PROGRAMS=("${SERVERS[@]}" demo load flashsale)
 
 # FLASHSALE_BIN_DIR: programs that somebody else has built (tests of whole stacks run those of `./dev test`).
 binary() { printf '%s/%s' "${FLASHSALE_BIN_DIR:-$TARGET_DIR/release}" "$1"; }
 
-# Whether the last successful build saw all that is in the sources now. Asking cargo costs half a
-# second, and minutes when another cargo holds its lock.
+# Touched when the build of a program begins, and renamed when it has succeeded.
+build_stamp() { printf '%s/release/.built-by-dev-%s' "$TARGET_DIR" "$1"; }
+
+# binaries_are_fresh NAME…: whether the last successful build of each program included every change to the sources.
+# Asking cargo takes half a second, and minutes while another cargo holds its lock.
 binaries_are_fresh() {
-    local name stamp=$TARGET_DIR/release/.built-by-dev newer
-    for name in "${BINARIES[@]}"; do [ -x "$(binary "$name")" ] || return 1; done
-    [ -e "$stamp" ] || return 1
+    local name stamp oldest='' newer
+    for name in "$@"; do
+        stamp=$(build_stamp "$name")
+        [ -x "$(binary "$name")" ] && [ -e "$stamp" ] || return 1
+        if [ -z "$oldest" ] || [ "$stamp" -ot "$oldest" ]; then oldest=$stamp; fi
+    done
     newer=$(cd "$ROOT" && find Cargo.toml Cargo.lock ./*/Cargo.toml ./*/src ./*/build.rs lua settlement gateway downstream contract storefront \
-        -newer "$stamp" -print -quit 2>/dev/null) || :
+        loadtest -newer "$oldest" -print -quit 2>/dev/null) || :
     [ -z "$newer" ]
 }
 
+build_servers() { build_binaries "${SERVERS[@]}" ${WITH_PROGRAM:+"$WITH_PROGRAM"}; }
+build_core() { build_binaries "${CORE_SERVERS[@]}" ${WITH_PROGRAM:+"$WITH_PROGRAM"}; }
+
+# build_on_demand NAME: builds a program that runs against a stack when it is missing or out of date.
+build_on_demand() {
+    if [ -n "${FLASHSALE_BIN_DIR:-}" ] || binaries_are_fresh "$1"; then return; fi
+    WITH_PROGRAM=$1 dev_here up --build-only
+}
+
+# build_binaries NAME…: builds these programs in release mode unless they are fresh.
 build_binaries() {
-    local begun_ms shown_ms log=$LOG_DIR/build.log stamp=$TARGET_DIR/release/.built-by-dev cargo line
+    local begun_ms shown_ms log=$LOG_DIR/build.log cargo line name
     [ -z "${FLASHSALE_BIN_DIR:-}" ] || return 0
-    binaries_are_fresh && return
+    binaries_are_fresh "$@" && return
     begun_ms=$(now_ms)
     say_step build "cargo build --release (the first one takes minutes)"
     mkdir -p "$TARGET_DIR/release"
-    touch "$stamp.new" # sources changed from now on are not in this build
+    for name in "$@"; do touch "$(build_stamp "$name").new"; done # a later change to a source is not in this build
     (
         cd "$ROOT"
         CARGO_TERM_COLOR=never CARGO_TERM_PROGRESS_WHEN=always CARGO_TERM_PROGRESS_WIDTH=100 \
-            exec cargo build --release --locked "${BINARIES[@]/#/--bin=}" </dev/null >"$log" 2>&1
+            exec cargo build --release --locked "${@/#/--bin=}" </dev/null >"$log" 2>&1
     ) &
     cargo=$!
     shown_ms=$(now_ms)
@@ -46,7 +65,7 @@ build_binaries() {
         show_log_tail "$log.text"
         return 1
     fi
-    mv -f "$stamp.new" "$stamp"
+    for name in "$@"; do mv -f "$(build_stamp "$name").new" "$(build_stamp "$name")"; done
     say_step build "done ($(since_ms "$begun_ms"))"
 }
 

@@ -1,4 +1,4 @@
-# ./dev chaos: programs that can be hit at any step, a proxy before every service, and `loadtest chaos`.
+# ./dev chaos: programs that can be hit at any step, a proxy before every service, and the program `chaos`.
 # shellcheck shell=bash
 
 # The newest that Debian 12's Go 1.19 builds.
@@ -6,7 +6,8 @@ TOXIPROXY_VERSION=2.5.0
 TOXIPROXY=$CACHE_DIR/tools/toxiproxy-$TOXIPROXY_VERSION/server
 # Programs with fault points, apart from where cargo puts those of other builds.
 CHAOS_BIN_DIR=$ROOT/.dev/chaos-programs
-# How many loopback ports `loadtest chaos` wants: see loadtest/src/chaos/ports.rs.
+CHAOS_PROGRAMS=("${SERVERS[@]}" chaos)
+# How many loopback ports the program needs: see loadtest/chaos/src/ports.rs.
 CHAOS_PORTS=26
 
 cmd_chaos() {
@@ -25,7 +26,7 @@ cmd_chaos() {
     QUIET=yes dev_here up --services-only
     say
     run_in_session env FLASHSALE_BIN_DIR="$CHAOS_BIN_DIR" FLASHSALE_TOXIPROXY="$TOXIPROXY" \
-        FLASHSALE_CHAOS_PORTS="$(IFS=,; printf '%s' "${ports[*]}")" "$CHAOS_BIN_DIR/loadtest" chaos "$@"
+        FLASHSALE_CHAOS_PORTS="$(IFS=,; printf '%s' "${ports[*]}")" "$CHAOS_BIN_DIR/chaos" "$@"
 }
 
 require_go() {
@@ -54,13 +55,13 @@ build_with_faults() {
     local begun_ms log=$LOG_DIR/build.log program
     begun_ms=$(now_ms)
     say_step build "cargo build, with fault points"
-    if ! (cd "$ROOT" && CARGO_TERM_COLOR=never cargo build --locked --bins --features gateway/faults,settlement/faults,downstream/faults) </dev/null >"$log" 2>&1; then
+    if ! (cd "$ROOT" && CARGO_TERM_COLOR=never cargo build --locked "${CHAOS_PROGRAMS[@]/#/--bin=}" --features gateway/faults,settlement/faults,downstream/faults) </dev/null >"$log" 2>&1; then
         say_error "cargo build failed"
         show_log_tail "$log"
         return 1
     fi
     mkdir -p "$CHAOS_BIN_DIR"
-    for program in "${BINARIES[@]}"; do
+    for program in "${CHAOS_PROGRAMS[@]}"; do
         cp -f "$TARGET_DIR/debug/$program" "$CHAOS_BIN_DIR/$program.new" && mv -f "$CHAOS_BIN_DIR/$program.new" "$CHAOS_BIN_DIR/$program"
     done
     say_step build "done ($(since_ms "$begun_ms"))"

@@ -17,23 +17,23 @@ cmd_demo() {
     export DELIVERY_SCAN_AFTER_SECONDS=${DELIVERY_SCAN_AFTER_SECONDS:-1}
     export DELIVERY_DELIVER_AFTER_SECONDS=${DELIVERY_DELIVER_AFTER_SECONDS:-4}
     export DELIVERY_HAND_OVER_AFTER_SECONDS=${DELIVERY_HAND_OVER_AFTER_SECONDS:-6}
-    dev_here up
+    WITH_PROGRAM=demo dev_here up
     say
-    with_stack "$(binary loadtest)" demo "$@"
+    with_stack "$(binary demo)" "$@"
 }
 
 cmd_load() {
-    [ -x "$(binary loadtest)" ] || die "loadtest is not built yet: ./dev up"
     case " $* " in
         *' --help '* | *' -h '* | ' help '* | '  ') ;;
         *) is_ready gateway-1 || die "stack '$STACK' is not up: ./dev up" ;;
     esac
-    with_stack "$(binary loadtest)" "$@"
+    build_on_demand load
+    with_stack "$(binary load)" "$@"
 }
 
 # Whether something runs is for the program to say: it has words and an exit code for it.
 cmd_flashsale() {
-    [ -x "$(binary flashsale)" ] || die "flashsale is not built yet: ./dev up"
+    build_on_demand flashsale
     with_stack "$(binary flashsale)" "$@"
 }
 
@@ -100,9 +100,9 @@ cmd_bench() {
         say "note: stack 'main' is up and takes part of the machine (./dev down stops it)"
     fi
     begin_session bench
-    QUIET=yes dev_here up --core
+    WITH_PROGRAM=load QUIET=yes dev_here up --core
     say
-    run_in_session "$(binary loadtest)" bench "$@"
+    run_in_session "$(binary load)" bench "$@"
 }
 
 cmd_events() {

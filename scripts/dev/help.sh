@@ -57,7 +57,7 @@ usage: ./dev demo [ARGUMENT…]
 Starts the stack if need be, makes the sample sales and a burst sale, lets its customers in, and prints
 what was offered, accepted, refused and settled. Then they pay, cancel, forget, what comes back is sold again,
 goods arrive and are sent back; prints how far orders came. The stack keeps running. Arguments go to
-'loadtest demo'. Goods go on within seconds (settlement's DELIVERY_…_SECONDS, as the environment says; a stack
+'demo'. Goods go on within seconds (settlement's DELIVERY_…_SECONDS, as the environment says; a stack
 keeps them until it is told others, or reset).
 TEXT
             ;;
@@ -73,7 +73,7 @@ TEXT
         bench)
             cat <<TEXT
 usage: ./dev bench [ARGUMENT…]
-Starts a whole stack 'bench', empty, runs 'loadtest bench ARGUMENT…' against it, and stops it. Stop
+Starts a whole stack 'bench', empty, runs 'load bench ARGUMENT…' against it, and stops it. Stop
 other stacks first, or they take part of the machine.
 TEXT
             ;;
@@ -133,7 +133,7 @@ TEXT
         load)
             cat <<TEXT
 usage: ./dev load SUBCOMMAND [ARGUMENT…]
-Runs the load generator with the addresses of the running stack. './dev load --help' lists what it can.
+Runs the load generator with the addresses of the running stack; builds it when it is out of date. './dev load --help' lists what it can.
 TEXT
             ;;
         flashsale)

@@ -24,13 +24,13 @@ cmd_up() {
     elif [ -n "$build_only" ]; then
         require_packages programs
         lock_stack
-        build_binaries
+        if [ -n "${WITH_PROGRAM:-}" ]; then build_binaries "$WITH_PROGRAM"; else build_binaries "${PROGRAMS[@]}"; fi
         unlock_stack
         return
     else
         require_packages programs
         lock_stack
-        if [ -n "$core" ]; then up_services build_binaries; else up_services build_binaries start_mail; fi
+        if [ -n "$core" ]; then up_services build_core; else up_services build_servers start_mail; fi
         remember_delivery
         up_programs settlement "${settlements:-$(wanted settlement)}" "$settlements"
         up_programs gateway "${gateways:-$(wanted gateway)}" "$gateways"

@@ -1,0 +1,33 @@
+//! `chaos`: the arguments, and the runtime.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Break one thing after another under load, and judge every invariant after each.
+///
+/// Runs on the stack that `./dev chaos` starts. Exit code 0: nothing was lost, oversold, doubled,
+/// leaked or left over in any scenario.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(flatten)]
+    chaos: chaos::Arguments,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let outcome =
+        runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(chaos::run(&arguments.chaos)));
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("chaos: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,418 @@
+//! Violations planted into plain data.
+
+use checker::evidence::*;
+use checker::finding::{Finding, Verdict};
+use checker::judge;
+use checker::ledger::LedgerEntry;
+use contract::ids::{Epoch, OrderId, RequestDigest, Sequence};
+use customers::journal::Entry;
+
+use super::world::{accepted, amounts, batch, dead_letter, healthy, order, row, sku, sold_out, told};
+
+fn finding(evidence: &Evidence, invariant: u8) -> Finding {
+    judge(evidence).into_iter().find(|finding| finding.invariant == invariant).unwrap()
+}
+
+/// Plants something into the healthy sale and expects the invariant's check to find it.
+#[track_caller]
+fn finds(invariant: u8, what: &str, plant: impl FnOnce(&mut Evidence)) {
+    let mut evidence = healthy("planted");
+    plant(&mut evidence);
+    let finding = finding(&evidence, invariant);
+    assert_eq!(finding.verdict, Verdict::Violated, "{what}: {finding:?}");
+    assert!(
+        finding.examples.iter().any(|example| example.contains(what)),
+        "no example speaks of {what:?}: {:?}",
+        finding.examples
+    );
+}
+
+/// Plants something that is allowed.
+#[track_caller]
+fn accepts(invariant: u8, plant: impl FnOnce(&mut Evidence)) {
+    let mut evidence = healthy("planted");
+    plant(&mut evidence);
+    let finding = finding(&evidence, invariant);
+    assert_eq!(finding.verdict, Verdict::Ok, "{finding:?}");
+}
+
+#[test]
+fn nothing_is_found_where_nothing_was_planted() {
+    let findings = judge(&healthy("planted"));
+    let numbers: Vec<_> = findings.iter().map(|finding| finding.invariant).collect();
+    assert_eq!(numbers, (1..=10).collect::<Vec<u8>>());
+    for finding in findings {
+        let expected = if finding.invariant == 9 { Verdict::NotApplicable } else { Verdict::Ok };
+        assert_eq!(finding.verdict, expected, "{finding:?}");
+        assert_eq!(finding.violations, 0);
+    }
+}
+
+#[test]
+fn invariant_1_finds_an_oversold_item_and_counters_that_the_orders_deny() {
+    finds(1, "11 held + 0 sold of 10", |e| e.items[0].held = 11);
+    finds(1, "order lines name 12 of 10", |e| e.orders[0].lines[0].1 = 10);
+    finds(1, "held + sold is 2, the order lines say 3", |e| e.items[0].held = 2);
+    finds(1, "is no item of the sale", |e| e.orders[0].lines[0].0 = sku("X"));
+    accepts(1, |e| {
+        e.orders[0].status = "cancelled".into();
+        e.items[0].held = 2;
+    });
+}
+
+#[test]
+fn invariant_2_finds_an_acceptance_without_its_row() {
+    finds(2, "was answered 202 and has no row", |e| {
+        e.orders.remove(2);
+    });
+    finds(2, "sequence Some(3) told, 30 stored", |e| e.orders[2].sequence = Sequence(30));
+    finds(2, "lines", |e| e.orders[1].lines[0].1 = 3);
+    finds(2, "total", |e| e.orders[0].total = 1);
+    finds(2, "subtotal", |e| e.orders[0].amounts = amounts(7));
+    finds(2, "request digest", |e| e.orders[0].digest = RequestDigest([0; 8]));
+    finds(2, "the row belongs to", |e| e.orders[0].customer = "someone-else".parse().unwrap());
+    finds(2, "stored as processing", |e| e.orders[0].status = "processing".into());
+    finds(2, "more than one row", |e| e.orders.push(e.orders[0].clone()));
+}
+
+#[test]
+fn invariant_3_finds_an_order_that_nobody_asked_for_and_a_customer_above_the_limit() {
+    finds(3, "nobody asked for it", |e| e.orders[0].key = "never-sent".parse_key());
+    finds(3, "no request of this key had this body", |e| e.orders[0].digest = RequestDigest([1; 8]));
+    finds(3, "has 2 live orders, the limit is 1", |e| {
+        let sale = e.sale.sale_id.clone();
+        let mut second = row(&order(&sale, 1, &[("C", 1)]), 5, 2);
+        second.key = "other".parse_key();
+        second.digest =
+            e.journal.iter().find(|entry| entry.key.as_deref() == Some("other")).unwrap().digest.unwrap();
+        e.orders.push(second);
+    });
+    accepts(3, |e| {
+        e.expectations.journal_complete = false;
+        e.orders[0].key = "never-sent".parse_key();
+    });
+}
+
+#[test]
+fn invariant_4_finds_two_orders_for_a_key_and_an_order_behind_a_refusal() {
+    finds(4, "was told of different orders", |e| {
+        let other = e.orders[1].id;
+        let repeat = e.journal.iter_mut().find(|entry| entry.replayed).unwrap();
+        repeat.order_id = Some(other);
+    });
+    finds(4, "its repeat was refused as Some(\"sold_out\")", |e| {
+        let repeat = e.journal.iter_mut().find(|entry| entry.replayed).unwrap();
+        *repeat = Entry { status: 409, code: Some("sold_out".into()), order_id: None, ..repeat.clone() };
+    });
+    finds(4, "another body got one too", |e| {
+        let reused = e.journal.iter().position(|entry| entry.status == 422).unwrap();
+        let (sale, first) = (e.sale.sale_id.clone(), e.orders[0].clone());
+        e.journal[reused] = Entry { digest: Some(RequestDigest([9; 8])), ..accepted(&sale, 500, &first) };
+    });
+    finds(4, "and has the live order", |e| {
+        // c8 was refused for good, and an order of that key exists.
+        let sale = e.sale.sale_id.clone();
+        let mut hidden = row(&order(&sale, 8, &[("B", 1)]), 5, 2);
+        hidden.key = "k".parse_key();
+        e.orders.push(hidden);
+    });
+    finds(4, "was told of an earlier order", |e| {
+        let duplicate = e.journal.iter_mut().find(|x| x.code.as_deref() == Some("duplicate_order")).unwrap();
+        duplicate.order_id = Some(OrderId(uuid::Uuid::nil()));
+    });
+    finds(4, "the key belongs to another request", |e| {
+        let sale = e.sale.sale_id.clone();
+        e.journal.push(told(&sale, 600, "c7", "fresh", 422, Some("idempotency_key_reused")));
+    });
+    finds(4, "a customer's key stands in more than one row", |e| {
+        let mut twin = e.orders[0].clone();
+        twin.id = OrderId(uuid::Uuid::nil());
+        e.orders.push(twin);
+    });
+    // The first answer was lost, and the request was refused later: nobody can say which came first.
+    accepts(4, |e| {
+        let sale = e.sale.sale_id.clone();
+        e.journal.push(told(&sale, 30, "c4", "k4", 503, Some("outcome_unknown")));
+    });
+}
+
+#[test]
+fn invariant_5_finds_a_unit_that_is_nowhere_or_twice() {
+    let available = |e: &mut Evidence, units| {
+        e.redis.as_mut().unwrap().available.insert("A".into(), Some(units));
+    };
+    finds(5, "= 11, the total is 10", |e| available(e, 8));
+    finds(5, "= 9, the total is 10", |e| available(e, 6));
+    finds(5, "the total is 10 in Postgres", |e| {
+        e.redis.as_mut().unwrap().totals.insert("A".into(), 11);
+    });
+    finds(5, "the letters say 2", |e| {
+        let sale = e.sale.sale_id.clone();
+        e.dead_letters.push(dead_letter(&sale, 4, &[("A", 2)]));
+    });
+    finds(5, "came back twice", |e| {
+        let release = |seq| ReleaseRow {
+            seq,
+            sku: Some(sku("A")),
+            units: 1,
+            change_id: None,
+            order_id: Some(OrderId(uuid::Uuid::nil())),
+        };
+        e.releases = vec![release(3), release(4)];
+    });
+    finds(5, "(cancelled): 1 of A taken, 0 given back", |e| e.orders[0].status = "cancelled".into());
+    finds(5, "(created): 1 of A taken, 1 given back", |e| {
+        let (order_id, sku) = (Some(e.orders[0].id), Some(sku("A")));
+        e.releases = vec![ReleaseRow { seq: 3, sku, units: 1, change_id: None, order_id }];
+    });
+    finds(5, "C: limited to None", |e| {
+        e.redis.as_mut().unwrap().available.insert("C".into(), Some(5));
+    });
+    accepts(5, |e| {
+        available(e, 4);
+        e.redis.as_mut().unwrap().returning.insert("A".into(), 3);
+    });
+    let mut restless = healthy("planted");
+    restless.unrest.push("1 entry is in the outbox".into());
+    assert_eq!(finding(&restless, 5).verdict, Verdict::Unchecked);
+    restless.unrest.clear();
+    restless.redis = None;
+    assert_eq!(finding(&restless, 5).verdict, Verdict::Unchecked);
+}
+
+#[test]
+fn invariant_6_finds_units_left_over_although_customers_were_sent_away() {
+    finds(6, "A: 7 units are left over", |e| e.expectations.sold_out = true);
+    finds(6, "told that 0 remain, and 1 are left over", |e| e.items[1].held = 1);
+    accepts(6, |e| {
+        e.items[1].held = 1;
+        e.releases.push(ReleaseRow {
+            seq: 5,
+            sku: Some(sku("B")),
+            units: 1,
+            change_id: None,
+            order_id: None,
+        });
+    });
+}
+
+#[test]
+fn invariant_7_finds_gaps_doubles_and_overtaking() {
+    finds(7, "sequences 3 to 3 are missing", |e| {
+        e.orders[2].sequence = Sequence(5);
+        e.orders[3].sequence = Sequence(4);
+    });
+    finds(7, "stands twice", |e| e.orders[3].sequence = Sequence(3));
+    finds(7, "in the log and 7 in Postgres", |e| e.orders[3].sequence = Sequence(7));
+    finds(7, "later requests got 1", |e| {
+        let sale = e.sale.sale_id.clone();
+        e.journal.push(sold_out(&sale, 50, "c6", 0)); // c4 came at 70 and got one
+    });
+    finds(7, "without sku and remaining", |e| {
+        let sale = e.sale.sale_id.clone();
+        e.journal.push(told(&sale, 400, "c6", "k6", 409, Some("sold_out")));
+    });
+    finds(7, "the next sequence in Redis is 9", |e| e.redis.as_mut().unwrap().next = 9);
+    // A refusal that tells of one unit, which somebody else then gets.
+    accepts(7, |e| {
+        let sale = e.sale.sale_id.clone();
+        e.journal.push(sold_out(&sale, 50, "c6", 1));
+    });
+    // The hung-up request was under way before the refusal.
+    accepts(7, |e| {
+        let sale = e.sale.sale_id.clone();
+        let late = e.journal.iter_mut().find(|x| x.status == 0).unwrap();
+        late.lines = vec![("B".into(), 1)];
+        e.journal.push(Entry { sku: Some("C".into()), ..sold_out(&sale, 30, "c6", 0) });
+    });
+    // Redis was lost with epoch 1 after sequence 2 was taken and before it was handed off.
+    accepts(7, |e| {
+        e.orders.remove(0);
+        e.journal.retain(|entry| entry.sequence != Some(1));
+        e.log[1] = batch(&e.sale.sale_id, 1, 1, 2, &[&order(&e.sale.sale_id, 2, &[("A", 2), ("B", 1)])]);
+    });
+    finds(7, "sequences 1 to 1 are missing", |e| {
+        e.orders.remove(0); // and somebody was told of it
+    });
+}
+
+#[test]
+fn invariant_8_finds_illegal_histories_and_events_that_were_not_told() {
+    finds(8, "has no event", |e| {
+        e.events.remove(0);
+    });
+    finds(8, "\"teleported\" is no status", |e| e.events[0].status = "teleported".into());
+    finds(8, "no move from processing to processing", |e| e.events[0].status = "processing".into());
+    finds(8, "no move from created to created", |e| {
+        let again = EventRow { seq: 5, ..e.events[0].clone() };
+        e.events.push(again);
+    });
+    finds(8, "is not in order-events", |e| {
+        e.published.remove(1);
+    });
+    finds(8, "says", |e| e.published[1].key = e.published[0].key.clone());
+    finds(8, "means", |e| {
+        let other = PublishedEvent { status: "cancelled".into(), ..e.published[0].clone() };
+        e.published.push(other);
+    });
+    finds(8, "was told after", |e| {
+        let key = e.published[3].key.clone();
+        e.published.push(PublishedEvent { key, id: "2-0".into(), status: "created".into() });
+    });
+    finds(8, "is not partition-seq", |e| e.published[0].id = "nonsense".into());
+    finds(8, "inventory-events reserves 0", |e| {
+        e.movements.remove(0);
+    });
+    finds(8, "inventory-events reserves 2", |e| {
+        let twice = PublishedMovement { id: "2-99-A".into(), ..e.movements[0].clone() };
+        e.movements.push(twice);
+    });
+    finds(8, "3 events of the partition were not published in time", |e| e.untold = 3);
+    finds(8, "the history ends with created, the row with cancelled", |e| {
+        e.orders[0].status = "cancelled".into();
+    });
+    finds(8, "inventory-events releases 1 of 1 A", |e| {
+        let back = PublishedMovement {
+            id: "2-98-A".into(),
+            movement: "STOCK_RELEASED".into(),
+            ..e.movements[0].clone()
+        };
+        e.movements.push(back);
+    });
+    // At least once: the same message twice is no violation.
+    accepts(8, |e| {
+        e.published.push(e.published[0].clone());
+        e.movements.push(e.movements[0].clone());
+    });
+}
+
+/// The healthy sale, of which one order is paid from a wallet, one by card and refunded; another card refused.
+fn pay(e: &mut Evidence) {
+    let statuses = [
+        ("preparing", "wallet", "captured"),
+        ("refunded", "card", "refunded"),
+        ("cancelled", "card", "failed"),
+    ];
+    for (order, (status, method, money)) in e.orders.iter_mut().zip(statuses) {
+        order.status = status.into();
+        e.payments.push(PaymentRow {
+            order_id: order.id,
+            method: method.into(),
+            status: money.into(),
+            amount: order.total,
+            currency: "KRW".into(),
+        });
+    }
+    let entry = |order: usize, captured, refunded| LedgerEntry {
+        order_id: e.orders[order].id,
+        captured,
+        refunded,
+        currency: "KRW".into(),
+    };
+    let returned = e.orders[1].total;
+    e.ledger = Some(vec![entry(1, returned, returned), entry(2, 0, 0)]);
+    let (order_id, customer) = (e.orders[0].id, e.orders[0].customer.to_string());
+    let amount = -i64::try_from(e.orders[0].total).unwrap();
+    e.wallet_entries.push(WalletEntryRow { order_id, customer: customer.clone(), amount });
+    e.wallets.push(WalletRow { customer, currency: "KRW".into(), balance: 7, entries: 7 });
+}
+
+#[test]
+fn invariant_9_finds_money_that_is_missing_doubled_or_nobody_s() {
+    let finds = |what: &str, plant: &dyn Fn(&mut Evidence)| {
+        finds(9, what, |e| {
+            pay(e);
+            plant(e);
+        });
+    };
+    accepts(9, pay);
+    finds("is preparing and has no payment", &|e| drop(e.payments.remove(0)));
+    finds("has two payments", &|e| e.payments.push(e.payments[0].clone()));
+    finds("its payment is over 1", &|e| e.payments[0].amount = 1);
+    finds("is preparing, its payment is requested", &|e| e.payments[0].status = "requested".into());
+    finds("is cancelled, its payment is captured", &|e| e.payments[2].status = "captured".into());
+    finds("is cancelled, its payment is refund_requested", &|e| {
+        e.payments[2].status = "refund_requested".into()
+    });
+    finds("and the paid orders' totals are", &|e| e.payments[1].status = "captured".into());
+    finds("which is no order of the sale", &|e| e.payments[1].order_id = OrderId(uuid::Uuid::nil()));
+    finds("its wallet moved []", &|e| e.wallet_entries.clear());
+    finds("its wallet moved [-", &|e| e.wallet_entries.push(e.wallet_entries[0].clone()));
+    finds("its entries say 8", &|e| e.wallets[0].entries = 8);
+    finds("has -1", &|e| e.wallets[0].balance = -1);
+}
+
+/// In the provider's own books.
+#[test]
+fn invariant_9_finds_what_the_provider_took_twice_or_kept() {
+    let finds = |what: &str, plant: &dyn Fn(&mut Vec<LedgerEntry>)| {
+        finds(9, what, |e| {
+            pay(e);
+            plant(e.ledger.as_mut().unwrap());
+        });
+    };
+    accepts(9, |e| {
+        pay(e);
+        e.ledger = None; // nobody asked it
+    });
+    super::planted::finds(9, "its payment by card is none: the provider took", |e| {
+        pay(e);
+        let paid_by_wallet = e.orders[0].id;
+        e.ledger.as_mut().unwrap()[1].order_id = paid_by_wallet;
+        e.ledger.as_mut().unwrap()[1].captured = e.orders[0].total;
+    });
+    finds("the provider took", &|ledger| ledger[0].refunded = 0);
+    finds("was charged 2 times", &|ledger| ledger.push(ledger[0].clone()));
+    finds("the provider took 1", &|ledger| (ledger[0].captured, ledger[0].refunded) = (1, 1));
+    finds("its payment by card is failed: the provider took", &|ledger| ledger[1].captured = 5);
+    finds("in another currency", &|ledger| ledger[1].currency = "USD".into());
+    finds("which is no order of the sale", &|ledger| ledger[1].order_id = OrderId(uuid::Uuid::nil()));
+}
+
+#[test]
+fn invariant_10_finds_records_skipped_doubled_or_made_up() {
+    finds(10, "was acknowledged and skipped", |e| {
+        e.orders.remove(3);
+    });
+    finds(10, "stands in Postgres and is not in the log", |e| {
+        let sale = e.sale.sale_id.clone();
+        e.orders.push(row(&order(&sale, 6, &[("A", 1)]), 5, 2));
+    });
+    finds(10, "stands in Postgres and is void in the log", |e| {
+        let sale = e.sale.sale_id.clone();
+        e.orders.push(row(&order(&sale, 9, &[("B", 1)]), 5, 1));
+    });
+    finds(10, "is stored otherwise than the log has it", |e| e.orders[0].lines[0].1 = 2);
+    finds(10, "cannot be read", |e| e.log[4].record = Err("no JSON".into()));
+    finds(10, "settled_epoch is 1", |e| e.sale.settled_epoch = Epoch(1));
+    finds(10, "the log had reached 6", |e| e.position.next_offset = 5);
+    finds(10, "the log ends at 6", |e| e.position.next_offset = 9);
+    finds(10, "next_seq is 7", |e| e.position.next_seq = 7);
+    finds(10, "1 of 5 event sequences are missing", |e| {
+        e.position = Position { seq_max: 5, next_seq: 6, ..e.position };
+    });
+    finds(10, "5 event rows share 4 sequences", |e| e.position.seq_rows = 5);
+    finds(10, "no command is in the log", |e| {
+        e.orders[0].status = "cancelled".into();
+        e.orders[0].cancel_reason = Some("customer".into());
+    });
+    accepts(10, |e| {
+        let sale = e.sale.sale_id.clone();
+        e.log.push(LogRecord {
+            record: Err("no JSON".into()),
+            ..batch(&sale, 6, 2, 5, &[&order(&sale, 5, &[])])
+        });
+        e.dead_letters.push(dead_letter(&sale, 6, &[]));
+        e.position.next_offset = 7;
+        e.log_end = 7..=7;
+    });
+}
+
+trait ParseKey {
+    fn parse_key(&self) -> contract::ids::IdempotencyKey;
+}
+impl ParseKey for str {
+    fn parse_key(&self) -> contract::ids::IdempotencyKey {
+        contract::ids::IdempotencyKey::parse(self).unwrap()
+    }
+}

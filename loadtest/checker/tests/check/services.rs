@@ -1,0 +1,265 @@
+//! A database and topics of a test's own on the running services, filled from plain evidence.
+
+use std::path::Path;
+use std::time::Duration;
+
+use checker::evidence::*;
+use checker::{postgres, redis};
+use contract::event;
+use contract::keys::{SaleKeys, stock_fields};
+use contract::record::Record;
+use contract::timestamp::Timestamp;
+use contract::topics;
+use customers::settings::Services;
+use fred::prelude::*;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use tokio_postgres::Client as Postgres;
+use uuid::Uuid;
+
+use super::world::PARTITION;
+
+const AT: Timestamp = Timestamp(1_790_000_000_000);
+
+fn setting(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run the tests by ./dev test"))
+}
+
+/// The services with a world in them.
+pub(crate) struct Planted {
+    pub(crate) services: Services,
+    pub(crate) postgres: Postgres,
+    pub(crate) redis: Client,
+    producer: BaseProducer,
+}
+
+impl Planted {
+    /// A database and topics of its own, and everything that the evidence says in them.
+    pub(crate) async fn of(evidence: &Evidence) -> Self {
+        let name = format!("check_{}", Uuid::new_v4().simple());
+        let database_url = setting("DATABASE_URL");
+        let server = postgres::connect(&database_url).await.unwrap();
+        server.batch_execute(&format!("CREATE DATABASE {name}")).await.unwrap();
+        let base = database_url.rsplit_once('/').unwrap().0;
+        let services = Services {
+            database_url: format!("{base}/{name}"),
+            redis_url: setting("REDIS_URL"),
+            kafka_brokers: setting("KAFKA_BROKERS"),
+            topic_prefix: format!("{name}."),
+        };
+        let postgres = postgres::connect(&services.database_url).await.unwrap();
+        migrate(&postgres).await;
+        create_topics(&services).await;
+        let producer = ClientConfig::new()
+            .set("bootstrap.servers", &services.kafka_brokers)
+            .set("linger.ms", "0")
+            .create()
+            .unwrap();
+        let redis = redis::connect(&services.redis_url).await.unwrap();
+        let planted = Self { services, postgres, redis, producer };
+        planted.store_rows(evidence).await;
+        planted.store_stock(evidence).await;
+        planted.append(&evidence.log);
+        planted.publish(evidence);
+        planted
+    }
+
+    async fn store_rows(&self, evidence: &Evidence) {
+        let (pg, sale) = (&self.postgres, &evidence.sale);
+        let id = sale.sale_id.as_str();
+        pg.execute(
+            "INSERT INTO sale (sale_id, partition, title, currency, max_orders_per_customer, hold_seconds, \
+             delivery_fee, state, epoch, ready, was_ready, settled_epoch) \
+             VALUES ($1, $2, 'T', 'KRW', 1, 60, 0, 'open', 2, true, true, 2)",
+            &[&id, &sale.partition],
+        )
+        .await
+        .unwrap();
+        for (item, position) in evidence.items.iter().zip(0i32..) {
+            let total = item.total.map(|total| total as i64);
+            let values: &[&(dyn tokio_postgres::types::ToSql + Sync)] =
+                &[&id, &item.sku.as_str(), &position, &total, &(item.held as i64)];
+            pg.execute(
+                "INSERT INTO sale_item (sale_id, sku, position, name, price, max_quantity_per_order, total, held) \
+                 VALUES ($1, $2, $3, 'N', 100, 10, $4, $5)",
+                values,
+            )
+            .await
+            .unwrap();
+        }
+        for order in &evidence.orders {
+            self.store_order(id, order).await;
+        }
+        for event in &evidence.events {
+            pg.execute(
+                "INSERT INTO order_event (partition, seq, order_id, status, at) VALUES ($1, $2, $3, $4, now())",
+                &[&sale.partition, &event.seq, &event.order_id.0, &event.status],
+            )
+            .await
+            .unwrap();
+        }
+        let position = &evidence.position;
+        pg.execute(
+            "INSERT INTO log_position VALUES ('orders', $1, $2, $3)",
+            &[&sale.partition, &position.next_offset, &position.next_seq],
+        )
+        .await
+        .unwrap();
+        pg.execute("INSERT INTO publish_cursor VALUES ($1, $2)", &[&sale.partition, &position.next_seq])
+            .await
+            .unwrap();
+    }
+
+    async fn store_order(&self, sale: &str, order: &OrderRow) {
+        let values: &[&(dyn tokio_postgres::types::ToSql + Sync)] = &[
+            &order.id.0,
+            &sale,
+            &order.customer.as_str(),
+            &order.status,
+            &(order.sequence.0 as i64),
+            &(order.epoch.0 as i64),
+            &(order.amounts.subtotal as i64),
+            &order.key.as_str(),
+            &order.digest.0.as_slice(),
+        ];
+        self.postgres
+            .execute(
+                "INSERT INTO customer_order (order_id, sale_id, customer_id, status, sequence, epoch, subtotal, \
+                 discount, delivery_fee, total, currency, idempotency_key, request_digest, hold_seconds, \
+                 hold_expires_at, accepted_at, updated_at) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, $7, 'KRW', $8, $9, 60, now(), now(), now())",
+                values,
+            )
+            .await
+            .unwrap();
+        for ((sku, quantity), line) in order.lines.iter().zip(0i32..) {
+            self.postgres
+                .execute(
+                    "INSERT INTO order_line VALUES ($1, $2, $3, $4, 100)",
+                    &[&order.id.0, &line, &sku.as_str(), &(*quantity as i32)],
+                )
+                .await
+                .unwrap();
+        }
+    }
+
+    async fn store_stock(&self, evidence: &Evidence) {
+        let redis = evidence.redis.as_ref().unwrap();
+        let keys = SaleKeys::new(&evidence.sale.sale_id, evidence.sale.epoch);
+        let mut fields = vec![
+            (stock_fields::MARK.to_owned(), "m".to_owned()),
+            (stock_fields::NEXT.to_owned(), redis.next.to_string()),
+            (stock_fields::RELEASED.to_owned(), redis.released.to_string()),
+        ];
+        for (sku, units) in &redis.available {
+            fields.push((sku.clone(), units.map_or("u".into(), |units| units.to_string())));
+        }
+        for (sku, total) in &redis.totals {
+            fields.push((format!("{}{sku}", stock_fields::TOTAL), total.to_string()));
+        }
+        let () = self.redis.hset(&keys.stock, fields).await.unwrap();
+    }
+
+    /// Appends records to the sale's partition.
+    pub(crate) fn append(&self, records: &[LogRecord]) {
+        for record in records {
+            let (sale, value) = match record.record.as_ref().unwrap() {
+                Record::Accepted(batch) => (&batch.sale_id, serde_json::to_vec(batch)),
+                Record::Barrier(barrier) => (&barrier.sale_id, serde_json::to_vec(barrier)),
+                Record::Totals(change) => (&change.sale_id, serde_json::to_vec(change)),
+                Record::Command(command) => (&command.sale_id, serde_json::to_vec(command)),
+                Record::Tick(_) | Record::Decision(_) => panic!("no record of a sale: {record:?}"),
+            };
+            let headers = record.headers.encode();
+            let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            self.send(topics::ORDERS.name, sale.as_str(), &value.unwrap(), &headers);
+        }
+        self.producer.flush(Duration::from_secs(10)).unwrap();
+    }
+
+    fn publish(&self, evidence: &Evidence) {
+        for told in &evidence.published {
+            self.publish_event(evidence, told);
+        }
+        for moved in &evidence.movements {
+            let sale = &evidence.sale.sale_id;
+            let data = event::InventoryEvent {
+                sale_id: sale.clone(),
+                order_id: moved.order_id.map(|id| id.0),
+                sku: moved.sku.parse().unwrap(),
+                quantity: moved.quantity,
+                time: AT,
+            };
+            let headers = event::headers(&moved.id, &moved.movement, "s", AT);
+            let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            let key = format!("{sale}/{}", moved.sku);
+            self.send(topics::INVENTORY_EVENTS.name, &key, &serde_json::to_vec(&data).unwrap(), &headers);
+        }
+        self.producer.flush(Duration::from_secs(10)).unwrap();
+    }
+
+    /// Tells one order event.
+    pub(crate) fn publish_event(&self, evidence: &Evidence, told: &PublishedEvent) {
+        let order = evidence.orders.iter().find(|order| order.id.to_string() == told.key).unwrap();
+        let data = event::OrderEvent {
+            order_id: order.id,
+            customer_id: order.customer.clone(),
+            sale_id: evidence.sale.sale_id.clone(),
+            status: contract::lifecycle::OrderStatus::parse(&told.status).unwrap(),
+            cancel_reason: None,
+            description: "d".into(),
+            time: AT,
+            sequence: order.sequence,
+            subtotal: order.amounts.subtotal,
+            discount: 0,
+            delivery_fee: 0,
+            total: order.total,
+            currency: contract::money::Currency::KRW,
+        };
+        let headers = event::headers(&told.id, &event::order_event_type(data.status), "s", AT);
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        self.send(topics::ORDER_EVENTS.name, &told.key, &serde_json::to_vec(&data).unwrap(), &headers);
+        self.producer.flush(Duration::from_secs(10)).unwrap();
+    }
+
+    fn send(&self, topic: &str, key: &str, value: &[u8], headers: &[(&str, &str)]) {
+        let headers = headers
+            .iter()
+            .fold(OwnedHeaders::new(), |all, (key, value)| all.insert(Header { key, value: Some(*value) }));
+        let topic = format!("{}{topic}", self.services.topic_prefix);
+        let record = BaseRecord::to(&topic).partition(PARTITION).key(key).payload(value).headers(headers);
+        self.producer.send(record).map_err(|(error, _)| error).unwrap();
+    }
+}
+
+/// Runs settlement's migrations, in the order of their versions.
+async fn migrate(postgres: &Postgres) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../settlement/migrations");
+    let version = |path: &Path| -> u32 {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        name[1..].split_once("__").unwrap().0.parse().unwrap()
+    };
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "sql"));
+    files.sort_by_key(|path| version(path));
+    for file in files {
+        postgres.batch_execute(&std::fs::read_to_string(file).unwrap()).await.unwrap();
+    }
+}
+
+async fn create_topics(services: &Services) {
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", &services.kafka_brokers).create().unwrap();
+    let names: Vec<_> = [topics::ORDERS, topics::ORDER_EVENTS, topics::INVENTORY_EVENTS]
+        .iter()
+        .map(|topic| format!("{}{}", services.topic_prefix, topic.name))
+        .collect();
+    let new: Vec<_> = names.iter().map(|name| NewTopic::new(name, 4, TopicReplication::Fixed(1))).collect();
+    let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(20)));
+    for result in admin.create_topics(&new, &options).await.unwrap() {
+        result.unwrap();
+    }
+}

@@ -71,8 +71,8 @@ impl Page {
 }
 
 /// Pages outside of `docs/` that people are led to.
-const FRONT: [&str; 5] =
-    ["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "CHANGELOG.md", "model/README.md"];
+const FRONT: [&str; 6] =
+    ["README.md", "README.ko.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "CHANGELOG.md", "model/README.md"];
 
 /// Every page: those at the front, and all in `docs/`, in the order of their names.
 pub fn pages(root: &Path) -> std::io::Result<Vec<Page>> {

@@ -1,6 +1,6 @@
 //! The lease's arithmetic, with a clock: the one thing that the large model takes for granted. One gateway,
 //! one order, one rebuild, and the topic `sales` between them (`gateway/src/sales/lease.rs`,
-//! `settlement/src/rebuild/attempt.rs`).
+//! `settlement/src/recover/rebuild/attempt.rs`).
 //!
 //! Time is a number that anybody can read. Two clocks that do not run alike are what the margin of the
 //! rebuild's wait is for; here they do, and there is none.

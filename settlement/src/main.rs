@@ -1,4 +1,4 @@
-//! The binary: settings, and then the library.
+//! The binary: parses the settings and runs the library.
 
 use clap::Parser;
 use settlement::Settings;
@@ -8,6 +8,6 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> anyhow::Result<()> {
     let settings = Settings::parse();
-    let own = settings.process.clone();
-    Ok(process::run(&own, |metrics, stop| settlement::run(settings, metrics, stop))?)
+    let process_settings = settings.process.clone();
+    Ok(process::run(&process_settings, |metrics, stop| settlement::run(settings, metrics, stop))?)
 }

@@ -1,4 +1,4 @@
-//! From settings to a running process, and back.
+//! Starts the process, runs it, and shuts it down.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use lua::Redis;
 use metrics_exporter_prometheus::PrometheusHandle;
+use process::backoff::until_done;
 use process::health::{self, Health};
 use process::kafka::{Producer, ProducerSettings};
 use process::{shutdown, telemetry};
@@ -16,55 +17,57 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::backoff::until_done;
-use crate::handles::Handles;
-use crate::handover::commands;
-use crate::ownership::Announce;
-use crate::progress::Progress;
+use crate::consume::consumer::{self, LOG};
+use crate::consume::consumer_channel;
+use crate::context::Context;
+use crate::context::log_ends::LogEnds;
+use crate::context::ownership::{self, OwnershipSender};
+use crate::context::progress::Progress;
+use crate::observe::{lag, service_checks, stock_gauges};
+use crate::prepare::{schema, topics};
+use crate::publish::{committed_events, events, positions, sales, ticks};
+use crate::recover::{rebuild, reconcile, relay, release};
 use crate::settings::Settings;
-use crate::settle::Settler;
-use crate::{
-    checks, consume, database, lag, migrate, news, ownership, positions, publish_events, publish_sales,
-    rebuild, reconcile, relay, release, stock_gauges, tick, topics,
-};
+use crate::settle::settler::Settler;
+use crate::store::database;
 
-/// Batches between the consumer and the settle loop: one is gathered while one is settled.
-const HANDOVERS: usize = 1;
-/// Connections to the listener, at most: scrapers and probes.
+/// The number of batches that wait between the consumer and the settle loop: one is gathered while one is settled.
+const BATCHES_MAX: usize = 1;
+/// The maximum number of connections to the listener, which serves scrapers and probes.
 const CONNECTIONS_MAX: usize = 64;
-/// A script's limit; no customer waits for these.
+/// The timeout of a Redis script. No customer waits for these scripts.
 const REDIS_TIMEOUT: Duration = Duration::from_secs(2);
-/// For the log and the topic `sales`: few messages, which somebody waits for.
+/// Settings of the producer for the log and the topic `sales`: few messages, each of which a task awaits.
 const PRODUCER: ProducerSettings =
     ProducerSettings { linger_ms: 0.0, timeout_ms: 5000, queue_messages_max: 100_000 };
-/// At shutdown, one after another, within [`shutdown::DRAIN_SECONDS_MAX`]: the work that was begun …
+/// The shutdown steps run one after another, within [`shutdown::DRAIN_SECONDS_MAX`]. First, running work finishes …
 const FINISH: Duration = Duration::from_secs(6);
-/// … the consumer group …
+/// … then the consumer leaves its group …
 const LEAVE: Duration = Duration::from_secs(2);
-/// … and messages that are on their way.
+/// … and last, queued messages are flushed.
 const FLUSH: Duration = Duration::from_secs(1);
 
-/// Why the process cannot run at all. Missing services are no such reason: they are waited for.
+/// An error that prevents the process from running at all. An unavailable service is not one: the process waits.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The address cannot be listened on.
+    /// The process cannot listen on the address.
     #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, io::Error),
-    /// The settings of the database pool.
+    /// The settings of the database pool are invalid.
     #[error(transparent)]
     Pool(#[from] process::postgres::PoolError),
-    /// The settings of a producer.
+    /// The settings of a producer are invalid.
     #[error("Kafka: {0}")]
     Producer(#[from] rdkafka::error::KafkaError),
-    /// The settings of the connection to Redis.
+    /// The settings of the connection to Redis are invalid.
     #[error("REDIS_URL: {0}")]
     Redis(#[from] lua::RedisError),
-    /// A thread.
+    /// The operating system cannot start a thread.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] io::Error),
 }
 
-/// Runs until `shutdown`, and returns when everything that was begun is finished.
+/// Runs until `shutdown` is cancelled, and returns when all running work has finished.
 pub async fn run(
     settings: Settings,
     metrics: PrometheusHandle,
@@ -72,112 +75,112 @@ pub async fn run(
 ) -> Result<(), RunError> {
     process::describe::describe(crate::described::METRICS);
     let services = &settings.services;
-    let (announce, ownership) = ownership::channel();
-    let handles = Handles {
+    let (owned, ownership) = ownership::channel();
+    let context = Context {
         pool: database::pool(services)?,
         redis: Redis::connect(&services.redis_url, REDIS_TIMEOUT)?,
         producer: Producer::start(&services.kafka_brokers, "settlement", &PRODUCER)?,
         health: Health::default(),
         ownership,
         progress: Progress::default(),
-        log_ends: lag::LogEnds::default(),
+        log_ends: LogEnds::default(),
         stop: shutdown.clone(),
         settings: Arc::new(settings.clone()),
     };
-    let events = publish_events::producer(services)?;
+    let event_producer = events::producer(services)?;
     let tasks = TaskTracker::new();
-    for dependency in ["postgres", "kafka", "redis", "schema", "topics", consume::LOG] {
-        handles.health.expect(dependency, true);
+    for dependency in ["postgres", "kafka", "redis", "schema", "topics", LOG] {
+        context.health.expect(dependency, true);
     }
-    serve(&handles, metrics, &tasks).await?;
-    tasks.spawn(checks::postgres(handles.clone()));
-    tasks.spawn(checks::redis(handles.clone()));
+    serve(&context, metrics, &tasks).await?;
+    tasks.spawn(service_checks::check_postgres(context.clone()));
+    tasks.spawn(service_checks::check_redis(context.clone()));
 
     let mut threads = Vec::new();
-    if prepare(&handles).await.is_some() {
-        threads = start(&handles, announce, events.clone(), &tasks)?;
+    if prepare(&context).await.is_some() {
+        threads = start(&context, owned, event_producer.clone(), &tasks)?;
         shutdown.cancelled().await;
     }
     tasks.close();
-    shutdown::finish("what was begun", FINISH, tasks.wait()).await;
-    let left = tokio::task::spawn_blocking(|| threads.into_iter().for_each(|thread| drop(thread.join())));
-    shutdown::finish("leaving the consumer group", LEAVE, async { drop(left.await) }).await;
-    for producer in [handles.producer, events] {
+    shutdown::finish("running tasks", FINISH, tasks.wait()).await;
+    let joined = tokio::task::spawn_blocking(|| threads.into_iter().for_each(|thread| drop(thread.join())));
+    shutdown::finish("leaving the consumer group", LEAVE, async { drop(joined.await) }).await;
+    for producer in [context.producer, event_producer] {
         let flushed = tokio::task::spawn_blocking(move || producer.flush(FLUSH)).await;
         if let Ok(Err(error)) = flushed {
-            tracing::warn!(%error, "messages were not flushed");
+            tracing::warn!(%error, "could not flush all Kafka messages");
         }
     }
-    tracing::info!("stopped");
+    tracing::info!("settlement has stopped");
     Ok(())
 }
 
-/// Metrics and health, before anything else: they tell what is waited for.
-async fn serve(handles: &Handles, metrics: PrometheusHandle, tasks: &TaskTracker) -> Result<(), RunError> {
-    let address = handles.settings.settlement.settlement_listen;
+/// Serves metrics and health. It starts first, because they show which dependency the process waits for.
+async fn serve(context: &Context, metrics: PrometheusHandle, tasks: &TaskTracker) -> Result<(), RunError> {
+    let address = context.settings.settlement.settlement_listen;
     let listener = TcpListener::bind(address).await.map_err(|error| RunError::Listen(address, error))?;
-    tracing::info!(address = %listener.local_addr().unwrap_or(address), "serves /metrics and /health");
-    tasks.spawn(telemetry::upkeep(metrics.clone(), handles.stop.clone()));
-    let health = handles.health.clone();
+    tracing::info!(address = %listener.local_addr().unwrap_or(address), "serving /metrics and /health");
+    tasks.spawn(telemetry::upkeep(metrics.clone(), context.stop.clone()));
+    let health = context.health.clone();
     let handler = move |request: hyper::Request<hyper::body::Incoming>| {
-        let answer = health::answer(request.uri().path(), &health, &metrics);
-        std::future::ready(answer.unwrap_or_else(health::not_found))
+        let response = health::answer(request.uri().path(), &health, &metrics);
+        std::future::ready(response.unwrap_or_else(health::not_found))
     };
-    tasks.spawn(process::http::serve(listener, CONNECTIONS_MAX, handler, handles.stop.clone()));
+    tasks.spawn(process::http::serve(listener, CONNECTIONS_MAX, handler, context.stop.clone()));
     Ok(())
 }
 
-/// Schema and topics, however long the services take to come. `None`: shut down before.
-async fn prepare(handles: &Handles) -> Option<()> {
-    let Handles { settings, pool, health, stop, .. } = handles;
-    let migrated = || async {
-        let result = migrate::migrate(pool).await;
+/// Prepares the schema and the topics, and retries until the services are available. Returns `None` at shutdown.
+async fn prepare(context: &Context) -> Option<()> {
+    let Context { settings, pool, health, stop, .. } = context;
+    let migrate = || async {
+        let result = schema::migrate(pool).await;
         health.report("schema", &result);
         result
     };
-    until_done("migrating the schema", stop, migrated).await?;
-    let prepared = || async {
+    until_done("migrating the schema", stop, migrate).await?;
+    let create_topics = || async {
         let result = topics::prepare(settings, pool).await;
         health.report("topics", &result);
         result
     };
-    until_done("creating the topics", stop, prepared).await
+    until_done("creating the topics", stop, create_topics).await
 }
 
-/// The settle loop and all that follows it. Returns the threads of those who block.
+/// Starts the settle loop and all tasks that depend on it. Returns the threads of the blocking ones.
 fn start(
-    handles: &Handles,
-    announce: Announce,
-    events: Producer,
+    context: &Context,
+    owned: OwnershipSender,
+    event_producer: Producer,
     tasks: &TaskTracker,
 ) -> Result<Vec<JoinHandle<()>>, RunError> {
-    let (tell, news) = news::channel();
-    let (commands, obeyed) = commands();
-    let (handovers, received) = mpsc::channel(HANDOVERS);
+    let (committed, committed_batches) = committed_events::channel();
+    let (commands, consumer_commands) = consumer_channel::commands();
+    let (batches, consumer_events) = mpsc::channel(BATCHES_MAX);
     let settler =
-        Settler::new(handles.pool.clone(), handles.progress.clone(), tell, handles.settings.delivery);
-    tasks.spawn(settler.run(received, commands, announce, handles.stop.clone()));
-    tasks.spawn(publish_events::run(handles.clone(), events, news));
-    tasks.spawn(publish_sales::run(handles.clone()));
-    tasks.spawn(rebuild::run(handles.clone()));
-    tasks.spawn(relay::run(handles.clone()));
-    tasks.spawn(release::run(handles.clone()));
-    tasks.spawn(tick::run(handles.clone()));
-    tasks.spawn(stock_gauges::run(handles.clone()));
-    tasks.spawn(reconcile::run(handles.clone()));
-    tasks.spawn(positions::run(handles.clone()));
-    let consumer = handles.clone();
+        Settler::new(context.pool.clone(), context.progress.clone(), committed, context.settings.delivery);
+    tasks.spawn(settler.run(consumer_events, commands, owned, context.stop.clone()));
+    tasks.spawn(events::run(context.clone(), event_producer, committed_batches));
+    tasks.spawn(sales::run(context.clone()));
+    tasks.spawn(rebuild::run(context.clone()));
+    tasks.spawn(relay::run(context.clone()));
+    tasks.spawn(release::run(context.clone()));
+    tasks.spawn(ticks::run(context.clone()));
+    tasks.spawn(stock_gauges::run(context.clone()));
+    tasks.spawn(reconcile::run(context.clone()));
+    tasks.spawn(positions::run(context.clone()));
+    let consumer_context = context.clone();
     let consume = move || {
-        consume::consume(&consumer, &handovers, &obeyed, &consumer.stop);
+        consumer::run(&consumer_context, &batches, &consumer_commands, &consumer_context.stop);
     };
-    let measured = handles.clone();
-    let measure = move || {
-        if let Err(error) = lag::measure(&measured) {
-            tracing::error!(%error, "the lag is not measured");
+    let lag_context = context.clone();
+    let measure_lag = move || {
+        if let Err(error) = lag::run(&lag_context) {
+            tracing::error!(%error, "cannot measure the consumer lag");
         }
     };
     Ok(vec![
         std::thread::Builder::new().name("consume".into()).spawn(consume)?,
-        std::thread::Builder::new().name("lag".into()).spawn(measure)?,
+        std::thread::Builder::new().name("lag".into()).spawn(measure_lag)?,
     ])
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser};
 use process::settings::{Process, Services};
 
-use crate::delivery::Pace;
+use crate::decide::delivery_schedule::DeliverySchedule;
 
 /// Settles the log into Postgres, publishes what happened, and keeps Redis' view of each sale.
 #[derive(Debug, Clone, Parser)]
@@ -23,7 +23,7 @@ pub struct Settings {
     pub settlement: Settlement,
     /// How fast goods go on.
     #[command(flatten)]
-    pub delivery: Pace,
+    pub delivery: DeliverySchedule,
 }
 
 /// Settings of settlement alone.

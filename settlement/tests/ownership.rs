@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use contract::ids::{Epoch, SaleId};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use settlement::delivery::Pace;
-use settlement::incoming::{Incoming, Raw};
-use settlement::progress::Progress;
-use settlement::settle::Settler;
+use settlement::consume::decoded_record::{DecodedRecord, RawRecord};
+use settlement::context::progress::Progress;
+use settlement::decide::delivery_schedule::DeliverySchedule;
+use settlement::publish::committed_events;
+use settlement::settle::settler::Settler;
 use settlement::store::StoreError;
-use settlement::{database, news};
+use settlement::store::database;
 use support::{Bench, acceptance, order, with_defaults};
 use testkit::until;
 
@@ -150,13 +151,22 @@ async fn a_settler_whose_memory_is_stale_is_fenced_by_the_position() {
     let mut services = settings(&bench).services;
     services.database_pool_size = 5;
     let settler = || {
-        let (news, _) = news::channel();
-        Settler::new(database::pool(&services).unwrap(), Progress::default(), news, Pace::default())
+        let (news, _) = committed_events::channel();
+        Settler::new(
+            database::pool(&services).unwrap(),
+            Progress::default(),
+            news,
+            DeliverySchedule::default(),
+        )
     };
     let record = |offset: i64, first: u64| {
         let record = acceptance(&sale, epoch, first, &[order(&sale, "c", &[("A", 1)])]);
-        let raw = Raw { key: Some(sale.to_string().into()), value: Some(record.value), ..Raw::default() };
-        Incoming::new(offset, record.headers, raw)
+        let raw = RawRecord {
+            key: Some(sale.to_string().into()),
+            value: Some(record.value),
+            ..RawRecord::default()
+        };
+        DecodedRecord::new(offset, record.headers, raw)
     };
     let (mut owner, mut zombie) = (settler(), settler());
     owner.remember(0).await.unwrap();

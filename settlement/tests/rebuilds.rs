@@ -14,13 +14,15 @@ use lua::Redis;
 use lua::reserve::Verdict;
 use process::health::Health;
 use process::kafka::{Message, Producer, ProducerSettings};
-use settlement::handles::Handles;
-use settlement::lag::LogEnds;
-use settlement::progress::Progress;
-use settlement::rebuild::attempt::{Built, RebuildError, Run, attempt};
-use settlement::rebuild::journal::{Journal, Step};
-use settlement::rebuild::{Due, pace::Wanted};
-use settlement::{Settings, database, ownership};
+use settlement::Settings;
+use settlement::context::Context;
+use settlement::context::log_ends::LogEnds;
+use settlement::context::ownership;
+use settlement::context::progress::Progress;
+use settlement::recover::rebuild::attempt::{Built, RebuildError, Run, attempt};
+use settlement::recover::rebuild::journal::{Journal, Step};
+use settlement::recover::rebuild::{Due, rebuild_backoff::Wanted};
+use settlement::store::database;
 use support::shop::Shop;
 use support::{Bench, acceptance, order};
 use testkit::until;
@@ -29,11 +31,11 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// What a settler has, apart from its ownership, to make attempts by hand.
-fn rebuilder(bench: &Bench) -> Handles {
+fn rebuilder(bench: &Bench) -> Context {
     let args = ["settlement".to_string()].into_iter().chain(bench.system.service_args());
     let settings = Settings::parse_from(args);
     let producer = ProducerSettings { linger_ms: 0.0, timeout_ms: 5000, queue_messages_max: 1000 };
-    Handles {
+    Context {
         pool: database::pool(&settings.services).unwrap(),
         redis: Redis::connect(&settings.services.redis_url, Duration::from_secs(2)).unwrap(),
         producer: Producer::start(&settings.services.kafka_brokers, "rebuilder", &producer).unwrap(),
@@ -55,13 +57,13 @@ fn due(sale: &SaleId, partition: i32, epoch: Epoch) -> Due {
 }
 
 /// An attempt that ends, as by SIGKILL, when it comes to a step.
-async fn killed_at(handles: &Handles, due: &Due, step: Step) -> Option<Result<Built, RebuildError>> {
+async fn killed_at(context: &Context, due: &Due, step: Step) -> Option<Result<Built, RebuildError>> {
     let run = run();
     let mut steps = run.journal.steps();
     tokio::select! {
         biased;
         _ = steps.wait_for(|now| *now >= step) => None,
-        built = attempt(handles, due, &run) => Some(built),
+        built = attempt(context, due, &run) => Some(built),
     }
 }
 
@@ -103,10 +105,10 @@ async fn sale_with_two_orders(bench: &Bench, partition: i32) -> (SaleId, Epoch) 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_attempt_that_is_killed_at_any_step_is_followed_by_exactly_one_open_epoch() {
     let bench = Bench::with_args(2, &["--relay-after-ms", "600000"]).await;
-    let handles = rebuilder(&bench);
+    let context = rebuilder(&bench);
     let each = Step::ALL.into_iter().zip((0..4).cycle()).map(async |(step, partition)| {
         let (sale, epoch) = sale_with_two_orders(&bench, partition).await;
-        let ended = killed_at(&handles, &due(&sale, partition, epoch), step).await;
+        let ended = killed_at(&context, &due(&sale, partition, epoch), step).await;
         assert!(ended.is_none(), "{step:?}: {ended:?}");
         // Before it begins nothing has happened.
         let at_least = if step == Step::Begin { epoch.0 } else { epoch.0 + 1 };
@@ -119,12 +121,12 @@ async fn an_attempt_that_is_killed_at_any_step_is_followed_by_exactly_one_open_e
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_attempts_at_once_one_epoch_is_opened() {
     let bench = Bench::with_args(2, &["--relay-after-ms", "600000"]).await;
-    let handles = rebuilder(&bench);
+    let context = rebuilder(&bench);
     let (sale, epoch) = sale_with_two_orders(&bench, 1).await;
     // Both saw the same epoch: one of them takes the next.
     let seen = due(&sale, 1, epoch);
     let (first, second) = (run(), run());
-    let (one, two) = tokio::join!(attempt(&handles, &seen, &first), attempt(&handles, &seen, &second));
+    let (one, two) = tokio::join!(attempt(&context, &seen, &first), attempt(&context, &seen, &second));
     let built = match (&one, &two) {
         (Ok(built), Err(RebuildError::Superseded)) | (Err(RebuildError::Superseded), Ok(built)) => *built,
         both => panic!("{both:?}"),
@@ -135,10 +137,10 @@ async fn of_two_attempts_at_once_one_epoch_is_opened() {
     let mut steps = slow.journal.steps();
     let late = async {
         steps.wait_for(|step| *step >= Step::Leases).await.unwrap();
-        attempt(&handles, &due(&sale, 1, Epoch(built.epoch.0 + 1)), &quick).await
+        attempt(&context, &due(&sale, 1, Epoch(built.epoch.0 + 1)), &quick).await
     };
     let seen = due(&sale, 1, built.epoch);
-    let (slow, quick) = tokio::join!(attempt(&handles, &seen, &slow), late);
+    let (slow, quick) = tokio::join!(attempt(&context, &seen, &slow), late);
     assert!(matches!(slow, Err(RebuildError::Superseded)), "{slow:?}");
     assert_eq!(quick.unwrap().epoch, Epoch(built.epoch.0 + 2));
     assert_eq!(

@@ -111,7 +111,7 @@ impl Bench {
 pub(crate) async fn database() -> (String, tokio_postgres::Client) {
     let url = fresh_database().await;
     let pool: Pool = process::postgres::pool(&url, 1, "test", "").expect("a pool");
-    settlement::migrate::migrate(&pool).await.expect("the schema");
+    settlement::prepare::schema::migrate(&pool).await.expect("the schema");
     let (client, connection) = tokio_postgres::connect(&url, NoTls).await.expect("Postgres");
     tokio::spawn(connection);
     (url, client)

@@ -1,4 +1,4 @@
-//! Settlement: `settle.rs`, `effects/`, `store.rs`, `relay.rs`, and what appends cancellations.
+//! Settlement: `settle/settler.rs`, `decide/effects/`, `store/transaction.rs`, `recover/relay.rs`, and what appends cancellations.
 
 use crate::World;
 use crate::action::Action;

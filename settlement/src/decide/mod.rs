@@ -1,0 +1,13 @@
+//! Deciding what a batch of records changes.
+//!
+//! | module                | what it does                                                              |
+//! |-----------------------|---------------------------------------------------------------------------|
+//! | [`partition_state`]   | caches what the owner of a partition knows of it                          |
+//! | [`order_state`]       | holds the orders that the commands and ticks of a batch may change        |
+//! | [`effects`]           | computes the effects of the batch, without access to Postgres             |
+//! | [`delivery_schedule`] | computes when deliveries advance automatically                            |
+
+pub mod delivery_schedule;
+pub mod effects;
+pub mod order_state;
+pub mod partition_state;

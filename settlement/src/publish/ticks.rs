@@ -1,0 +1,97 @@
+//! Time, for the log: when a hold has ended in a partition that is ours, or goods go on by themselves, a tick is
+//! appended, and the settle loop does what was due when it comes to it. So expiry happens in the order of the log, after every
+//! command that was acknowledged before the deadline, and exactly once whoever owns the partition by then: a
+//! former owner's tick does no more than tell the time.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use contract::record::{Headers, RecordType, Tick};
+use contract::topics::ORDERS;
+use metrics::{Counter, counter};
+use process::kafka::{Message, ProduceError};
+use process::walltime;
+
+use crate::context::Context;
+use crate::store::database::DatabaseError;
+use process::backoff::Backoff;
+
+/// How often to look for what is due.
+const EVERY: Duration = Duration::from_millis(200);
+
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    #[error("the log: {0}")]
+    Produce(#[from] ProduceError),
+}
+impl From<tokio_postgres::Error> for Error {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Database(error.into())
+    }
+}
+
+/// Appends ticks to owned partitions until the process stops.
+pub async fn run(context: Context) {
+    let stop = context.stop.clone();
+    // The tick that each partition has not settled yet: another one would find the same orders.
+    let mut pending: BTreeMap<i32, i64> = BTreeMap::new();
+    let ticks = counter!("settlement_ticks_total");
+    let mut backoff = Backoff::default();
+    while stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
+        match stop.run_until_cancelled(tick(&context, &mut pending, &ticks)).await {
+            None => break,
+            Some(Ok(())) => backoff.reset(),
+            Some(Err(error)) => {
+                if backoff.worth_saying() {
+                    tracing::warn!(%error, "no ticks, trying again");
+                }
+                backoff.pause(&stop).await;
+            }
+        }
+    }
+}
+
+async fn tick(context: &Context, pending: &mut BTreeMap<i32, i64>, ticks: &Counter) -> Result<(), Error> {
+    let owned = context.ownership.now();
+    let settled = |partition: i32, offset: i64| {
+        context.progress.next_offset(partition).is_some_and(|next| next > offset)
+    };
+    pending.retain(|partition, offset| owned.contains(partition) && !settled(*partition, *offset));
+    let idle: Vec<i32> = owned.iter().copied().filter(|partition| !pending.contains_key(partition)).collect();
+    if idle.is_empty() {
+        return Ok(());
+    }
+    let tick = Tick { at: walltime::now() };
+    let due: Vec<i32> = {
+        let client = context.pool.get().await.map_err(DatabaseError::from)?;
+        let select = client.prepare_cached(include_str!("../../queries/select_due.sql")).await?;
+        let before = tick.due_before().to_datetime();
+        client
+            .query(&select, &[&idle, &before, &context.settings.delivery.automatic])
+            .await?
+            .iter()
+            .map(|row| row.get(0))
+            .collect()
+    };
+    for partition in due {
+        let offset = append(context, partition, tick).await?;
+        pending.insert(partition, offset);
+        ticks.increment(1);
+    }
+    Ok(())
+}
+
+async fn append(context: &Context, partition: i32, tick: Tick) -> Result<i64, ProduceError> {
+    // A struct of a number always serializes.
+    let value = serde_json::to_vec(&tick).unwrap_or_default();
+    let message = Message {
+        topic: &context.topic(&ORDERS),
+        partition: Some(partition),
+        key: "",
+        value: Some(&value),
+        headers: &Headers::without_epoch(RecordType::Tick).encode(),
+    };
+    Ok(context.producer.send(&message)?.await?.offset)
+}

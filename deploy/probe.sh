@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Whether GET /health/ready on this port answers 200: the health check inside of the images, which have
-# bash and no curl.   probe.sh PORT
+# Succeeds if GET /health/ready on this port returns 200. The health check inside the images, which have bash but no
+# curl.   probe.sh PORT
 set -euo pipefail
 exec 3<>"/dev/tcp/127.0.0.1/$1"
 printf 'GET /health/ready HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n' >&3

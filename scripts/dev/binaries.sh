@@ -1,4 +1,4 @@
-# The Rust programs: building them when a source is newer, and starting them.
+# The Rust programs: building them if a source is newer, and starting them.
 # shellcheck shell=bash
 
 # The servers of a stack, and the programs that other commands run against one. A command builds only what it runs.
@@ -6,14 +6,14 @@ SERVERS=(gateway settlement downstream)
 CORE_SERVERS=(gateway settlement)
 PROGRAMS=("${SERVERS[@]}" demo load flashsale)
 
-# FLASHSALE_BIN_DIR: programs that somebody else has built (tests of whole stacks run those of `./dev test`).
+# FLASHSALE_BIN_DIR: programs built elsewhere (tests of whole stacks run those of `./dev test`).
 binary() { printf '%s/%s' "${FLASHSALE_BIN_DIR:-$TARGET_DIR/release}" "$1"; }
 
 # Touched when the build of a program begins, and renamed when it has succeeded.
 build_stamp() { printf '%s/release/.built-by-dev-%s' "$TARGET_DIR" "$1"; }
 
 # binaries_are_fresh NAME…: whether the last successful build of each program included every change to the sources.
-# Asking cargo takes half a second, and minutes while another cargo holds its lock.
+# Running cargo for this takes half a second, or minutes while another cargo holds its lock.
 binaries_are_fresh() {
     local name stamp oldest='' newer
     for name in "$@"; do
@@ -69,7 +69,7 @@ build_binaries() {
     say_step build "done ($(since_ms "$begun_ms"))"
 }
 
-# binary_of NAME: the program that a process runs.
+# binary_of NAME: prints the path of the program that a process runs.
 binary_of() {
     case $1 in
         payments-* | notification-* | analytics-* | provider) binary downstream ;;
@@ -77,20 +77,20 @@ binary_of() {
     esac
 }
 
-# What both programs are told, as NAME=value words.
+# Prints the settings that gateway and settlement share, as NAME=value words.
 common_settings() {
     printf '%s\n' "KAFKA_BROKERS=$(kafka_brokers)" "REDIS_URL=$(redis_url)" "DATABASE_URL=$(database_url)"
 }
 kafka_brokers() { printf '127.0.0.1:%s' "$(port_of kafka)"; }
 redis_url() { printf 'redis://127.0.0.1:%s' "$(port_of redis)"; }
-# What the card provider signs its callbacks with: made once a stack.
+# Prints the secret with which the card provider signs its callbacks. It is generated once per stack.
 payment_webhook_secret() {
     local file=$STACK_DIR/payment-webhook-secret own
     if [ ! -s "$file" ]; then
         mkdir -p "$STACK_DIR"
         own=$file.$BASHPID
         (umask 077 && printf 'whsec_%s\n' "$(head -c 24 /dev/urandom | base64)" >"$own")
-        mv -n "$own" "$file" # the first of two at once stays
+        mv -n "$own" "$file" # if two processes do this at once, the first one wins
         rm -f "$own"
     fi
     cat "$file"
@@ -100,19 +100,19 @@ database_url() { printf 'postgres://%s@127.0.0.1:%s/%s' "$POSTGRES_USER" "$(port
 DELIVERY_SETTINGS=(DELIVERY_AUTOMATIC DELIVERY_SHIP_AFTER_SECONDS DELIVERY_SCAN_AFTER_SECONDS
     DELIVERY_DELIVER_AFTER_SECONDS DELIVERY_HAND_OVER_AFTER_SECONDS)
 
-# How fast goods go on, as NAME=value words: as the environment told last, until ./dev reset. Nothing: settlement's
-# defaults.
+# Prints the delivery delays as NAME=value words: the values that the environment last set, until ./dev reset. An
+# empty output means settlement's defaults.
 delivery_settings() { cat "$STACK_DIR/delivery" 2>/dev/null || :; }
 
 remember_delivery() {
-    local name told=()
+    local name assignments=()
     for name in "${DELIVERY_SETTINGS[@]}"; do
-        [ -z "${!name:-}" ] || told+=("$name=${!name}")
+        [ -z "${!name:-}" ] || assignments+=("$name=${!name}")
     done
-    [ "${#told[@]}" -eq 0 ] || printf '%s\n' "${told[@]}" >"$STACK_DIR/delivery"
+    [ "${#assignments[@]}" -eq 0 ] || printf '%s\n' "${assignments[@]}" >"$STACK_DIR/delivery"
 }
 
-# program_command NAME: its command, one word a line.
+# program_command NAME: prints the command of the program, one word per line.
 program_command() {
     printf 'env\n'
     case $1 in
@@ -132,7 +132,7 @@ program_command() {
     esac
 }
 
-# Whether a running program is the one that would be started now: same settings, same build.
+# Whether a running program is current: it has the same settings and build as one started now.
 is_current() {
     local name=$1 pid command
     pid=$(pid_of "$name") || return 1
@@ -142,7 +142,7 @@ is_current() {
 
 PROGRAM_READY_SECONDS=60
 
-# start_programs KIND NAME…: starts those that do not run, all at once, then waits for each.
+# start_programs KIND NAME…: starts all that are not running, then waits for each.
 start_programs() {
     local kind=$1 name begun_ms command outdated=() started=() failed=
     shift
@@ -151,7 +151,7 @@ start_programs() {
         if is_alive "$name" && ! is_current "$name"; then outdated+=("$name"); fi
     done
     if [ "${#outdated[@]}" -gt 0 ]; then
-        say_step "$kind" "restarting ${outdated[*]}: another build or other settings"
+        say_step "$kind" "restarting ${outdated[*]}: the build or the settings have changed"
         stop_processes "${outdated[@]}"
     fi
     for name in "$@"; do

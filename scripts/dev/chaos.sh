@@ -1,10 +1,10 @@
-# ./dev chaos: programs that can be hit at any step, a proxy before every service, and the program `chaos`.
+# ./dev chaos: programs with failpoints, a proxy in front of every service, and the program `chaos`.
 # shellcheck shell=bash
 
-# The newest that Debian 12's Go 1.19 builds.
+# The newest version that Go 1.19 of Debian 12 can build.
 TOXIPROXY_VERSION=2.5.0
 TOXIPROXY=$CACHE_DIR/tools/toxiproxy-$TOXIPROXY_VERSION/server
-# Programs with fault points, apart from where cargo puts those of other builds.
+# Programs with failpoints, kept apart from cargo's other builds.
 CHAOS_BIN_DIR=$ROOT/.dev/chaos-programs
 CHAOS_PROGRAMS=("${SERVERS[@]}" chaos)
 # How many loopback ports the program needs: see loadtest/chaos/src/ports.rs.
@@ -21,7 +21,7 @@ cmd_chaos() {
     for ((number = 1; number <= CHAOS_PORTS; number++)); do names+=("chaos-$number"); done
     settle_ports "${names[@]}"
     for name in "${names[@]}"; do ports+=("$(port_of "$name")"); done
-    # Kafka tells its clients where to go on: those of a proxied listener to the proxy.
+    # Kafka's metadata redirects its clients: clients of a proxied listener must be redirected to the proxy.
     printf '%s\n' "GATEWAYS ${ports[1]} ${ports[2]}" "SETTLEMENTS ${ports[3]} ${ports[4]}" >"$STACK_DIR/kafka-listeners"
     QUIET=yes dev_here up --services-only
     say
@@ -33,7 +33,7 @@ require_go() {
     local missing=() what=()
     [ ! -x "$TOXIPROXY" ] || return 0
     command -v go >/dev/null || { missing+=(golang-go) what+=("Go 1.19 or newer"); }
-    [ "${#missing[@]}" -eq 0 ] || install_or_tell
+    [ "${#missing[@]}" -eq 0 ] || install_or_list
 }
 
 build_toxiproxy() {
@@ -50,11 +50,11 @@ build_toxiproxy() {
     say_step toxiproxy "done ($(since_ms "$begun_ms"))"
 }
 
-# In the dev profile: quick to build, with its assertions on. Never what a release holds.
+# Uses the dev profile, which builds quickly and has assertions. Failpoints are never part of a release.
 build_with_faults() {
     local begun_ms log=$LOG_DIR/build.log program
     begun_ms=$(now_ms)
-    say_step build "cargo build, with fault points"
+    say_step build "cargo build, with failpoints"
     if ! (cd "$ROOT" && CARGO_TERM_COLOR=never cargo build --locked "${CHAOS_PROGRAMS[@]/#/--bin=}" --features gateway/faults,settlement/faults,downstream/faults) </dev/null >"$log" 2>&1; then
         say_error "cargo build failed"
         show_log_tail "$log"

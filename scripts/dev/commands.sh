@@ -1,17 +1,17 @@
-# Commands that run something against a stack.
+# Commands that run a program against a stack.
 # shellcheck shell=bash
 
-# with_stack COMMAND…: with the stack's addresses in its environment.
+# with_stack COMMAND…: runs it with the stack's addresses in its environment.
 with_stack() {
     local settings
     mapfile -t settings < <(stack_environment)
     env -u FLASHSALE_WORKER "${settings[@]}" FLASHSALE_STACK="$STACK" FLASHSALE_STACK_DIR="$STACK_DIR" FLASHSALE_DEV="$ROOT/dev" "$@"
 }
 
-# dev_here ARGUMENT…: another ./dev command on the current stack.
+# dev_here ARGUMENT…: runs another ./dev command on the current stack.
 dev_here() { FLASHSALE_STACK=$STACK "$ROOT/dev" "$@"; }
 
-# Goods of a demonstration are with their customers within seconds.
+# In a demonstration deliveries take seconds.
 cmd_demo() {
     export DELIVERY_SHIP_AFTER_SECONDS=${DELIVERY_SHIP_AFTER_SECONDS:-5}
     export DELIVERY_SCAN_AFTER_SECONDS=${DELIVERY_SCAN_AFTER_SECONDS:-1}
@@ -31,14 +31,14 @@ cmd_load() {
     with_stack "$(binary load)" "$@"
 }
 
-# Whether something runs is for the program to say: it has words and an exit code for it.
+# The program itself reports whether the stack is up, with its own messages and exit code.
 cmd_flashsale() {
     build_on_demand flashsale
     with_stack "$(binary flashsale)" "$@"
 }
 
-# Runs of test and bench begin on empty services of their own and end them, whatever happens. A second
-# run at the same time waits for the first.
+# Runs of test and bench start with empty services of their own and always stop them. A second concurrent run waits
+# for the first.
 begin_session() {
     local fd
     use_stack "$1"
@@ -56,10 +56,10 @@ begin_session() {
 
 end_session() {
     trap '' INT TERM
-    exec 2>&"$SESSION_STDERR" # a filter of what went there has ended by the same Ctrl-C: writing to it would end this, too
+    exec 2>&"$SESSION_STDERR" # the filter behind stderr was stopped by the same Ctrl-C; writing to it would end this script, too
     say
     QUIET=yes dev_here down || :
-    # A test may have had a stack of its own, named after this one; one that was interrupted has left it.
+    # A test may start a stack of its own, named after this one. An interrupted test leaves it running.
     local other
     for other in "$ROOT/.dev/$STACK"-*/run; do
         [ -d "$other" ] || continue
@@ -68,8 +68,8 @@ end_session() {
     done
 }
 
-# Runs a command in the background, so that a signal to this script is heard at once, and with the mark of
-# the stack, so that `./dev down` then ends it, and whatever servers it leaves behind.
+# Runs a command in the background, so that this script handles signals immediately, and with the mark of the stack,
+# so that `./dev down` stops it and any servers it leaves behind.
 run_in_session() {
     (
         close_inherited_files
@@ -79,8 +79,8 @@ run_in_session() {
     wait $!
 }
 
-# Cargo, without the line that tells which index it reads. Where the services are is all that tests are told: what
-# else a program needs, each gives its own.
+# Runs cargo without the lines about the registry index. Tests get only the addresses of the services; every other
+# setting of a program is set by the test itself.
 cargo_in_session() {
     run_in_session env -u PAYMENT_WEBHOOK_SECRET cargo "$1" --locked "${@:2}" 2> >(grep --line-buffered -vE '^ *(Updating|Locking) ' >&2)
 }
@@ -90,14 +90,14 @@ cmd_test() {
     require_packages tests
     WITH_REDIS_CLUSTER=yes QUIET=yes dev_here up --services-only
     say
-    # Tests of one crate start the programs of another: all of them must be there, and fresh.
+    # Tests of one crate start the programs of another, so all programs must be built and current.
     cargo_in_session build --bins
     cargo_in_session test --no-fail-fast "$@"
 }
 
 cmd_bench() {
-    if [ -n "$(use_stack main && known_names)" ]; then
-        say "note: stack 'main' is up and takes part of the machine (./dev down stops it)"
+    if [ -n "$(use_stack main && recorded_names)" ]; then
+        say "note: stack 'main' is up and uses part of the machine (./dev down stops it)"
     fi
     begin_session bench
     WITH_PROGRAM=load QUIET=yes dev_here up --core
@@ -143,7 +143,7 @@ cmd_logs() {
         files=("$LOG_DIR"/*.log)
         [ -e "${files[0]}" ] || die "stack '$STACK' has no logs yet"
     fi
-    # shellcheck disable=SC2086 # an empty word is no option
+    # shellcheck disable=SC2086 # word splitting is intended: an empty value must be no option
     exec tail -n "$lines" $follow -- "${files[@]}"
 }
 
@@ -151,7 +151,7 @@ cmd_docs() {
     [ $# -eq 0 ] || die "./dev docs takes no arguments"
     require_packages programs
     cd "$ROOT"
-    # As the tests build it, so that neither is built twice.
+    # The same build as for the tests, so that nothing is built twice.
     cargo build --quiet --locked --workspace --bin flashsale --example site
     exec "$TARGET_DIR/debug/examples/site"
 }

@@ -1,19 +1,19 @@
-# Names, words and waits that every other file uses. Sourced by ./dev after ROOT is set.
+# Names, messages and waits that all other files use. Sourced by ./dev after ROOT is set.
 # shellcheck shell=bash
 
 STACK=${FLASHSALE_STACK:-main}
 if ! [[ $STACK =~ ^[a-z][a-z0-9-]{0,31}$ ]] || [ "$STACK" = cache ]; then
-    echo "FLASHSALE_STACK must be 1 to 32 of a-z, 0-9 and -, begin with a letter, and not be 'cache': '$STACK'" >&2
+    echo "FLASHSALE_STACK must have 1 to 32 characters of a-z, 0-9 and -, start with a letter, and not be 'cache': '$STACK'" >&2
     exit 2
 fi
 
-# Points every name at one stack. Commands that bring their own stack (test, bench) call it again.
+# Sets all variables for one stack. Commands with a stack of their own (test, bench) call it again.
 use_stack() {
     STACK=$1
     STACK_DIR=$ROOT/.dev/$STACK
     RUN_DIR=$STACK_DIR/run   # NAME.pid, NAME.launch
     LOG_DIR=$STACK_DIR/logs  # NAME.log
-    DATA_DIR=$STACK_DIR/data # one folder a service
+    DATA_DIR=$STACK_DIR/data # one folder per service
 }
 CACHE_DIR=$ROOT/.dev/cache # shared by all stacks: Kafka's jars, tools
 TARGET_DIR=${CARGO_TARGET_DIR:-$ROOT/target}
@@ -22,7 +22,7 @@ use_stack "$STACK"
 # shellcheck source=scripts/dev/defaults.env
 . "$ROOT/scripts/dev/defaults.env"
 
-# Progress and errors go to stderr, so that what a command answers can be piped.
+# Progress and errors go to stderr, so that the output of a command can be piped.
 say() { printf '%s\n' "$*" >&2; }
 say_step() { printf '  %-14s %s\n' "$1" "$2" >&2; }
 say_error() { printf 'error: %s\n' "$*" >&2; }
@@ -31,10 +31,10 @@ die() {
     exit 1
 }
 
-# Where a tool downloads from helps nobody who reads its failure. Addresses of our own processes stay.
+# Removes download hosts from error output, where they are noise. Addresses of our own processes stay.
 without_hosts() { sed -E 's#https?://[a-zA-Z][^/ ]*#<mirror>#g'; }
 
-# show_log_tail LOGFILE: what a failed step leaves behind.
+# show_log_tail LOGFILE: prints the last lines of a failed step's log.
 show_log_tail() {
     local log=$1
     if [ -s "$log" ]; then
@@ -46,13 +46,13 @@ show_log_tail() {
 
 now_ms() { printf '%s' $((${EPOCHREALTIME/[.,]/} / 1000)); }
 
-# since_ms START: seconds with one decimal.
+# since_ms START: prints the elapsed seconds with one decimal.
 since_ms() {
     local ms=$(($(now_ms) - $1))
     printf '%d.%d s' $((ms / 1000)) $((ms % 1000 / 100))
 }
 
-# wait_until SECONDS COMMAND…: 0 as soon as the command succeeds, 1 when the time is over.
+# wait_until SECONDS COMMAND…: returns 0 as soon as the command succeeds, 1 on timeout.
 wait_until() {
     local deadline_ms=$(($(now_ms) + $1 * 1000))
     shift
@@ -62,7 +62,7 @@ wait_until() {
     done
 }
 
-# Numbered instances sort as people count.
+# Sorts numbered instances numerically.
 sorted_names() { sort -V; }
 
 for part in packages process ports lock redis postgres kafka binaries downstream prometheus up down status help commands chaos; do

@@ -1,4 +1,4 @@
-# ./dev down and ./dev reset: ends what this stack started, and nothing else.
+# ./dev down and ./dev reset: stop what this stack started, and nothing else.
 # shellcheck shell=bash
 
 cmd_down() {
@@ -16,24 +16,24 @@ cmd_reset() {
     stop_stack
     remove_stack_data
     unlock_stack
-    say "stack '$STACK': data, logs and remembered ports are gone"
+    say "stack '$STACK': data, logs and stored ports are deleted"
 }
 
-# Gateways first, so that nothing is accepted that settlement could not be told of; then who follows it; the
-# services last.
+# Stops the gateways first, so that no order is accepted after settlement has stopped; then settlement and the event
+# consumers; the services last.
 stop_stack() {
     local name kind names=()
     adopt_strays
     stop_unnamed
-    if [ -z "$(known_names)" ]; then
+    if [ -z "$(recorded_names)" ]; then
         say "stack '$STACK': nothing is running"
         return
     fi
     for kind in gateway settlement; do
-        mapfile -t names < <(known_of "$kind")
+        mapfile -t names < <(recorded_of "$kind")
         [ "${#names[@]}" -eq 0 ] || stop_processes "${names[@]}"
     done
-    mapfile -t names < <(for kind in payments notification analytics; do known_of "$kind"; done)
+    mapfile -t names < <(for kind in payments notification analytics; do recorded_of "$kind"; done)
     [ "${#names[@]}" -eq 0 ] || stop_processes "${names[@]}"
     for name in prometheus provider mail kafka postgres redis-cluster redis; do
         [ ! -e "$RUN_DIR/$name.pid" ] || stop_processes "$name"
@@ -42,21 +42,21 @@ stop_stack() {
 }
 
 STRAY_SECONDS=12
-STRAY_GENERATIONS_MAX=8 # a test run: cargo, a test, a server it started, …
+STRAY_GENERATIONS_MAX=8 # for a test run: cargo, a test, a server that it started, …
 
-# Marked processes without a pid file: left by tests that were killed, or by a crash of this script.
-# A parent is ended before its children, who may end with it.
+# Stops marked processes without a pid file, left by killed tests or by a crash of this script. A parent is stopped
+# before its children, which may exit with it.
 stop_unnamed() {
     local name pid generation recorded strays
     for ((generation = 1; generation <= STRAY_GENERATIONS_MAX; generation++)); do
         recorded=" "
         strays=()
-        for name in $(known_names); do recorded+="$(pid_of "$name" || :) "; done
+        for name in $(recorded_names); do recorded+="$(pid_of "$name" || :) "; done
         for pid in $(marked_pids); do
             [[ $recorded == *" $pid "* ]] || strays+=("$pid")
         done
         [ "${#strays[@]}" -gt 0 ] || return 0
-        say_step strays "ending ${strays[*]}"
+        say_step strays "stopping ${strays[*]}"
         kill -s TERM "${strays[@]}" 2>/dev/null || :
         wait_until "$STRAY_SECONDS" all_gone "${strays[@]}" || kill -s KILL "${strays[@]}" 2>/dev/null || :
     done
@@ -67,7 +67,7 @@ all_gone() {
     for pid in "$@"; do ! start_time_of "$pid" >/dev/null || return 1; done
 }
 
-# Everything but the lock that this script holds.
+# Removes everything except the lock that this script holds.
 remove_stack_data() {
     remove_postgres_home
     forget_claims

@@ -1,10 +1,10 @@
-# What follows the events of orders: payments with the simulated card provider, notification with a mail
-# server that keeps what it gets, analytics.
+# The consumers of the order events: payments with the simulated card provider, notification with a mail server
+# that stores all mail, analytics.
 # shellcheck shell=bash
 
 DOWNSTREAM=(provider payments-1 notification-1 analytics-1)
 
-# downstream_command NAME: the settings and the command behind `env`, one word a line.
+# downstream_command NAME: prints the settings and the command that follow `env`, one word per line.
 downstream_command() {
     local kind=${1%-*} listen
     [ "$kind" = provider ] || printf '%s\n' "KAFKA_BROKERS=$(kafka_brokers)" "DATABASE_URL=$(database_url)"
@@ -24,7 +24,7 @@ downstream_command() {
     printf '%s\n' "$(binary downstream)" "$kind"
 }
 
-# All at once: the wait for one is the wait for all.
+# Starts them all at once, so that the waits overlap.
 up_downstream() { start_programs downstream "${DOWNSTREAM[@]}" || exit 1; }
 
 mail_command_line() {
@@ -42,7 +42,7 @@ start_mail() {
     say_step mail "ready on 127.0.0.1:$(port_of mail) ($(since_ms "$begun_ms"))"
 }
 
-# Whether it greets as SMTP servers do.
+# Whether it sends the greeting of an SMTP server.
 mail_answers() {
     (
         local greeting

@@ -1,8 +1,8 @@
 # ./dev help [COMMAND].
 # shellcheck shell=bash
 
-# ./dev help --settings: what each process of the stack `main` is started with when every default port is free,
-# "process word" a line; for the test that compares it with docker-compose.yml.
+# ./dev help --settings: the command of each process of the stack `main` when every default port is free, as
+# "process word" per line; for the test that compares it with docker-compose.yml.
 default_settings() {
     local name
     (
@@ -27,45 +27,45 @@ cmd_help() {
             cat <<TEXT
 usage: ./dev COMMAND [ARGUMENT…]
 
-  demo      a burst sale on real services, sold out before your eyes, and what becomes of its orders
-  test      all tests, on a stack of their own
-  bench     measured throughput beside the floors it is compared with
-  chaos     one thing after another breaks under load; nothing may be lost or oversold
+  demo      run a burst sale on real services, then pay, cancel and deliver its orders
+  test      run all tests on a stack of their own
+  bench     measure the throughput and compare it with baselines
+  chaos     inject faults under load; nothing may be lost or oversold
 
-  up        start whatever is not running: services, settlement, gateways, what follows them
-  down      stop what was started
-  status    what runs, where, and whether it is ready
-  env       addresses as shell exports:  eval "\$(./dev env)"
-  load      drive load at the running stack
-  flashsale the operator's command line: sales, stock, orders, a live view
-  events    follow the published events
-  psql      a database prompt
-  logs      read or follow the logs
-  docs      write the reference anew and build the documentation as a site
-  reset     stop, and delete the stack's data
+  up        start all processes that are not running: services, settlement, gateways, event consumers
+  down      stop all processes of the stack
+  status    list the processes, their addresses and readiness
+  env       print the addresses as shell exports:  eval "\$(./dev env)"
+  load      generate load on the running stack
+  flashsale run the operator's command line: sales, stock, orders, a live view
+  events    print the published events as they arrive
+  psql      open a database prompt
+  logs      print or follow the logs
+  docs      regenerate the reference and build the documentation as a site
+  reset     stop the stack and delete its data
 
-  help COMMAND   more about one of them
+  help COMMAND   more about a command
 
-Everything of a stack lies in .dev/<stack>/. FLASHSALE_STACK=name picks another stack than 'main';
-it has its own processes, ports and data. First time: ./dev demo
+All data of a stack is in .dev/<stack>/. FLASHSALE_STACK=name selects another stack than 'main',
+with its own processes, ports and data. To start: ./dev demo
 TEXT
             ;;
         --settings) default_settings ;;
         demo)
             cat <<TEXT
 usage: ./dev demo [ARGUMENT…]
-Starts the stack if need be, makes the sample sales and a burst sale, lets its customers in, and prints
-what was offered, accepted, refused and settled. Then they pay, cancel, forget, what comes back is sold again,
-goods arrive and are sent back; prints how far orders came. The stack keeps running. Arguments go to
-'demo'. Goods go on within seconds (settlement's DELIVERY_…_SECONDS, as the environment says; a stack
-keeps them until it is told others, or reset).
+Starts the stack if needed, creates the sample sales and a burst sale, lets its customers in, and prints how many
+orders were offered, accepted, refused and settled. Then the customers pay, cancel or let their holds expire;
+released units are sold again, and goods are delivered and returned. Prints the resulting states of the orders.
+The stack keeps running. Arguments are passed to 'demo'. Deliveries take seconds (settlement's
+DELIVERY_…_SECONDS, from the environment; a stack keeps the values until they are set again or it is reset).
 TEXT
             ;;
         test)
             cat <<TEXT
 usage: ./dev test [ARGUMENT…]
-Starts Redis, a Redis Cluster of one node, Postgres and Kafka as the stack 'test', empty, beside
-whatever runs, and gives their addresses to 'cargo test ARGUMENT…'; then stops them.
+Starts Redis, a Redis Cluster with one node, Postgres and Kafka as the empty stack 'test', in addition to
+other running stacks, runs 'cargo test ARGUMENT…' with their addresses, and stops them.
   ./dev test -p settlement              the tests of one crate
   ./dev test -p gateway -- some_name    tests whose name contains some_name
 TEXT
@@ -73,83 +73,84 @@ TEXT
         bench)
             cat <<TEXT
 usage: ./dev bench [ARGUMENT…]
-Starts a whole stack 'bench', empty, runs 'load bench ARGUMENT…' against it, and stops it. Stop
-other stacks first, or they take part of the machine.
+Starts an empty stack 'bench', runs 'load bench ARGUMENT…' against it, and stops it. Stop other stacks first,
+because they use part of the machine.
 TEXT
             ;;
         chaos)
             cat <<TEXT
 usage: ./dev chaos [SCENARIO…] [--seed N] [--seeds N] [--power] [--list]
-Starts the services of a stack 'chaos', empty, builds the programs with points at which they can be hit, puts
-a proxy before every service, and runs each scenario: a fresh sale, a burst of customers, something breaks
-(a process is killed or stopped, Redis forgets, an acknowledgement is dropped), it works again, everything is
-sold. Where it is about money and messages, customers pay, cancel and send back instead, and the card provider,
-payments, notification and analytics run too. Then what customers were told is compared with Postgres, Redis and
-the log, what was paid with the provider's own books, and messages and counts with the events. Prints a table;
-exit code 0 when nothing was lost, oversold, doubled, mischarged, leaked or left over.
-  ./dev chaos --seeds 20          every scenario with 20 seeds, those of minutes too
-  ./dev chaos redis kafka-killed  scenarios whose names begin so
-  ./dev chaos --power             protections taken out of the programs, one by one: each must be noticed
-  ./dev chaos --list              what there is
-The seed decides who comes and when and where exactly it breaks. Journals, findings and logs of the last run
-stay in .dev/chaos/.
+Starts the services of an empty stack 'chaos', builds the programs with failpoints, puts a proxy in front of every
+service, and runs each scenario: a new sale, a burst of customers, a fault (a process is killed or stopped, Redis
+loses its data, an acknowledgement is dropped), recovery, and the sale of all remaining units. In scenarios about
+money and messages, customers pay, cancel and return goods instead, and the card provider, payments, notification
+and analytics run, too. Then the responses to clients are compared with Postgres, Redis and the log, the payments
+with the provider's own ledger, and messages and counts with the events. Prints a table; the exit code is 0 if
+nothing was lost, oversold, duplicated, mischarged, leaked or left over.
+  ./dev chaos --seeds 20          every scenario with 20 seeds, including those that take minutes
+  ./dev chaos redis kafka-killed  scenarios whose names start with these words
+  ./dev chaos --power             remove the protections from the programs one by one; the checker must notice each
+  ./dev chaos --list              list the scenarios
+The seed determines the customers, their timing and the exact point of the fault. Journals, findings and logs of
+the last run are in .dev/chaos/.
 TEXT
             ;;
         up)
             cat <<TEXT
 usage: ./dev up [--gateways N] [--settlements N] [--services-only | --build-only | --core]
-Builds what is older than its source, and starts whatever does not run, a killed process included.
-Without a number: as many as before, at first one. With a smaller number the surplus is stopped.
-A program of an older build, or with other addresses, is restarted.
-  --services-only   only Redis, Postgres and Kafka (neither builds nor needs Rust)
-  --build-only      only the packages and the programs; starts nothing
-  --core            without what follows the orders' events: payments with the simulated card provider,
-                    notification with a mail server (mails are kept in .dev/<stack>/data/mail), analytics;
-                    without Prometheus
+Builds programs that are older than their sources, and starts every process that is not running, including killed
+ones. Without a number it starts as many as last time, at first one. With a smaller number the surplus is stopped.
+A program with an older build or other addresses is restarted.
+  --services-only   only Redis, Postgres and Kafka (builds nothing and does not need Rust)
+  --build-only      only install the packages and build the programs
+  --core            without the event consumers (payments with the simulated card provider, notification with a
+                    mail server that stores mail in .dev/<stack>/data/mail, analytics) and without Prometheus
 TEXT
             ;;
         down)
             cat <<TEXT
 usage: ./dev down
-Stops gateways, settlement, what follows them, Prometheus, Kafka, Postgres and Redis of the stack, in this order, each in good order
-and by force after a limit; also what an interrupted ./dev left behind. Data, logs and ports stay.
+Stops the gateways, settlement, event consumers, Prometheus, Kafka, Postgres and Redis of the stack, in this order.
+Each is stopped gracefully, and killed after a timeout. Also stops processes that an interrupted ./dev left behind.
+Data, logs and ports are kept.
 TEXT
             ;;
         status)
             cat <<TEXT
 usage: ./dev status [--json]
-Lists what the stack has started, and asks each whether it is ready. With --json:
+Lists the processes that the stack has started, and checks whether each is ready. With --json:
   {"processes":[{"name","pid","address","admin_address"?,"ready"}]}   (pid null: not running)
 TEXT
             ;;
         env)
             cat <<TEXT
 usage: eval "\$(./dev env)"
-Prints GATEWAY_URL, ADMIN_URL, ADMIN_TOKEN, SETTLEMENT_URL, PAYMENTS_URL, NOTIFICATION_URL, ANALYTICS_URL,
-PROVIDER_URL, PROMETHEUS_URL,
-DATABASE_URL, REDIS_URL and KAFKA_BROKERS (of the first of each) and GATEWAY_URLS (all of them, separated by commas) as shell exports.
+Prints shell exports of GATEWAY_URL, ADMIN_URL, ADMIN_TOKEN, SETTLEMENT_URL, PAYMENTS_URL, NOTIFICATION_URL,
+ANALYTICS_URL, PROVIDER_URL, PROMETHEUS_URL, DATABASE_URL, REDIS_URL and KAFKA_BROKERS (of the first of each kind),
+and GATEWAY_URLS (of all gateways, separated by commas).
 TEXT
             ;;
         load)
             cat <<TEXT
 usage: ./dev load SUBCOMMAND [ARGUMENT…]
-Runs the load generator with the addresses of the running stack; builds it when it is out of date. './dev load --help' lists what it can.
+Runs the load generator with the addresses of the running stack, after building it if it is out of date.
+'./dev load --help' lists the subcommands.
 TEXT
             ;;
         flashsale)
             cat <<TEXT
 usage: ./dev flashsale COMMAND [ARGUMENT…]
 Runs the operator's command line with the admin address and the token of the running stack.
-  ./dev flashsale status                 whether everything is there, and how the sales stand
-  ./dev flashsale sale template          a definition to begin with
+  ./dev flashsale status                 the state of the dependencies and of the sales
+  ./dev flashsale sale template          print a definition to start from
   ./dev flashsale watch                  stock, rates and lag, live
-'./dev flashsale --help' lists what it can, and its exit codes.
+'./dev flashsale --help' lists the commands and the exit codes.
 TEXT
             ;;
         events)
             cat <<TEXT
 usage: ./dev events [--from-beginning]
-Follows the topics order-events and inventory-events: key, headers and value of each event. Ctrl-C ends it.
+Consumes the topics order-events and inventory-events and prints key, headers and value of each event until Ctrl-C.
 TEXT
             ;;
         psql)
@@ -161,22 +162,22 @@ TEXT
         logs)
             cat <<TEXT
 usage: ./dev logs [NAME] [-f]
-Shows the last lines of every log of the stack, or 200 of one (gateway-1, settlement-1, kafka, …);
--f follows.
+Prints the last lines of every log of the stack, or the last 200 lines of one (gateway-1, settlement-1, kafka, …).
+-f follows the logs.
 TEXT
             ;;
         docs)
             cat <<TEXT
 usage: ./dev docs
-Writes the pages of docs/reference/ from their sources, builds all of docs/ as a site into .dev/book/, and prints where
-it begins. Tests fail when a written page differs from its source, a link leads nowhere, or a command does not do what
-the page says.
+Generates the pages of docs/reference/ from their sources, builds all of docs/ as a site in .dev/book/, and prints the
+path of its first page. Tests fail if a generated page differs from its source, a link is broken, or a command does
+not do what the page says.
 TEXT
             ;;
         reset)
             cat <<TEXT
 usage: ./dev reset
-Stops the stack and deletes its data, logs and remembered ports. Downloads and builds stay.
+Stops the stack and deletes its data, logs and stored ports. Downloads and builds are kept.
 TEXT
             ;;
         *) die "no such command: $1 (see ./dev help)" ;;

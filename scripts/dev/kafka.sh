@@ -1,4 +1,4 @@
-# Kafka of a stack: one node, broker and controller in one (KRaft), from its published jars.
+# Kafka of a stack: one node that is both broker and controller (KRaft), from the published jars.
 # Maven resolves the pinned deploy/kafka/pom.xml once into .dev/cache/, for all stacks of this checkout.
 # shellcheck shell=bash
 
@@ -7,17 +7,17 @@ KAFKA_HOME=$CACHE_DIR/kafka-$KAFKA_VERSION
 pom_sum() { cksum <"$ROOT/deploy/kafka/pom.xml"; }
 kafka_is_cached() { [ "$(cat "$KAFKA_HOME/pom.sum" 2>/dev/null)" = "$(pom_sum)" ]; }
 
-# Downloads into a folder beside the final one, which then takes its place: all of it or nothing.
+# Downloads atomically: into a temporary folder that is then renamed.
 fetch_kafka() {
     local begun_ms log fd new=$KAFKA_HOME.new maven shown_ms
     kafka_is_cached && return
     begun_ms=$(now_ms)
     mkdir -p "$CACHE_DIR"
     exec {fd}>"$CACHE_DIR/kafka.lock"
-    flock -w 600 "$fd" || { say_error "another ./dev fetches Kafka for more than 600 s"; return 1; }
+    flock -w 600 "$fd" || { say_error "another ./dev has been downloading Kafka for more than 600 s"; return 1; }
     if ! kafka_is_cached; then
         log=$LOG_DIR/maven.log
-        say_step kafka "fetching Kafka $KAFKA_VERSION (about 45 MB, once)"
+        say_step kafka "downloading Kafka $KAFKA_VERSION (about 45 MB, once)"
         rm -rf "$new" && mkdir -p "$new"
         mvn -B -f "$ROOT/deploy/kafka/pom.xml" dependency:copy-dependencies \
             -DoutputDirectory="$new/libs" -DincludeScope=runtime </dev/null >"$log" 2>&1 &
@@ -26,18 +26,18 @@ fetch_kafka() {
         while kill -0 "$maven" 2>/dev/null; do
             sleep 0.2
             if [ $(($(now_ms) - shown_ms)) -ge 5000 ]; then
-                say_step kafka "$(grep -c '^.INFO. Downloaded ' "$log" || :) files fetched ($(since_ms "$begun_ms"))"
+                say_step kafka "$(grep -c '^.INFO. Downloaded ' "$log" || :) files downloaded ($(since_ms "$begun_ms"))"
                 shown_ms=$(now_ms)
             fi
         done
         if ! wait "$maven"; then
-            say_error "Kafka's jars could not be fetched"
+            say_error "Kafka's jars could not be downloaded"
             show_log_tail "$log"
             return 1
         fi
         pom_sum >"$new/pom.sum"
         rm -rf "$KAFKA_HOME" && mv "$new" "$KAFKA_HOME"
-        say_step kafka "fetched ($(since_ms "$begun_ms"))"
+        say_step kafka "downloaded ($(since_ms "$begun_ms"))"
     fi
     exec {fd}>&-
 }
@@ -55,7 +55,7 @@ start_kafka() {
     say_step kafka "ready on 127.0.0.1:$(port_of kafka) ($(since_ms "$begun_ms"))"
 }
 
-# The shared settings, and what is this stack's own.
+# Prints the shared settings, then this stack's own.
 server_properties() {
     local broker controller
     broker=127.0.0.1:$(port_of kafka)
@@ -70,8 +70,8 @@ server_properties() {
     }
 }
 
-# Listeners behind a proxy, "NAME PORT PROXY_PORT" a line in kafka-listeners: later lines of a properties
-# file replace earlier ones.
+# Adds the listeners behind a proxy, given as "NAME PORT PROXY_PORT" per line in kafka-listeners. Later lines of a
+# properties file override earlier ones.
 proxied_listeners() {
     local name port proxy listeners="PLAINTEXT://$1,CONTROLLER://$2" advertised="PLAINTEXT://$1"
     local protocols=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
@@ -81,12 +81,12 @@ proxied_listeners() {
         advertised+=",$name://127.0.0.1:$proxy"
         protocols+=",$name:PLAINTEXT"
     done <"$STACK_DIR/kafka-listeners"
-    # The proxy dials while it accepts: one connection that a stopped broker's full queue holds back would hold
-    # back all that come after it, for up to two minutes.
+    # The proxy connects upstream while it accepts. One connection that waits for the full accept queue of a stopped
+    # broker would therefore block all later ones for up to two minutes.
     printf '%s\n' socket.listen.backlog.size=2000 "listeners=$listeners" "advertised.listeners=$advertised" "listener.security.protocol.map=$protocols"
 }
 
-# Once per stack. The mark is written last, so that a half-formatted folder is made anew.
+# Runs once per stack. The marker is written last, so that an incomplete folder is formatted again.
 format_kafka() {
     local cluster_id
     [ ! -e "$DATA_DIR/kafka.formatted" ] || return 0
@@ -99,12 +99,12 @@ format_kafka() {
     printf '%s\n' "$cluster_id" >"$DATA_DIR/kafka.formatted"
 }
 
-# Flags of the broker's Java, one a line. With an archive of its loaded classes it starts in half the
-# time; the archive is made by the first broker that ends in good order. It belongs to one Java and
-# these very flags; Java ignores one that does not fit.
+# Prints the broker's JVM flags, one per line. With a class data sharing archive it starts in half the time. The
+# first broker that exits cleanly writes the archive. An archive is valid for one JVM and exactly these flags; the
+# JVM ignores one that does not match.
 kafka_java_options() {
     local archive
-    # shellcheck disable=SC2086 # two options
+    # shellcheck disable=SC2086 # word splitting is intended: two options
     printf '%s\n' $KAFKA_HEAP_OPTS -XX:+UseSerialGC -XX:-UsePerfData
     archive=$(class_archive)
     if [ -s "$archive" ]; then
@@ -118,7 +118,7 @@ kafka_java_options() {
 
 class_archive() { printf '%s/classes-%s.jsa' "$KAFKA_HOME" "$(java -version 2>&1 | cksum | cut -d' ' -f1)"; }
 
-# Called when Kafka has ended.
+# Called after Kafka has exited.
 keep_class_archive() {
     local made=$DATA_DIR/kafka-classes.jsa archive
     [ -s "$made" ] && [ -d "$KAFKA_HOME" ] || return 0
@@ -126,7 +126,7 @@ keep_class_archive() {
     mv -f "$made" "$archive.$STACK" && mv -f "$archive.$STACK" "$archive"
 }
 
-# Asks for the versions of its protocol (ApiVersions, version 0), which a broker answers once it serves.
+# Sends an ApiVersions request (version 0), which a broker answers once it serves clients.
 kafka_answers() {
     (
         local byte

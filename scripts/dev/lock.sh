@@ -1,13 +1,13 @@
-# One ./dev at a time changes a stack. The lock is a file lock: it ends with its holder, however that ends.
+# Only one ./dev at a time may change a stack. The lock is a file lock, so it is released however its holder exits.
 #
-# A script killed with SIGKILL leaves its background steps (a build, a download) running, and they hold
-# the lock too. They carry FLASHSALE_WORKER=<stack folder>:<pid of the script> in their environment; whoever
-# comes next finds the recorded holder dead, ends them, and goes on.
+# A script killed with SIGKILL leaves its background steps (a build, a download) running, and they also hold
+# the lock. They have FLASHSALE_WORKER=<stack folder>:<pid of the script> in their environment. The next ./dev
+# detects that the recorded holder is dead, kills these steps, and continues.
 # shellcheck shell=bash
 
 LOCK_WAIT_SECONDS=900 # a first build may take this long
 
-# Runs this command again with the worker's mark in its environment, once.
+# Re-executes this command once with the worker's mark in its environment.
 as_worker() {
     [ "${FLASHSALE_WORKER:-}" != "$STACK_DIR:$$" ] || return 0
     FLASHSALE_WORKER=$STACK_DIR:$$ exec "$ROOT/dev" "$@"
@@ -24,10 +24,10 @@ lock_stack() {
         else
             say "waiting for another ./dev on stack '$STACK' (pid ${holder:-unknown})"
         fi
-        flock -w "$LOCK_WAIT_SECONDS" "$LOCK_FD" || die "another ./dev still works on stack '$STACK' after $LOCK_WAIT_SECONDS s"
+        flock -w "$LOCK_WAIT_SECONDS" "$LOCK_FD" || die "another ./dev still holds the lock of stack '$STACK' after $LOCK_WAIT_SECONDS s"
     fi
     printf '%s %s\n' "$$" "$(start_time_of $$)" >"$STACK_DIR/lock.holder"
-    # Ctrl-C must not leave a build behind.
+    # Ctrl-C must not leave a build running.
     trap 'end_steps_of $$; exit 130' INT TERM
 }
 
@@ -36,7 +36,7 @@ unlock_stack() {
     exec {LOCK_FD}>&-
 }
 
-# end_steps_of PID: ends the background steps of that ./dev, sparing this script and those that called it.
+# end_steps_of PID: kills the background steps of that ./dev, but not this script and its ancestors.
 end_steps_of() {
     local spared pid file files
     spared=$(own_ancestors)

@@ -1,25 +1,25 @@
-# What the machine must have. On Debian missing packages are installed (as root or through sudo);
-# elsewhere, or without the right to, the user is told exactly what to install.
+# The required packages. On Debian missing packages are installed (as root or with sudo). On other systems, or
+# without these privileges, the user gets a list of what to install.
 # shellcheck shell=bash
 
 JAVA_MAJOR_MIN=17 # Kafka 4's brokers need it
 
-# require_packages services|programs|tests: what the services need; also, what building and running the programs
-# needs; also, what only tests do.
+# require_packages services|programs|tests: installs what the services need; for `programs` also what building and
+# running them needs; for `tests` also what only the tests need.
 require_packages() {
     local missing=() what=()
     need_for_services
     [ "$1" = services ] || need_for_programs
     [ "$1" != tests ] || need_for_tests
     if [ "${#missing[@]}" -gt 0 ]; then
-        install_or_tell
+        install_or_list
     fi
     if [ "$1" != services ]; then
         find_cargo || die "cargo is missing: install Rust 1.88 or newer (for instance with rustup), then run this again"
     fi
 }
 
-# Each of these adds to `missing` (Debian's names) and `what` (anyone's names).
+# Each of these adds to `missing` (Debian package names) and `what` (generic names).
 need_for_services() {
     command -v redis-server >/dev/null && command -v redis-cli >/dev/null ||
         { missing+=(redis-server) what+=("Redis 7 (redis-server, redis-cli)"); }
@@ -37,23 +37,23 @@ need_for_programs() {
         { missing+=(prometheus) what+=("Prometheus 2.42 or newer (prometheus, promtool)"); }
     command -v gcc >/dev/null && [ -e /usr/include/stdio.h ] ||
         { missing+=(gcc libc6-dev) what+=("a C compiler with its headers"); }
-    # librdkafka's configure asks for a C++ compiler, although nothing here is written in it.
+    # librdkafka's configure requires a C++ compiler, although no C++ is compiled here.
     command -v c++ >/dev/null || { missing+=(g++) what+=("a C++ compiler (c++)"); }
     command -v make >/dev/null || { missing+=(make) what+=("make"); }
     command -v pkg-config >/dev/null || { missing+=(pkg-config) what+=("pkg-config"); }
 }
 
 need_for_tests() {
-    # The commands of the documentation are typed, most of them with curl.
+    # The test of the documentation runs its commands, most of which use curl.
     command -v curl >/dev/null || { missing+=(curl) what+=("curl"); }
-    # Pages are tested in a browser, in Korean too.
+    # The pages are tested in a browser, also in Korean.
     command -v node >/dev/null || { missing+=(nodejs) what+=("Node.js 18 or newer"); }
     command -v npm >/dev/null || { missing+=(npm) what+=("npm"); }
     command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
         { missing+=(chromium) what+=("Chromium"); }
     command -v fc-list >/dev/null || { missing+=(fontconfig) what+=("fontconfig (fc-list)"); }
     fc-list :lang=ko 2>/dev/null | grep -q . || { missing+=(fonts-nanum) what+=("a Korean font"); }
-    # The API is asked by a program of PyPI, in an environment of its own.
+    # A program from PyPI tests the API, in its own virtual environment.
     python3 -c 'import ensurepip, venv' 2>/dev/null || { missing+=(python3-venv) what+=("Python 3.11 or newer with venv"); }
 }
 
@@ -69,20 +69,20 @@ java_is_new_enough() {
     [[ $text =~ version\ \"([0-9]+) ]] && [ "${BASH_REMATCH[1]}" -ge "$JAVA_MAJOR_MIN" ]
 }
 
-# Uses `missing` (Debian's names) and `what` (anyone's names) of require_packages.
-install_or_tell() {
+# Uses `missing` (Debian package names) and `what` (generic names) of require_packages.
+install_or_list() {
     local as_root=() log=$STACK_DIR/logs/packages.log name
     if ! command -v apt-get >/dev/null; then
-        say_error "this system lacks:"
+        say_error "these packages are missing:"
         for name in "${what[@]}"; do say "  - $name"; done
-        say "Install them with your system's package manager, then run this again. (Nothing needs to be started.)"
+        say "Install them with your system's package manager, then run this again. No service needs to be started."
         exit 1
     fi
     if [ "$(id -u)" -ne 0 ]; then
         if command -v sudo >/dev/null && { sudo -n true 2>/dev/null || [ -t 0 ]; }; then
             as_root=(sudo)
         else
-            say_error "missing packages, and neither root nor sudo to install them. Run as root:"
+            say_error "packages are missing, and installing them requires root or sudo. Run as root:"
             say "  apt-get install --no-install-recommends ${missing[*]}"
             exit 1
         fi
@@ -97,7 +97,7 @@ install_or_tell() {
     fi
     hash -r
     if [ -d /run/systemd/system ]; then
-        say "  The packages' own services were not started. To keep them off after a reboot as well:"
+        say "  The services of these packages were not started. To keep them disabled after a reboot:"
         say "  systemctl disable redis-server postgresql prometheus"
     fi
 }

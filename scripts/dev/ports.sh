@@ -1,8 +1,8 @@
-# Which port each process of a stack has: the default where free, else the next free one, remembered
-# in .dev/<stack>/ports ("name port" a line) so that addresses stay the same from one `up` to the next.
+# The port of each process of a stack: the default if it is free, otherwise the next free one. Ports are stored
+# in .dev/<stack>/ports ("name port" per line), so that addresses stay the same from one `up` to the next.
 # shellcheck shell=bash
 
-# port_of NAME: the remembered port, else the default one.
+# port_of NAME: prints the stored port, or the default.
 port_of() { remembered_port "$1" || default_port "$1"; }
 
 remembered_port() {
@@ -42,7 +42,7 @@ default_port() {
     printf '%s' "$base"
 }
 
-# Whether anything listens on the port, whoever it belongs to (state 0A is LISTEN).
+# Whether any process listens on the port (state 0A is LISTEN).
 port_is_taken() {
     local hex
     printf -v hex '%04X' "$1"
@@ -50,18 +50,18 @@ port_is_taken() {
         /proc/net/tcp /proc/net/tcp6
 }
 
-# Two stacks of one user that start in the same second would both find a port free. A choice is
-# therefore written down for them all, and respected for as long as a start may take.
+# Two stacks of one user that start in the same second would both find a port free. Each choice is therefore
+# recorded in a shared folder, and respected for as long as a start may take.
 CLAIM_SECONDS=60
 claims_dir() { printf '%s/flashsale-ports-%s' "${TMPDIR:-/tmp}" "$(id -u)"; }
 
-# settle_ports NAME…: chooses and remembers a port for each name. Only for processes that do not run.
+# settle_ports NAME…: chooses and stores a port for each name. Only for processes that are not running.
 settle_ports() {
     local claims name port claims_fd
     claims=$(claims_dir)
     mkdir -p "$claims"
     exec {claims_fd}>"$claims/lock"
-    flock -w 30 "$claims_fd" || die "another ./dev holds $claims/lock for more than 30 s"
+    flock -w 30 "$claims_fd" || die "another ./dev has held $claims/lock for more than 30 s"
     forget_old_claims "$claims"
     for name in "$@"; do
         port=$(port_of "$name")
@@ -89,7 +89,7 @@ forget_old_claims() {
     done
 }
 
-# A stack that was reset gives its ports back at once.
+# Releases the claims of a stack that is reset.
 forget_claims() {
     local file
     for file in "$(claims_dir)"/[0-9]*; do

@@ -3,7 +3,7 @@
 # owns the data and runs it.
 # shellcheck shell=bash
 
-# The newest server on this machine, or the one that the data was made with.
+# Prints the folder of the newest server on this machine, or of the version that created the data.
 postgres_bin_dir() {
     local version dir
     version=$(cat "$(postgres_home)/cluster/PG_VERSION" 2>/dev/null) || version=
@@ -16,7 +16,7 @@ postgres_bin_dir() {
     dir=$(command -v postgres) && dir=$(dirname "$(readlink -f "$dir")") && [ -x "$dir/initdb" ] && printf '%s' "$dir"
 }
 
-# as_postgres COMMAND…: as the user that may own the data; replaces the current process when exec'ed.
+# as_postgres COMMAND…: runs it as the user that owns the data.
 postgres_prefix() {
     if [ "$(id -u)" -eq 0 ]; then
         printf '%s\n' setpriv --reuid=postgres --regid=postgres --init-groups --
@@ -28,7 +28,7 @@ as_postgres() {
     (cd / && "${prefix[@]}" "$@")
 }
 
-# The folder that holds the cluster: in the stack's data, or where postgres-home says (see below).
+# Prints the folder that holds the cluster: in the stack's data, or the one stored in postgres-home (see below).
 postgres_home() {
     if [ -r "$STACK_DIR/postgres-home" ]; then
         cat "$STACK_DIR/postgres-home"
@@ -37,8 +37,8 @@ postgres_home() {
     fi
 }
 
-# Under a folder such as /root the user `postgres` cannot reach .dev: the data then lies in /var/tmp,
-# remembered, and removed by `./dev reset`.
+# Below a folder such as /root, the user `postgres` cannot reach .dev. The data is then in /var/tmp; the path is
+# stored, and `./dev reset` removes it.
 make_postgres_home() {
     local home
     home=$(postgres_home)
@@ -54,7 +54,7 @@ make_postgres_home() {
     [ "$(id -u)" -ne 0 ] || chown postgres:postgres "$home"
 }
 
-# The command, one word a line. The settings lie in the cluster as postgresql.conf.
+# Prints the command, one word per line. The settings are in the cluster as postgresql.conf.
 postgres_command_line() {
     postgres_prefix
     printf '%s\n' "$(postgres_bin_dir)/postgres" -D "$(postgres_home)/cluster" -c listen_addresses=127.0.0.1 \
@@ -88,20 +88,20 @@ start_postgres() {
     say_step postgres "ready on 127.0.0.1:$port ($(since_ms "$begun_ms"))"
 }
 
-# A killed postmaster leaves its lock file, and Postgres refuses to start while a process of that pid can be
-# signalled: also a zombie that a lazy init has not reaped. Its helpers end by themselves; once none works in
-# the data folder any more, the file says nothing.
+# A killed postmaster leaves its lock file, and Postgres refuses to start while a process with that pid can be
+# signalled, even a zombie that init has not reaped. The helper processes exit by themselves. Once no process uses
+# the data folder, the file is stale.
 drop_stale_lock() {
     local cluster=$1
     [ -e "$cluster/postmaster.pid" ] || return 0
-    if ! wait_until 20 no_process_works_in "$cluster"; then
-        say_error "processes still work in $cluster"
+    if ! wait_until 20 no_process_uses "$cluster"; then
+        say_error "processes still use $cluster"
         return 1
     fi
     rm -f "$cluster/postmaster.pid"
 }
 
-no_process_works_in() {
+no_process_uses() {
     local link
     for link in /proc/[0-9]*/cwd; do
         [ "$(readlink "$link" 2>/dev/null)" != "$1" ] || return 1
@@ -121,7 +121,7 @@ make_database() {
     fi
 }
 
-# The data outside of .dev, if any. The name is checked because it is about to be deleted.
+# Removes the data outside of .dev, if any. The name is checked because the folder is deleted.
 remove_postgres_home() {
     local home
     home=$(postgres_home)

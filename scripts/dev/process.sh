@@ -1,22 +1,22 @@
-# The processes of a stack: starting one detached, recognising it later, ending it.
+# The processes of a stack: starting them detached, identifying them later, stopping them.
 #
-# A process is known twice. By run/NAME.pid (pid and start time, so a reused pid is never mistaken for it)
-# and by its environment (FLASHSALE_STARTED_BY=<stack folder>, FLASHSALE_PROCESS=<name>), which finds it
-# even when this script died between starting it and writing the file.
+# A process is identified in two ways: by run/NAME.pid (pid and start time, so that a reused pid is never
+# mistaken for it), and by its environment (FLASHSALE_STARTED_BY=<stack folder>, FLASHSALE_PROCESS=<name>),
+# which finds it even if this script died between starting it and writing the file.
 # shellcheck shell=bash
 
-# Field 22 of /proc/PID/stat, counted after the last ')' since a name may contain blanks and brackets.
+# Prints field 22 of /proc/PID/stat, counted after the last ')' because a name may contain blanks and brackets.
 start_time_of() {
     local stat
     stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
     stat=${stat##*) }
-    # shellcheck disable=SC2086 # the fields are wanted as words
+    # shellcheck disable=SC2086 # word splitting is intended
     set -- $stat
     [ "$1" != Z ] || return 1
     printf '%s' "${20}"
 }
 
-# pid_of NAME: prints the pid when that very process is alive.
+# pid_of NAME: prints the pid if that exact process is alive.
 pid_of() {
     local pid start
     [ -r "$RUN_DIR/$1.pid" ] || return 1
@@ -36,7 +36,7 @@ remember_process() {
 
 parent_of() { sed -E 's/.*\) . ([0-9]+) .*/\1/' "/proc/$1/stat" 2>/dev/null; }
 
-# This script and those that called it, as " pid pid ": never to be ended by it.
+# Prints the pids of this script and its ancestors as " pid pid ". The script must never kill them.
 own_ancestors() {
     local pid=$$ pids=" "
     while [ -n "$pid" ] && [ "$pid" -gt 1 ]; do
@@ -46,7 +46,7 @@ own_ancestors() {
     printf '%s' "$pids"
 }
 
-# Descriptors of whoever called us (locks, pipes of a waiting parent) must not live on in a server.
+# A server must not keep inherited descriptors open (locks, pipes of a waiting parent).
 close_inherited_files() {
     local fd
     for fd in /proc/self/fd/*; do
@@ -58,9 +58,9 @@ close_inherited_files() {
     done
 }
 
-LOG_BYTES_MAX=$((64 * 1024 * 1024)) # a longer log is put aside at the next start
+LOG_BYTES_MAX=$((64 * 1024 * 1024)) # a longer log is rotated at the next start
 
-# spawn NAME COMMAND…: starts it in a session of its own, output to logs/NAME.log.
+# spawn NAME COMMAND…: starts the command in its own session, with its output in logs/NAME.log.
 spawn() {
     local name=$1 log=$LOG_DIR/$1.log
     shift
@@ -75,10 +75,10 @@ spawn() {
         export FLASHSALE_STARTED_BY=$STACK_DIR FLASHSALE_PROCESS=$name
         exec setsid "$@" </dev/null >>"$log" 2>&1
     ) &
-    remember_process "$name" $! || : # gone already: the wait for readiness will say so
+    remember_process "$name" $! || : # if it has already exited, await_ready reports it
 }
 
-# What a process was started with; a difference later means that it must be started anew.
+# The command that a process was started with. If it differs later, the process must be restarted.
 launch_text() { printf '%s\n' "$@"; }
 
 same_launch() {
@@ -87,13 +87,13 @@ same_launch() {
     [ -r "$RUN_DIR/$name.launch" ] && [ "$(launch_text "$@")" = "$(cat "$RUN_DIR/$name.launch")" ]
 }
 
-# await_ready NAME SECONDS: waits for the process to answer; tells its log when it does not.
+# await_ready NAME SECONDS: waits until the process responds; on failure prints the end of its log.
 await_ready() {
     local name=$1 limit_s=$2 deadline_ms
     deadline_ms=$(($(now_ms) + limit_s * 1000))
     until is_ready "$name"; do
         if ! is_alive "$name"; then
-            say_error "$name ended while starting"
+            say_error "$name exited while starting"
             show_log_tail "$LOG_DIR/$name.log"
             return 1
         fi
@@ -106,7 +106,7 @@ await_ready() {
     done
 }
 
-# is_ready NAME: alive, and it answers on its port as its kind should.
+# is_ready NAME: whether the process is alive and responds on its port with its protocol.
 is_ready() {
     is_alive "$1" || return 1
     case $1 in
@@ -120,7 +120,7 @@ is_ready() {
     esac
 }
 
-# http_ready PORT [PATH]: whether GET /health/ready answers 200. Plain bash, since a bare system has no curl.
+# http_ready PORT [PATH]: whether GET /health/ready returns 200. Plain bash, because a minimal system has no curl.
 http_ready() {
     (
         local status
@@ -130,7 +130,7 @@ http_ready() {
     ) 2>/dev/null
 }
 
-# Pids that carry this stack's mark, one a line, without those whose parent carries it too.
+# Prints the pids with this stack's mark in their environment, one per line, except those whose parent has it too.
 marked_pids() {
     local files file pid parent pids=" " spared
     spared=$(own_ancestors)
@@ -151,10 +151,10 @@ process_name_of() {
     local pid=$1 entry
     while IFS= read -r -d '' entry; do
         [[ $entry != FLASHSALE_PROCESS=* ]] || printf '%s' "${entry#*=}"
-    done 2>/dev/null <"/proc/$pid/environ" || : # gone meanwhile
+    done 2>/dev/null <"/proc/$pid/environ" || : # it may have exited meanwhile
 }
 
-# A process that was started but not written down (the script died in between) gets its pid file now.
+# Writes the pid file of a process that was started but not recorded (the script died in between).
 adopt_strays() {
     local pid name
     for pid in $(marked_pids); do
@@ -165,8 +165,8 @@ adopt_strays() {
     done
 }
 
-# Names that this stack has started and not taken down: alive or killed.
-known_names() {
+# Prints the names of the processes that this stack has started and not stopped, whether alive or killed.
+recorded_names() {
     local file
     for file in "$RUN_DIR"/*.pid; do
         [ -e "$file" ] || continue
@@ -175,10 +175,10 @@ known_names() {
     done | sorted_names
 }
 
-# known_of KIND: the names of that kind ("gateway").
-known_of() { known_names | grep -xE "$1-[0-9]+" || :; }
+# recorded_of KIND: prints the recorded names of that kind ("gateway").
+recorded_of() { recorded_names | grep -xE "$1-[0-9]+" || :; }
 
-# How each kind is asked to end, and how long it may take before SIGKILL.
+# The signal that stops each kind, and the grace period before SIGKILL.
 stop_signal_of() {
     case $1 in
         postgres) echo INT ;; # "fast": does not wait for clients
@@ -188,32 +188,32 @@ stop_signal_of() {
 stop_limit_s_of() {
     case $1 in
         gateway-* | settlement-*) echo 12 ;; # they drain within 10 s
-        payments-* | notification-* | analytics-*) echo 15 ;; # an event, the group, messages
+        payments-* | notification-* | analytics-*) echo 15 ;; # they finish an event, leave the group, flush messages
         kafka) echo 20 ;;
         *) echo 15 ;;
     esac
 }
 
-# stop_processes NAME…: asks all, then waits for each; SIGKILL after its limit.
+# stop_processes NAME…: signals all, then waits for each; sends SIGKILL after the grace period.
 stop_processes() {
-    local name pid begun_ms limit_ms asked=()
+    local name pid begun_ms limit_ms signalled=()
     begun_ms=$(now_ms)
     for name in "$@"; do
         if pid=$(pid_of "$name"); then
             kill -s "$(stop_signal_of "$name")" "$pid" 2>/dev/null || :
-            kill -s CONT "$pid" 2>/dev/null || : # a frozen process cannot hear
-            asked+=("$name")
+            kill -s CONT "$pid" 2>/dev/null || : # a stopped process cannot handle the signal
+            signalled+=("$name")
         else
             forget_process "$name"
         fi
     done
-    for name in "${asked[@]}"; do
+    for name in "${signalled[@]}"; do
         limit_ms=$(($(stop_limit_s_of "$name") * 1000 - ($(now_ms) - begun_ms)))
         if wait_until $(((limit_ms + 999) / 1000)) is_gone "$name"; then
             say_step "$name" "stopped ($(since_ms "$begun_ms"))"
         else
             if pid=$(pid_of "$name"); then kill -s KILL "$pid" 2>/dev/null || :; fi
-            wait_until 5 is_gone "$name" || die "$name (pid $pid) cannot be ended"
+            wait_until 5 is_gone "$name" || die "$name (pid $pid) could not be killed"
             say_step "$name" "killed after $(stop_limit_s_of "$name") s"
         fi
         [ "$name" != kafka ] || keep_class_archive

@@ -1,17 +1,17 @@
-# The Prometheus of a stack: grafana/prometheus.yml and its rules as docker-compose.yml has them, with the stack's
-# own programs as targets.
+# The Prometheus of a stack: grafana/prometheus.yml and its rules, as in docker-compose.yml, with the programs of the
+# stack as targets.
 # shellcheck shell=bash
 
 prometheus_home() { printf '%s/prometheus' "$STACK_DIR"; }
 
-# The command, one word a line. It looks on: what it looks at goes first.
+# Prints the command, one word per line. It runs with low priority, because the observed programs come first.
 prometheus_command_line() {
     printf '%s\n' nice -n 5 prometheus "--config.file=$(prometheus_home)/prometheus.yml" \
         "--storage.tsdb.path=$DATA_DIR/prometheus" --storage.tsdb.retention.time=7d \
         --storage.tsdb.retention.size=512MB "--web.listen-address=127.0.0.1:$(port_of prometheus)"
 }
 
-# Prometheus seeks rules and targets beside its settings, where these links lead.
+# Prometheus resolves rules and targets relative to its settings, hence these links.
 lay_out_prometheus() {
     local home
     home=$(prometheus_home)
@@ -19,14 +19,14 @@ lay_out_prometheus() {
     ln -sfn "$ROOT/grafana/prometheus.yml" "$home/prometheus.yml"
     ln -sfn "$ROOT/grafana/rules" "$home/rules"
     prometheus_targets >"$home/targets/stack.new"
-    mv -f "$home/targets/stack.new" "$home/targets/stack.yml" # whole at once: it is read whenever it changes
+    mv -f "$home/targets/stack.new" "$home/targets/stack.yml" # atomically, because it is read whenever it changes
 }
 
-# A target for each program that the stack has started, by the name that ./dev status shows.
+# Prints a target for each program that the stack has started, with the name that ./dev status shows.
 prometheus_targets() {
     local name listener
     printf '# Written by ./dev up.\n'
-    for name in $(known_names); do
+    for name in $(recorded_names); do
         case $name in
             gateway-*) listener=$name-admin ;;
             settlement-* | payments-* | notification-* | analytics-* | provider) listener=$name ;;
@@ -44,7 +44,7 @@ start_prometheus() {
     mapfile -t command < <(prometheus_command_line)
     if is_alive prometheus && ! same_launch prometheus "${command[@]}"; then stop_processes prometheus; fi
     if pid=$(pid_of prometheus); then
-        kill -s HUP "$pid" # the rules may be others now
+        kill -s HUP "$pid" # the rules may have changed
         await_ready prometheus 20
         return
     fi

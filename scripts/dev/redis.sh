@@ -1,7 +1,7 @@
 # Redis of a stack, and (for tests) a Redis Cluster of a single node, which refuses keys outside a slot.
 # shellcheck shell=bash
 
-# The command, one word a line.
+# Prints the command, one word per line.
 redis_command_line() {
     printf '%s\n' redis-server "$ROOT/deploy/redis.conf" --bind 127.0.0.1 --protected-mode yes \
         --port "$(port_of redis)" --dir "$DATA_DIR/redis" --daemonize no
@@ -30,13 +30,13 @@ start_redis_cluster() {
     if ! wait_until 20 redis_replies redis-cluster PING '+PONG'; then
         await_ready redis-cluster 1
     fi
-    # Refused when a restarted node knows its slots already.
+    # Fails harmlessly if a restarted node already has its slots.
     redis_replies redis-cluster 'CLUSTER ADDSLOTSRANGE 0 16383' '+OK' || :
     await_ready redis-cluster 20
     say_step redis-cluster "ready on 127.0.0.1:$(port_of redis-cluster) ($(since_ms "$begun_ms"))"
 }
 
-# redis_replies NAME COMMAND REPLY: whether the first line of the reply begins so.
+# redis_replies NAME COMMAND REPLY: whether the first line of the reply starts with REPLY.
 redis_replies() {
     (
         local reply

@@ -1,4 +1,4 @@
-# ./dev status and ./dev env: what runs, and where.
+# ./dev status and ./dev env: which processes run, and their addresses.
 # shellcheck shell=bash
 
 cmd_status() {
@@ -13,12 +13,12 @@ address_of() { printf '127.0.0.1:%s' "$(port_of "$1")"; }
 
 status_table() {
     local name pid state admin
-    if [ -z "$(known_names)" ]; then
+    if [ -z "$(recorded_names)" ]; then
         say "stack '$STACK': nothing is running (./dev up starts it)"
         return
     fi
     printf '%-14s %-8s %-22s %-22s %s\n' "stack '$STACK'" PID ADDRESS ADMIN STATE
-    for name in $(known_names); do
+    for name in $(recorded_names); do
         pid=$(pid_of "$name") || pid=-
         state=ready
         is_ready "$name" || state='not ready'
@@ -32,7 +32,7 @@ status_table() {
 status_json() {
     local name pid ready separator=''
     printf '{"processes":['
-    for name in $(known_names); do
+    for name in $(recorded_names); do
         pid=$(pid_of "$name") || pid=null
         ready=true
         is_ready "$name" || ready=false
@@ -46,11 +46,11 @@ status_json() {
 
 cmd_env() {
     [ $# -eq 0 ] || die "./dev env takes no arguments"
-    [ -r "$STACK_DIR/ports" ] || die "stack '$STACK' was never started, so it has no addresses yet: ./dev up"
+    [ -r "$STACK_DIR/ports" ] || die "stack '$STACK' has never been started and has no addresses yet: ./dev up"
     stack_environment | sed 's/^/export /'
 }
 
-# NAME=value a line: the first of each, and all gateways. Names as in the settings of the programs, and for people.
+# Prints NAME=value per line: the address of the first of each kind, and of all gateways.
 stack_environment() {
     printf 'GATEWAY_URL=http://%s\n' "$(address_of gateway-1)"
     printf 'GATEWAY_URLS=%s\n' "$(gateway_urls)"
@@ -71,6 +71,6 @@ stack_environment() {
 
 gateway_urls() {
     local name urls=""
-    for name in $(known_of gateway); do urls+="${urls:+,}http://$(address_of "$name")"; done
+    for name in $(recorded_of gateway); do urls+="${urls:+,}http://$(address_of "$name")"; done
     printf "%s" "${urls:-http://$(address_of gateway-1)}"
 }

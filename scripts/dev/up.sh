@@ -1,4 +1,4 @@
-# ./dev up: starts whatever of a stack does not run.
+# ./dev up: starts all processes of a stack that are not running.
 # shellcheck shell=bash
 
 INSTANCES_MAX=9
@@ -48,14 +48,14 @@ instances() {
     printf '%s' "$2"
 }
 
-# As many as were asked for last time, those that were killed since among them.
+# Prints the number requested last time, including processes that were killed since.
 wanted() {
     local highest
-    highest=$(known_of "$1" | tail -n 1)
+    highest=$(recorded_of "$1" | tail -n 1)
     printf '%s' "${highest:+${highest##*-}}" | grep . || printf 1
 }
 
-# up_services [STEP…]: the services in parallel, and with them whatever else may take long.
+# up_services [STEP…]: starts the services in parallel, together with other long steps.
 up_services() {
     local unsettled=() steps=(start_redis start_postgres start_kafka "$@")
     adopt_strays
@@ -71,8 +71,8 @@ up_services() {
     in_parallel "${steps[@]}"
 }
 
-# Runs each step beside the others; the quick ones should come first, as they are waited for in this order.
-# The first failure ends the build and the downloads of the rest.
+# Runs the steps in parallel. Quick ones should come first, because this is the order of waiting. The first failure
+# stops the builds and downloads of the other steps.
 in_parallel() {
     local step pid pids=()
     for step in "$@"; do
@@ -82,18 +82,18 @@ in_parallel() {
     for pid in "${pids[@]}"; do
         if ! wait "$pid"; then
             end_steps_of $$
-            say "What did start is still running: ./dev down ends it."
+            say "Processes that did start are still running: ./dev down stops them."
             exit 1
         fi
     done
 }
 
-# up_programs KIND COUNT EXPLICIT: an explicit smaller count ends those above it.
+# up_programs KIND COUNT EXPLICIT: starts COUNT programs; an explicit count also stops those above it.
 up_programs() {
     local kind=$1 count=$2 explicit=$3 names=() surplus=() name number
     for ((number = 1; number <= count; number++)); do names+=("$kind-$number"); done
     if [ -n "$explicit" ]; then
-        for name in $(known_of "$kind"); do
+        for name in $(recorded_of "$kind"); do
             [ "${name##*-}" -le "$count" ] || surplus+=("$name")
         done
         [ "${#surplus[@]}" -eq 0 ] || stop_processes "${surplus[@]}"

@@ -5,7 +5,7 @@
 //! |------------------|----------------------------------------------------------------------|
 //! | [`settings`]     | the command line: what every part takes, and which part it is        |
 //! | [`host`]         | what a part runs in: health, listener, tasks, an orderly end         |
-//! | [`outgoing`]     | how others are called: TLS, and what is said of failures             |
+//! | [`tls`]     | how others are called: TLS, and what is said of failures             |
 //! | [`described`]    | what the metrics mean                                                |
 //! | [`group`]        | a consumer group: order, tries, dead letters                         |
 //! | [`analytics`]    | counts: funnel, revenue, deliveries                                  |
@@ -18,16 +18,16 @@ pub mod described;
 pub mod group;
 pub mod host;
 pub mod notification;
-pub mod outgoing;
 pub mod payments;
 pub mod provider;
 pub mod settings;
+pub mod tls;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 
 use host::Host;
-pub use settings::{Part, Settings};
+pub use settings::{Component, Settings};
 
 /// Why a part cannot run at all. Missing services are no such reason: they are waited for.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +46,7 @@ pub enum RunError {
     Journal(#[from] provider::journal::JournalError),
     /// Nobody can be called.
     #[error(transparent)]
-    Outgoing(#[from] outgoing::TrustError),
+    Outgoing(#[from] tls::TlsError),
 }
 
 /// Runs one part until `shutdown`, and returns when everything that was begun is finished.
@@ -57,11 +57,11 @@ pub async fn run(
 ) -> Result<(), RunError> {
     process::describe::describe(described::METRICS);
     let host = Host::new(settings.services, metrics, shutdown);
-    match settings.part {
-        Part::Analytics(own) => analytics::run(&host, own).await?,
-        Part::Notification(own) => notification::run(&host, own).await?,
-        Part::Payments(own) => payments::run(&host, own).await?,
-        Part::Provider(own) => provider::run(&host, own).await?,
+    match settings.component {
+        Component::Analytics(own) => analytics::run(&host, own).await?,
+        Component::Notification(own) => notification::run(&host, own).await?,
+        Component::Payments(own) => payments::run(&host, own).await?,
+        Component::Provider(own) => provider::run(&host, own).await?,
     }
     host.finish().await;
     tracing::info!("stopped");

@@ -17,18 +17,18 @@ pub struct Settings {
     pub process: Process,
     /// Which part.
     #[command(subcommand)]
-    pub part: Part,
+    pub component: Component,
 }
 
 /// The parts.
 #[derive(Debug, Clone, Subcommand)]
-pub enum Part {
+pub enum Component {
     /// Counts what becomes of orders.
-    Analytics(analytics::Settings),
+    Analytics(analytics::AnalyticsSettings),
     /// Tells customers what became of their orders.
-    Notification(notification::Settings),
+    Notification(notification::NotificationSettings),
     /// Takes and returns the money of card payments.
-    Payments(payments::Settings),
+    Payments(payments::PaymentsSettings),
     /// The simulated card provider.
-    Provider(provider::Settings),
+    Provider(provider::ProviderSettings),
 }

@@ -13,9 +13,9 @@ use contract::ids::SaleId;
 use contract::lifecycle::{OrderStatus, Trigger};
 use contract::money::{AMOUNT_MAX, Currency};
 use contract::timestamp::Timestamp;
-use downstream::analytics::fold::Adds;
-use downstream::analytics::{self, Settings};
-use downstream::provider::book::{Book, Charge};
+use downstream::analytics::increments::Increments;
+use downstream::analytics::{self, AnalyticsSettings};
+use downstream::provider::ledger::{Charge, Ledger};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use reqwest::Method;
@@ -28,7 +28,7 @@ use uuid::Uuid;
 #[derive(Parser)]
 struct Arguments {
     #[command(flatten)]
-    analytics: Settings,
+    analytics: AnalyticsSettings,
 }
 
 /// Subtotal, discount, fee and total, as a document tells them.
@@ -188,7 +188,7 @@ proptest! {
         tokens in proptest::collection::vec(select(vec!["tok_approve", "tok_decline", "tok_late", "tok_timeout"]), 3),
         calls in proptest::collection::vec((0usize..3, call()), 0..60),
     ) {
-        let (mut book, at) = (Book::new(1000), Timestamp(1_790_000_000_000));
+        let (mut book, at) = (Ledger::new(1000), Timestamp(1_790_000_000_000));
         let sale_id: SaleId = "s".parse().unwrap();
         let charge = |n: usize| Charge {
             payment_id: Uuid::from_u128(n as u128),
@@ -246,7 +246,7 @@ proptest! {
                 events.push(double.get(&events).clone());
             }
         }
-        let mut adds = Adds::to(HashMap::new());
+        let mut adds = Increments::on_top_of(HashMap::new());
         events.iter().for_each(|event| adds.add(event));
         let counted = adds.sales.get(&sale).map_or((0, 0), |sale| (sale.captured, sale.captured - sale.returned));
         prop_assert_eq!(counted, (captured, with_us));

@@ -10,7 +10,7 @@ use contract::lifecycle::CancelReason;
 use contract::lifecycle::OrderStatus::{self, *};
 use contract::timestamp::Timestamp;
 use contract::topics::ORDER_EVENTS;
-use downstream::analytics::{self, Settings};
+use downstream::analytics::{self, AnalyticsSettings};
 use hyper::Method;
 use serde_json::json;
 use support::{Bench, Started, database};
@@ -21,7 +21,7 @@ use tokio_postgres::Client;
 #[derive(Parser)]
 struct Arguments {
     #[command(flatten)]
-    settings: Settings,
+    settings: AnalyticsSettings,
 }
 
 async fn start(bench: &Bench) -> Started {

@@ -11,8 +11,8 @@ use contract::ids::{OrderId, SaleId};
 use contract::lifecycle::OrderStatus::{self, Created, PaymentCompleted, PaymentRequested, Preparing};
 use contract::timestamp::Timestamp;
 use contract::topics::ORDER_EVENTS;
-use downstream::group::carry::Shared;
-use downstream::group::{self, Delivered, Failure, Group, GroupSettings, Handler, TRIES};
+use downstream::group::dispatch::Dispatcher;
+use downstream::group::{self, Failure, Group, GroupSettings, Handler, ReceivedEvent, TRIES};
 use downstream::host::Host;
 use process::kafka::Producer;
 use process::walltime;
@@ -34,7 +34,7 @@ struct Call {
     at: Instant,
 }
 
-type Plan = dyn Fn(&Delivered, usize) -> Result<(), Failure> + Send + Sync;
+type Plan = dyn Fn(&ReceivedEvent, usize) -> Result<(), Failure> + Send + Sync;
 
 /// Does as it is told, and remembers. The plan learns how often the event came before.
 #[derive(Clone)]
@@ -44,7 +44,7 @@ struct Planned {
 }
 
 impl Planned {
-    fn new(plan: impl Fn(&Delivered, usize) -> Result<(), Failure> + Send + Sync + 'static) -> Self {
+    fn new(plan: impl Fn(&ReceivedEvent, usize) -> Result<(), Failure> + Send + Sync + 'static) -> Self {
         Self { calls: Arc::default(), plan: Arc::new(plan) }
     }
     fn calls(&self) -> Vec<Call> {
@@ -62,7 +62,7 @@ impl Planned {
 }
 
 impl Handler for Planned {
-    async fn handle(&self, event: &Delivered) -> Result<(), Failure> {
+    async fn handle(&self, event: &ReceivedEvent) -> Result<(), Failure> {
         let before = self.of(&event.id).len();
         let call = Call { id: event.id.clone(), attempt: event.attempt, at: Instant::now() };
         self.calls.lock().unwrap().push(call);
@@ -115,7 +115,7 @@ impl Consuming {
         let brokers = cluster.bootstrap_servers();
         let bench = Bench::at(&brokers, "postgres://nobody@127.0.0.1/none", "");
         let (host, producer) = (bench.host(), Producer::start(&brokers, "test", &group::PRODUCER).unwrap());
-        let shared = Arc::new(Shared::new(&host, GROUP, &settings(50, 100), handler.clone(), producer));
+        let shared = Arc::new(Dispatcher::new(&host, GROUP, &settings(50, 100), handler.clone(), producer));
         let (of_thread, runtime) = (host.clone(), Handle::current());
         let consume = move || group::consumer::consume(&of_thread, GROUP, &shared, &runtime);
         let thread = Some(std::thread::spawn(consume));

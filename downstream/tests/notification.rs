@@ -12,7 +12,7 @@ use contract::lifecycle::CancelReason;
 use contract::lifecycle::OrderStatus::{
     self, Cancelled, Created, Delivered, PaymentCompleted, PaymentFailed, Refunded, Shipped,
 };
-use downstream::notification::{self, Settings};
+use downstream::notification::{self, NotificationSettings};
 use process::walltime;
 use support::receiver::{Receiver, SECRET};
 use support::tls::Authority;
@@ -24,7 +24,7 @@ use tokio_postgres::Client;
 #[derive(Parser)]
 struct Arguments {
     #[command(flatten)]
-    settings: Settings,
+    settings: NotificationSettings,
 }
 
 /// A sale and its orders in Postgres, as settlement writes them.

@@ -19,13 +19,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::store::{Batch, StoreError, positions, store};
-use super::{GROUP, Settings};
-use crate::group::carry::put;
+use super::{AnalyticsSettings, GROUP};
 use crate::group::consumer::{self, TIMEOUT};
-use crate::group::lane::Positions;
-use crate::group::membership::{Membership, Topics, Work};
-use crate::group::watch::{Place, Watch};
-use crate::group::{Delivered, parcel::Parcel};
+use crate::group::dispatch::put;
+use crate::group::liveness::{LivenessCheck, TopicPartition};
+use crate::group::membership::{AssignedWork, GroupTopics, Membership};
+use crate::group::partition_worker::SharedPositions;
+use crate::group::{ReceivedEvent, envelope::Envelope};
 use crate::host::Host;
 
 /// That what is read can be counted, as a dependency.
@@ -42,7 +42,13 @@ enum Error {
 }
 
 /// Consumes until the host stops, then leaves the group. Blocks its thread.
-pub fn consume(host: &Host, settings: &Settings, pool: &Pool, producer: &Producer, runtime: &Handle) {
+pub fn consume(
+    host: &Host,
+    settings: &AnalyticsSettings,
+    pool: &Pool,
+    producer: &Producer,
+    runtime: &Handle,
+) {
     host.health.expect(consumer::GROUP, true);
     host.health.expect("kafka", true);
     host.health.expect(COUNTING, true);
@@ -51,9 +57,9 @@ pub fn consume(host: &Host, settings: &Settings, pool: &Pool, producer: &Produce
     while !host.stop.is_cancelled() {
         let joined = consumer::join(host, GROUP, runtime);
         let ended = joined.map_err(Useless::from).and_then(|(consumer, topics)| {
-            let mut counter = Reader {
+            let mut counter = AnalyticsConsumer {
                 consumer,
-                watch: Watch::new(host, &topics.source, runtime),
+                watch: LivenessCheck::new(host, &topics.source, runtime),
                 topics,
                 host,
                 settings,
@@ -61,7 +67,7 @@ pub fn consume(host: &Host, settings: &Settings, pool: &Pool, producer: &Produce
                 producer,
                 runtime,
                 next: BTreeMap::new(),
-                told: Positions::default(),
+                told: SharedPositions::default(),
                 batch: Batch::default(),
                 since: None,
                 dead_letters: counter!("consumer_dead_letters_total", "group" => GROUP.name),
@@ -80,25 +86,25 @@ pub fn consume(host: &Host, settings: &Settings, pool: &Pool, producer: &Produce
     }
 }
 
-struct Reader<'a> {
+struct AnalyticsConsumer<'a> {
     consumer: BaseConsumer<Membership>,
-    watch: Watch,
-    topics: Topics,
+    watch: LivenessCheck,
+    topics: GroupTopics,
     host: &'a Host,
-    settings: &'a Settings,
+    settings: &'a AnalyticsSettings,
     pool: &'a Pool,
     producer: &'a Producer,
     runtime: &'a Handle,
     /// The next offset of each partition that is ours, behind what is gathered.
-    next: BTreeMap<Place, i64>,
+    next: BTreeMap<TopicPartition, i64>,
     /// Up to where everything is counted, for the group and the lag.
-    told: Positions,
+    told: SharedPositions,
     batch: Batch,
     since: Option<Instant>,
     dead_letters: Counter,
 }
 
-impl Reader<'_> {
+impl AnalyticsConsumer<'_> {
     fn run(&mut self) -> Result<(), Useless> {
         let (mut backoff, mut failing) = (Backoff::default(), Backoff::default());
         while !self.host.stop.is_cancelled() {
@@ -178,14 +184,14 @@ impl Reader<'_> {
                     if message.offset() < *next {
                         continue;
                     }
-                    let parcel = Parcel::read(&message);
+                    let envelope = Envelope::read(&message);
                     let before = *next;
                     *next = message.offset() + 1;
                     self.batch.places.entry(place).or_insert((before, 0)).1 = message.offset() + 1;
                     self.since.get_or_insert_with(Instant::now);
                     let partition = message.partition();
                     drop(message);
-                    self.take(partition, parcel);
+                    self.take(partition, envelope);
                 }
                 Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(error),
                 Some(Err(error)) => tracing::debug!(%error, "consumer"),
@@ -198,15 +204,15 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn take(&mut self, partition: i32, mut parcel: Parcel) {
-        match Delivered::decode(&parcel) {
+    fn take(&mut self, partition: i32, mut envelope: Envelope) {
+        match ReceivedEvent::decode(&envelope) {
             Ok(delivered) => self.batch.events.push(delivered.event),
             Err(error) => {
-                parcel.reason = error.to_string();
-                tracing::error!(source = parcel.source, why = parcel.reason, "a record is no event");
+                envelope.reason = error.to_string();
+                tracing::error!(source = envelope.source, why = envelope.reason, "a record is no event");
                 let topic = self.host.services.topic(GROUP.dead_letters.name);
                 let stop = &self.host.stop;
-                let put = put(self.producer, &topic, partition, &parcel, stop);
+                let put = put(self.producer, &topic, partition, &envelope, stop);
                 if self.runtime.block_on(put).is_some() {
                     self.dead_letters.increment(1);
                 } else {
@@ -239,7 +245,7 @@ impl Reader<'_> {
             .collect();
         self.consumer.assign(&self.topics.list(&told)?)?;
         self.told = Arc::new(Mutex::new(told));
-        self.consumer.context().begun(Work {
+        self.consumer.context().begun(AssignedWork {
             positions: self.told.clone(),
             tasks: TaskTracker::new(),
             aborts: vec![],

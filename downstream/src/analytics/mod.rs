@@ -8,12 +8,12 @@
 //! | module       | what it does                                                    |
 //! |--------------|-----------------------------------------------------------------|
 //! | [`consumer`] | reads batches from where Postgres stands                        |
-//! | [`fold`]     | what a batch adds, decided without Postgres                     |
+//! | [`increments`]     | what a batch adds, decided without Postgres                     |
 //! | [`store`]    | the transaction                                                 |
 //! | [`sell_out`] | notes when an item had nothing left for the first time          |
 
 pub mod consumer;
-pub mod fold;
+pub mod increments;
 pub mod sell_out;
 pub mod store;
 
@@ -24,7 +24,7 @@ use process::kafka::Producer;
 use tokio::runtime::Handle;
 
 use crate::RunError;
-use crate::group::dead_letters::DeadLetters;
+use crate::group::dead_letters::DeadLetterApi;
 use crate::group::{self, Group, GroupError};
 use crate::host::Host;
 
@@ -43,7 +43,7 @@ const TABLES: [&str; 6] = [
 /// Settings of analytics.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Analytics")]
-pub struct Settings {
+pub struct AnalyticsSettings {
     /// Where /metrics, /health/* and /dead-letters are served.
     #[arg(long, env = "ANALYTICS_LISTEN", default_value = "127.0.0.1:8120", value_name = "HOST:PORT")]
     pub analytics_listen: SocketAddr,
@@ -59,20 +59,23 @@ pub struct Settings {
 }
 
 /// Runs until the host stops.
-pub async fn run(host: &Host, settings: Settings) -> Result<(), RunError> {
+pub async fn run(host: &Host, settings: AnalyticsSettings) -> Result<(), RunError> {
     let producer = Producer::start(&host.services.kafka_brokers, GROUP.name, &group::PRODUCER)
         .map_err(GroupError::from)?;
-    DeadLetters::new(&host.services, GROUP, producer.clone()).serve(host, settings.analytics_listen).await?;
+    DeadLetterApi::new(&host.services, GROUP, producer.clone())
+        .serve(host, settings.analytics_listen)
+        .await?;
     let pool = host.postgres(GROUP.name)?;
     let ready = async {
         host.schema(&pool, &TABLES).await?;
-        group::topics(host, &[GROUP.retry, GROUP.dead_letters], settings.kafka_replication_factor).await
+        group::create_topics(host, &[GROUP.retry, GROUP.dead_letters], settings.kafka_replication_factor)
+            .await
     };
     if ready.await.is_some() {
         host.tasks.spawn(sell_out::run(host.clone(), pool.clone()));
         let (of_thread, runtime) = (host.clone(), Handle::current());
         let work = move || consumer::consume(&of_thread, &settings, &pool, &producer, &runtime);
-        group::on_a_thread(work).await?;
+        group::run_consumer_thread(work).await?;
     }
     Ok(())
 }

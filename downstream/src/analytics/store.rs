@@ -10,14 +10,14 @@ use process::postgres::DatabaseError;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::fold::{Adds, Counted, HourAdds, SaleAdds};
-use crate::group::watch::Place;
+use super::increments::{CountedOrder, HourIncrements, Increments, SaleIncrements};
+use crate::group::liveness::TopicPartition;
 
 /// Events that follow each other in their partitions.
 #[derive(Debug, Default)]
 pub struct Batch {
     /// Of each partition: where the batch begins, and the next offset behind it.
-    pub places: BTreeMap<Place, (i64, i64)>,
+    pub places: BTreeMap<TopicPartition, (i64, i64)>,
     /// The events.
     pub events: Vec<OrderEvent>,
 }
@@ -48,8 +48,8 @@ macro_rules! query {
 /// Where reading goes on; of partitions that were never read, at `first`, which is noted.
 pub async fn positions(
     pool: &Pool,
-    first: &BTreeMap<Place, i64>,
-) -> Result<BTreeMap<Place, i64>, DatabaseError> {
+    first: &BTreeMap<TopicPartition, i64>,
+) -> Result<BTreeMap<TopicPartition, i64>, DatabaseError> {
     let client = pool.get().await?;
     let topics: Vec<&str> = first.keys().map(|(topic, _)| topic.as_str()).collect();
     let partitions: Vec<i32> = first.keys().map(|(_, partition)| *partition).collect();
@@ -67,7 +67,7 @@ pub async fn store(pool: &Pool, batch: &Batch) -> Result<(), StoreError> {
     let mut client = pool.get().await.map_err(DatabaseError::from)?;
     let transaction = client.transaction().await?;
     move_positions(&transaction, &batch.places).await?;
-    let mut adds = Adds::to(counted(&transaction, &batch.events).await?);
+    let mut adds = Increments::on_top_of(counted(&transaction, &batch.events).await?);
     batch.events.iter().for_each(|event| adds.add(event));
     put_orders(&transaction, &adds.orders).await?;
     add_sales(&transaction, &adds.sales).await?;
@@ -81,7 +81,7 @@ pub async fn store(pool: &Pool, batch: &Batch) -> Result<(), StoreError> {
 
 async fn move_positions(
     transaction: &Transaction<'_>,
-    places: &BTreeMap<Place, (i64, i64)>,
+    places: &BTreeMap<TopicPartition, (i64, i64)>,
 ) -> Result<(), StoreError> {
     let topics: Vec<&str> = places.keys().map(|(topic, _)| topic.as_str()).collect();
     let partitions: Vec<i32> = places.keys().map(|(_, partition)| *partition).collect();
@@ -94,7 +94,7 @@ async fn move_positions(
 async fn counted(
     transaction: &Transaction<'_>,
     events: &[OrderEvent],
-) -> Result<HashMap<OrderId, Counted>, StoreError> {
+) -> Result<HashMap<OrderId, CountedOrder>, StoreError> {
     let mut ids: Vec<Uuid> = events.iter().map(|event| event.order_id.0).collect();
     ids.sort_unstable();
     ids.dedup();
@@ -106,7 +106,7 @@ async fn counted(
         let id: Uuid = row.get(0);
         let time = |column| row.get::<_, Option<OffsetDateTime>>(column).map(Timestamp::from_datetime);
         let sale_id = (*of_order.get(&id)?).clone();
-        let counted = Counted { sale_id, seen: row.get(1), paid_at: time(2), shipped_at: time(3) };
+        let counted = CountedOrder { sale_id, seen: row.get(1), paid_at: time(2), shipped_at: time(3) };
         Some((OrderId(id), counted))
     });
     Ok(counted.collect())
@@ -114,7 +114,7 @@ async fn counted(
 
 async fn put_orders(
     transaction: &Transaction<'_>,
-    orders: &HashMap<OrderId, Counted>,
+    orders: &HashMap<OrderId, CountedOrder>,
 ) -> Result<(), StoreError> {
     // In the order of their ids: two processes would not wait for each other crosswise.
     let mut orders: Vec<_> = orders.iter().collect();
@@ -132,11 +132,11 @@ async fn put_orders(
 
 async fn add_sales(
     transaction: &Transaction<'_>,
-    sales: &BTreeMap<SaleId, SaleAdds>,
+    sales: &BTreeMap<SaleId, SaleIncrements>,
 ) -> Result<(), StoreError> {
     let ids: Vec<&str> = sales.keys().map(SaleId::as_str).collect();
     let currencies: Vec<&str> = sales.values().map(|sale| sale.currency.as_str()).collect();
-    let column = |of: fn(&SaleAdds) -> i64| sales.values().map(of).collect::<Vec<i64>>();
+    let column = |of: fn(&SaleIncrements) -> i64| sales.values().map(of).collect::<Vec<i64>>();
     let numbers = [
         column(|sale| sale.accepted),
         column(|sale| sale.payment_requested),
@@ -151,7 +151,7 @@ async fn add_sales(
         column(|sale| sale.captured),
         column(|sale| sale.returned),
     ];
-    let time = |of: fn(&SaleAdds) -> Option<Timestamp>| {
+    let time = |of: fn(&SaleIncrements) -> Option<Timestamp>| {
         sales.values().map(|sale| of(sale).map(Timestamp::to_datetime)).collect::<Vec<_>>()
     };
     let (first, last) = (time(|sale| sale.first_order_at), time(|sale| sale.last_order_at));
@@ -179,11 +179,11 @@ async fn add_seconds(
 
 async fn add_hours(
     transaction: &Transaction<'_>,
-    hours: &BTreeMap<(SaleId, Timestamp), HourAdds>,
+    hours: &BTreeMap<(SaleId, Timestamp), HourIncrements>,
 ) -> Result<(), StoreError> {
     let sales: Vec<&str> = hours.keys().map(|(sale, _)| sale.as_str()).collect();
     let times: Vec<_> = hours.keys().map(|(_, at)| at.to_datetime()).collect();
-    let column = |of: fn(&HourAdds) -> i64| hours.values().map(of).collect::<Vec<i64>>();
+    let column = |of: fn(&HourIncrements) -> i64| hours.values().map(of).collect::<Vec<i64>>();
     let (shipped, delivered) = (column(|hour| hour.shipped), column(|hour| hour.delivered));
     let (preparation, way) = (column(|hour| hour.preparation_ms), column(|hour| hour.on_the_way));
     let delivery = column(|hour| hour.delivery_ms);

@@ -18,12 +18,12 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::carry::Shared;
-use super::lane::{Inbox, Start, Taken, lane};
-use super::membership::{Membership, Topics, Work};
-use super::orders::Origin;
-use super::parcel::Parcel;
-use super::watch::Watch;
+use super::dispatch::Dispatcher;
+use super::envelope::Envelope;
+use super::liveness::LivenessCheck;
+use super::membership::{AssignedWork, GroupTopics, Membership};
+use super::order_scheduler::Origin;
+use super::partition_worker::{Inbox, ReceivedRecord, StartOffsets, lane};
 use super::{Group, Handler};
 use crate::host::Host;
 
@@ -39,12 +39,12 @@ pub const TIMEOUT: Duration = Duration::from_secs(5);
 const COMMIT_EVERY: Duration = Duration::from_millis(500);
 
 /// Consumes until the host stops, then leaves the group. Blocks its thread.
-pub fn consume<H: Handler>(host: &Host, group: Group, shared: &Arc<Shared<H>>, runtime: &Handle) {
+pub fn consume<H: Handler>(host: &Host, group: Group, shared: &Arc<Dispatcher<H>>, runtime: &Handle) {
     host.health.expect(GROUP, true);
     host.health.expect("kafka", true);
     let mut backoff = Backoff::default();
     while !host.stop.is_cancelled() {
-        match Consumer::start(host, group, shared, runtime) {
+        match GroupConsumer::start(host, group, shared, runtime) {
             Ok(mut consumer) => {
                 if let Err(useless) = consumer.run(&host.stop) {
                     useless.replaced();
@@ -60,13 +60,13 @@ pub fn consume<H: Handler>(host: &Host, group: Group, shared: &Arc<Shared<H>>, r
     }
 }
 
-struct Consumer<'a, H> {
+struct GroupConsumer<'a, H> {
     consumer: BaseConsumer<Membership>,
-    topics: Topics,
+    topics: GroupTopics,
     host: &'a Host,
-    shared: &'a Arc<Shared<H>>,
+    shared: &'a Arc<Dispatcher<H>>,
     runtime: &'a Handle,
-    watch: Watch,
+    watch: LivenessCheck,
     inboxes: BTreeMap<i32, Inbox>,
     /// What comes next of the retry topic or the source, by partition.
     next: BTreeMap<(bool, i32), i64>,
@@ -77,17 +77,17 @@ struct Consumer<'a, H> {
     backoff: Backoff,
 }
 
-impl<'a, H: Handler> Consumer<'a, H> {
+impl<'a, H: Handler> GroupConsumer<'a, H> {
     fn start(
         host: &'a Host,
         group: Group,
-        shared: &'a Arc<Shared<H>>,
+        shared: &'a Arc<Dispatcher<H>>,
         runtime: &'a Handle,
     ) -> Result<Self, KafkaError> {
         let (consumer, topics) = join(host, group, runtime)?;
         Ok(Self {
             consumer,
-            watch: Watch::new(host, &topics.source, runtime),
+            watch: LivenessCheck::new(host, &topics.source, runtime),
             topics,
             host,
             shared,
@@ -134,7 +134,7 @@ impl<'a, H: Handler> Consumer<'a, H> {
                     self.next.insert((retry, message.partition()), message.offset() + 1);
                     if let Some(inbox) = self.inboxes.get(&message.partition()) {
                         let origin = Origin { retry, offset: message.offset() };
-                        inbox.put(Taken { origin, parcel: Parcel::read(&message) });
+                        inbox.put(ReceivedRecord { origin, envelope: Envelope::read(&message) });
                     }
                 }
                 Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(error),
@@ -205,7 +205,7 @@ impl<'a, H: Handler> Consumer<'a, H> {
             ends.insert((retry, partition), high);
         }
         let list = self.topics.list(&positions)?;
-        let work = Work {
+        let work = AssignedWork {
             positions: Arc::new(Mutex::new(positions.clone())),
             tasks: TaskTracker::new(),
             aborts: vec![],
@@ -215,7 +215,7 @@ impl<'a, H: Handler> Consumer<'a, H> {
         for partition in partitions {
             let at =
                 |map: &BTreeMap<(bool, i32), i64>, retry| map.get(&(retry, *partition)).copied().unwrap_or(0);
-            let start = Start {
+            let start = StartOffsets {
                 partition: *partition,
                 source: at(&positions, false),
                 retry: at(&positions, true),
@@ -292,7 +292,7 @@ pub fn join(
     host: &Host,
     group: Group,
     runtime: &Handle,
-) -> Result<(BaseConsumer<Membership>, Topics), KafkaError> {
+) -> Result<(BaseConsumer<Membership>, GroupTopics), KafkaError> {
     let services = &host.services;
     let mut config = process::kafka::client(&services.kafka_brokers, group.name);
     config
@@ -309,7 +309,7 @@ pub fn join(
         .set("fetch.error.backoff.ms", "50")
         .set("queued.min.messages", "1000")
         .set("queued.max.messages.kbytes", "8192");
-    let topics = Topics {
+    let topics = GroupTopics {
         group: group.name,
         source: services.topic(ORDER_EVENTS.name),
         retry: services.topic(group.retry.name),

@@ -21,7 +21,7 @@ use rdkafka::{Message as _, Offset, TopicPartitionList};
 use serde_json::{Value, json};
 
 use super::Group;
-use super::parcel::{Parcel, REPLAY_OF};
+use super::envelope::{Envelope, REPLAY_OF};
 use crate::host::{Host, ListenError, respond};
 
 /// The newest of each partition that are looked at.
@@ -46,21 +46,21 @@ enum Error {
 
 /// The dead letters of a group.
 #[derive(Clone)]
-pub struct DeadLetters {
+pub struct DeadLetterApi {
     services: Services,
     group: Group,
     producer: Producer,
 }
 
 /// A dead letter, or a note that one was sent back.
-struct Letter {
+struct DeadLetter {
     partition: i32,
     offset: i64,
     at: Option<i64>,
-    parcel: Parcel,
+    envelope: Envelope,
 }
 
-impl DeadLetters {
+impl DeadLetterApi {
     /// `producer`: for what is sent back.
     pub fn new(services: &Services, group: Group, producer: Producer) -> Self {
         Self { services: services.clone(), group, producer }
@@ -98,11 +98,14 @@ impl DeadLetters {
 
     async fn list(&self) -> Result<Value, Error> {
         let letters = self.read(None).await?;
-        let replayed: HashSet<String> =
-            letters.iter().filter_map(|letter| letter.parcel.header(REPLAY_OF)).map(str::to_string).collect();
+        let replayed: HashSet<String> = letters
+            .iter()
+            .filter_map(|letter| letter.envelope.header(REPLAY_OF))
+            .map(str::to_string)
+            .collect();
         let listed: Vec<_> = letters
             .iter()
-            .filter(|letter| letter.parcel.header(REPLAY_OF).is_none())
+            .filter(|letter| letter.envelope.header(REPLAY_OF).is_none())
             .map(|letter| letter.shown(&replayed))
             .collect();
         Ok(json!({ "group": self.group.name, "dead_letters": listed }))
@@ -113,32 +116,32 @@ impl DeadLetters {
         let (partition, offset) = place.ok_or(Error::Unknown)?;
         let letters = self.read(Some((partition, offset))).await?;
         let letter = letters.into_iter().next().ok_or(Error::Unknown)?;
-        if letter.parcel.header(REPLAY_OF).is_some() {
+        if letter.envelope.header(REPLAY_OF).is_some() {
             return Err(Error::Unknown);
         }
-        let mut parcel = letter.parcel;
-        parcel.attempts = 0;
-        parcel.reason = format!("sent back from dead letter {id}");
-        parcel.not_before = Timestamp(0);
+        let mut envelope = letter.envelope;
+        envelope.attempts = 0;
+        envelope.reason = format!("sent back from dead letter {id}");
+        envelope.not_before = Timestamp(0);
         let (retry, dead) =
             (self.services.topic(self.group.retry.name), self.services.topic(self.group.dead_letters.name));
-        let headers = parcel.all_headers();
-        self.producer.send(&parcel.message(&retry, partition, &headers))?.await?;
+        let headers = envelope.all_headers();
+        self.producer.send(&envelope.message(&retry, partition, &headers))?.await?;
         let note = [(REPLAY_OF, id.to_string())];
         let note = Message {
             topic: &dead,
             partition: Some(partition),
-            key: &parcel.key,
+            key: &envelope.key,
             value: None,
             headers: &note,
         };
         self.producer.send(&note)?.await?;
-        tracing::info!(id, source = parcel.source, "a dead letter was sent back");
+        tracing::info!(id, source = envelope.source, "a dead letter was sent back");
         Ok(json!({ "id": id, "replayed": true }))
     }
 
     /// The newest of each partition, or the one that is asked for.
-    async fn read(&self, only: Option<(i32, i64)>) -> Result<Vec<Letter>, Error> {
+    async fn read(&self, only: Option<(i32, i64)>) -> Result<Vec<DeadLetter>, Error> {
         let (services, topic) = (self.services.clone(), self.services.topic(self.group.dead_letters.name));
         let partitions = self.group.dead_letters.partitions.unwrap_or(1);
         let read = tokio::task::spawn_blocking(move || read(&services, &topic, partitions, only));
@@ -146,22 +149,22 @@ impl DeadLetters {
     }
 }
 
-impl Letter {
+impl DeadLetter {
     fn shown(&self, replayed: &HashSet<String>) -> Value {
-        let Self { partition, offset, at, parcel } = self;
+        let Self { partition, offset, at, envelope } = self;
         let id = format!("{partition}-{offset}");
-        let value = serde_json::from_slice::<Value>(&parcel.value)
-            .unwrap_or_else(|_| String::from_utf8_lossy(&parcel.value).into());
+        let value = serde_json::from_slice::<Value>(&envelope.value)
+            .unwrap_or_else(|_| String::from_utf8_lossy(&envelope.value).into());
         json!({
             "replayed": replayed.contains(&id),
             "id": id,
             "at": at.map(|ms| Timestamp(ms.max(0) as u64)),
-            "source": parcel.source,
-            "key": parcel.key,
-            "event_id": parcel.header("ce_id"),
-            "event_type": parcel.header("ce_type"),
-            "attempts": parcel.attempts,
-            "reason": parcel.reason,
+            "source": envelope.source,
+            "key": envelope.key,
+            "event_id": envelope.header("ce_id"),
+            "event_type": envelope.header("ce_type"),
+            "attempts": envelope.attempts,
+            "reason": envelope.reason,
             "event": value,
         })
     }
@@ -172,7 +175,7 @@ fn read(
     topic: &str,
     partitions: i32,
     only: Option<(i32, i64)>,
-) -> Result<Vec<Letter>, Error> {
+) -> Result<Vec<DeadLetter>, Error> {
     let mut config = process::kafka::client(&services.kafka_brokers, "dead-letters");
     config.set("group.id", "none").set("enable.auto.commit", "false").set("auto.offset.reset", "earliest");
     let consumer = BaseConsumer::from_config_and_context(&config, LogContext)?;
@@ -203,7 +206,7 @@ fn read(
         ends.retain(|(of, end)| *of != partition || offset < *end);
         if only.is_none_or(|(_, wanted)| wanted == offset) {
             let at = message.timestamp().to_millis();
-            letters.push(Letter { partition, offset, at, parcel: Parcel::read(&message) });
+            letters.push(DeadLetter { partition, offset, at, envelope: Envelope::read(&message) });
         }
     }
     letters.sort_by_key(|letter| (letter.partition, letter.offset));

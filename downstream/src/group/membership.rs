@@ -23,14 +23,14 @@ use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::lane::Positions;
+use super::partition_worker::SharedPositions;
 
 /// What was begun in a partition has so long to end before it is given back.
 const FINISH: Duration = Duration::from_secs(5);
 
 /// The two topics that a group reads.
 #[derive(Debug, Clone)]
-pub struct Topics {
+pub struct GroupTopics {
     /// The group's name in metrics.
     pub group: &'static str,
     /// `order-events`.
@@ -39,7 +39,7 @@ pub struct Topics {
     pub retry: String,
 }
 
-impl Topics {
+impl GroupTopics {
     /// Either of them.
     pub fn name(&self, retry: bool) -> &str {
         if retry { &self.retry } else { &self.source }
@@ -56,9 +56,9 @@ impl Topics {
 }
 
 /// Partitions at work.
-pub struct Work {
+pub struct AssignedWork {
     /// Up to where everything is done.
-    pub positions: Positions,
+    pub positions: SharedPositions,
     /// Its tasks, all of them.
     pub tasks: TaskTracker,
     /// … and how to end them by force.
@@ -67,7 +67,7 @@ pub struct Work {
     pub stop: CancellationToken,
 }
 
-impl Work {
+impl AssignedWork {
     /// Lets what was begun come to its end. Blocks.
     pub fn finish(&self, runtime: &Handle) {
         self.stop.cancel();
@@ -81,14 +81,14 @@ impl Work {
 struct State {
     /// Given and not begun.
     assigned: Option<Vec<i32>>,
-    work: Option<Work>,
+    work: Option<AssignedWork>,
     /// Lags that were told.
     told: BTreeMap<(bool, i32), f64>,
 }
 
 /// The consumer's context.
 pub struct Membership {
-    topics: Topics,
+    topics: GroupTopics,
     health: Health,
     runtime: Handle,
     state: Mutex<State>,
@@ -96,7 +96,7 @@ pub struct Membership {
 
 impl Membership {
     /// Of a consumer that has not joined yet.
-    pub fn new(topics: Topics, health: Health, runtime: Handle) -> Self {
+    pub fn new(topics: GroupTopics, health: Health, runtime: Handle) -> Self {
         Self { topics, health, runtime, state: Mutex::default() }
     }
 
@@ -115,7 +115,7 @@ impl Membership {
     }
 
     /// They are at work.
-    pub fn begun(&self, work: Work) {
+    pub fn begun(&self, work: AssignedWork) {
         self.state().work = Some(work);
     }
 

@@ -12,27 +12,27 @@
 //! | module           | what it does                                                        |
 //! |------------------|---------------------------------------------------------------------|
 //! | [`settings`]     | every setting of a group                                            |
-//! | [`parcel`]       | an event with what became of it so far, as the topics carry it      |
-//! | [`delivered`]    | an event as a handler sees it                                       |
+//! | [`envelope`]       | an event with what became of it so far, as the topics carry it      |
+//! | [`order_event`]    | an event as a handler sees it                                       |
 //! | [`consumer`], [`membership`] | the thread that reads, and its place in the group       |
-//! | [`watch`]        | whether the client that reads still does                            |
-//! | [`lane`]         | one partition: starts what may start, settles what has ended        |
-//! | [`orders`]       | whose turn it is, decided without I/O                               |
+//! | [`liveness`]        | whether the client that reads still does                            |
+//! | [`partition_worker`]         | one partition: starts what may start, settles what has ended        |
+//! | [`order_scheduler`]       | whose turn it is, decided without I/O                               |
 //! | [`offsets`]      | what is done, and up to where everything is                         |
-//! | [`carry`]        | one handler's call, and the ways into the two topics                |
+//! | [`dispatch`]        | one handler's call, and the ways into the two topics                |
 //! | [`dead_letters`] | looking at dead letters, and trying one anew                        |
 
-pub mod carry;
 pub mod consumer;
 pub mod dead_letters;
-pub mod delivered;
-pub mod lane;
+pub mod dispatch;
+pub mod envelope;
+pub mod liveness;
 pub mod membership;
 pub mod offsets;
-pub mod orders;
-pub mod parcel;
+pub mod order_event;
+pub mod order_scheduler;
+pub mod partition_worker;
 pub mod settings;
-pub mod watch;
 
 use std::io;
 use std::net::SocketAddr;
@@ -48,9 +48,9 @@ use tokio::runtime::Handle;
 
 use crate::RunError;
 use crate::host::Host;
-use dead_letters::DeadLetters;
+use dead_letters::DeadLetterApi;
 
-pub use delivered::Delivered;
+pub use order_event::ReceivedEvent;
 pub use settings::GroupSettings;
 
 /// How often an event is tried before it becomes a dead letter.
@@ -132,8 +132,8 @@ pub trait Handler: Send + Sync + 'static {
         async { Some(()) }
     }
 
-    /// Does it. Ends within [`carry::HANDLE_MAX`], or is given up and counts as failed.
-    fn handle(&self, event: &Delivered) -> impl Future<Output = Result<(), Failure>> + Send;
+    /// Does it. Ends within [`dispatch::HANDLE_MAX`], or is given up and counts as failed.
+    fn handle(&self, event: &ReceivedEvent) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 
 /// Why a group cannot run at all.
@@ -161,16 +161,16 @@ pub async fn run<H: Handler>(
 ) -> Result<(), RunError> {
     let producer =
         Producer::start(&host.services.kafka_brokers, group.name, &PRODUCER).map_err(GroupError::from)?;
-    DeadLetters::new(&host.services, group, producer.clone()).serve(host, listen).await?;
+    DeadLetterApi::new(&host.services, group, producer.clone()).serve(host, listen).await?;
     let own = [group.retry, group.dead_letters];
     let prepared = async {
         handler.prepare(host).await?;
-        topics(host, &own, settings.kafka_replication_factor).await
+        create_topics(host, &own, settings.kafka_replication_factor).await
     };
     if prepared.await.is_some() {
-        let shared = Arc::new(carry::Shared::new(host, group, settings, handler, producer.clone()));
+        let shared = Arc::new(dispatch::Dispatcher::new(host, group, settings, handler, producer.clone()));
         let (of_thread, runtime) = (host.clone(), Handle::current());
-        on_a_thread(move || consumer::consume(&of_thread, group, &shared, &runtime)).await?;
+        run_consumer_thread(move || consumer::consume(&of_thread, group, &shared, &runtime)).await?;
     }
     let flushed = tokio::task::spawn_blocking(move || producer.flush(FLUSH)).await;
     if let Ok(Err(error)) = flushed {
@@ -180,7 +180,7 @@ pub async fn run<H: Handler>(
 }
 
 /// Consumes on a thread of its own. Ends by itself after the host's stop: what is being handled has a limit.
-pub async fn on_a_thread(work: impl FnOnce() + Send + 'static) -> Result<(), GroupError> {
+pub async fn run_consumer_thread(work: impl FnOnce() + Send + 'static) -> Result<(), GroupError> {
     let runtime = Handle::current();
     let work = move || {
         let _entered = runtime.enter(); // connections that the work owns are closed where it ends
@@ -192,7 +192,7 @@ pub async fn on_a_thread(work: impl FnOnce() + Send + 'static) -> Result<(), Gro
 }
 
 /// Waits for the source, which settlement makes, and makes what is the group's own. `None`: stopped before.
-pub async fn topics(host: &Host, own: &[Topic], replication: i32) -> Option<()> {
+pub async fn create_topics(host: &Host, own: &[Topic], replication: i32) -> Option<()> {
     host.health.expect("topics", true);
     let prepared = || async {
         let result = async {

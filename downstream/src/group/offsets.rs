@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 /// A partition of one topic.
 #[derive(Debug)]
 pub struct Offsets {
-    /// Taken and not done.
+    /// Received and not done.
     open: BTreeSet<i64>,
     /// Behind the last that was taken.
     next: i64,
@@ -15,7 +15,7 @@ pub struct Offsets {
 
 impl Offsets {
     /// Reading begins here.
-    pub fn from(next: i64) -> Self {
+    pub fn starting_at(next: i64) -> Self {
         Self { open: BTreeSet::new(), next, groups: vec![] }
     }
 
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn the_position_waits_for_the_oldest() {
-        let mut offsets = Offsets::from(10);
+        let mut offsets = Offsets::starting_at(10);
         assert_eq!(offsets.position(), 10);
         for offset in [10, 11, 14] {
             assert!(offsets.take(offset));
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn what_belongs_together_is_passed_together() {
-        let mut offsets = Offsets::from(0);
+        let mut offsets = Offsets::starting_at(0);
         for offset in 0..6 {
             offsets.take(offset);
         }

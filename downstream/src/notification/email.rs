@@ -12,9 +12,9 @@ use lettre::transport::smtp::PoolConfig;
 use lettre::transport::smtp::client::Tls;
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 
-use super::message::{About, Kind, write};
+use super::message::{MessageKind, OrderDetails, write};
 use crate::group::Failure;
-use crate::outgoing::{Trust, TrustError};
+use crate::tls::{TlsError, TrustStore};
 
 /// One step of the conversation with the server.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -77,20 +77,20 @@ impl std::str::FromStr for MailServer {
 }
 
 /// The way to the mail server.
-pub struct Email {
+pub struct EmailChannel {
     smtp: AsyncSmtpTransport<Tokio1Executor>,
     from: Mailbox,
     language: Language,
 }
 
-impl Email {
+impl EmailChannel {
     /// By this server, from this sender.
     pub fn new(
         server: &MailServer,
         from: Mailbox,
         language: Language,
-        trust: &Trust,
-    ) -> Result<Self, TrustError> {
+        trust: &TrustStore,
+    ) -> Result<Self, TlsError> {
         let tls = match server.protection {
             Protection::None => Tls::None,
             Protection::StartTls => Tls::Required(trust.smtp(&server.host)?),
@@ -112,9 +112,9 @@ impl Email {
         &self,
         message_id: &str,
         to: &str,
-        kind: Kind,
+        kind: MessageKind,
         event: &OrderEvent,
-        about: &About,
+        about: &OrderDetails,
     ) -> Result<(), Failure> {
         let to: Mailbox =
             to.parse().map_err(|error| Failure::Poison(format!("e-mail: no address: {error}")))?;

@@ -7,7 +7,7 @@ use contract::money::Currency;
 
 /// What a message is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum MessageKind {
     /// The money has arrived.
     PaymentCompleted,
     /// The payment was refused.
@@ -24,7 +24,7 @@ pub enum Kind {
     Refunded,
 }
 
-impl Kind {
+impl MessageKind {
     /// All of them.
     pub const ALL: [Self; 7] = [
         Self::PaymentCompleted,
@@ -37,7 +37,7 @@ impl Kind {
     ];
 
     /// What an event is worth telling; `None`: nothing.
-    pub fn of(event: &OrderEvent) -> Option<Self> {
+    pub fn for_event(event: &OrderEvent) -> Option<Self> {
         match event.status {
             OrderStatus::PaymentCompleted => Some(Self::PaymentCompleted),
             OrderStatus::PaymentFailed => Some(Self::PaymentFailed),
@@ -95,7 +95,7 @@ impl Kind {
 
 /// What Postgres knows of an order beside its event.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct About {
+pub struct OrderDetails {
     /// Its customer's address.
     pub email: Option<String>,
     /// Its sale's title.
@@ -108,7 +108,7 @@ pub struct About {
 
 /// A message in one language.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Words {
+pub struct LocalizedMessage {
     /// One line.
     pub subject: String,
     /// The text.
@@ -116,7 +116,12 @@ pub struct Words {
 }
 
 /// Writes a message.
-pub fn write(kind: Kind, language: Language, event: &OrderEvent, about: &About) -> Words {
+pub fn write(
+    kind: MessageKind,
+    language: Language,
+    event: &OrderEvent,
+    about: &OrderDetails,
+) -> LocalizedMessage {
     let order = event.order_id.to_string();
     let total = amount(event.total, event.currency);
     let unknown = || String::from("-");
@@ -131,7 +136,7 @@ pub fn write(kind: Kind, language: Language, event: &OrderEvent, about: &About) 
     let filled = fill(kind.template(language), &values);
     let (subject, text) = filled.split_once("\n\n").unwrap_or((&filled, ""));
     let subject = subject.strip_prefix("Subject: ").unwrap_or(subject);
-    Words { subject: subject.into(), text: text.trim_end().into() }
+    LocalizedMessage { subject: subject.into(), text: text.trim_end().into() }
 }
 
 /// Puts values in place of `{name}`. One pass: what a value contains is not looked at again.
@@ -199,7 +204,7 @@ mod tests {
 
     #[test]
     fn every_template_has_a_subject_and_a_text_and_only_known_names() {
-        for kind in Kind::ALL {
+        for kind in MessageKind::ALL {
             for language in [Language::English, Language::Korean] {
                 let template = kind.template(language);
                 let (subject, text) = template.split_once("\n\n").unwrap();

@@ -10,10 +10,10 @@
 //! | [`message`] | what is told, and in which words                |
 //! | [`email`]   | SMTP                                            |
 //! | [`webhook`] | Standard Webhooks                               |
-//! | [`memory`]  | what was told                                   |
+//! | [`history`]  | what was told                                   |
 
 pub mod email;
-pub mod memory;
+pub mod history;
 pub mod message;
 pub mod webhook;
 
@@ -27,13 +27,13 @@ use metrics::counter;
 use process::health::Health;
 
 use crate::RunError;
-use crate::group::{self, Delivered, Failure, Group, GroupSettings, Handler};
+use crate::group::{self, Failure, Group, GroupSettings, Handler, ReceivedEvent};
 use crate::host::Host;
-use crate::outgoing::{OutgoingSettings, Trust};
-use email::{Email, MailServer};
-use memory::Memory;
-use message::{About, Kind};
-use webhook::Webhook;
+use crate::tls::{TlsSettings, TrustStore};
+use email::{EmailChannel, MailServer};
+use history::NotificationHistory;
+use message::{MessageKind, OrderDetails};
+use webhook::WebhookChannel;
 
 /// The group.
 pub const GROUP: Group = Group::new("notification", "notification.retry", "notification.dead-letter");
@@ -52,7 +52,7 @@ pub enum Language {
 /// Settings of notifications.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Notification")]
-pub struct Settings {
+pub struct NotificationSettings {
     /// Where /metrics, /health/* and /dead-letters are served.
     #[arg(long, env = "NOTIFICATION_LISTEN", default_value = "127.0.0.1:8110", value_name = "HOST:PORT")]
     pub notification_listen: SocketAddr,
@@ -79,31 +79,31 @@ pub struct Settings {
     pub notification_webhook_secret: Option<Secret>,
     /// Calls to others.
     #[command(flatten)]
-    pub outgoing: OutgoingSettings,
+    pub outgoing: TlsSettings,
     /// The consumer group.
     #[command(flatten)]
     pub group: GroupSettings,
 }
 
 struct Notifications {
-    memory: Memory,
+    history: NotificationHistory,
     health: Health,
-    email: Option<Email>,
-    webhook: Option<Webhook>,
+    email: Option<EmailChannel>,
+    webhook: Option<WebhookChannel>,
 }
 
 impl Handler for Notifications {
     async fn prepare(&self, host: &Host) -> Option<()> {
-        host.schema(self.memory.pool(), &TABLES).await
+        host.schema(self.history.pool(), &TABLES).await
     }
 
-    async fn handle(&self, event: &Delivered) -> Result<(), Failure> {
-        let Some(kind) = Kind::of(&event.event) else { return Ok(()) };
+    async fn handle(&self, event: &ReceivedEvent) -> Result<(), Failure> {
+        let Some(kind) = MessageKind::for_event(&event.event) else { return Ok(()) };
         if self.email.is_none() && self.webhook.is_none() {
             return Ok(());
         }
-        let told = self.memory.told(&event.id).await?;
-        let about = self.memory.about(event.event.order_id).await?;
+        let told = self.history.told(&event.id).await?;
+        let about = self.history.about(event.event.order_id).await?;
         let (email, webhook) = tokio::join!(
             self.by_email(event, kind, &about, &told),
             self.by_webhook(event, kind, &about, &told)
@@ -116,9 +116,9 @@ impl Handler for Notifications {
 impl Notifications {
     async fn by_email(
         &self,
-        event: &Delivered,
-        kind: Kind,
-        about: &About,
+        event: &ReceivedEvent,
+        kind: MessageKind,
+        about: &OrderDetails,
         told: &[String],
     ) -> Result<(), Failure> {
         const CHANNEL: &str = "email";
@@ -128,20 +128,20 @@ impl Notifications {
         }
         let id = email.message_id(&event.id);
         fault::point!("notification.before_send");
-        if !self.memory.is_unwritten(&event.id, CHANNEL) {
+        if !self.history.is_unwritten(&event.id, CHANNEL) {
             let sent = email.send(&id, to, kind, &event.event, about).await;
             self.judge(CHANNEL, kind, &sent);
             sent?;
         }
         fault::point!("notification.before_remember");
-        self.memory.remember(event, CHANNEL, kind, &id).await
+        self.history.remember(event, CHANNEL, kind, &id).await
     }
 
     async fn by_webhook(
         &self,
-        event: &Delivered,
-        kind: Kind,
-        about: &About,
+        event: &ReceivedEvent,
+        kind: MessageKind,
+        about: &OrderDetails,
         told: &[String],
     ) -> Result<(), Failure> {
         const CHANNEL: &str = "webhook";
@@ -151,16 +151,16 @@ impl Notifications {
         }
         let id = format!("order_{}", event.id);
         fault::point!("notification.before_send");
-        if !self.memory.is_unwritten(&event.id, CHANNEL) {
+        if !self.history.is_unwritten(&event.id, CHANNEL) {
             let sent = webhook.send(&id, kind, &event.event, about).await;
             self.judge(CHANNEL, kind, &sent);
             sent?;
         }
         fault::point!("notification.before_remember");
-        self.memory.remember(event, CHANNEL, kind, &id).await
+        self.history.remember(event, CHANNEL, kind, &id).await
     }
 
-    fn judge(&self, channel: &'static str, kind: Kind, sent: &Result<(), Failure>) {
+    fn judge(&self, channel: &'static str, kind: MessageKind, sent: &Result<(), Failure>) {
         let result = if sent.is_ok() { "sent" } else { "failed" };
         counter!("notifications_total", "channel" => channel, "kind" => kind.as_str(), "result" => result)
             .increment(1);
@@ -187,16 +187,17 @@ fn worst(email: Result<(), Failure>, webhook: Result<(), Failure>) -> Result<(),
 }
 
 /// Runs until the host stops.
-pub async fn run(host: &Host, settings: Settings) -> Result<(), RunError> {
+pub async fn run(host: &Host, settings: NotificationSettings) -> Result<(), RunError> {
     let language = match settings.notification_language {
         Language::En => lifecycle::Language::English,
         Language::Ko => lifecycle::Language::Korean,
     };
-    let trust = Trust::new(&settings.outgoing)?;
-    let email = settings.smtp_url.map(|server| Email::new(&server, settings.smtp_from, language, &trust));
+    let trust = TrustStore::new(&settings.outgoing)?;
+    let email =
+        settings.smtp_url.map(|server| EmailChannel::new(&server, settings.smtp_from, language, &trust));
     let email = email.transpose()?;
     let webhook = settings.notification_webhook_url.zip(settings.notification_webhook_secret);
-    let webhook = webhook.map(|(url, secret)| Webhook::new(url, secret, &trust)).transpose()?;
+    let webhook = webhook.map(|(url, secret)| WebhookChannel::new(url, secret, &trust)).transpose()?;
     for (channel, on) in [("email", email.is_some()), ("webhook", webhook.is_some())] {
         if on {
             host.health.expect(channel, false);
@@ -204,7 +205,7 @@ pub async fn run(host: &Host, settings: Settings) -> Result<(), RunError> {
             tracing::info!(channel, "is off: it is not configured");
         }
     }
-    let memory = Memory::new(host.postgres(GROUP.name)?);
-    let handler = Notifications { memory, health: host.health.clone(), email, webhook };
+    let history = NotificationHistory::new(host.postgres(GROUP.name)?);
+    let handler = Notifications { history, health: host.health.clone(), email, webhook };
     group::run(host, GROUP, &settings.group, settings.notification_listen, handler).await
 }

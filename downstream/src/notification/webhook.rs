@@ -9,28 +9,34 @@ use process::walltime;
 use reqwest::{StatusCode, header};
 use serde_json::json;
 
-use super::message::{About, Kind, write};
+use super::message::{MessageKind, OrderDetails, write};
 use crate::group::Failure;
-use crate::outgoing::{Trust, TrustError, why};
+use crate::tls::{TlsError, TrustStore, why};
 
 /// The receiver has so long; what takes longer it should do after its answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where webhooks go.
-pub struct Webhook {
+pub struct WebhookChannel {
     http: reqwest::Client,
     url: String,
     secret: Secret,
 }
 
-impl Webhook {
+impl WebhookChannel {
     /// To this address.
-    pub fn new(url: String, secret: Secret, trust: &Trust) -> Result<Self, TrustError> {
+    pub fn new(url: String, secret: Secret, trust: &TrustStore) -> Result<Self, TlsError> {
         Ok(Self { http: trust.http(TIMEOUT)?.build()?, url, secret })
     }
 
     /// Tells; the id is the same at every try.
-    pub async fn send(&self, id: &str, kind: Kind, event: &OrderEvent, about: &About) -> Result<(), Failure> {
+    pub async fn send(
+        &self,
+        id: &str,
+        kind: MessageKind,
+        event: &OrderEvent,
+        about: &OrderDetails,
+    ) -> Result<(), Failure> {
         let words = |language| {
             let words = write(kind, language, event, about);
             json!({ "subject": words.subject, "text": words.text })

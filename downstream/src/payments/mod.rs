@@ -10,12 +10,12 @@
 //! |---|---|
 //! | [`payment`] | a payment as it is written, and what is to be done about it |
 //! | [`provider_client`] | calls to the provider: limits, circuit breaker |
-//! | [`desk`] | one payment: read, do, tell the log |
+//! | [`payment_worker`] | one payment: read, do, tell the log |
 //! | [`sweep`] | whatever was missed |
 //! | [`settings`] | every setting |
 
-pub mod desk;
 pub mod payment;
+pub mod payment_worker;
 pub mod provider_client;
 pub mod settings;
 pub mod sweep;
@@ -27,12 +27,12 @@ use contract::topics::ORDERS;
 use process::kafka::{Producer, ProducerSettings};
 
 use crate::RunError;
-use crate::group::{self, Delivered, Failure, Group, GroupError, Handler};
+use crate::group::{self, Failure, Group, GroupError, Handler, ReceivedEvent};
 use crate::host::Host;
-use crate::outgoing::Trust;
-use desk::{Desk, DeskError};
+use crate::tls::TrustStore;
+use payment_worker::{PaymentWorker, PaymentWorkerError};
 use provider_client::ProviderClient;
-pub use settings::Settings;
+pub use settings::PaymentsSettings;
 
 /// The group.
 pub const GROUP: Group = Group::new("payments", "payments.retry", "payments.dead-letter");
@@ -43,47 +43,51 @@ const PRODUCER: ProducerSettings =
 const LOOK_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
 
 struct Payments {
-    desk: Arc<Desk>,
+    payment_worker: Arc<PaymentWorker>,
 }
 
 impl Handler for Payments {
     /// What stays open is not a failure of the event: the sweep finds it in Postgres.
-    async fn handle(&self, delivered: &Delivered) -> Result<(), Failure> {
+    async fn handle(&self, delivered: &ReceivedEvent) -> Result<(), Failure> {
         match delivered.event.status {
             OrderStatus::PaymentRequested | OrderStatus::Cancelled | OrderStatus::RefundRequested => {
                 let tried = delivered.attempt > 1;
-                self.desk.look_after(delivered.event.order_id, tried).await.map(drop).map_err(Failure::from)
+                self.payment_worker
+                    .process_order(delivered.event.order_id, tried)
+                    .await
+                    .map(drop)
+                    .map_err(Failure::from)
             }
             _ => Ok(()),
         }
     }
 }
 
-impl From<DeskError> for Failure {
+impl From<PaymentWorkerError> for Failure {
     /// The log being away is no event's fault.
-    fn from(error: DeskError) -> Self {
+    fn from(error: PaymentWorkerError) -> Self {
         match error {
-            DeskError::Database(error) => error.into(),
-            DeskError::Log(_) => Self::Unavailable(error.to_string()),
+            PaymentWorkerError::Database(error) => error.into(),
+            PaymentWorkerError::Log(_) => Self::Unavailable(error.to_string()),
         }
     }
 }
 
 /// Runs until the host stops.
-pub async fn run(host: &Host, settings: Settings) -> Result<(), RunError> {
+pub async fn run(host: &Host, settings: PaymentsSettings) -> Result<(), RunError> {
     let provider = ProviderClient::new(
         &settings.provider_url,
         settings.payment_callback_url.clone(),
         settings.provider_timeout(),
-        &Trust::new(&settings.outgoing)?,
+        &TrustStore::new(&settings.outgoing)?,
         host.health.clone(),
     )?;
     let producer = Producer::start(&host.services.kafka_brokers, "payments-results", &PRODUCER)
         .map_err(GroupError::from)?;
     let pool = host.postgres("payments")?;
     let log = host.services.topic(ORDERS.name);
-    let desk = Arc::new(Desk::new(pool.clone(), provider.clone(), producer, log));
-    let (sweeping, swept, pace) = (host.clone(), desk.clone(), settings.pace());
+    let payment_worker = Arc::new(PaymentWorker::new(pool.clone(), provider.clone(), producer, log));
+    let (sweeping, swept, pace) = (host.clone(), payment_worker.clone(), settings.pace());
     host.tasks.spawn(async move {
         if sweeping.schema(&pool, &["payment"]).await.is_some() {
             sweep::run(pool, swept, pace, sweeping.stop.clone()).await;
@@ -94,8 +98,8 @@ pub async fn run(host: &Host, settings: Settings) -> Result<(), RunError> {
         let mut ticks = tokio::time::interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            stop.run_until_cancelled(provider.look()).await;
+            stop.run_until_cancelled(provider.probe()).await;
         }
     });
-    group::run(host, GROUP, &settings.group, settings.payments_listen, Payments { desk }).await
+    group::run(host, GROUP, &settings.group, settings.payments_listen, Payments { payment_worker }).await
 }

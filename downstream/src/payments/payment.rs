@@ -26,13 +26,13 @@ pub struct Payment {
 
 /// What is to be done about a payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum PaymentAction {
     /// Nothing, or nothing any more.
     Nothing,
     /// Take the money.
     Charge,
     /// Ask what became of it, and take the money only if the provider has never heard of it.
-    Ask,
+    Query,
     /// The order is cancelled: make sure that no money is taken, or learn that it was.
     Void,
     /// Give the money back.
@@ -41,13 +41,13 @@ pub enum Step {
 
 impl Payment {
     /// By what is written. `tried`: the provider may have heard of it.
-    pub fn step(&self, tried: bool) -> Step {
+    pub fn step(&self, tried: bool) -> PaymentAction {
         match (self.status, self.order_status) {
-            (PaymentStatus::Requested, OrderStatus::PaymentRequested) if tried => Step::Ask,
-            (PaymentStatus::Requested, OrderStatus::PaymentRequested) => Step::Charge,
-            (PaymentStatus::Requested, OrderStatus::Cancelled) => Step::Void,
-            (PaymentStatus::RefundRequested, _) => Step::Refund,
-            _ => Step::Nothing,
+            (PaymentStatus::Requested, OrderStatus::PaymentRequested) if tried => PaymentAction::Query,
+            (PaymentStatus::Requested, OrderStatus::PaymentRequested) => PaymentAction::Charge,
+            (PaymentStatus::Requested, OrderStatus::Cancelled) => PaymentAction::Void,
+            (PaymentStatus::RefundRequested, _) => PaymentAction::Refund,
+            _ => PaymentAction::Nothing,
         }
     }
 
@@ -94,10 +94,10 @@ mod tests {
             for tried in [false, true] {
                 let step = payment(PaymentStatus::Requested, order_status).step(tried);
                 let expected = match order_status {
-                    OrderStatus::PaymentRequested if tried => Step::Ask,
-                    OrderStatus::PaymentRequested => Step::Charge,
-                    OrderStatus::Cancelled => Step::Void,
-                    _ => Step::Nothing,
+                    OrderStatus::PaymentRequested if tried => PaymentAction::Query,
+                    OrderStatus::PaymentRequested => PaymentAction::Charge,
+                    OrderStatus::Cancelled => PaymentAction::Void,
+                    _ => PaymentAction::Nothing,
                 };
                 assert_eq!(step, expected, "{order_status:?}");
             }
@@ -107,9 +107,12 @@ mod tests {
     #[test]
     fn money_goes_back_once_it_is_to_and_nothing_else_happens_to_what_is_decided() {
         for order_status in OrderStatus::ALL {
-            assert_eq!(payment(PaymentStatus::RefundRequested, order_status).step(true), Step::Refund);
+            assert_eq!(
+                payment(PaymentStatus::RefundRequested, order_status).step(true),
+                PaymentAction::Refund
+            );
             for decided in [PaymentStatus::Captured, PaymentStatus::Failed, PaymentStatus::Refunded] {
-                assert_eq!(payment(decided, order_status).step(false), Step::Nothing);
+                assert_eq!(payment(decided, order_status).step(false), PaymentAction::Nothing);
             }
         }
     }

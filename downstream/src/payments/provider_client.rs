@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::payment::Payment;
-use crate::outgoing::{Trust, TrustError, why};
-use crate::provider::book::{Charge, PaymentView, RefundView};
+use crate::provider::ledger::{Charge, PaymentView, RefundView};
+use crate::tls::{TlsError, TrustStore, why};
 
 /// The name in health and metrics.
 pub const PROVIDER: &str = "provider";
@@ -31,13 +31,13 @@ const CONNECT_MAX: Duration = Duration::from_secs(1);
 
 /// Why there is no payment or refund in the answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NoAnswer {
+pub enum CallError {
     /// Not asked: the provider has not answered lately.
     #[error("the circuit to the provider is open")]
     CircuitOpen,
     /// Asked, and not answered: it may have happened.
     #[error("the provider did not answer: {0}")]
-    Unanswered(String),
+    NoResponse(String),
     /// Answered: no.
     #[error("the provider refused: {status} {code}")]
     Refused {
@@ -48,7 +48,7 @@ pub enum NoAnswer {
     },
 }
 
-impl NoAnswer {
+impl CallError {
     /// Whether the provider says that it does not know the payment.
     pub fn is_unknown_payment(&self) -> bool {
         matches!(self, Self::Refused { status: 404, code } if code == "unknown_payment")
@@ -78,9 +78,9 @@ impl ProviderClient {
         url: &str,
         callback_url: Option<String>,
         timeout: Duration,
-        trust: &Trust,
+        trust: &TrustStore,
         health: Health,
-    ) -> Result<Self, TrustError> {
+    ) -> Result<Self, TlsError> {
         health.expect(PROVIDER, false); // payments wait for it
         let http = trust.http(timeout)?.connect_timeout(CONNECT_MAX).build()?;
         let breaker = Recloser::custom()
@@ -94,24 +94,24 @@ impl ProviderClient {
     }
 
     /// Takes the money: once, however often it is called.
-    pub async fn charge(&self, payment: &Payment) -> Result<PaymentView, NoAnswer> {
-        let request = self.request(Method::POST, "/v1/payments").json(&self.charge_of(payment));
+    pub async fn charge(&self, payment: &Payment) -> Result<PaymentView, CallError> {
+        let request = self.request(Method::POST, "/v1/payments").json(&self.charge_request(payment));
         self.call(request.header("idempotency-key", payment.payment_id.to_string())).await
     }
 
     /// What the provider knows of a payment.
-    pub async fn ask(&self, payment_id: Uuid) -> Result<PaymentView, NoAnswer> {
+    pub async fn get_payment(&self, payment_id: Uuid) -> Result<PaymentView, CallError> {
         self.call(self.request(Method::GET, &format!("/v1/payments/{payment_id}"))).await
     }
 
     /// Makes sure that a payment is decided: as failed, if it was not decided before.
-    pub async fn void(&self, payment: &Payment) -> Result<PaymentView, NoAnswer> {
+    pub async fn void(&self, payment: &Payment) -> Result<PaymentView, CallError> {
         let path = format!("/v1/payments/{}/cancel", payment.payment_id);
-        self.call(self.request(Method::POST, &path).json(&self.charge_of(payment))).await
+        self.call(self.request(Method::POST, &path).json(&self.charge_request(payment))).await
     }
 
     /// Gives the money back: once, however often it is called.
-    pub async fn refund(&self, payment: &Payment) -> Result<RefundView, NoAnswer> {
+    pub async fn refund(&self, payment: &Payment) -> Result<RefundView, CallError> {
         let id = payment.payment_id;
         let request = self.request(Method::POST, &format!("/v1/payments/{id}/refunds"));
         let request = request.header("idempotency-key", format!("refund-{id}"));
@@ -119,11 +119,11 @@ impl ProviderClient {
     }
 
     /// Whether it answers at all: by asking for a payment that nobody has.
-    pub async fn look(&self) {
-        let _seen: Result<PaymentView, _> = self.ask(Uuid::nil()).await; // the health tells
+    pub async fn probe(&self) {
+        let _seen: Result<PaymentView, _> = self.get_payment(Uuid::nil()).await; // the health tells
     }
 
-    fn charge_of(&self, payment: &Payment) -> Charge {
+    fn charge_request(&self, payment: &Payment) -> Charge {
         Charge {
             payment_id: payment.payment_id,
             order_id: payment.order_id,
@@ -139,22 +139,22 @@ impl ProviderClient {
         self.http.request(method, format!("{}{path}", self.url))
     }
 
-    async fn call<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, NoAnswer> {
+    async fn call<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, CallError> {
         // A refusal is an answer: only silence opens the circuit.
-        let silent = |no: &NoAnswer| matches!(no, NoAnswer::Unanswered(_));
+        let silent = |no: &CallError| matches!(no, CallError::NoResponse(_));
         let result = match self.breaker.call_with(silent, answer(request)).await {
             Ok(answer) => Ok(answer),
             Err(recloser::Error::Inner(no)) => Err(no),
-            Err(recloser::Error::Rejected) => Err(NoAnswer::CircuitOpen),
+            Err(recloser::Error::Rejected) => Err(CallError::CircuitOpen),
         };
         match &result {
-            Ok(_) | Err(NoAnswer::Refused { .. }) => self.health.up(PROVIDER),
-            Err(open @ NoAnswer::CircuitOpen) => {
+            Ok(_) | Err(CallError::Refused { .. }) => self.health.up(PROVIDER),
+            Err(open @ CallError::CircuitOpen) => {
                 let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
                 self.health.down(PROVIDER, format!("{open}, because {last}"));
             }
             // One call says little: the circuit tells.
-            Err(no @ NoAnswer::Unanswered(_)) => {
+            Err(no @ CallError::NoResponse(_)) => {
                 *self.last.lock().unwrap_or_else(PoisonError::into_inner) = no.to_string();
             }
         }
@@ -162,20 +162,20 @@ impl ProviderClient {
     }
 }
 
-async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, NoAnswer> {
-    let unanswered = |error| NoAnswer::Unanswered(why(error));
+async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, CallError> {
+    let unanswered = |error| CallError::NoResponse(why(error));
     let answer = request.send().await.map_err(unanswered)?;
     let status = answer.status();
     let body = answer.bytes().await.map_err(unanswered)?;
     if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS {
         let problem: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
         let code = problem["code"].as_str().unwrap_or_default().to_string();
-        return Err(NoAnswer::Refused { status: status.as_u16(), code });
+        return Err(CallError::Refused { status: status.as_u16(), code });
     }
     if !status.is_success() {
-        return Err(NoAnswer::Unanswered(status.to_string()));
+        return Err(CallError::NoResponse(status.to_string()));
     }
-    serde_json::from_slice(&body).map_err(|error| NoAnswer::Unanswered(error.to_string()))
+    serde_json::from_slice(&body).map_err(|error| CallError::NoResponse(error.to_string()))
 }
 
 #[cfg(test)]
@@ -207,21 +207,21 @@ mod tests {
         tokio::spawn(process::http::serve(listener, 16, handler, stop));
         let timeout = Duration::from_secs(5);
         let provider =
-            ProviderClient::new(&url, None, timeout, &Trust::default(), Health::default()).unwrap();
-        let ask = async || provider.ask(Uuid::nil()).await.unwrap_err();
+            ProviderClient::new(&url, None, timeout, &TrustStore::default(), Health::default()).unwrap();
+        let ask = async || provider.get_payment(Uuid::nil()).await.unwrap_err();
 
-        while ask().await != NoAnswer::CircuitOpen {
+        while ask().await != CallError::CircuitOpen {
             assert!(asked.load(SeqCst) <= CLOSED_CALLS + 1, "it is asked on and on");
         }
         let before = asked.load(SeqCst);
         for _ in 0..100 {
-            assert_eq!(ask().await, NoAnswer::CircuitOpen);
+            assert_eq!(ask().await, CallError::CircuitOpen);
         }
         assert_eq!(asked.load(SeqCst), before, "it is left alone");
 
         status.store(404, SeqCst);
         let answered = async {
-            while ask().await == NoAnswer::CircuitOpen {
+            while ask().await == CallError::CircuitOpen {
                 tokio::time::sleep(OPEN_WAIT / 20).await;
             }
         };

@@ -6,12 +6,12 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::group::GroupSettings;
-use crate::outgoing::OutgoingSettings;
+use crate::tls::TlsSettings;
 
 /// Takes and returns the money of card payments at the provider, and tells the log.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Payments")]
-pub struct Settings {
+pub struct PaymentsSettings {
     /// Where /metrics and /health/* are served.
     #[arg(long, env = "PAYMENTS_LISTEN", default_value = "127.0.0.1:8100", value_name = "HOST:PORT")]
     pub payments_listen: SocketAddr,
@@ -32,20 +32,20 @@ pub struct Settings {
     pub payments_sweep_after_ms: u64,
     /// Calls to others.
     #[command(flatten)]
-    pub outgoing: OutgoingSettings,
+    pub outgoing: TlsSettings,
     /// The consumer group.
     #[command(flatten)]
     pub group: GroupSettings,
 }
 
-impl Settings {
+impl PaymentsSettings {
     /// The limit of one call to the provider.
     pub fn provider_timeout(&self) -> Duration {
         Duration::from_millis(self.provider_timeout_ms)
     }
     /// When to sweep.
-    pub fn pace(&self) -> super::sweep::Pace {
-        super::sweep::Pace {
+    pub fn pace(&self) -> super::sweep::SweepSchedule {
+        super::sweep::SweepSchedule {
             every: Duration::from_millis(self.payments_sweep_every_ms),
             after: Duration::from_millis(self.payments_sweep_after_ms),
         }

@@ -14,8 +14,8 @@ use tokio_postgres::Row;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::desk::{Desk, Done};
 use super::payment::Payment;
+use super::payment_worker::{PaymentWorker, WorkOutcome};
 
 /// Payments that are read at once.
 const PAGE: i64 = 500;
@@ -25,7 +25,7 @@ const SELECT: &str = include_str!("../../queries/select_open_payments.sql");
 
 /// When to sweep.
 #[derive(Debug, Clone, Copy)]
-pub struct Pace {
+pub struct SweepSchedule {
     /// Between two sweeps.
     pub every: Duration,
     /// What is younger is left to events.
@@ -33,12 +33,17 @@ pub struct Pace {
 }
 
 /// Sweeps until the process stops.
-pub async fn run(pool: Pool, desk: Arc<Desk>, pace: Pace, stop: CancellationToken) {
+pub async fn run(
+    pool: Pool,
+    payment_worker: Arc<PaymentWorker>,
+    pace: SweepSchedule,
+    stop: CancellationToken,
+) {
     let mut backoff = Backoff::default();
     let mut ticks = tokio::time::interval(pace.every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        let swept = stop.run_until_cancelled(sweep(&pool, &desk, pace.after)).await;
+        let swept = stop.run_until_cancelled(sweep(&pool, &payment_worker, pace.after)).await;
         match swept {
             None => return,
             Some(Ok(())) => backoff.reset(),
@@ -53,8 +58,8 @@ pub async fn run(pool: Pool, desk: Arc<Desk>, pace: Pace, stop: CancellationToke
 }
 
 /// All of them once, oldest first, until the provider is not asked any more.
-async fn sweep(pool: &Pool, desk: &Desk, after: Duration) -> Result<(), DatabaseError> {
-    desk.forget_told();
+async fn sweep(pool: &Pool, payment_worker: &PaymentWorker, after: Duration) -> Result<(), DatabaseError> {
+    payment_worker.expire_published();
     let (mut behind, mut open) = ((OffsetDateTime::UNIX_EPOCH, Uuid::nil()), 0);
     loop {
         let client = pool.get().await?;
@@ -63,11 +68,11 @@ async fn sweep(pool: &Pool, desk: &Desk, after: Duration) -> Result<(), Database
         drop(client);
         let payments: Vec<Payment> = rows.iter().filter_map(readable).collect();
         open += payments.len();
-        let look = |payment: Payment| async move { look_again(desk, &payment).await };
+        let look = |payment: Payment| async move { recheck(payment_worker, &payment).await };
         let asked = stream::iter(payments).map(look).buffer_unordered(AT_ONCE);
         // To the end of the page: what was begun is not broken off.
-        let done: Vec<Done> = asked.collect().await;
-        let circuit_open = done.contains(&Done::CircuitOpen);
+        let done: Vec<WorkOutcome> = asked.collect().await;
+        let circuit_open = done.contains(&WorkOutcome::CircuitOpen);
         gauge!("payments_open", "method" => "card").set(open as f64);
         match rows.last() {
             Some(last) if rows.len() == PAGE as usize && !circuit_open => behind = (last.get(9), last.get(0)),
@@ -81,9 +86,9 @@ fn readable(row: &Row) -> Option<Payment> {
     Payment::from_row(row).inspect_err(|error| tracing::error!(%error, "a payment is not looked after")).ok()
 }
 
-async fn look_again(desk: &Desk, payment: &Payment) -> Done {
-    desk.look_again(payment).await.unwrap_or_else(|error| {
+async fn recheck(payment_worker: &PaymentWorker, payment: &Payment) -> WorkOutcome {
+    payment_worker.recheck(payment).await.unwrap_or_else(|error| {
         tracing::warn!(order_id = %payment.order_id, %error, "a payment is left to the next sweep");
-        Done::Open
+        WorkOutcome::Unresolved
     })
 }

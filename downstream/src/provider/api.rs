@@ -25,8 +25,8 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::book::{Charge, Refusal, Status};
-use super::service::{Answered, Failure, Provider};
+use super::ledger::{Charge, ChargeStatus, Refusal};
+use super::service::{ChargeOutcome, Provider, ProviderError};
 
 /// Longest body in bytes.
 const BODY_BYTES_MAX: usize = 16 * 1024;
@@ -91,10 +91,10 @@ impl Api {
                 within_bounds(charge.amount)?;
                 self.take_time(charge.payment_id).await;
                 Ok(match self.provider.charge(key.as_str(), charge).await? {
-                    Answered::Silence => None,
-                    Answered::Payment { view, created } => Some(json_of(
+                    ChargeOutcome::NoResponse => None,
+                    ChargeOutcome::Response { view, created } => Some(json_of(
                         match (view.status, created) {
-                            (Status::Pending, _) => StatusCode::ACCEPTED,
+                            (ChargeStatus::Pending, _) => StatusCode::ACCEPTED,
                             (_, true) => StatusCode::CREATED,
                             (_, false) => StatusCode::OK,
                         },
@@ -219,17 +219,17 @@ impl From<Refusal> for Problem {
             Refusal::PaymentExists => (StatusCode::CONFLICT, "payment_exists"),
             Refusal::UnknownPayment => (StatusCode::NOT_FOUND, "unknown_payment"),
             Refusal::NotCaptured => (StatusCode::CONFLICT, "not_captured"),
-            Refusal::TooMuch => (StatusCode::UNPROCESSABLE_ENTITY, "amount_too_large"),
+            Refusal::AmountTooLarge => (StatusCode::UNPROCESSABLE_ENTITY, "amount_too_large"),
         };
         Self(status, code, refusal.to_string())
     }
 }
 
-impl From<Failure> for Problem {
-    fn from(failure: Failure) -> Self {
+impl From<ProviderError> for Problem {
+    fn from(failure: ProviderError) -> Self {
         match failure {
-            Failure::Refused(refusal) => refusal.into(),
-            Failure::Journal(error) => {
+            ProviderError::Refused(refusal) => refusal.into(),
+            ProviderError::Journal(error) => {
                 Self(StatusCode::SERVICE_UNAVAILABLE, "journal_unavailable", error.to_string())
             }
         }

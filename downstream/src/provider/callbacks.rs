@@ -12,9 +12,9 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::book::Callback;
+use super::ledger::Callback;
 use super::service::Provider;
-use crate::outgoing::{Trust, TrustError, why};
+use crate::tls::{TlsError, TrustStore, why};
 
 /// Callbacks on their way at once.
 const SENDING_MAX: usize = 32;
@@ -29,7 +29,7 @@ const AGE_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// Sends callbacks, and does what else waits for its time; clones share it.
 #[derive(Clone)]
-pub struct Deliver {
+pub struct CallbackSender {
     http: reqwest::Client,
     secret: Option<Secret>,
     places: Arc<Semaphore>,
@@ -37,10 +37,14 @@ pub struct Deliver {
     stop: CancellationToken,
 }
 
-impl Deliver {
+impl CallbackSender {
     /// Signed with this secret; without one nothing is sent. Ends with `stop`; the journal knows what was not
     /// delivered.
-    pub fn new(secret: Option<Secret>, trust: &Trust, stop: CancellationToken) -> Result<Self, TrustError> {
+    pub fn new(
+        secret: Option<Secret>,
+        trust: &TrustStore,
+        stop: CancellationToken,
+    ) -> Result<Self, TlsError> {
         Ok(Self {
             http: trust.http(ANSWER_MAX)?.build()?,
             secret,

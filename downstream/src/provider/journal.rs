@@ -8,7 +8,7 @@ use std::sync::mpsc;
 
 use tokio::sync::watch;
 
-use super::book::Event;
+use super::ledger::LedgerEvent;
 
 /// Events that one fsync makes durable, at most.
 const EVENTS_MAX: usize = 4096;
@@ -42,7 +42,7 @@ pub struct Journal {
 }
 
 /// A place in the journal, to be waited for.
-pub struct Mark {
+pub struct JournalPosition {
     events: u64,
     progress: watch::Receiver<Progress>,
 }
@@ -50,7 +50,7 @@ pub struct Mark {
 impl Journal {
     /// Opens or creates the file, and gives every event in it to `read`, in order. A last line without an end
     /// was being written when the process died, so nobody was told of it: it is cut off.
-    pub fn open(path: &Path, mut read: impl FnMut(Event)) -> Result<Self, JournalError> {
+    pub fn open(path: &Path, mut read: impl FnMut(LedgerEvent)) -> Result<Self, JournalError> {
         let name = path.display().to_string();
         let failed = |error| JournalError::File(name.clone(), error);
         if let Some(folder) = path.parent() {
@@ -81,7 +81,7 @@ impl Journal {
     }
 
     /// Hands an event to the writer; calls are in the order of the file.
-    pub fn append(&mut self, event: &Event) {
+    pub fn append(&mut self, event: &LedgerEvent) {
         let mut line = serde_json::to_vec(event).unwrap_or_default(); // names and numbers always serialize
         line.push(b'\n');
         self.appended += 1;
@@ -89,12 +89,12 @@ impl Journal {
     }
 
     /// Everything appended so far.
-    pub fn mark(&self) -> Mark {
-        Mark { events: self.appended, progress: self.progress.clone() }
+    pub fn mark(&self) -> JournalPosition {
+        JournalPosition { events: self.appended, progress: self.progress.clone() }
     }
 }
 
-impl Mark {
+impl JournalPosition {
     /// Waits until the disk has it.
     pub async fn durable(mut self) -> Result<(), JournalError> {
         let reached = self.progress.wait_for(|progress| progress.broken || progress.events >= self.events);
@@ -130,11 +130,11 @@ fn write(mut file: File, lines: &mpsc::Receiver<Vec<u8>>, progress: &watch::Send
 mod tests {
     use super::*;
 
-    fn event(n: u32) -> Event {
-        Event::CallbackClosed { callback_id: format!("msg_{n}") }
+    fn event(n: u32) -> LedgerEvent {
+        LedgerEvent::CallbackClosed { callback_id: format!("msg_{n}") }
     }
 
-    fn read(path: &Path) -> Vec<Event> {
+    fn read(path: &Path) -> Vec<LedgerEvent> {
         let mut events = Vec::new();
         drop(Journal::open(path, |event| events.push(event)).unwrap());
         events

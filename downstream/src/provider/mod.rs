@@ -3,8 +3,8 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`token`] | the card tokens, and what each does |
-//! | [`book`] | what the provider knows and decides |
+//! | [`test_cards`] | the card tokens, and what each does |
+//! | [`ledger`] | what the provider knows and decides |
 //! | [`journal`] | the file that this is remembered in |
 //! | [`service`] | the two together: decide, remember, go on |
 //! | [`callbacks`] | telling the merchant |
@@ -12,12 +12,12 @@
 //! | [`settings`] | every setting |
 
 pub mod api;
-pub mod book;
 pub mod callbacks;
 pub mod journal;
+pub mod ledger;
 pub mod service;
 pub mod settings;
-pub mod token;
+pub mod test_cards;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,22 +26,22 @@ use process::shutdown;
 
 use crate::RunError;
 use crate::host::Host;
-use crate::outgoing::Trust;
+use crate::tls::TrustStore;
 use api::Api;
-use callbacks::Deliver;
+use callbacks::CallbackSender;
 use service::Provider;
-pub use settings::Settings;
+pub use settings::ProviderSettings;
 
 /// At shutdown, callbacks that are on their way.
 const FINISH: Duration = Duration::from_secs(2);
 
 /// Runs until the host stops.
-pub async fn run(host: &Host, settings: Settings) -> Result<(), RunError> {
+pub async fn run(host: &Host, settings: ProviderSettings) -> Result<(), RunError> {
     if settings.payment_webhook_secret.is_none() {
         tracing::warn!("PAYMENT_WEBHOOK_SECRET is not set: no callbacks are sent");
     }
-    let trust = Trust::new(&settings.outgoing)?;
-    let deliver = Deliver::new(settings.payment_webhook_secret.clone(), &trust, host.stop.clone())?;
+    let trust = TrustStore::new(&settings.outgoing)?;
+    let deliver = CallbackSender::new(settings.payment_webhook_secret.clone(), &trust, host.stop.clone())?;
     let provider = Provider::open(&settings.provider_journal, settings.provider_late_ms, deliver.clone())?;
     let api = Arc::new(Api {
         provider,

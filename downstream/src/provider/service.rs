@@ -9,40 +9,42 @@ use contract::timestamp::Timestamp;
 use process::walltime;
 use uuid::Uuid;
 
-use super::book::{Book, Charge, Due, Event, LedgerEntry, PaymentView, RefundView, Refusal};
-use super::callbacks::Deliver;
-use super::journal::{Journal, JournalError, Mark};
-use super::token::Behaviour;
+use super::callbacks::CallbackSender;
+use super::journal::{Journal, JournalError, JournalPosition};
+use super::ledger::{
+    Charge, Ledger, LedgerEntry, LedgerEvent, PaymentView, RefundView, Refusal, ScheduledTask,
+};
+use super::test_cards::CardBehaviour;
 
 /// The provider; clones share it.
 #[derive(Clone)]
 pub struct Provider {
     state: Arc<Mutex<State>>,
-    deliver: Deliver,
+    deliver: CallbackSender,
 }
 
 struct State {
-    book: Book,
+    book: Ledger,
     journal: Journal,
 }
 
 /// What a charge is answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answered {
+pub enum ChargeOutcome {
     /// The payment.
-    Payment {
+    Response {
         /// As it is told.
         view: PaymentView,
         /// Whether this request made it known.
         created: bool,
     },
     /// Nothing, ever.
-    Silence,
+    NoResponse,
 }
 
 /// Why a call has no answer of its own.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub enum ProviderError {
     /// It is refused.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -53,8 +55,8 @@ pub enum Failure {
 
 impl Provider {
     /// Reads the journal, and goes on with what was unfinished.
-    pub fn open(journal: &Path, late_ms: u64, deliver: Deliver) -> Result<Self, JournalError> {
-        let mut book = Book::new(late_ms);
+    pub fn open(journal: &Path, late_ms: u64, deliver: CallbackSender) -> Result<Self, JournalError> {
+        let mut book = Ledger::new(late_ms);
         let journal = Journal::open(journal, |event| drop(book.apply(&event)))?;
         let unfinished = book.unfinished();
         let this = Self { state: Arc::new(Mutex::new(State { book, journal })), deliver };
@@ -63,27 +65,27 @@ impl Provider {
     }
 
     /// Takes money, as the token says.
-    pub async fn charge(&self, key: &str, charge: Charge) -> Result<Answered, Failure> {
+    pub async fn charge(&self, key: &str, charge: Charge) -> Result<ChargeOutcome, ProviderError> {
         let (payment_id, now) = (charge.payment_id, walltime::now());
-        let behaviour = Behaviour::of(charge.token.as_deref());
+        let behaviour = CardBehaviour::for_token(charge.token.as_deref());
         let (view, created) = self
             .change(|book| {
                 let event = book.charge(key, &charge, now)?;
-                Ok((event, move |book: &Book, created: bool| (book.first_answer(payment_id), created)))
+                Ok((event, move |book: &Ledger, created: bool| (book.first_response(payment_id), created)))
             })
             .await?;
         match view {
-            Some(view) if behaviour.answers() => Ok(Answered::Payment { view, created }),
-            _ => Ok(Answered::Silence),
+            Some(view) if behaviour.answers() => Ok(ChargeOutcome::Response { view, created }),
+            _ => Ok(ChargeOutcome::NoResponse),
         }
     }
 
     /// Makes sure that a payment that is not decided never takes any money.
-    pub async fn cancel(&self, charge: Charge) -> Result<PaymentView, Failure> {
+    pub async fn cancel(&self, charge: Charge) -> Result<PaymentView, ProviderError> {
         let (payment_id, now) = (charge.payment_id, walltime::now());
         let view = self
             .change(|book| {
-                Ok((book.cancel(&charge, now)?, move |book: &Book, _: bool| book.payment(payment_id)))
+                Ok((book.cancel(&charge, now)?, move |book: &Ledger, _: bool| book.payment(payment_id)))
             })
             .await?;
         Ok(view.ok_or(Refusal::UnknownPayment)?)
@@ -95,20 +97,21 @@ impl Provider {
         payment_id: Uuid,
         key: &str,
         amount: u64,
-    ) -> Result<(RefundView, bool), Failure> {
+    ) -> Result<(RefundView, bool), ProviderError> {
         let (refund_id, now, key_again) = (Uuid::now_v7(), walltime::now(), key.to_string());
         let (view, created) = self
             .change(|book| {
                 let event = book.refund(payment_id, key, amount, refund_id, now)?;
-                Ok((event, move |book: &Book, created: bool| (book.refund_of(&key_again), created)))
+                Ok((event, move |book: &Ledger, created: bool| (book.refund_for_key(&key_again), created)))
             })
             .await?;
         Ok((view.ok_or(Refusal::UnknownPayment)?, created))
     }
 
     /// A payment as it stands.
-    pub async fn payment(&self, payment_id: Uuid) -> Result<PaymentView, Failure> {
-        let view = self.change(|_| Ok((None, move |book: &Book, _: bool| book.payment(payment_id)))).await?;
+    pub async fn payment(&self, payment_id: Uuid) -> Result<PaymentView, ProviderError> {
+        let view =
+            self.change(|_| Ok((None, move |book: &Ledger, _: bool| book.payment(payment_id)))).await?;
         Ok(view.ok_or(Refusal::UnknownPayment)?)
     }
 
@@ -118,15 +121,16 @@ impl Provider {
         sale: Option<SaleId>,
         after: usize,
         max: usize,
-    ) -> Result<(Vec<LedgerEntry>, Option<usize>), Failure> {
-        self.change(|_| Ok((None, move |book: &Book, _: bool| book.ledger(sale.as_ref(), after, max)))).await
+    ) -> Result<(Vec<LedgerEntry>, Option<usize>), ProviderError> {
+        self.change(|_| Ok((None, move |book: &Ledger, _: bool| book.ledger(sale.as_ref(), after, max))))
+            .await
     }
 
     /// One change or none, and what is seen after it, once the disk has everything that was seen.
-    async fn change<T, F: FnOnce(&Book, bool) -> T>(
+    async fn change<T, F: FnOnce(&Ledger, bool) -> T>(
         &self,
-        decide: impl FnOnce(&Book) -> Result<(Option<Event>, F), Refusal>,
-    ) -> Result<T, Failure> {
+        decide: impl FnOnce(&Ledger) -> Result<(Option<LedgerEvent>, F), Refusal>,
+    ) -> Result<T, ProviderError> {
         let (seen, due, mark) = {
             let mut state = self.lock();
             let (event, look) = decide(&state.book)?;
@@ -139,11 +143,11 @@ impl Provider {
     }
 
     /// Starts what waits for its time.
-    fn start(&self, due: Vec<Due>) {
+    fn start(&self, due: Vec<ScheduledTask>) {
         for due in due {
             match due {
-                Due::Callback(callback) => self.deliver.start(self.clone(), callback),
-                Due::Decision { payment_id, due } => self.decide_later(payment_id, due),
+                ScheduledTask::Callback(callback) => self.deliver.start(self.clone(), callback),
+                ScheduledTask::Decision { payment_id, due } => self.decide_later(payment_id, due),
             }
         }
     }
@@ -154,7 +158,7 @@ impl Provider {
             let decided = this
                 .change(|book| {
                     let event = book.decide(payment_id, walltime::now());
-                    Ok((event, |_: &Book, decided: bool| decided))
+                    Ok((event, |_: &Ledger, decided: bool| decided))
                 })
                 .await;
             match decided {
@@ -167,9 +171,9 @@ impl Provider {
     /// A callback needs no further try.
     pub fn close(&self, callback_id: &str) {
         // Nobody waits for it: after a crash it is sent once more, with the same id.
-        let _unawaited: Mark = {
+        let _unawaited: JournalPosition = {
             let mut state = self.lock();
-            state.apply(&Event::CallbackClosed { callback_id: callback_id.into() });
+            state.apply(&LedgerEvent::CallbackClosed { callback_id: callback_id.into() });
             state.journal.mark()
         };
     }
@@ -181,7 +185,7 @@ impl Provider {
 }
 
 impl State {
-    fn apply(&mut self, event: &Event) -> Vec<Due> {
+    fn apply(&mut self, event: &LedgerEvent) -> Vec<ScheduledTask> {
         self.journal.append(event);
         self.book.apply(event)
     }

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use clap::Args;
 use contract::webhook::Secret;
 
-use crate::outgoing::OutgoingSettings;
+use crate::tls::TlsSettings;
 
 /// The simulated card provider. Tokens: tok_approve, tok_decline, tok_timeout, tok_late, tok_twice, tok_lie.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Provider")]
-pub struct Settings {
+pub struct ProviderSettings {
     /// Where the API, /metrics and /health/* are served.
     #[arg(long, env = "PROVIDER_LISTEN", default_value = "127.0.0.1:8130", value_name = "HOST:PORT")]
     pub provider_listen: SocketAddr,
@@ -33,5 +33,5 @@ pub struct Settings {
     pub payment_webhook_secret: Option<Secret>,
     /// Calls to others.
     #[command(flatten)]
-    pub outgoing: OutgoingSettings,
+    pub outgoing: TlsSettings,
 }

@@ -2,8 +2,8 @@
 //! real services.
 
 mod callbacks;
-mod failing;
+mod failures;
 mod provider;
 mod support;
+mod test_cards;
 mod tls;
-mod tokens;

@@ -12,11 +12,11 @@ use process::walltime;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::carry::{Outcome, Shared};
+use super::dispatch::{DispatchOutcome, Dispatcher};
+use super::envelope::Envelope;
 use super::offsets::Offsets;
-use super::orders::{Job, Orders, Origin, Step};
-use super::parcel::Parcel;
-use super::{Delivered, Handler};
+use super::order_scheduler::{Job, OrderScheduler, Origin, Task};
+use super::{Handler, ReceivedEvent};
 
 /// Records of the source that were read and are not done: no more are fetched above.
 const OPEN_MAX: usize = 1000;
@@ -24,19 +24,19 @@ const OPEN_MAX: usize = 1000;
 const WAITING_MAX: usize = 10_000;
 
 /// Up to where everything is done: retry topic or source, partition, offset.
-pub type Positions = Arc<Mutex<BTreeMap<(bool, i32), i64>>>;
+pub type SharedPositions = Arc<Mutex<BTreeMap<(bool, i32), i64>>>;
 
 /// A record that was read.
-pub struct Taken {
+pub struct ReceivedRecord {
     /// Where.
     pub origin: Origin,
     /// What.
-    pub parcel: Parcel,
+    pub envelope: Envelope,
 }
 
 /// Where a partition is taken over.
 #[derive(Debug, Clone, Copy)]
-pub struct Start {
+pub struct StartOffsets {
     /// The partition.
     pub partition: i32,
     /// The source's position.
@@ -49,7 +49,7 @@ pub struct Start {
 
 /// The consumer's end of a lane.
 pub struct Inbox {
-    sender: mpsc::UnboundedSender<Taken>,
+    sender: mpsc::UnboundedSender<ReceivedRecord>,
     load: Arc<Load>,
 }
 
@@ -63,7 +63,7 @@ struct Load {
 
 impl Inbox {
     /// Hands a record over.
-    pub fn put(&self, taken: Taken) {
+    pub fn put(&self, taken: ReceivedRecord) {
         if !taken.origin.retry {
             self.load.open.fetch_add(1, Ordering::Relaxed);
         }
@@ -80,20 +80,20 @@ impl Inbox {
 
 /// A lane and the way into it.
 pub fn lane<H: Handler>(
-    start: Start,
-    shared: Arc<Shared<H>>,
-    positions: Positions,
+    start: StartOffsets,
+    shared: Arc<Dispatcher<H>>,
+    positions: SharedPositions,
     stop: CancellationToken,
-) -> (Inbox, Lane<H>) {
+) -> (Inbox, PartitionWorker<H>) {
     let (sender, inbox) = mpsc::unbounded_channel();
     let load = Arc::new(Load::default());
-    let lane = Lane {
+    let lane = PartitionWorker {
         partition: start.partition,
         inbox,
         load: load.clone(),
-        orders: Orders::new(start.retry, start.retry_end),
-        source: Offsets::from(start.source),
-        retry: Offsets::from(start.retry),
+        orders: OrderScheduler::new(start.retry, start.retry_end),
+        source: Offsets::starting_at(start.source),
+        retry: Offsets::starting_at(start.retry),
         running: FuturesUnordered::new(),
         shared,
         positions,
@@ -103,20 +103,20 @@ pub fn lane<H: Handler>(
 }
 
 /// A partition.
-pub struct Lane<H> {
+pub struct PartitionWorker<H> {
     partition: i32,
-    inbox: mpsc::UnboundedReceiver<Taken>,
+    inbox: mpsc::UnboundedReceiver<ReceivedRecord>,
     load: Arc<Load>,
-    orders: Orders,
+    orders: OrderScheduler,
     source: Offsets,
     retry: Offsets,
-    running: FuturesUnordered<BoxFuture<'static, Outcome>>,
-    shared: Arc<Shared<H>>,
-    positions: Positions,
+    running: FuturesUnordered<BoxFuture<'static, DispatchOutcome>>,
+    shared: Arc<Dispatcher<H>>,
+    positions: SharedPositions,
     stop: CancellationToken,
 }
 
-impl<H: Handler> Lane<H> {
+impl<H: Handler> PartitionWorker<H> {
     /// Works until it is stopped, and then until what was begun is done.
     pub async fn run(mut self) {
         let stop = self.stop.clone();
@@ -143,8 +143,8 @@ impl<H: Handler> Lane<H> {
             let Some(step) = self.orders.next(walltime::now().0) else { break };
             let (shared, partition, stop) = (self.shared.clone(), self.partition, self.stop.clone());
             self.running.push(match step {
-                Step::Handle(job) => Box::pin(shared.handle(partition, *job, stop)),
-                Step::Defer(deferral) => Box::pin(shared.defer(partition, deferral, stop)),
+                Task::Handle(job) => Box::pin(shared.handle(partition, *job, stop)),
+                Task::Defer(deferral) => Box::pin(shared.defer(partition, deferral, stop)),
             });
         }
         self.load.waiting.store(self.orders.waiting(), Ordering::Relaxed);
@@ -156,7 +156,7 @@ impl<H: Handler> Lane<H> {
         Duration::from_millis(due.unwrap_or(60_000).clamp(1, 60_000))
     }
 
-    fn take(&mut self, Taken { origin, parcel }: Taken) {
+    fn take(&mut self, ReceivedRecord { origin, envelope }: ReceivedRecord) {
         let offsets = if origin.retry { &mut self.retry } else { &mut self.source };
         if !offsets.take(origin.offset) {
             if !origin.retry {
@@ -164,14 +164,14 @@ impl<H: Handler> Lane<H> {
             }
             return;
         }
-        match Delivered::decode(&parcel) {
-            Ok(delivered) => self.orders.put(Job { origin, parcel, delivered }),
+        match ReceivedEvent::decode(&envelope) {
+            Ok(delivered) => self.orders.put(Job { origin, envelope, delivered }),
             Err(error) => {
-                let mut parcel = parcel;
-                parcel.reason = error.to_string();
-                tracing::error!(source = parcel.source, why = parcel.reason, "a record is no event");
+                let mut envelope = envelope;
+                envelope.reason = error.to_string();
+                tracing::error!(source = envelope.source, why = envelope.reason, "a record is no event");
                 let (shared, partition, stop) = (self.shared.clone(), self.partition, self.stop.clone());
-                self.running.push(Box::pin(shared.bury(partition, None, origin, parcel, stop)));
+                self.running.push(Box::pin(shared.bury(partition, None, origin, envelope, stop)));
             }
         }
         if origin.retry {
@@ -179,29 +179,29 @@ impl<H: Handler> Lane<H> {
         }
     }
 
-    fn settle(&mut self, outcome: Outcome) {
+    fn settle(&mut self, outcome: DispatchOutcome) {
         match outcome {
-            Outcome::Handled(job) => {
+            DispatchOutcome::Handled(job) => {
                 self.orders.handled(job.key());
                 self.done(job.origin);
             }
-            Outcome::Buried { key, done } => {
+            DispatchOutcome::DeadLettered { key, done } => {
                 if let Some(key) = key {
                     self.orders.handled(&key);
                 }
                 self.done(done);
             }
-            Outcome::Failed(job) => {
+            DispatchOutcome::Failed(job) => {
                 let deferral = self.orders.failed(job);
                 let (shared, partition, stop) = (self.shared.clone(), self.partition, self.stop.clone());
                 self.running.push(Box::pin(shared.defer(partition, deferral, stop)));
             }
-            Outcome::Deferred { key, done, last } => {
+            DispatchOutcome::Deferred { key, done, last } => {
                 self.orders.deferred(&key, last);
                 self.retry.together(done.iter().filter(|origin| origin.retry).map(|origin| origin.offset));
                 done.into_iter().for_each(|origin| self.done(origin));
             }
-            Outcome::Left => {}
+            DispatchOutcome::Interrupted => {}
         }
     }
 

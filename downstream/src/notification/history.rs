@@ -7,17 +7,17 @@ use contract::ids::OrderId;
 use deadpool_postgres::Pool;
 use process::postgres::DatabaseError;
 
-use super::message::{About, Kind};
-use crate::group::{Delivered, Failure};
+use super::message::{MessageKind, OrderDetails};
+use crate::group::{Failure, ReceivedEvent};
 
-/// The memory of what was told.
-pub struct Memory {
+/// The history of what was told.
+pub struct NotificationHistory {
     pool: Pool,
     /// Told, and not written down yet: Postgres was away just then. Event and channel.
     unwritten: Mutex<HashSet<(String, &'static str)>>,
 }
 
-impl Memory {
+impl NotificationHistory {
     /// In this database.
     pub fn new(pool: Pool) -> Self {
         Self { pool, unwritten: Mutex::default() }
@@ -37,14 +37,14 @@ impl Memory {
     }
 
     /// What Postgres knows of an order. It has it before there are events of it.
-    pub async fn about(&self, order: OrderId) -> Result<About, Failure> {
+    pub async fn about(&self, order: OrderId) -> Result<OrderDetails, Failure> {
         let row = async {
             let client = self.pool.get().await?;
             let select = client.prepare_cached(include_str!("../../queries/notification/about.sql")).await?;
             Ok::<_, DatabaseError>(client.query_opt(&select, &[&order.0]).await?)
         };
         let row = row.await?.ok_or_else(|| Failure::Poison("Postgres does not know this order".into()))?;
-        Ok(About { email: row.get(0), sale: row.get(1), tracking: row.get(2), courier: row.get(3) })
+        Ok(OrderDetails { email: row.get(0), sale: row.get(1), tracking: row.get(2), courier: row.get(3) })
     }
 
     /// Whether this process has told it and could not write it down.
@@ -55,9 +55,9 @@ impl Memory {
     /// It was told: never again. A database that is away is waited for by whoever called the handler.
     pub async fn remember(
         &self,
-        event: &Delivered,
+        event: &ReceivedEvent,
         channel: &'static str,
-        kind: Kind,
+        kind: MessageKind,
         message_id: &str,
     ) -> Result<(), Failure> {
         let place = (event.id.clone(), channel);

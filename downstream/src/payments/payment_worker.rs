@@ -17,9 +17,9 @@ use process::postgres::DatabaseError;
 use process::walltime;
 use uuid::Uuid;
 
-use super::payment::{Payment, Step};
-use super::provider_client::{NoAnswer, ProviderClient};
-use crate::provider::book::{PaymentView, Status};
+use super::payment::{Payment, PaymentAction};
+use super::provider_client::{CallError, ProviderClient};
+use crate::provider::ledger::{ChargeStatus, PaymentView};
 
 /// Tries without an answer, one after another, before a payment is left to the sweep.
 const TRIES: u32 = 3;
@@ -31,7 +31,7 @@ const SELECT_PAYMENT: &str = include_str!("../../queries/select_payment.sql");
 
 /// Why something is to be tried again from the start.
 #[derive(Debug, thiserror::Error)]
-pub enum DeskError {
+pub enum PaymentWorkerError {
     /// Postgres.
     #[error(transparent)]
     Database(#[from] DatabaseError),
@@ -42,13 +42,13 @@ pub enum DeskError {
 
 /// How it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Done {
+pub enum WorkOutcome {
     /// There was nothing to do.
     Nothing,
     /// The log has what became of it.
-    Told,
+    Published,
     /// Not certain; somebody has to look again.
-    Open,
+    Unresolved,
     /// The provider is not asked at present.
     CircuitOpen,
 }
@@ -61,7 +61,7 @@ enum Fact {
 }
 
 /// Where payments are worked on.
-pub struct Desk {
+pub struct PaymentWorker {
     pool: Pool,
     provider: ProviderClient,
     producer: Producer,
@@ -72,7 +72,7 @@ pub struct Desk {
     told: Mutex<HashMap<(Uuid, bool), Instant>>,
 }
 
-impl Desk {
+impl PaymentWorker {
     /// `topic`: the log.
     pub fn new(pool: Pool, provider: ProviderClient, producer: Producer, topic: String) -> Self {
         Self { pool, provider, producer, topic, busy: Mutex::default(), told: Mutex::default() }
@@ -80,35 +80,41 @@ impl Desk {
 
     /// An event says that there is something to do about an order's payment. `tried`: the provider may know
     /// it.
-    pub async fn look_after(&self, order: OrderId, tried: bool) -> Result<Done, DeskError> {
-        let _busy = Busy::begin(&self.busy, order);
+    pub async fn process_order(
+        &self,
+        order: OrderId,
+        tried: bool,
+    ) -> Result<WorkOutcome, PaymentWorkerError> {
+        let _busy = InProgressGuard::begin(&self.busy, order);
         self.work(order, tried).await
     }
 
     /// As the sweep found it: the provider may know it already. Left alone while it is worked on, or when
     /// settlement has yet to read what was written.
-    pub async fn look_again(&self, payment: &Payment) -> Result<Done, DeskError> {
-        let Some(_busy) = Busy::begin(&self.busy, payment.order_id) else { return Ok(Done::Nothing) };
-        let refund = payment.step(true) == Step::Refund;
+    pub async fn recheck(&self, payment: &Payment) -> Result<WorkOutcome, PaymentWorkerError> {
+        let Some(_busy) = InProgressGuard::begin(&self.busy, payment.order_id) else {
+            return Ok(WorkOutcome::Nothing);
+        };
+        let refund = payment.step(true) == PaymentAction::Refund;
         if lock(&self.told).get(&(payment.payment_id, refund)).is_some_and(|at| at.elapsed() < TOLD_FOR) {
-            return Ok(Done::Nothing);
+            return Ok(WorkOutcome::Nothing);
         }
         self.work(payment.order_id, true).await
     }
 
     /// Forgets what settlement has had time to read.
-    pub fn forget_told(&self) {
+    pub fn expire_published(&self) {
         lock(&self.told).retain(|_, at| at.elapsed() < TOLD_FOR);
     }
 
-    async fn work(&self, order: OrderId, mut tried: bool) -> Result<Done, DeskError> {
+    async fn work(&self, order: OrderId, mut tried: bool) -> Result<WorkOutcome, PaymentWorkerError> {
         let (begun, mut pause) = (Instant::now(), PAUSE);
         for left in (0..TRIES).rev() {
             // Read anew each time: an order that was cancelled meanwhile is not charged.
-            let Some(payment) = self.read(order).await? else { return Ok(Done::Nothing) };
+            let Some(payment) = self.read(order).await? else { return Ok(WorkOutcome::Nothing) };
             let step = payment.step(tried);
-            if step == Step::Nothing {
-                return Ok(Done::Nothing);
+            if step == PaymentAction::Nothing {
+                return Ok(WorkOutcome::Nothing);
             }
             fault::point!("payments.before_call");
             match self.take(step, &payment).await {
@@ -117,14 +123,14 @@ impl Desk {
                     self.tell(&payment, &fact).await?;
                     fault::point!("payments.after_append");
                     count(&fact, begun);
-                    return Ok(Done::Told);
+                    return Ok(WorkOutcome::Published);
                 }
-                Ok(None) => return Ok(Done::Open),
-                Err(NoAnswer::CircuitOpen) => return Ok(Done::CircuitOpen),
+                Ok(None) => return Ok(WorkOutcome::Unresolved),
+                Err(CallError::CircuitOpen) => return Ok(WorkOutcome::CircuitOpen),
                 Err(error) => {
                     let (order_id, payment_id) = (payment.order_id, payment.payment_id);
                     tracing::warn!(%order_id, %payment_id, ?step, %error, "the outcome is not known");
-                    if matches!(error, NoAnswer::Refused { .. }) {
+                    if matches!(error, CallError::Refused { .. }) {
                         break; // the same question gets the same answer
                     }
                 }
@@ -136,7 +142,7 @@ impl Desk {
             }
         }
         counter!("payments_total", "method" => "card", "result" => "unknown").increment(1);
-        Ok(Done::Open)
+        Ok(WorkOutcome::Unresolved)
     }
 
     async fn read(&self, order: OrderId) -> Result<Option<Payment>, DatabaseError> {
@@ -146,28 +152,28 @@ impl Desk {
     }
 
     /// One step at the provider: what is certain afterwards, if anything.
-    async fn take(&self, step: Step, payment: &Payment) -> Result<Option<Fact>, NoAnswer> {
+    async fn take(&self, step: PaymentAction, payment: &Payment) -> Result<Option<Fact>, CallError> {
         let provider = &self.provider;
         let view = match step {
-            Step::Nothing => return Ok(None),
-            Step::Refund => return provider.refund(payment).await.map(|_| Some(Fact::Refunded)),
-            Step::Charge => self.charge(payment).await?,
-            Step::Ask if fault::removed!("payment_key") => {
+            PaymentAction::Nothing => return Ok(None),
+            PaymentAction::Refund => return provider.refund(payment).await.map(|_| Some(Fact::Refunded)),
+            PaymentAction::Charge => self.charge(payment).await?,
+            PaymentAction::Query if fault::removed!("payment_key") => {
                 self.charge(&Payment { payment_id: Uuid::now_v7(), ..payment.clone() }).await?
             }
-            Step::Ask => match provider.ask(payment.payment_id).await {
+            PaymentAction::Query => match provider.get_payment(payment.payment_id).await {
                 Err(unknown) if unknown.is_unknown_payment() => self.charge(payment).await?,
                 answer => answer?,
             },
-            Step::Void => provider.void(payment).await?,
+            PaymentAction::Void => provider.void(payment).await?,
         };
         Ok(fact(payment, view))
     }
 
     /// A request that the provider refuses takes no money now; that it never will is made certain.
-    async fn charge(&self, payment: &Payment) -> Result<PaymentView, NoAnswer> {
+    async fn charge(&self, payment: &Payment) -> Result<PaymentView, CallError> {
         match self.provider.charge(payment).await {
-            Err(NoAnswer::Refused { status, code }) => {
+            Err(CallError::Refused { status, code }) => {
                 let payment_id = payment.payment_id;
                 tracing::error!(%payment_id, status, code, "the provider refused to try a payment");
                 self.provider.void(payment).await
@@ -214,9 +220,9 @@ fn fact(payment: &Payment, view: PaymentView) -> Option<Fact> {
         return None;
     }
     match view.status {
-        Status::Pending => None,
-        Status::Succeeded => Some(Fact::Decided(PaymentOutcome::Succeeded, None)),
-        Status::Failed => Some(Fact::Decided(PaymentOutcome::Failed, view.reason)),
+        ChargeStatus::Pending => None,
+        ChargeStatus::Succeeded => Some(Fact::Decided(PaymentOutcome::Succeeded, None)),
+        ChargeStatus::Failed => Some(Fact::Decided(PaymentOutcome::Failed, view.reason)),
     }
 }
 
@@ -230,12 +236,12 @@ fn count(fact: &Fact, begun: Instant) {
 }
 
 /// An order is being worked on for as long as this lives.
-struct Busy<'a> {
+struct InProgressGuard<'a> {
     orders: &'a Mutex<HashSet<OrderId>>,
     order: OrderId,
 }
 
-impl<'a> Busy<'a> {
+impl<'a> InProgressGuard<'a> {
     /// `None`: it is worked on already.
     fn begin(orders: &'a Mutex<HashSet<OrderId>>, order: OrderId) -> Option<Self> {
         let begins = lock(orders).insert(order);
@@ -243,7 +249,7 @@ impl<'a> Busy<'a> {
     }
 }
 
-impl Drop for Busy<'_> {
+impl Drop for InProgressGuard<'_> {
     fn drop(&mut self) {
         lock(self.orders).remove(&self.order);
     }
@@ -260,11 +266,11 @@ mod tests {
     #[test]
     fn an_order_is_worked_on_once_at_a_time() {
         let (orders, order) = (Mutex::default(), OrderId(Uuid::nil()));
-        let first = Busy::begin(&orders, order);
+        let first = InProgressGuard::begin(&orders, order);
         assert!(first.is_some());
-        assert!(Busy::begin(&orders, order).is_none());
-        assert!(Busy::begin(&orders, order).is_none(), "the second has not ended the first");
+        assert!(InProgressGuard::begin(&orders, order).is_none());
+        assert!(InProgressGuard::begin(&orders, order).is_none(), "the second has not ended the first");
         drop(first);
-        assert!(Busy::begin(&orders, order).is_some());
+        assert!(InProgressGuard::begin(&orders, order).is_some());
     }
 }

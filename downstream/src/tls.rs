@@ -17,7 +17,7 @@ use rustls::{ClientConfig, RootCertStore};
 /// Settings of calls over TLS.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Calls to others")]
-pub struct OutgoingSettings {
+pub struct TlsSettings {
     /// A file of authorities (certificates, PEM) that are believed beside the public ones: of a mail server, a
     /// receiver of webhooks, a card provider or a gateway that is called over TLS.
     #[arg(long, env = "TLS_CA_FILE", value_name = "FILE")]
@@ -26,7 +26,7 @@ pub struct OutgoingSettings {
 
 /// Why nobody can be called over TLS.
 #[derive(Debug, thiserror::Error)]
-pub enum TrustError {
+pub enum TlsError {
     /// The file of authorities.
     #[error("TLS_CA_FILE {0}: {1}")]
     File(PathBuf, pem::Error),
@@ -46,21 +46,21 @@ pub enum TrustError {
 
 /// Whom this program believes.
 #[derive(Debug, Clone, Default)]
-pub struct Trust {
+pub struct TrustStore {
     /// Beside the public authorities.
     own: Vec<CertificateDer<'static>>,
 }
 
-impl Trust {
+impl TrustStore {
     /// As it is set.
-    pub fn new(settings: &OutgoingSettings) -> Result<Self, TrustError> {
+    pub fn new(settings: &TlsSettings) -> Result<Self, TlsError> {
         let own = settings.tls_ca_file.as_deref().map(read).transpose()?;
         Ok(Self { own: own.unwrap_or_default() })
     }
 
     /// A client for HTTP and HTTPS. `limit`: of a whole call. A redirect is no answer: it would send what is
     /// meant for one to somebody whom nobody has configured.
-    pub fn http(&self, limit: Duration) -> Result<reqwest::ClientBuilder, TrustError> {
+    pub fn http(&self, limit: Duration) -> Result<reqwest::ClientBuilder, TlsError> {
         let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         for own in &self.own {
             roots.add(own.clone())?;
@@ -76,7 +76,7 @@ impl Trust {
     }
 
     /// For SMTP with a server of this name.
-    pub fn smtp(&self, server: &str) -> Result<TlsParameters, TrustError> {
+    pub fn smtp(&self, server: &str) -> Result<TlsParameters, TlsError> {
         let mut tls = TlsParameters::builder(server.into()).certificate_store(CertificateStore::WebpkiRoots);
         for own in &self.own {
             tls = tls.add_root_certificate(Certificate::from_der(own.to_vec())?);
@@ -85,11 +85,11 @@ impl Trust {
     }
 }
 
-fn read(file: &Path) -> Result<Vec<CertificateDer<'static>>, TrustError> {
-    let failed = |error| TrustError::File(file.into(), error);
+fn read(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let failed = |error| TlsError::File(file.into(), error);
     let certificates = CertificateDer::pem_file_iter(file).map_err(failed)?;
     let certificates = certificates.collect::<Result<Vec<_>, _>>().map_err(failed)?;
-    if certificates.is_empty() { Err(TrustError::Empty(file.into())) } else { Ok(certificates) }
+    if certificates.is_empty() { Err(TlsError::Empty(file.into())) } else { Ok(certificates) }
 }
 
 /// Why a call failed, down to the last cause; without the URL, which may carry a secret.
@@ -111,14 +111,14 @@ mod tests {
     #[test]
     fn a_file_without_authorities_is_an_error_and_not_ignored() {
         let file = std::env::temp_dir().join(format!("ca-{}.pem", uuid::Uuid::now_v7()));
-        let trust = || Trust::new(&OutgoingSettings { tls_ca_file: Some(file.clone()) });
-        assert!(matches!(trust(), Err(TrustError::File(..))), "it is not there");
+        let trust = || TrustStore::new(&TlsSettings { tls_ca_file: Some(file.clone()) });
+        assert!(matches!(trust(), Err(TlsError::File(..))), "it is not there");
         std::fs::write(&file, "no certificate\n").unwrap();
-        assert!(matches!(trust(), Err(TrustError::Empty(_))));
+        assert!(matches!(trust(), Err(TlsError::Empty(_))));
         std::fs::write(&file, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
         let trust = trust().unwrap();
-        assert!(matches!(trust.http(Duration::ZERO), Err(TrustError::Tls(_))));
-        assert!(matches!(trust.smtp("mail"), Err(TrustError::Smtp(_))));
+        assert!(matches!(trust.http(Duration::ZERO), Err(TlsError::Tls(_))));
+        assert!(matches!(trust.smtp("mail"), Err(TlsError::Smtp(_))));
         std::fs::remove_file(file).unwrap();
     }
 }

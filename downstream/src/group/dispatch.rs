@@ -11,8 +11,8 @@ use process::walltime;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::orders::{Deferral, Job, Origin};
-use super::parcel::Parcel;
+use super::envelope::Envelope;
+use super::order_scheduler::{Deferral, Job, Origin};
 use super::{Failure, Group, GroupSettings, Handler, TRIES};
 use crate::host::Host;
 
@@ -22,7 +22,7 @@ pub const HANDLE_MAX: Duration = Duration::from_secs(60);
 const UNAVAILABLE_PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// What the lanes of a group share.
-pub struct Shared<H> {
+pub struct Dispatcher<H> {
     handler: Arc<H>,
     producer: Producer,
     settings: GroupSettings,
@@ -33,7 +33,7 @@ pub struct Shared<H> {
 }
 
 /// How a step ended.
-pub enum Outcome {
+pub enum DispatchOutcome {
     /// The handler is done with it.
     Handled(Job),
     /// It failed, and there are tries left.
@@ -48,17 +48,17 @@ pub enum Outcome {
         last: Option<i64>,
     },
     /// It is a dead letter.
-    Buried {
+    DeadLettered {
         /// The order, if it is known.
         key: Option<String>,
         /// What is done where it was read.
         done: Origin,
     },
     /// The process ends: it is to be read again.
-    Left,
+    Interrupted,
 }
 
-impl<H: Handler> Shared<H> {
+impl<H: Handler> Dispatcher<H> {
     /// For a group.
     pub fn new(host: &Host, group: Group, settings: &GroupSettings, handler: H, producer: Producer) -> Self {
         Self {
@@ -78,34 +78,39 @@ impl<H: Handler> Shared<H> {
     }
 
     /// Has an event handled.
-    pub async fn handle(self: Arc<Self>, partition: i32, mut job: Job, stop: CancellationToken) -> Outcome {
+    pub async fn handle(
+        self: Arc<Self>,
+        partition: i32,
+        mut job: Job,
+        stop: CancellationToken,
+    ) -> DispatchOutcome {
         let mut backoff = Backoff::up_to(UNAVAILABLE_PAUSE_MAX);
         let failure = loop {
             match self.call(&job).await {
-                Ok(()) => return Outcome::Handled(job),
+                Ok(()) => return DispatchOutcome::Handled(job),
                 Err(Failure::Unavailable(why)) => {
                     if backoff.worth_saying() {
                         tracing::warn!(event = job.delivered.id, why, "an event waits");
                     }
                     if !backoff.pause(&stop).await {
-                        return Outcome::Left;
+                        return DispatchOutcome::Interrupted;
                     }
                 }
                 Err(failure) => break failure,
             }
         };
-        let tries = job.parcel.attempts + 1;
+        let tries = job.envelope.attempts + 1;
         let again_at = walltime::now().0 + self.settings.pause_after(tries).as_millis() as u64;
-        job.parcel.failed(&failure.to_string(), contract::timestamp::Timestamp(again_at));
+        job.envelope.failed(&failure.to_string(), contract::timestamp::Timestamp(again_at));
         let (order, event) = (job.key(), &job.delivered.id);
         if matches!(failure, Failure::Poison(_)) || tries >= TRIES {
             tracing::error!(order, event, tries, why = %failure, "an event becomes a dead letter");
             let (key, origin) = (Some(job.key().to_string()), job.origin);
-            return self.bury(partition, key, origin, job.parcel, stop).await;
+            return self.bury(partition, key, origin, job.envelope, stop).await;
         }
         tracing::warn!(order, event, tries, why = %failure, "an event failed and is tried again later");
         self.retries.increment(1);
-        Outcome::Failed(job)
+        DispatchOutcome::Failed(job)
     }
 
     /// A panic of the handler is a failure of this event alone.
@@ -125,20 +130,20 @@ impl<H: Handler> Shared<H> {
         partition: i32,
         deferral: Deferral,
         stop: CancellationToken,
-    ) -> Outcome {
-        let Deferral { key, jobs, doubles } = deferral;
-        let (mut done, mut last) = (doubles, None);
+    ) -> DispatchOutcome {
+        let Deferral { key, jobs, duplicates } = deferral;
+        let (mut done, mut last) = (duplicates, None);
         for mut job in jobs {
-            if job.parcel.attempts == 0 {
-                job.parcel.reason = "waits behind an earlier event of its order".into();
+            if job.envelope.attempts == 0 {
+                job.envelope.reason = "waits behind an earlier event of its order".into();
             }
-            match put(&self.producer, &self.retry_topic, partition, &job.parcel, &stop).await {
+            match put(&self.producer, &self.retry_topic, partition, &job.envelope, &stop).await {
                 Some(acknowledged) => last = Some(acknowledged.offset),
-                None => return Outcome::Left,
+                None => return DispatchOutcome::Interrupted,
             }
             done.push(job.origin);
         }
-        Outcome::Deferred { key, done, last }
+        DispatchOutcome::Deferred { key, done, last }
     }
 
     /// Puts an event into the dead-letter topic.
@@ -147,15 +152,15 @@ impl<H: Handler> Shared<H> {
         partition: i32,
         key: Option<String>,
         done: Origin,
-        parcel: Parcel,
+        envelope: Envelope,
         stop: CancellationToken,
-    ) -> Outcome {
-        match put(&self.producer, &self.dead_letter_topic, partition, &parcel, &stop).await {
+    ) -> DispatchOutcome {
+        match put(&self.producer, &self.dead_letter_topic, partition, &envelope, &stop).await {
             Some(_) => {
                 self.dead_letters.increment(1);
-                Outcome::Buried { key, done }
+                DispatchOutcome::DeadLettered { key, done }
             }
-            None => Outcome::Left,
+            None => DispatchOutcome::Interrupted,
         }
     }
 }
@@ -166,14 +171,14 @@ pub async fn put(
     producer: &Producer,
     topic: &str,
     partition: i32,
-    parcel: &Parcel,
+    envelope: &Envelope,
     stop: &CancellationToken,
 ) -> Option<Acknowledged> {
     let mut backoff = Backoff::default();
-    let headers = parcel.all_headers();
+    let headers = envelope.all_headers();
     loop {
         let sent = async {
-            match producer.send(&parcel.message(topic, partition, &headers)) {
+            match producer.send(&envelope.message(topic, partition, &headers)) {
                 Ok(answer) => answer.await,
                 Err(error) => Err(error),
             }

@@ -2,11 +2,11 @@
 
 use contract::event::{OrderEvent, order_event_type};
 
-use super::parcel::Parcel;
+use super::envelope::Envelope;
 
 /// An order event, and how often it was tried.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Delivered {
+pub struct ReceivedEvent {
     /// The event's id, the same at every delivery.
     pub id: String,
     /// What happened to the order.
@@ -17,7 +17,7 @@ pub struct Delivered {
 
 /// Why a record is no event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NoEvent {
+pub enum DecodeError {
     /// A header is missing or says something else.
     #[error("the header {0} is not that of an order event")]
     Header(&'static str),
@@ -29,23 +29,23 @@ pub enum NoEvent {
     Key,
 }
 
-impl Delivered {
+impl ReceivedEvent {
     /// From a record.
-    pub fn decode(parcel: &Parcel) -> Result<Self, NoEvent> {
-        let header = |name: &'static str| parcel.header(name).ok_or(NoEvent::Header(name));
+    pub fn decode(envelope: &Envelope) -> Result<Self, DecodeError> {
+        let header = |name: &'static str| envelope.header(name).ok_or(DecodeError::Header(name));
         if header("ce_specversion")? != "1.0" {
-            return Err(NoEvent::Header("ce_specversion"));
+            return Err(DecodeError::Header("ce_specversion"));
         }
         let id = header("ce_id")?.to_string();
         let event: OrderEvent =
-            serde_json::from_slice(&parcel.value).map_err(|error| NoEvent::Value(error.to_string()))?;
+            serde_json::from_slice(&envelope.value).map_err(|error| DecodeError::Value(error.to_string()))?;
         if header("ce_type")? != order_event_type(event.status) {
-            return Err(NoEvent::Header("ce_type"));
+            return Err(DecodeError::Header("ce_type"));
         }
-        if event.order_id.to_string() != parcel.key {
-            return Err(NoEvent::Key);
+        if event.order_id.to_string() != envelope.key {
+            return Err(DecodeError::Key);
         }
-        Ok(Self { id, event, attempt: parcel.attempts + 1 })
+        Ok(Self { id, event, attempt: envelope.attempts + 1 })
     }
 }
 
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
     use contract::timestamp::Timestamp;
 
-    fn fixture() -> Parcel {
+    fn fixture() -> Envelope {
         let text = include_str!("../../../contract/fixtures/order-event.v1.txt");
         let (head, value) = text.split_once("\n\n").unwrap();
         let mut headers: Vec<(String, String)> = head
@@ -63,7 +63,7 @@ mod tests {
             .map(|(name, value)| (name.into(), value.into()))
             .collect();
         let (_, key) = headers.remove(0);
-        Parcel {
+        Envelope {
             key,
             value: value.trim_end().into(),
             headers,
@@ -76,28 +76,28 @@ mod tests {
 
     #[test]
     fn the_published_format_is_read() {
-        let delivered = Delivered::decode(&fixture()).unwrap();
+        let delivered = ReceivedEvent::decode(&fixture()).unwrap();
         assert_eq!((delivered.id.as_str(), delivered.attempt), ("2-17", 2));
         assert_eq!(delivered.event.total, 84_000);
     }
 
     #[test]
     fn what_is_no_event_is_told_apart() {
-        let broken = |change: fn(&mut Parcel)| {
-            let mut parcel = fixture();
-            change(&mut parcel);
-            Delivered::decode(&parcel).unwrap_err()
+        let broken = |change: fn(&mut Envelope)| {
+            let mut envelope = fixture();
+            change(&mut envelope);
+            ReceivedEvent::decode(&envelope).unwrap_err()
         };
-        assert_eq!(broken(|parcel| parcel.key = "other".into()), NoEvent::Key);
-        assert!(matches!(broken(|parcel| parcel.value = b"{".to_vec()), NoEvent::Value(_)));
+        assert_eq!(broken(|envelope| envelope.key = "other".into()), DecodeError::Key);
+        assert!(matches!(broken(|envelope| envelope.value = b"{".to_vec()), DecodeError::Value(_)));
         assert_eq!(
-            broken(|parcel| parcel.headers.retain(|(name, _)| name != "ce_id")),
-            NoEvent::Header("ce_id")
+            broken(|envelope| envelope.headers.retain(|(name, _)| name != "ce_id")),
+            DecodeError::Header("ce_id")
         );
-        let other = broken(|parcel| {
-            let kind = parcel.headers.iter_mut().find(|(name, _)| name == "ce_type").unwrap();
+        let other = broken(|envelope| {
+            let kind = envelope.headers.iter_mut().find(|(name, _)| name == "ce_type").unwrap();
             kind.1 = "order.shipped".into();
         });
-        assert_eq!(other, NoEvent::Header("ce_type"));
+        assert_eq!(other, DecodeError::Header("ce_type"));
     }
 }

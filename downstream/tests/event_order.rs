@@ -10,10 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use contract::ids::{OrderId, SaleId};
 use contract::lifecycle::OrderStatus::Created;
 use contract::timestamp::Timestamp;
+use downstream::group::envelope::Envelope;
 use downstream::group::offsets::Offsets;
-use downstream::group::orders::{Deferral, Job, Orders, Origin, Step};
-use downstream::group::parcel::Parcel;
-use downstream::group::{Delivered, TRIES};
+use downstream::group::order_scheduler::{Deferral, Job, OrderScheduler, Origin, Task};
+use downstream::group::{ReceivedEvent, TRIES};
 
 const ORDERS: usize = 4;
 const EVENTS: usize = 6;
@@ -33,17 +33,17 @@ impl Chance {
 
 /// A process: everything that a crash forgets.
 struct Process {
-    orders: Orders,
+    orders: OrderScheduler,
     source: Offsets,
     retry: Offsets,
-    running: Vec<Step>,
+    running: Vec<Task>,
 }
 
 struct World {
     chance: Chance,
     now_ms: u64,
-    source: Vec<Parcel>,
-    retry: Vec<Parcel>,
+    source: Vec<Envelope>,
+    retry: Vec<Envelope>,
     /// Of source and retry topic.
     committed: (i64, i64),
     /// How often an event fails before it works; [`TRIES`]: it never does.
@@ -67,7 +67,7 @@ impl World {
                 let often = chance.below(4) == 0;
                 failures
                     .insert(id.clone(), if often { chance.below(u64::from(TRIES) + 1) as u32 } else { 0 });
-                source.push(parcel(&id, ids[n], &sale));
+                source.push(envelope(&id, ids[n], &sale));
             }
         }
         let (called, ended) = (BTreeMap::new(), vec![]);
@@ -86,9 +86,9 @@ impl World {
 
     fn process(&self) -> Process {
         Process {
-            orders: Orders::new(self.committed.1, self.retry.len() as i64),
-            source: Offsets::from(self.committed.0),
-            retry: Offsets::from(self.committed.1),
+            orders: OrderScheduler::new(self.committed.1, self.retry.len() as i64),
+            source: Offsets::starting_at(self.committed.0),
+            retry: Offsets::starting_at(self.committed.1),
             running: vec![],
         }
     }
@@ -131,13 +131,13 @@ impl World {
             false => (&self.source, &mut process.source),
         };
         let offset = offsets.next();
-        let Some(parcel) = topic.get(offset as usize) else { return };
+        let Some(envelope) = topic.get(offset as usize) else { return };
         assert!(offsets.take(offset));
-        let id = parcel.header("ce_id").unwrap().to_string();
-        let delivered = Delivered::decode(parcel).unwrap();
+        let id = envelope.header("ce_id").unwrap().to_string();
+        let delivered = ReceivedEvent::decode(envelope).unwrap();
         assert_eq!(delivered.id, id);
         let origin = Origin { retry, offset };
-        process.orders.put(Job { origin, parcel: parcel.clone(), delivered });
+        process.orders.put(Job { origin, envelope: envelope.clone(), delivered });
         if retry {
             process.orders.read_back(process.retry.next());
         }
@@ -150,20 +150,20 @@ impl World {
         }
         let at = self.chance.below(process.running.len() as u64) as usize;
         match process.running.swap_remove(at) {
-            Step::Handle(job) => self.handle(process, *job),
-            Step::Defer(deferral) => self.defer(process, deferral),
+            Task::Handle(job) => self.handle(process, *job),
+            Task::Defer(deferral) => self.defer(process, deferral),
         }
     }
 
     fn handle(&mut self, process: &mut Process, mut job: Job) {
-        assert!(job.parcel.not_before.0 <= self.now_ms, "too early");
+        assert!(job.envelope.not_before.0 <= self.now_ms, "too early");
         let id = job.delivered.id.clone();
         let called = self.called.entry(id.clone()).or_default();
         *called += 1;
-        if *called <= self.failures[&id] && job.parcel.attempts + 1 < TRIES {
-            job.parcel.failed("by chance", Timestamp(self.now_ms + 100));
+        if *called <= self.failures[&id] && job.envelope.attempts + 1 < TRIES {
+            job.envelope.failed("by chance", Timestamp(self.now_ms + 100));
             let deferral = process.orders.failed(job);
-            process.running.push(Step::Defer(deferral));
+            process.running.push(Task::Defer(deferral));
             return;
         }
         if !self.ended.contains(&id) {
@@ -180,7 +180,7 @@ impl World {
         let mut last = None;
         for job in deferral.jobs.iter().take(until) {
             last = Some(self.retry.len() as i64);
-            self.retry.push(job.parcel.clone());
+            self.retry.push(job.envelope.clone());
         }
         if until < deferral.jobs.len() {
             self.crashes += 1;
@@ -190,8 +190,8 @@ impl World {
         process.orders.deferred(&deferral.key, last);
         let again = deferral.jobs.iter().filter(|job| job.origin.retry);
         process.retry.together(again.map(|job| job.origin.offset));
-        deferral.doubles.extend(deferral.jobs.iter().map(|job| job.origin));
-        deferral.doubles.into_iter().for_each(|origin| done(process, origin));
+        deferral.duplicates.extend(deferral.jobs.iter().map(|job| job.origin));
+        deferral.duplicates.into_iter().for_each(|origin| done(process, origin));
     }
 }
 
@@ -200,10 +200,10 @@ fn done(process: &mut Process, origin: Origin) {
     offsets.done(origin.offset);
 }
 
-fn parcel(id: &str, order: OrderId, sale: &SaleId) -> Parcel {
+fn envelope(id: &str, order: OrderId, sale: &SaleId) -> Envelope {
     let event = support::event(order, sale, Created, Timestamp(0));
     let headers = contract::event::headers(id, "order.created", "", event.time);
-    Parcel {
+    Envelope {
         key: order.to_string(),
         value: serde_json::to_vec(&event).unwrap(),
         headers: headers.into_iter().map(|(name, value)| (name.into(), value)).collect(),

@@ -16,7 +16,7 @@ const REASON_BYTES_MAX: usize = 1000;
 
 /// A record of any of the three topics.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Parcel {
+pub struct Envelope {
     /// The source's key.
     pub key: String,
     /// The source's value.
@@ -33,7 +33,7 @@ pub struct Parcel {
     pub not_before: Timestamp,
 }
 
-impl Parcel {
+impl Envelope {
     /// From any of the three topics.
     pub fn read(message: &BorrowedMessage<'_>) -> Self {
         let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
@@ -54,7 +54,7 @@ impl Parcel {
         headers: impl Iterator<Item = (&'a str, &'a [u8])>,
     ) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let mut parcel = Self {
+        let mut envelope = Self {
             key: text(key),
             value: value.to_vec(),
             headers: Vec::new(),
@@ -66,14 +66,14 @@ impl Parcel {
         for (name, value) in headers {
             let value = text(value);
             match name {
-                ATTEMPTS => parcel.attempts = value.parse().unwrap_or(0),
-                REASON => parcel.reason = value,
-                NOT_BEFORE => parcel.not_before = Timestamp::parse(&value).unwrap_or(Timestamp(0)),
-                SOURCE => parcel.source = value,
-                name => parcel.headers.push((name.into(), value)),
+                ATTEMPTS => envelope.attempts = value.parse().unwrap_or(0),
+                REASON => envelope.reason = value,
+                NOT_BEFORE => envelope.not_before = Timestamp::parse(&value).unwrap_or(Timestamp(0)),
+                SOURCE => envelope.source = value,
+                name => envelope.headers.push((name.into(), value)),
             }
         }
-        parcel
+        envelope
     }
 
     /// One of the source's headers.
@@ -120,7 +120,7 @@ fn cut(reason: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::{Parcel, cut};
+    use super::{Envelope, cut};
     use contract::timestamp::Timestamp;
 
     /// What an older build has left in a retry or dead-letter topic is read, and written again the same.
@@ -132,22 +132,22 @@ mod tests {
         let mut headers: Vec<_> = head.lines().filter_map(|line| line.split_once(": ")).collect();
         let (_, key) = headers.remove(0);
         let raw = headers.iter().map(|(name, value)| (*name, value.as_bytes()));
-        let parcel = Parcel::of("notification.retry/3/7".into(), key.as_bytes(), value, raw);
-        assert_eq!((parcel.attempts, parcel.source.as_str()), (2, "order-events/3/1042"));
-        assert_eq!(parcel.reason, "webhook: the receiver answered 503 Service Unavailable");
-        assert_eq!(Some(parcel.not_before), Timestamp::parse("2026-03-01T09:02:05.250Z"));
-        assert_eq!((parcel.header("ce_id"), parcel.headers.len()), (Some("2-17"), 7));
-        let written = parcel.all_headers();
+        let envelope = Envelope::of("notification.retry/3/7".into(), key.as_bytes(), value, raw);
+        assert_eq!((envelope.attempts, envelope.source.as_str()), (2, "order-events/3/1042"));
+        assert_eq!(envelope.reason, "webhook: the receiver answered 503 Service Unavailable");
+        assert_eq!(Some(envelope.not_before), Timestamp::parse("2026-03-01T09:02:05.250Z"));
+        assert_eq!((envelope.header("ce_id"), envelope.headers.len()), (Some("2-17"), 7));
+        let written = envelope.all_headers();
         let written: Vec<_> = written.iter().map(|(name, value)| (*name, value.as_str())).collect();
         assert_eq!(written, headers);
-        assert_eq!((parcel.key.as_bytes(), parcel.value.as_slice()), (key.as_bytes(), value));
+        assert_eq!((envelope.key.as_bytes(), envelope.value.as_slice()), (key.as_bytes(), value));
     }
 
     #[test]
     fn what_comes_from_the_source_was_never_tried() {
-        let parcel = Parcel::of("order-events/3/1042".into(), b"k", b"v", std::iter::empty());
-        assert_eq!((parcel.attempts, parcel.not_before), (0, Timestamp(0)));
-        assert_eq!(parcel.source, "order-events/3/1042");
+        let envelope = Envelope::of("order-events/3/1042".into(), b"k", b"v", std::iter::empty());
+        assert_eq!((envelope.attempts, envelope.not_before), (0, Timestamp(0)));
+        assert_eq!(envelope.source, "order-events/3/1042");
     }
 
     #[test]

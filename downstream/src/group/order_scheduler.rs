@@ -7,8 +7,8 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
-use super::Delivered;
-use super::parcel::Parcel;
+use super::ReceivedEvent;
+use super::envelope::Envelope;
 
 /// Where a record was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,27 +25,27 @@ pub struct Job {
     /// Where it was read.
     pub origin: Origin,
     /// As it was read.
-    pub parcel: Parcel,
+    pub envelope: Envelope,
     /// What it says.
-    pub delivered: Delivered,
+    pub delivered: ReceivedEvent,
 }
 
 impl Job {
     /// Its order.
     pub fn key(&self) -> &str {
-        &self.parcel.key
+        &self.envelope.key
     }
     fn due_ms(&self) -> u64 {
-        self.parcel.not_before.0
+        self.envelope.not_before.0
     }
 }
 
 /// What to do next. The order is busy until the word of it comes.
 #[derive(Debug)]
-pub enum Step {
-    /// Have it handled; then [`Orders::handled`], or [`Orders::failed`].
+pub enum Task {
+    /// Have it handled; then [`OrderScheduler::handled`], or [`OrderScheduler::failed`].
     Handle(Box<Job>),
-    /// Put them into the retry topic, in this order; then [`Orders::deferred`].
+    /// Put them into the retry topic, in this order; then [`OrderScheduler::deferred`].
     Defer(Deferral),
 }
 
@@ -57,11 +57,11 @@ pub struct Deferral {
     /// The events.
     pub jobs: Vec<Job>,
     /// Read again, while what was read first still waits: these are done.
-    pub doubles: Vec<Origin>,
+    pub duplicates: Vec<Origin>,
 }
 
 #[derive(Debug)]
-struct Order {
+struct OrderQueue {
     /// From the source, not begun.
     fresh: VecDeque<Job>,
     /// From the retry topic, not begun.
@@ -73,8 +73,8 @@ struct Order {
 
 /// The orders of one partition that have something to do.
 #[derive(Debug)]
-pub struct Orders {
-    orders: HashMap<String, Order>,
+pub struct OrderScheduler {
+    orders: HashMap<String, OrderQueue>,
     /// Orders to look at.
     ready: VecDeque<String>,
     /// Orders to look at later.
@@ -86,7 +86,7 @@ pub struct Orders {
     waiting: usize,
 }
 
-impl Orders {
+impl OrderScheduler {
     /// `read_back`: where reading the retry topic begins; `end`: where it ended when the partition was taken
     /// over.
     pub fn new(read_back: i64, end: i64) -> Self {
@@ -108,7 +108,7 @@ impl Orders {
     /// An event was read.
     pub fn put(&mut self, job: Job) {
         let key = job.key().to_string();
-        let order = self.orders.entry(key.clone()).or_insert_with(|| Order {
+        let order = self.orders.entry(key.clone()).or_insert_with(|| OrderQueue {
             fresh: VecDeque::new(),
             waiting: VecDeque::new(),
             last_waiting: -1,
@@ -138,7 +138,7 @@ impl Orders {
     }
 
     /// The next thing that may begin now.
-    pub fn next(&mut self, now_ms: u64) -> Option<Step> {
+    pub fn next(&mut self, now_ms: u64) -> Option<Task> {
         if !self.has_begun() {
             return None;
         }
@@ -151,11 +151,11 @@ impl Orders {
             let waits = unread || !order.waiting.is_empty();
             if waits && !order.fresh.is_empty() {
                 order.busy = true;
-                let (doubles, jobs) = order.fresh.drain(..).partition(|fresh: &Job| {
+                let (duplicates, jobs) = order.fresh.drain(..).partition(|fresh: &Job| {
                     order.waiting.iter().any(|waiting| waiting.delivered.id == fresh.delivered.id)
                 });
-                let doubles = Vec::into_iter(doubles).map(|job| job.origin).collect();
-                return Some(Step::Defer(Deferral { key, jobs, doubles }));
+                let duplicates = Vec::into_iter(duplicates).map(|job| job.origin).collect();
+                return Some(Task::Defer(Deferral { key, jobs, duplicates }));
             }
             if unread {
                 continue; // comes back with the record
@@ -170,7 +170,7 @@ impl Orders {
             match order.waiting.pop_front().or_else(|| order.fresh.pop_front()) {
                 Some(job) => {
                     order.busy = true;
-                    return Some(Step::Handle(Box::new(job)));
+                    return Some(Task::Handle(Box::new(job)));
                 }
                 None => drop(self.orders.remove(&key)),
             }
@@ -198,7 +198,7 @@ impl Orders {
             jobs.extend(order.waiting.drain(..));
             jobs.extend(order.fresh.drain(..));
         }
-        Deferral { key, jobs, doubles: vec![] }
+        Deferral { key, jobs, duplicates: vec![] }
     }
 
     /// Events of an order are in the retry topic, the last one at this offset.

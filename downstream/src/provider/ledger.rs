@@ -1,5 +1,5 @@
 //! What the provider knows, and what it decides from that alone: no I/O, no clock. Every change is an
-//! [`Event`], applied the same way when it happens and when the journal is read again after a restart.
+//! [`LedgerEvent`], applied the same way when it happens and when the journal is read again after a restart.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,7 +11,7 @@ use contract::webhook::PaymentCallback;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::token::Behaviour;
+use super::test_cards::CardBehaviour;
 
 /// A request to take money.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +33,7 @@ pub struct Charge {
 /// Where a payment stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Status {
+pub enum ChargeStatus {
     /// Not decided yet.
     Pending,
     /// The money was taken.
@@ -45,7 +45,7 @@ pub enum Status {
 /// A change, as the journal keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-pub enum Event {
+pub enum LedgerEvent {
     /// A payment is known from now on. Without a key: it was given up before it was asked for.
     Charged {
         /// When.
@@ -56,7 +56,7 @@ pub enum Event {
         /// What was asked for.
         charge: Charge,
         /// What was decided at once.
-        status: Status,
+        status: ChargeStatus,
         /// Why it failed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
@@ -68,7 +68,7 @@ pub enum Event {
         /// Which.
         payment_id: Uuid,
         /// How.
-        status: Status,
+        status: ChargeStatus,
         /// Why it failed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
@@ -95,12 +95,12 @@ pub enum Event {
 
 /// One payment.
 #[derive(Debug, Clone)]
-struct Payment {
+struct PaymentRecord {
     charge: Charge,
     key: Option<String>,
     /// What the first answer said: a repeat of the request gets it again.
-    first: Status,
-    status: Status,
+    first: ChargeStatus,
+    status: ChargeStatus,
     reason: Option<String>,
     decided_at: Timestamp,
     refunded: u64,
@@ -114,7 +114,7 @@ pub struct PaymentView {
     pub payment_id: Uuid,
     pub order_id: OrderId,
     pub sale_id: SaleId,
-    pub status: Status,
+    pub status: ChargeStatus,
     pub amount: u64,
     pub refunded_amount: u64,
     pub currency: Currency,
@@ -159,7 +159,7 @@ pub struct Callback {
 
 /// Work that waits for its time.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Due {
+pub enum ScheduledTask {
     /// Tell the merchant.
     Callback(Callback),
     /// Decide a pending payment.
@@ -188,14 +188,14 @@ pub enum Refusal {
     NotCaptured,
     /// More than was taken.
     #[error("more than what is left of this payment")]
-    TooMuch,
+    AmountTooLarge,
 }
 
 /// Everything the provider knows.
-pub struct Book {
+pub struct Ledger {
     /// What lies between an event and what comes late after it, in milliseconds.
     late_ms: u64,
-    payments: HashMap<Uuid, Payment>,
+    payments: HashMap<Uuid, PaymentRecord>,
     /// In the order of their arrival: the ledger's pages.
     arrivals: Vec<Uuid>,
     keys: HashMap<String, Uuid>,
@@ -203,7 +203,7 @@ pub struct Book {
     open: BTreeMap<String, Callback>,
 }
 
-impl Book {
+impl Ledger {
     /// An empty one.
     pub fn new(late_ms: u64) -> Self {
         Self {
@@ -217,41 +217,52 @@ impl Book {
     }
 
     /// What is to be answered to a charge, and the event that makes it so.
-    pub fn charge(&self, key: &str, charge: &Charge, at: Timestamp) -> Result<Option<Event>, Refusal> {
+    pub fn charge(&self, key: &str, charge: &Charge, at: Timestamp) -> Result<Option<LedgerEvent>, Refusal> {
         if let Some(known) = self.keys.get(key) {
             let same = self.payments.get(known).is_some_and(|payment| payment.charge == *charge);
             return if same { Ok(None) } else { Err(Refusal::KeyReused) };
         }
         match self.payments.get(&charge.payment_id) {
             // Given up before it came: it stays so.
-            Some(payment) if payment.key.is_none() && payment.charge.is_of_the_same_order(charge) => Ok(None),
+            Some(payment) if payment.key.is_none() && payment.charge.has_same_terms(charge) => Ok(None),
             Some(_) => Err(Refusal::PaymentExists),
             None => {
-                let (status, reason) = Behaviour::of(charge.token.as_deref()).at_once();
+                let (status, reason) = CardBehaviour::for_token(charge.token.as_deref()).at_once();
                 let reason = reason.map(str::to_string);
-                Ok(Some(Event::Charged { at, key: Some(key.into()), charge: charge.clone(), status, reason }))
+                Ok(Some(LedgerEvent::Charged {
+                    at,
+                    key: Some(key.into()),
+                    charge: charge.clone(),
+                    status,
+                    reason,
+                }))
             }
         }
     }
 
     /// The event that makes sure that a payment that is not decided never takes any money, also when its
     /// request is still on the way; none where it is decided.
-    pub fn cancel(&self, charge: &Charge, at: Timestamp) -> Result<Option<Event>, Refusal> {
-        let (status, reason) = (Status::Failed, Some("cancelled".to_string()));
+    pub fn cancel(&self, charge: &Charge, at: Timestamp) -> Result<Option<LedgerEvent>, Refusal> {
+        let (status, reason) = (ChargeStatus::Failed, Some("cancelled".to_string()));
         match self.payments.get(&charge.payment_id) {
-            None => Ok(Some(Event::Charged { at, key: None, charge: charge.clone(), status, reason })),
-            Some(payment) if !payment.charge.is_of_the_same_order(charge) => Err(Refusal::PaymentExists),
-            Some(payment) if payment.status == Status::Pending => {
-                Ok(Some(Event::Decided { at, payment_id: charge.payment_id, status, reason }))
+            None => Ok(Some(LedgerEvent::Charged { at, key: None, charge: charge.clone(), status, reason })),
+            Some(payment) if !payment.charge.has_same_terms(charge) => Err(Refusal::PaymentExists),
+            Some(payment) if payment.status == ChargeStatus::Pending => {
+                Ok(Some(LedgerEvent::Decided { at, payment_id: charge.payment_id, status, reason }))
             }
             Some(_) => Ok(None),
         }
     }
 
     /// The event that decides a payment that was pending for its time; none where it is decided already.
-    pub fn decide(&self, payment_id: Uuid, at: Timestamp) -> Option<Event> {
-        let pending = self.payments.get(&payment_id).is_some_and(|p| p.status == Status::Pending);
-        pending.then_some(Event::Decided { at, payment_id, status: Status::Succeeded, reason: None })
+    pub fn decide(&self, payment_id: Uuid, at: Timestamp) -> Option<LedgerEvent> {
+        let pending = self.payments.get(&payment_id).is_some_and(|p| p.status == ChargeStatus::Pending);
+        pending.then_some(LedgerEvent::Decided {
+            at,
+            payment_id,
+            status: ChargeStatus::Succeeded,
+            reason: None,
+        })
     }
 
     /// The event that gives money back; none where this key has done so.
@@ -262,25 +273,25 @@ impl Book {
         amount: u64,
         refund_id: Uuid,
         at: Timestamp,
-    ) -> Result<Option<Event>, Refusal> {
+    ) -> Result<Option<LedgerEvent>, Refusal> {
         if let Some((known, asked)) = self.refunds.get(key) {
             let same = known.payment_id == payment_id && *asked == amount;
             return if same { Ok(None) } else { Err(Refusal::KeyReused) };
         }
         let payment = self.payments.get(&payment_id).ok_or(Refusal::UnknownPayment)?;
-        if payment.status != Status::Succeeded {
+        if payment.status != ChargeStatus::Succeeded {
             return Err(Refusal::NotCaptured);
         }
         if amount > payment.charge.amount - payment.refunded {
-            return Err(Refusal::TooMuch);
+            return Err(Refusal::AmountTooLarge);
         }
-        Ok(Some(Event::Refunded { at, payment_id, refund_id, key: key.into(), amount }))
+        Ok(Some(LedgerEvent::Refunded { at, payment_id, refund_id, key: key.into(), amount }))
     }
 
     /// Makes it so. Returns what is due because of it.
-    pub fn apply(&mut self, event: &Event) -> Vec<Due> {
+    pub fn apply(&mut self, event: &LedgerEvent) -> Vec<ScheduledTask> {
         match event {
-            Event::Charged { at, key, charge, status, reason } => {
+            LedgerEvent::Charged { at, key, charge, status, reason } => {
                 let payment_id = charge.payment_id;
                 if let Some(key) = key {
                     self.keys.insert(key.clone(), payment_id);
@@ -288,7 +299,7 @@ impl Book {
                 self.arrivals.push(payment_id);
                 self.payments.insert(
                     payment_id,
-                    Payment {
+                    PaymentRecord {
                         charge: charge.clone(),
                         key: key.clone(),
                         first: *status,
@@ -300,16 +311,18 @@ impl Book {
                     },
                 );
                 match status {
-                    Status::Pending => vec![Due::Decision { payment_id, due: self.later(*at) }],
+                    ChargeStatus::Pending => {
+                        vec![ScheduledTask::Decision { payment_id, due: self.later(*at) }]
+                    }
                     _ => self.tell(payment_id),
                 }
             }
-            Event::Decided { at, payment_id, status, reason } => {
+            LedgerEvent::Decided { at, payment_id, status, reason } => {
                 let Some(payment) = self.payments.get_mut(payment_id) else { return vec![] };
                 (payment.status, payment.reason, payment.decided_at) = (*status, reason.clone(), *at);
                 self.tell(*payment_id)
             }
-            Event::Refunded { payment_id, refund_id, key, amount, .. } => {
+            LedgerEvent::Refunded { payment_id, refund_id, key, amount, .. } => {
                 let Some(payment) = self.payments.get_mut(payment_id) else { return vec![] };
                 payment.refunded += amount;
                 let view = RefundView {
@@ -321,7 +334,7 @@ impl Book {
                 self.refunds.insert(key.clone(), (view, *amount));
                 vec![]
             }
-            Event::CallbackClosed { callback_id } => {
+            LedgerEvent::CallbackClosed { callback_id } => {
                 self.open.remove(callback_id);
                 vec![]
             }
@@ -333,16 +346,16 @@ impl Book {
     }
 
     /// The callbacks about a decided payment.
-    fn tell(&mut self, payment_id: Uuid) -> Vec<Due> {
+    fn tell(&mut self, payment_id: Uuid) -> Vec<ScheduledTask> {
         let late_ms = self.late_ms;
         let Some(payment) = self.payments.get_mut(&payment_id) else { return vec![] };
         let Some(url) = payment.charge.callback_url.clone() else { return vec![] };
         let truth = match payment.status {
-            Status::Succeeded => PaymentOutcome::Succeeded,
+            ChargeStatus::Succeeded => PaymentOutcome::Succeeded,
             _ => PaymentOutcome::Failed,
         };
         let mut callbacks = Vec::new();
-        for (result, late) in Behaviour::of(payment.charge.token.as_deref()).callbacks(truth) {
+        for (result, late) in CardBehaviour::for_token(payment.charge.token.as_deref()).callbacks(truth) {
             let callback = Callback {
                 id: format!("msg_{}_{}", payment_id.simple(), payment.callbacks),
                 url: url.clone(),
@@ -359,19 +372,19 @@ impl Book {
             };
             payment.callbacks += 1;
             self.open.insert(callback.id.clone(), callback.clone());
-            callbacks.push(Due::Callback(callback));
+            callbacks.push(ScheduledTask::Callback(callback));
         }
         callbacks
     }
 
     /// What was due when the journal ended: after a restart.
-    pub fn unfinished(&self) -> Vec<Due> {
-        let pending = self.payments.values().filter(|payment| payment.status == Status::Pending);
-        let decisions = pending.map(|payment| Due::Decision {
+    pub fn unfinished(&self) -> Vec<ScheduledTask> {
+        let pending = self.payments.values().filter(|payment| payment.status == ChargeStatus::Pending);
+        let decisions = pending.map(|payment| ScheduledTask::Decision {
             payment_id: payment.charge.payment_id,
             due: self.later(payment.decided_at),
         });
-        decisions.chain(self.open.values().cloned().map(Due::Callback)).collect()
+        decisions.chain(self.open.values().cloned().map(ScheduledTask::Callback)).collect()
     }
 
     /// A payment as it stands.
@@ -380,12 +393,12 @@ impl Book {
     }
 
     /// A payment as its request was first answered.
-    pub fn first_answer(&self, payment_id: Uuid) -> Option<PaymentView> {
+    pub fn first_response(&self, payment_id: Uuid) -> Option<PaymentView> {
         self.payments.get(&payment_id).map(|payment| payment.view(payment.first))
     }
 
     /// The refund of a key.
-    pub fn refund_of(&self, key: &str) -> Option<RefundView> {
+    pub fn refund_for_key(&self, key: &str) -> Option<RefundView> {
         self.refunds.get(key).map(|(view, _)| view.clone())
     }
 
@@ -412,14 +425,14 @@ impl Book {
 }
 
 impl Charge {
-    fn is_of_the_same_order(&self, other: &Self) -> bool {
+    fn has_same_terms(&self, other: &Self) -> bool {
         (self.order_id, &self.sale_id, self.amount, self.currency)
             == (other.order_id, &other.sale_id, other.amount, other.currency)
     }
 }
 
-impl Payment {
-    fn view(&self, status: Status) -> PaymentView {
+impl PaymentRecord {
+    fn view(&self, status: ChargeStatus) -> PaymentView {
         PaymentView {
             payment_id: self.charge.payment_id,
             order_id: self.charge.order_id,
@@ -428,7 +441,7 @@ impl Payment {
             amount: self.charge.amount,
             refunded_amount: self.refunded,
             currency: self.charge.currency,
-            reason: self.reason.clone().filter(|_| status == Status::Failed),
+            reason: self.reason.clone().filter(|_| status == ChargeStatus::Failed),
         }
     }
 
@@ -437,7 +450,7 @@ impl Payment {
             payment_id: self.charge.payment_id,
             order_id: self.charge.order_id,
             sale_id: self.charge.sale_id.clone(),
-            captured: if self.status == Status::Succeeded { self.charge.amount } else { 0 },
+            captured: if self.status == ChargeStatus::Succeeded { self.charge.amount } else { 0 },
             refunded: self.refunded,
             currency: self.charge.currency,
         }

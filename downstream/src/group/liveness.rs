@@ -16,8 +16,8 @@ use tokio::sync::oneshot;
 use crate::host::Host;
 
 /// A partition of a topic.
-pub type Place = (String, i32);
-type Ends = BTreeMap<Place, i64>;
+pub type TopicPartition = (String, i32);
+type Ends = BTreeMap<TopicPartition, i64>;
 
 /// Between two questions, and how long nothing was read before the first.
 const ASK_EVERY: Duration = SILENCE_MAX;
@@ -25,7 +25,7 @@ const ASK_EVERY: Duration = SILENCE_MAX;
 const ANSWER_MAX: Duration = Duration::from_secs(2);
 
 /// Watches one consumer.
-pub struct Watch {
+pub struct LivenessCheck {
     watchdog: Watchdog,
     config: ClientConfig,
     /// Asked for where nothing is assigned.
@@ -38,7 +38,7 @@ pub struct Watch {
     ends: Ends,
 }
 
-impl Watch {
+impl LivenessCheck {
     /// Over a consumer of this topic that has not joined yet.
     pub fn new(host: &Host, topic: &str, runtime: &Handle) -> Self {
         let mut config = process::kafka::client(&host.services.kafka_brokers, "watch");
@@ -85,7 +85,7 @@ impl Watch {
         self.watchdog.judge(behind, answered)
     }
 
-    fn ask(&mut self, places: Vec<Place>) {
+    fn ask(&mut self, places: Vec<TopicPartition>) {
         self.asked_at = Some(Instant::now());
         let (tell, question) = oneshot::channel();
         self.question = Some(question);
@@ -111,7 +111,7 @@ impl Watch {
 }
 
 /// Ends with the first thing that is not answered.
-fn ends(config: &ClientConfig, topic: &str, places: Vec<Place>) -> Result<Ends, KafkaError> {
+fn ends(config: &ClientConfig, topic: &str, places: Vec<TopicPartition>) -> Result<Ends, KafkaError> {
     let client = BaseConsumer::<LogContext>::from_config_and_context(config, LogContext)?;
     client.fetch_metadata(Some(topic), ANSWER_MAX)?;
     places

@@ -3,11 +3,11 @@
 
 use contract::record::PaymentOutcome;
 
-use super::book::Status;
+use super::ledger::ChargeStatus;
 
 /// What a token makes of a payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Behaviour {
+pub enum CardBehaviour {
     /// `tok_approve`, none, or one that is not known: captured, answered at once, told by a callback.
     Approve,
     /// `tok_decline`: refused, answered at once, told by a callback.
@@ -23,9 +23,9 @@ pub enum Behaviour {
     Lie,
 }
 
-impl Behaviour {
+impl CardBehaviour {
     /// By token.
-    pub fn of(token: Option<&str>) -> Self {
+    pub fn for_token(token: Option<&str>) -> Self {
         match token {
             Some("tok_decline") => Self::Decline,
             Some("tok_timeout") => Self::Timeout,
@@ -37,11 +37,11 @@ impl Behaviour {
     }
 
     /// What is decided when the request comes, and why.
-    pub fn at_once(self) -> (Status, Option<&'static str>) {
+    pub fn at_once(self) -> (ChargeStatus, Option<&'static str>) {
         match self {
-            Self::Decline => (Status::Failed, Some("card_declined")),
-            Self::Late => (Status::Pending, None),
-            Self::Approve | Self::Timeout | Self::Twice | Self::Lie => (Status::Succeeded, None),
+            Self::Decline => (ChargeStatus::Failed, Some("card_declined")),
+            Self::Late => (ChargeStatus::Pending, None),
+            Self::Approve | Self::Timeout | Self::Twice | Self::Lie => (ChargeStatus::Succeeded, None),
         }
     }
 

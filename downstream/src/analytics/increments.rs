@@ -13,7 +13,7 @@ const HOUR_MS: u64 = 3_600_000;
 
 /// What was counted of an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Counted {
+pub struct CountedOrder {
     /// Its sale.
     pub sale_id: SaleId,
     /// Its states, a bit each.
@@ -27,7 +27,7 @@ pub struct Counted {
 /// What is added to a sale.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs)] // the columns of analytics_sale
-pub struct SaleAdds {
+pub struct SaleIncrements {
     pub currency: Currency,
     pub accepted: i64,
     pub payment_requested: i64,
@@ -48,7 +48,7 @@ pub struct SaleAdds {
 /// What is added to an hour's deliveries.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[allow(missing_docs)] // the columns of analytics_hour
-pub struct HourAdds {
+pub struct HourIncrements {
     pub shipped: i64,
     pub delivered: i64,
     pub preparation_ms: i64,
@@ -58,27 +58,27 @@ pub struct HourAdds {
 
 /// What a batch adds.
 #[derive(Debug, Default)]
-pub struct Adds {
+pub struct Increments {
     /// Orders as they are counted now: all of the batch.
-    pub orders: HashMap<OrderId, Counted>,
+    pub orders: HashMap<OrderId, CountedOrder>,
     /// Per sale.
-    pub sales: BTreeMap<SaleId, SaleAdds>,
+    pub sales: BTreeMap<SaleId, SaleIncrements>,
     /// Acceptances per sale and second.
     pub seconds: BTreeMap<(SaleId, Timestamp), i64>,
     /// Deliveries per sale and hour.
-    pub hours: BTreeMap<(SaleId, Timestamp), HourAdds>,
+    pub hours: BTreeMap<(SaleId, Timestamp), HourIncrements>,
 }
 
-impl Adds {
+impl Increments {
     /// To what was counted of the batch's orders before.
-    pub fn to(orders: HashMap<OrderId, Counted>) -> Self {
+    pub fn on_top_of(orders: HashMap<OrderId, CountedOrder>) -> Self {
         Self { orders, ..Self::default() }
     }
 
     /// One event. A state that was counted before counts no more.
     pub fn add(&mut self, event: &OrderEvent) {
         let sale_id = &event.sale_id;
-        let order = self.orders.entry(event.order_id).or_insert_with(|| Counted {
+        let order = self.orders.entry(event.order_id).or_insert_with(|| CountedOrder {
             sale_id: sale_id.clone(),
             seen: 0,
             paid_at: None,
@@ -89,7 +89,7 @@ impl Adds {
         }
         order.seen |= bit(event.status);
         let was_paid = order.seen & bit(OrderStatus::PaymentCompleted) != 0;
-        let sale = self.sales.entry(sale_id.clone()).or_insert_with(|| SaleAdds::of(event.currency));
+        let sale = self.sales.entry(sale_id.clone()).or_insert_with(|| SaleIncrements::new(event.currency));
         let amount = i64::try_from(event.total).unwrap_or(i64::MAX);
         let hour = (sale_id.clone(), floor(event.time, HOUR_MS));
         match event.status {
@@ -146,8 +146,8 @@ impl Adds {
     }
 }
 
-impl SaleAdds {
-    fn of(currency: Currency) -> Self {
+impl SaleIncrements {
+    fn new(currency: Currency) -> Self {
         Self {
             currency,
             accepted: 0,

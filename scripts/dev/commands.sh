@@ -85,14 +85,59 @@ cargo_in_session() {
     run_in_session env -u PAYMENT_WEBHOOK_SECRET cargo "$1" --locked "${@:2}" 2> >(grep --line-buffered -vE '^ *(Updating|Locking) ' >&2)
 }
 
+# test_targets ARGUMENT…: the arguments for `cargo test --workspace`, one a line. A crate (`-p NAME`) becomes the names of
+# its test files, unless the caller names one: with `-p` itself, Cargo selects other features, and compiles most
+# dependencies a second time.
+test_targets() {
+    local manifest name file packages=() others=() named=
+    while [ $# -gt 0 ]; do
+        case $1 in
+            -p | --package)
+                packages+=("${2:?-p needs the name of a crate}")
+                shift
+                ;;
+            --test | --lib | --bins | --bin | --doc) others+=("$1") named=yes ;;
+            --)
+                others+=("$@")
+                break
+                ;;
+            *) others+=("$1") ;;
+        esac
+        shift
+    done
+    if [ -z "$named" ]; then
+        for name in "${packages[@]}"; do
+            manifest=$(grep -lx "name = \"$name\"" "$ROOT"/*/Cargo.toml "$ROOT"/*/*/Cargo.toml | head -n 1)
+            [ -n "$manifest" ] || die "there is no crate '$name'"
+            [ ! -e "${manifest%/*}/src/lib.rs" ] || named=--lib
+            for file in "${manifest%/*}"/tests/*.rs "${manifest%/*}"/tests/*/main.rs; do
+                [ -e "$file" ] || continue
+                file=${file%/main.rs}
+                file=${file##*/}
+                printf '%s\n' --test "${file%.rs}"
+            done
+        done
+        [ -z "$named" ] || printf '%s\n' "$named"
+    fi
+    [ "${#others[@]}" -eq 0 ] || printf '%s\n' "${others[@]}"
+}
+
 cmd_test() {
+    local targets
+    targets=$(test_targets "$@")
+    [ -z "$targets" ] || mapfile -t targets <<<"$targets"
     begin_session test
     require_packages tests
     WITH_REDIS_CLUSTER=yes QUIET=yes dev_here up --services-only
     say
-    # Tests of one crate start the programs of another, so all programs must be built and current.
-    cargo_in_session build --bins
-    cargo_in_session test --no-fail-fast "$@"
+    # Tests of one crate start the programs of another, so all programs must be built and current. One test is named so
+    # that Cargo selects the features that tests use, too.
+    cargo_in_session build --workspace --bins --test pages
+    if [ $# -eq 0 ]; then
+        cargo_in_session test --workspace --no-fail-fast
+    else
+        cargo_in_session test --workspace --no-fail-fast "${targets[@]}"
+    fi
 }
 
 cmd_bench() {

@@ -1,64 +1,64 @@
-//! What may happen next. Each action is one atomic step of the real thing: one script call, one append to
-//! the log, one transaction.
+//! The actions that may happen next. Each action is one atomic step of the real system: one script call, one
+//! append to the log, or one transaction.
 
 use crate::config::Fault;
 
-/// A step.
+/// One atomic step of any part of the system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // the fields are indices: of the try (or the order it makes), gateway, server, process
 pub enum Action {
     /// A gateway with a lease sends the call of the reserving script.
     Send { order: u8, gateway: u8 },
-    /// A gateway refuses from memory: sold out.
+    /// A gateway refuses from its cached stock snapshot: sold out.
     RefuseFast { order: u8, gateway: u8 },
     /// The script runs, and its reply reaches the gateway.
     Reserve { order: u8, server: u8 },
     /// The record reaches the log.
     Append { order: u8 },
-    /// The record is lost on its way, or the gateway dies before it is sent.
+    /// The record is lost in transit, or the gateway crashes before sending it.
     LoseRecord { order: u8 },
-    /// The acknowledgement reaches the gateway, which then looks at its lease, and answers.
+    /// The acknowledgement reaches the gateway, which then checks its lease and responds.
     Acknowledge { order: u8 },
-    /// A gateway renews its lease: it reads all that is published; or its lease runs out.
+    /// A gateway renews its lease by reading everything that is published, or its lease expires.
     ReadSales { gateway: u8 },
-    /// A gateway looks at the stock.
-    Look { gateway: u8, server: u8 },
-    /// What it saw is too old to refuse from.
-    LookExpires { gateway: u8 },
-    /// An entry that the log has is deleted from the outbox.
-    Forget { order: u8, server: u8 },
-    /// The relay produces an entry of the outbox again.
+    /// A gateway refreshes its stock snapshot.
+    RefreshStock { gateway: u8, server: u8 },
+    /// The gateway's stock snapshot becomes too old to refuse from.
+    SnapshotExpires { gateway: u8 },
+    /// An entry that is stored in the log is deleted from the outbox.
+    AckOutbox { order: u8, server: u8 },
+    /// The relay produces an outbox entry again.
     Relay { order: u8, server: u8 },
-    /// A cancellation (a tick or a customer's) is appended to the log.
+    /// A cancellation (by a tick or by a customer) is appended to the log.
     Cancel { order: u8 },
-    /// Another process takes the partition over. The old owner does not know.
+    /// Another process takes over the partition. The old owner does not notice.
     TakeOver { owner: u8 },
     /// An owner settles the next record, or is fenced.
     Settle { owner: u8 },
-    /// A releaser asks Redis for the watermark and Postgres for what comes behind it.
+    /// A releaser reads the watermark from Redis and the events after it from Postgres.
     FindReleases { releaser: u8, server: u8 },
-    /// Its script call runs.
+    /// The releaser's script call runs.
     Release { releaser: u8, server: u8 },
-    /// Announced units can be taken.
+    /// Announced units become available.
     Mature { server: u8, epoch: u8 },
-    /// A rebuild begins: it connects, takes a new epoch, and publishes it.
+    /// A rebuild begins: it connects, claims a new epoch, and publishes it.
     Begin { rebuilder: u8, server: u8 },
-    /// It has outwaited the leases.
+    /// The rebuild's wait for older leases is over.
     Outwait { rebuilder: u8 },
-    /// It produces an entry of an old outbox.
+    /// The rebuild produces an entry of an old outbox.
     Drain { rebuilder: u8, order: u8 },
-    /// It stops draining and appends its barrier.
+    /// The rebuild stops draining and appends its barrier.
     Fence { rebuilder: u8 },
-    /// It unlinks older epochs and writes the snapshot.
+    /// The rebuild unlinks older epochs and writes the snapshot.
     WriteSnapshot { rebuilder: u8 },
-    /// It loads the scripts and sets the mark.
+    /// The rebuild loads the scripts and sets the mark.
     Seal { rebuilder: u8 },
-    /// It makes the epoch ready, and publishes it.
+    /// The rebuild marks the epoch as ready and publishes it.
     Finish { rebuilder: u8 },
-    /// It finds its connection broken, its keys gone, or a newer epoch.
+    /// The rebuild detects a broken connection, missing keys or a newer epoch, and stops.
     GiveUp { rebuilder: u8 },
-    /// The replica (or the copy on disk) catches up.
+    /// The replica (or the copy on disk) catches up with the primary.
     CatchUp,
-    /// Redis fails.
+    /// A fault hits Redis.
     Fail(Fault),
 }

@@ -1,112 +1,112 @@
-//! The lease's arithmetic, with a clock: the one thing that the large model takes for granted. One gateway,
+//! A model of the lease's time arithmetic, which the main model assumes to be correct. It has one gateway,
 //! one order, one rebuild, and the topic `sales` between them (`gateway/src/sales/lease.rs`,
-//! `settlement/src/recover/rebuild/attempt.rs`).
+//! `settlement/src/recover/rebuild/`).
 //!
-//! Time is a number that anybody can read. Two clocks that do not run alike are what the margin of the
-//! rebuild's wait is for; here they do, and there is none.
+//! Time is a number that every process can read. The margin of the rebuild's wait exists for clocks that run
+//! at different speeds; in this model the clocks agree, so there is no margin.
 
 use stateright::{Model, Property};
 
-/// How long a lease lasts from before its heartbeat, and how long a rebuild waits.
+/// The duration of a lease, counted from before its heartbeat is sent, and of a rebuild's wait.
 const LEASE: u8 = 3;
-/// Nothing new can happen later: every wait that began in time is over.
+/// The last point in time. Nothing new can happen later, because every wait that began earlier is over.
 const HORIZON: u8 = 8;
-/// Heartbeats, one after the other.
+/// The maximum number of heartbeats, which are sent one after another.
 const HEARTBEATS: u8 = 2;
 
-/// The rules of the lease. Each is needed.
+/// The rules of the lease. Each rule is necessary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
     /// The lease counts from before the heartbeat is sent, not from its acknowledgement.
     pub counts_from_before: bool,
-    /// It is held only once the gateway has read up to its own heartbeat.
+    /// The gateway holds the lease only after it has read up to its own heartbeat.
     pub reads_to_its_own: bool,
-    /// The clock is read after the order's acknowledgement, not before the record is sent.
-    pub looks_last: bool,
-    /// The rebuild waits as long as a lease lasts.
+    /// The gateway reads the clock after the order's acknowledgement, not before it sends the record.
+    pub checks_last: bool,
+    /// The rebuild waits for the duration of a lease.
     pub waits: bool,
-    /// It waits from the acknowledgement of the new epoch on, not from when it was sent.
+    /// The wait starts when the new epoch's publication is acknowledged, not when it is sent.
     pub waits_from_acknowledgement: bool,
 }
 
 impl Rules {
-    /// All of them.
+    /// Every rule in place.
     pub const ALL: Self = Self {
         counts_from_before: true,
         reads_to_its_own: true,
-        looks_last: true,
+        checks_last: true,
         waits: true,
         waits_from_acknowledgement: true,
     };
 
-    /// Each by its name, and all the others.
+    /// Returns, for each rule, its name and the rules without it.
     pub fn each_removed() -> [(&'static str, Self); 5] {
         [
-            ("counting from before", Self { counts_from_before: false, ..Self::ALL }),
-            ("reading to its own", Self { reads_to_its_own: false, ..Self::ALL }),
-            ("looking last", Self { looks_last: false, ..Self::ALL }),
+            ("counting from before the heartbeat", Self { counts_from_before: false, ..Self::ALL }),
+            ("reading up to its own heartbeat", Self { reads_to_its_own: false, ..Self::ALL }),
+            ("checking the lease last", Self { checks_last: false, ..Self::ALL }),
             ("waiting", Self { waits: false, ..Self::ALL }),
             ("waiting from the acknowledgement", Self { waits_from_acknowledgement: false, ..Self::ALL }),
         ]
     }
 }
 
-/// A message to the log: on its way, there, or acknowledged.
+/// The progress of a message to the log.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Message {
-    /// Not sent.
+    /// The message has not been sent.
     #[default]
     None,
-    /// Sent.
+    /// The message is in transit.
     Sent,
-    /// In the log, at this place.
+    /// The log stores the message at this offset.
     Appended(u8),
-    /// Its sender knows, since this time where that matters.
+    /// The sender received the acknowledgement, at this time where the time matters.
     Acknowledged(u8),
 }
 
-/// What the customer hears.
+/// The response that the customer receives.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub enum Answer {
-    /// Nothing yet.
+pub enum Response {
+    /// No response yet.
     #[default]
     None,
-    /// 202.
+    /// The gateway responded with 202.
     Accepted,
-    /// 503.
+    /// The gateway responded with 503: the outcome is unknown.
     Unknown,
 }
 
-/// Everything.
+/// The complete state at one point in time.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub struct Moment {
+pub struct ClockState {
     now: u8,
-    /// Entries of the topic `sales`.
+    /// The number of entries in the topic `sales`.
     sales: u8,
-    /// Entries that the gateway has read.
+    /// The number of entries that the gateway has read.
     read: u8,
     heartbeat: Message,
-    /// When the heartbeat was begun.
+    /// The time at which the gateway started the heartbeat.
     begun: u8,
     heartbeats: u8,
     until: u8,
-    /// The new epoch's publication.
+    /// The publication of the new epoch.
     bump: Message,
-    /// Its place.
+    /// The offset of that publication.
     bump_at: Option<u8>,
     bump_sent: u8,
-    /// The barrier is in the log of orders.
+    /// Whether the topic `orders` contains the barrier.
     barrier: bool,
     order: Message,
-    /// The order's record came behind the barrier.
+    /// Whether the order's record was appended after the barrier.
     behind: bool,
-    answer: Answer,
+    response: Response,
 }
 
-/// A step.
+/// One atomic step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(missing_docs)] // the names say it
-pub enum Tick {
+pub enum ClockAction {
     TimePasses,
     BeginHeartbeat,
     HeartbeatIsAppended,
@@ -121,87 +121,87 @@ pub enum Tick {
     OrderIsAcknowledged,
 }
 
-/// The lease, to be searched.
+/// The lease as a model that can be searched.
 #[derive(Clone, Copy, Debug)]
-pub struct Clocks {
-    /// What it goes by.
+pub struct LeaseModel {
+    /// The rules that apply.
     pub rules: Rules,
 }
 
-impl Clocks {
-    /// The gateway may answer from the old epoch now.
-    fn covers(&self, at: &Moment) -> bool {
-        at.now < at.until && at.bump_at.is_none_or(|place| place >= at.read)
+impl LeaseModel {
+    /// Returns whether the gateway may respond from the old epoch now.
+    fn covers(&self, state: &ClockState) -> bool {
+        state.now < state.until && state.bump_at.is_none_or(|offset| offset >= state.read)
     }
 
-    fn wait_is_over(&self, at: &Moment) -> bool {
-        let Message::Acknowledged(acknowledged) = at.bump else { return false };
-        let from = if self.rules.waits_from_acknowledgement { acknowledged } else { at.bump_sent };
-        !self.rules.waits || at.now >= from + LEASE
+    fn wait_is_over(&self, state: &ClockState) -> bool {
+        let Message::Acknowledged(acknowledged) = state.bump else { return false };
+        let from = if self.rules.waits_from_acknowledgement { acknowledged } else { state.bump_sent };
+        !self.rules.waits || state.now >= from + LEASE
     }
 
-    fn has_read_enough(&self, at: &Moment, place: u8) -> bool {
-        at.read > place || !self.rules.reads_to_its_own
+    fn has_read_enough(&self, state: &ClockState, offset: u8) -> bool {
+        state.read > offset || !self.rules.reads_to_its_own
     }
 }
 
-impl Model for Clocks {
-    type State = Moment;
-    type Action = Tick;
+impl Model for LeaseModel {
+    type State = ClockState;
+    type Action = ClockAction;
 
-    fn init_states(&self) -> Vec<Moment> {
-        vec![Moment::default()]
+    fn init_states(&self) -> Vec<ClockState> {
+        vec![ClockState::default()]
     }
 
-    fn actions(&self, at: &Moment, actions: &mut Vec<Tick>) {
+    fn actions(&self, state: &ClockState, actions: &mut Vec<ClockAction>) {
         let mut may = |possible: bool, action| actions.extend(possible.then_some(action));
-        may(at.now < HORIZON, Tick::TimePasses);
-        may(at.heartbeat == Message::None && at.heartbeats < HEARTBEATS, Tick::BeginHeartbeat);
-        may(at.heartbeat == Message::Sent, Tick::HeartbeatIsAppended);
-        if let Message::Appended(place) = at.heartbeat {
-            may(self.has_read_enough(at, place), Tick::HoldLease);
+        may(state.now < HORIZON, ClockAction::TimePasses);
+        may(state.heartbeat == Message::None && state.heartbeats < HEARTBEATS, ClockAction::BeginHeartbeat);
+        may(state.heartbeat == Message::Sent, ClockAction::HeartbeatIsAppended);
+        if let Message::Appended(offset) = state.heartbeat {
+            may(self.has_read_enough(state, offset), ClockAction::HoldLease);
         }
-        may(at.read < at.sales, Tick::ReadOneEntry);
-        may(at.bump == Message::None, Tick::SendBump);
-        may(at.bump == Message::Sent, Tick::BumpIsAppended);
-        may(matches!(at.bump, Message::Appended(_)), Tick::BumpIsAcknowledged);
-        may(!at.barrier && self.wait_is_over(at), Tick::AppendBarrier);
-        may(at.order == Message::None && self.covers(at), Tick::SendOrder);
-        may(at.order == Message::Sent, Tick::OrderIsAppended);
-        may(matches!(at.order, Message::Appended(_)), Tick::OrderIsAcknowledged);
+        may(state.read < state.sales, ClockAction::ReadOneEntry);
+        may(state.bump == Message::None, ClockAction::SendBump);
+        may(state.bump == Message::Sent, ClockAction::BumpIsAppended);
+        may(matches!(state.bump, Message::Appended(_)), ClockAction::BumpIsAcknowledged);
+        may(!state.barrier && self.wait_is_over(state), ClockAction::AppendBarrier);
+        may(state.order == Message::None && self.covers(state), ClockAction::SendOrder);
+        may(state.order == Message::Sent, ClockAction::OrderIsAppended);
+        may(matches!(state.order, Message::Appended(_)), ClockAction::OrderIsAcknowledged);
     }
 
-    fn next_state(&self, at: &Moment, action: Tick) -> Option<Moment> {
-        let mut next = *at;
+    fn next_state(&self, state: &ClockState, action: ClockAction) -> Option<ClockState> {
+        let mut next = *state;
         match action {
-            Tick::TimePasses => next.now += 1,
-            Tick::BeginHeartbeat => {
-                (next.heartbeat, next.begun) = (Message::Sent, at.now);
+            ClockAction::TimePasses => next.now += 1,
+            ClockAction::BeginHeartbeat => {
+                (next.heartbeat, next.begun) = (Message::Sent, state.now);
                 next.heartbeats += 1;
             }
-            Tick::HeartbeatIsAppended => {
-                next.heartbeat = Message::Appended(at.sales);
+            ClockAction::HeartbeatIsAppended => {
+                next.heartbeat = Message::Appended(state.sales);
                 next.sales += 1;
             }
-            Tick::ReadOneEntry => next.read += 1,
-            Tick::HoldLease => {
-                let from = if self.rules.counts_from_before { at.begun } else { at.now };
-                (next.until, next.heartbeat) = (at.until.max(from + LEASE), Message::None);
+            ClockAction::ReadOneEntry => next.read += 1,
+            ClockAction::HoldLease => {
+                let from = if self.rules.counts_from_before { state.begun } else { state.now };
+                (next.until, next.heartbeat) = (state.until.max(from + LEASE), Message::None);
             }
-            Tick::SendBump => (next.bump, next.bump_sent) = (Message::Sent, at.now),
-            Tick::BumpIsAppended => {
-                (next.bump, next.bump_at) = (Message::Appended(at.sales), Some(at.sales));
+            ClockAction::SendBump => (next.bump, next.bump_sent) = (Message::Sent, state.now),
+            ClockAction::BumpIsAppended => {
+                (next.bump, next.bump_at) = (Message::Appended(state.sales), Some(state.sales));
                 next.sales += 1;
             }
-            Tick::BumpIsAcknowledged => next.bump = Message::Acknowledged(at.now),
-            Tick::AppendBarrier => next.barrier = true,
+            ClockAction::BumpIsAcknowledged => next.bump = Message::Acknowledged(state.now),
+            ClockAction::AppendBarrier => next.barrier = true,
             // Only under a lease (see `actions`).
-            Tick::SendOrder => next.order = Message::Sent,
-            Tick::OrderIsAppended => (next.order, next.behind) = (Message::Appended(0), at.barrier),
-            Tick::OrderIsAcknowledged => {
-                let covered = self.covers(at) || !self.rules.looks_last;
+            ClockAction::SendOrder => next.order = Message::Sent,
+            ClockAction::OrderIsAppended => (next.order, next.behind) = (Message::Appended(0), state.barrier),
+            ClockAction::OrderIsAcknowledged => {
+                let covered = self.covers(state) || !self.rules.checks_last;
                 next.order = Message::Acknowledged(0);
-                next.answer = if covered { Answer::Accepted } else { Answer::Unknown };
+                next.response = if covered { Response::Accepted } else { Response::Unknown };
             }
         }
         Some(next)
@@ -209,15 +209,18 @@ impl Model for Clocks {
 
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
-            Property::always("an order that was told 202 lies before the barrier", |_, at: &Moment| {
-                !(at.answer == Answer::Accepted && at.behind)
+            Property::always(
+                "an order that was answered 202 precedes the barrier",
+                |_, state: &ClockState| !(state.response == Response::Accepted && state.behind),
+            ),
+            Property::sometimes("a 202 is given while a rebuild waits", |_, state: &ClockState| {
+                state.response == Response::Accepted
+                    && matches!(state.bump, Message::Acknowledged(since) if since < state.now)
             }),
-            Property::sometimes("a 202 is given while a rebuild waits", |_, at: &Moment| {
-                at.answer == Answer::Accepted
-                    && matches!(at.bump, Message::Acknowledged(since) if since < at.now)
+            Property::sometimes("a record is appended after the barrier", |_, state: &ClockState| {
+                state.behind
             }),
-            Property::sometimes("a record comes behind the barrier", |_, at: &Moment| at.behind),
-            Property::sometimes("a lease is renewed", |_, at: &Moment| at.until > LEASE),
+            Property::sometimes("a lease is renewed", |_, state: &ClockState| state.until > LEASE),
         ]
     }
 }

@@ -6,13 +6,13 @@ const fn request(customer: u8, key: u8, units: u8, gateway: Option<u8>) -> Reque
     Request { customer, key, units, gateway }
 }
 
-/// Ann asks for a unit at the first gateway and repeats it at the second (or the other way round: gateways
-/// are alike). Ben asks for one at either.
+/// Ann orders one unit at the first gateway and retries at the second (or the other way round: gateways are
+/// alike). Ben orders one at the second gateway.
 const BOTH: &[Request] = &[request(0, 1, 1, Some(0)), request(0, 1, 1, Some(1)), request(1, 1, 1, Some(1))];
-/// The same, but Ben wants both units: only one of them can be served.
+/// The same, except that Ben orders both units, so that only one of the two customers can be served.
 const CONTENDED: &[Request] =
     &[request(0, 1, 1, Some(0)), request(0, 1, 1, Some(1)), request(1, 1, 2, Some(1))];
-/// The same, and Ann asks a second time, under another key.
+/// The same, and Ann also sends a second order under another key.
 const TWO_KEYS: &[Request] = &[
     request(0, 1, 1, Some(0)),
     request(0, 1, 1, Some(1)),
@@ -36,12 +36,12 @@ const BASE: Config = Config {
     protections: Protections::ALL,
 };
 
-/// Whatever may befall one server.
+/// The faults of a single server.
 const LOSSES: &[Fault] = &[Fault::RestartEmpty, Fault::RestartOld, Fault::RestartWhole, Fault::FlushAll];
-/// Whatever may befall a primary and its replica.
+/// The faults of a primary with a replica.
 const SPLIT: &[Fault] = &[Fault::Failover, Fault::Failback];
 
-/// What is searched, each in full.
+/// Returns the configurations that are searched, each in full.
 pub fn configurations() -> Vec<Config> {
     vec![
         Config {
@@ -54,7 +54,7 @@ pub fn configurations() -> Vec<Config> {
         },
         Config {
             name: "lost state, sold out",
-            about: "the same, where there is not enough for all, and Ann asks twice",
+            about: "the same with too little stock for everyone, and with two orders by Ann",
             requests: TWO_KEYS,
             faults: (1, LOSSES),
             copies: 1,
@@ -63,7 +63,7 @@ pub fn configurations() -> Vec<Config> {
         },
         Config {
             name: "split",
-            about: "a lagging replica is promoted, both answer, the old primary comes back",
+            about: "a lagging replica is promoted, both servers respond, the old primary is promoted again",
             faults: (2, SPLIT),
             copies: 1,
             rebuilds: 1,
@@ -71,14 +71,14 @@ pub fn configurations() -> Vec<Config> {
         },
         Config {
             name: "two rebuilders",
-            about: "a rebuild dies or lags at any step, another one begins; and Redis may be flushed",
+            about: "a rebuild dies or lags at any step, another one begins, and Redis may be flushed",
             faults: (1, &[Fault::FlushAll]),
             rebuilds: 2,
             ..BASE
         },
         Config {
             name: "zombie owner",
-            about: "the partition is taken over while its owner goes on; and Redis may be flushed",
+            about: "the partition is taken over while its old owner continues, and Redis may be flushed",
             requests: CONTENDED,
             faults: (1, &[Fault::FlushAll]),
             cancels: 1,
@@ -89,7 +89,7 @@ pub fn configurations() -> Vec<Config> {
         },
         Config {
             name: "releases",
-            about: "two cancellations, two processes that release, and a rebuild in between",
+            about: "two cancellations, two releasing processes, and a rebuild in between",
             requests: CONTENDED,
             cancels: 2,
             releasers: 2,
@@ -98,7 +98,7 @@ pub fn configurations() -> Vec<Config> {
         },
         Config {
             name: "releases, lost state",
-            about: "a cancellation, two processes that release, and a loss",
+            about: "a cancellation, two releasing processes, and a state loss",
             requests: CONTENDED,
             cancels: 1,
             releasers: 2,
@@ -109,7 +109,7 @@ pub fn configurations() -> Vec<Config> {
         },
         Config {
             name: "fast refusals",
-            about: "gateways refuse from memory while units come back, and a rebuild comes in between",
+            about: "gateways refuse from stock snapshots while units return, with a rebuild in between",
             requests: TWO_KEYS,
             cancels: 1,
             releasers: 1,
@@ -120,12 +120,12 @@ pub fn configurations() -> Vec<Config> {
     ]
 }
 
-/// Larger worlds, for whoever changes the protocol: minutes and gigabytes each.
+/// Returns larger configurations, for changes to the protocol. Each takes minutes and gigabytes.
 pub fn deep_configurations() -> Vec<Config> {
     vec![
         Config {
             name: "split, two rebuilders",
-            about: "two rebuilds of a split Redis, where there is not enough for all",
+            about: "two rebuilds of a split Redis with too little stock for everyone",
             requests: CONTENDED,
             faults: (2, SPLIT),
             copies: 1,
@@ -134,7 +134,7 @@ pub fn deep_configurations() -> Vec<Config> {
         },
         Config {
             name: "split, fast refusals",
-            about: "refusals from memory while Redis is split",
+            about: "refusals from stock snapshots while Redis is split",
             requests: CONTENDED,
             fast_refusals: true,
             faults: (2, SPLIT),
@@ -144,7 +144,7 @@ pub fn deep_configurations() -> Vec<Config> {
         },
         Config {
             name: "zombie, lost state",
-            about: "a take-over and a loss",
+            about: "a takeover and a state loss",
             requests: CONTENDED,
             cancels: 1,
             releasers: 1,
@@ -177,13 +177,13 @@ pub fn deep_configurations() -> Vec<Config> {
     ]
 }
 
-/// The names of all protections.
-pub fn protections() -> impl Iterator<Item = &'static str> {
+/// Returns the names of all protections.
+pub fn protection_names() -> impl Iterator<Item = &'static str> {
     Protections::each_removed().into_iter().map(|(name, ..)| name)
 }
 
-/// The configuration that misses a protection, without it.
-pub fn weakened(protection: &str) -> Option<Config> {
+/// Returns the configuration that fails without the named protection, with that protection removed.
+pub fn without_protection(protection: &str) -> Option<Config> {
     let removed = Protections::each_removed();
     let (_, protections, name) = removed.into_iter().find(|(name, ..)| *name == protection)?;
     let config = configurations().into_iter().find(|config| config.name == name)?;
@@ -191,15 +191,15 @@ pub fn weakened(protection: &str) -> Option<Config> {
 }
 
 impl Config {
-    /// Whether demand can exceed supply.
+    /// Returns whether the demand can exceed the stock.
     pub(crate) fn can_sell_out(&self) -> bool {
         let keys = self.requests.iter().enumerate();
-        let distinct = keys.filter(|(i, one)| {
-            !self.requests[..*i].iter().any(|other| (one.customer, one.key) == (other.customer, other.key))
+        let distinct = keys.filter(|(i, request)| {
+            !self.requests[..*i].iter().any(|r| (r.customer, r.key) == (request.customer, request.key))
         });
         distinct.map(|(_, request)| request.units).sum::<u8>() > self.total
     }
-    /// Whether a customer may ask for more than the limit.
+    /// Returns whether a customer may order more often than the limit.
     pub(crate) fn can_duplicate(&self) -> bool {
         self.requests.iter().any(|request| request.key > self.limit)
     }

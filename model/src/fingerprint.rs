@@ -1,35 +1,35 @@
-//! How a state is hashed. The checker spends its time here, so a state goes in as few words: the derived way
-//! is a call for each byte.
+//! Hashes a state. The checker spends most of its time here, so a state is packed into a few integers. The
+//! derived implementation makes a call for each byte.
 
 use std::hash::{Hash, Hasher};
 
-use crate::state::{Keys, Log, Phase, Position, Rebuilder, Record, Release, State, Step, Try};
+use crate::state::{Keys, Log, Phase, Position, RebuildStep, Rebuilder, Record, Release, State, Try};
 
 impl Hash for State {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
-        let State { tries, views, looks, servers, copy, log, logged, relayed, postgres, .. } = self;
-        let State { owners, releases, rebuilders, left, asked, misapplied, .. } = self;
+        let State { tries, views, snapshots, servers, copy, log, logged, relayed, postgres, .. } = self;
+        let State { owners, releases, rebuilders, budget, cancels_acknowledged, misapplied, .. } = self;
         for pair in tries.chunks_exact(2) {
-            hasher.write_u64(u64::from(word(pair[0].packed())) << 32 | u64::from(word(pair[1].packed())));
+            hasher.write_u64(u64::from(pack(pair[0].packed())) << 32 | u64::from(pack(pair[1].packed())));
         }
         hasher.write_u64(u64::from_be_bytes([
             views[0],
             views[1],
-            looks[0].epoch,
-            looks[0].arrivals.0,
-            looks[1].epoch,
-            looks[1].arrivals.0,
+            snapshots[0].epoch,
+            snapshots[0].arrivals.0,
+            snapshots[1].epoch,
+            snapshots[1].arrivals.0,
             logged.0,
             relayed.0,
         ]));
         for server in servers {
-            hasher.write_u32(word([server.up.into(), server.scripts.0, server.history.0, 0]));
+            hasher.write_u32(pack([server.up.into(), server.scripts.0, server.history.0, 0]));
             server.data.iter().for_each(|keys| hasher.write_u64(keys.packed()));
         }
         copy.iter().for_each(|keys| hasher.write_u64(keys.packed()));
         hasher.write_u128(log.packed());
         hasher.write_u64(
-            u64::from(word(postgres.position.packed())) << 32 | u64::from(word(postgres.cancelled_at)),
+            u64::from(pack(postgres.position.packed())) << 32 | u64::from(pack(postgres.cancelled_at)),
         );
         hasher.write_u64(u64::from_be_bytes([
             postgres.epoch,
@@ -37,25 +37,25 @@ impl Hash for State {
             postgres.rows.0,
             postgres.cancelled.0,
             postgres.refused.0,
-            asked.0,
+            cancels_acknowledged.0,
             (*misapplied).into(),
             0,
         ]));
         for owner in owners {
-            hasher.write_u64(owner.map_or(u64::MAX, |position| word(position.packed()).into()));
+            hasher.write_u64(owner.map_or(u64::MAX, |position| pack(position.packed()).into()));
         }
         for release in releases {
-            hasher.write_u32(word(release.packed()));
+            hasher.write_u32(pack(release.packed()));
         }
         for rebuilder in rebuilders {
-            hasher.write_u32(word(rebuilder.packed()));
+            hasher.write_u32(pack(rebuilder.packed()));
         }
         hasher.write_u64(u64::from_be_bytes([
-            left.faults,
-            left.copies,
-            left.cancels,
-            left.takeovers,
-            left.rebuilds,
+            budget.faults,
+            budget.copies,
+            budget.cancels,
+            budget.takeovers,
+            budget.rebuilds,
             0,
             0,
             0,
@@ -63,7 +63,7 @@ impl Hash for State {
     }
 }
 
-fn word(bytes: [u8; 4]) -> u32 {
+fn pack(bytes: [u8; 4]) -> u32 {
     u32::from_be_bytes(bytes)
 }
 
@@ -101,14 +101,14 @@ impl Keys {
 }
 
 impl Log {
-    /// A byte for each record: which, and of what. A record is never 0.
+    /// Packs one byte for each record: its kind and its index. No record is packed as 0.
     fn packed(&self) -> u128 {
         let byte = |record| match record {
             Record::Acceptance(order) => 0x10 | order,
             Record::Barrier(epoch) => 0x20 | epoch,
             Record::Cancel(order) => 0x30 | order,
         };
-        self.each().fold(0, |packed, record| packed << 8 | u128::from(byte(record)))
+        self.iter().fold(0, |packed, record| packed << 8 | u128::from(byte(record)))
     }
 }
 
@@ -127,12 +127,12 @@ impl Release {
 impl Rebuilder {
     fn packed(&self) -> [u8; 4] {
         let step = match self.step {
-            Step::None => 0,
-            Step::Waiting => 1,
-            Step::Draining => 2,
-            Step::Fencing => 3,
-            Step::Written => 4,
-            Step::Sealed => 5,
+            RebuildStep::None => 0,
+            RebuildStep::Waiting => 1,
+            RebuildStep::Draining => 2,
+            RebuildStep::Fencing => 3,
+            RebuildStep::Written => 4,
+            RebuildStep::Sealed => 5,
         };
         [step, self.epoch, self.server, self.broken.into()]
     }

@@ -14,50 +14,51 @@ mod step;
 
 pub use action::Action;
 pub use config::{Config, Fault, Protections, Request};
-pub use configurations::{configurations, deep_configurations, protections, weakened};
+pub use configurations::{configurations, deep_configurations, protection_names, without_protection};
 pub use state::State;
 
-use state::{Data, EPOCHS, Keys, Left, Position, Postgres, Server, Set, TRIES};
+use state::{Data, EPOCHS, EventBudget, Keys, Position, Postgres, Server, Set, TRIES};
 use stateright::{Model, Property};
 
-/// A configuration, to be searched.
+/// A configuration as a model that can be searched.
 #[derive(Clone, Debug)]
 pub struct World {
     config: Config,
-    plain: bool,
+    unmerged: bool,
 }
 
 impl World {
-    /// As it is searched: states that differ in nothing that matters are one.
+    /// Creates the world that is searched, in which equivalent states are merged.
     pub fn new(config: &Config) -> Self {
-        Self { config: config.clone(), plain: false }
+        Self { config: config.clone(), unmerged: false }
     }
-    /// With every state for itself.
-    pub fn plain(config: &Config) -> Self {
-        Self { config: config.clone(), plain: true }
+    /// Creates a world in which no states are merged.
+    pub fn unmerged(config: &Config) -> Self {
+        Self { config: config.clone(), unmerged: true }
     }
-    /// The one state that stands for all that differ from this one in nothing that matters.
+    /// Returns the state that represents all states equivalent to this one.
     pub fn representative(&self, state: &State) -> State {
         let mut state = *state;
         self.merge(&mut state);
         state
     }
-    /// The tries of this configuration. Each is also the order that it makes, if it makes one.
+    /// Returns the attempts of this configuration. Each is also the ID of the order that it makes, if it makes one.
     pub(crate) fn orders(&self) -> std::ops::Range<u8> {
         0..self.config.requests.len() as u8
     }
     pub(crate) fn request(&self, order: u8) -> Request {
         self.config.requests[usize::from(order)]
     }
-    pub(crate) fn is_same_key(&self, one: u8, other: u8) -> bool {
-        let (one, other) = (self.request(one), self.request(other));
-        (one.customer, one.key) == (other.customer, other.key)
+    pub(crate) fn is_same_key(&self, left: u8, right: u8) -> bool {
+        let (left, right) = (self.request(left), self.request(right));
+        (left.customer, left.key) == (right.customer, right.key)
     }
-    /// Other tries with the same key.
+    /// Returns the other attempts with the same key.
     pub(crate) fn same_key(&self, order: u8) -> impl Iterator<Item = u8> + '_ {
         self.orders().filter(move |other| *other != order && self.is_same_key(order, *other))
     }
-    /// Epoch 1 is open on the first server, nothing is sold, and both gateways know of it.
+    /// Returns the initial state: epoch 1 is open on the first server, nothing is sold, and both gateways have read
+    /// the publication.
     pub(crate) fn first_state(&self) -> State {
         let config = &self.config;
         assert!(config.requests.len() <= TRIES && usize::from(config.rebuilds) < EPOCHS);
@@ -70,7 +71,7 @@ impl World {
         State {
             tries: Default::default(),
             views: [1, 1],
-            looks: Default::default(),
+            snapshots: Default::default(),
             servers: [Server { up: true, scripts: epochs, history: epochs, data }, Server::default()],
             copy: if config.faults.0 > 0 { data } else { Data::default() },
             log: Default::default(),
@@ -80,14 +81,14 @@ impl World {
             owners: [Some(position), None],
             releases: Default::default(),
             rebuilders: Default::default(),
-            left: Left {
+            budget: EventBudget {
                 faults: config.faults.0,
                 copies: config.copies,
                 cancels: config.cancels,
                 takeovers: config.takeovers,
                 rebuilds: config.rebuilds,
             },
-            asked: Set::default(),
+            cancels_acknowledged: Set::default(),
             misapplied: false,
         }
     }

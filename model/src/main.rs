@@ -1,43 +1,43 @@
-//! Searches every configuration, then each protection's absence, and prints what was found.
-//! `--deep`: larger configurations instead.
+//! Searches every configuration, then searches once without each protection, and prints the results.
+//! With `--deep` it searches larger configurations instead.
 
 use std::process::ExitCode;
 
-use model::search::{self, Found};
-use model::{configurations, deep_configurations, protections, weakened};
+use model::search::{self, SearchReport};
+use model::{configurations, deep_configurations, protection_names, without_protection};
 
 fn main() -> ExitCode {
     let deep = std::env::args().any(|argument| argument == "--deep");
-    let whole = all_hold(if deep { deep_configurations() } else { configurations() });
-    if whole && (deep || each_is_missed()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let holds = search_all(if deep { deep_configurations() } else { configurations() });
+    if holds && (deep || violates_without_each()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn all_hold(configurations: Vec<model::Config>) -> bool {
-    let (mut whole, mut states) = (true, 0);
-    println!("{}", Found::HEAD);
+fn search_all(configurations: Vec<model::Config>) -> bool {
+    let (mut holds, mut states) = (true, 0);
+    println!("{}", SearchReport::HEADER);
     for config in configurations {
-        let found = search::all(&config);
-        println!("{}", found.row(&config));
-        for example in &found.broken {
+        let report = search::search_exhaustively(&config);
+        println!("{}", report.row(&config));
+        for example in &report.violations {
             println!("{example}");
         }
-        whole &= found.is_complete && found.missed.is_empty();
-        states += found.states;
+        holds &= report.is_complete && report.unreached.is_empty();
+        states += report.states;
     }
-    println!("{:23} {states:>9}", "in all");
-    whole
+    println!("{:23} {states:>9}", "total");
+    holds
 }
 
-fn each_is_missed() -> bool {
-    let mut all = true;
-    for protection in protections() {
-        let Some(config) = weakened(protection) else { return false };
-        let found = search::first_broken(&config);
-        match found.broken.first() {
+fn violates_without_each() -> bool {
+    let mut all_necessary = true;
+    for protection in protection_names() {
+        let Some(config) = without_protection(protection) else { return false };
+        let report = search::search_until_violation(&config);
+        match report.violations.first() {
             Some(example) => println!("\nwithout {protection} ({}): {example}", config.name),
-            None => println!("\nwithout {protection} ({}): NOTHING BREAKS", config.name),
+            None => println!("\nwithout {protection} ({}): NO INVARIANT IS VIOLATED", config.name),
         }
-        all &= !found.broken.is_empty();
+        all_necessary &= !report.violations.is_empty();
     }
-    all
+    all_necessary
 }

@@ -1,36 +1,37 @@
-//! States that differ only in what can no longer have any effect are made one. Each rule says why it may.
+//! Merges states that differ only in data that can no longer have an effect. Each rule states why it is sound.
 //!
-//! Only where all protections are in place: without one of them, the past may come back.
+//! States are merged only while all protections are in place. Without one of them, old data may still have an
+//! effect.
 
 use crate::World;
 use crate::config::Protections;
 use crate::state::{
-    EPOCHS, GATEWAYS, Keys, Look, PAIR, Phase, Position, Record, Release, SERVERS, Server, Set, State, Step,
-    Try,
+    EPOCHS, GATEWAYS, Keys, PAIR, Phase, Position, RebuildStep, Record, Release, SERVERS, Server, Set, State,
+    StockSnapshot, Try,
 };
 
 impl World {
     pub(crate) fn normalise(&self, state: &mut State) {
-        state.forget_what_is_read();
-        if self.config.protections == Protections::ALL && !self.plain {
+        state.drop_read_records();
+        if self.config.protections == Protections::ALL && !self.unmerged {
             self.merge(state);
         }
     }
 
     pub(crate) fn merge(&self, state: &mut State) {
         let settled = state.postgres.position.settled_epoch;
-        self.forget_void_records(state, settled);
+        self.remove_void_records(state, settled);
         for server in 0..SERVERS {
             for epoch in 1..=EPOCHS as u8 {
                 self.normalise_keys(state, server, epoch, settled);
             }
         }
         for (index, keys) in state.copy.iter_mut().enumerate() {
-            // No server that takes the copy has scripts, or ever gets those of its epochs.
-            *keys = if index as u8 + 1 < settled { Keys::default() } else { unread_by_scripts(keys) };
+            // A server that restores the copy has no scripts, and never gets those of the copy's epochs.
+            *keys = if index as u8 + 1 < settled { Keys::default() } else { outbox_only(keys) };
         }
-        if state.left.faults == 0 {
-            (state.copy, state.left.copies) = Default::default();
+        if state.budget.faults == 0 {
+            (state.copy, state.budget.copies) = Default::default();
         }
         let mut outboxes = Set::default();
         for data in state.servers.iter().map(|server| &server.data).chain([&state.copy]) {
@@ -38,7 +39,7 @@ impl World {
         }
         for order in self.orders() {
             normalise_try(state, order, settled);
-            // Asked only where an entry is left that could be produced again, or deleted.
+            // These sets matter only while an entry exists that could be produced again or deleted.
             let waits = outboxes.has(order) || state.tries[usize::from(order)].phase == Phase::Calling;
             if !waits {
                 state.relayed.remove(order);
@@ -49,28 +50,28 @@ impl World {
         self.normalise_gateways(state);
         let position = state.postgres.position;
         for memory in state.owners.iter_mut().flatten().filter(|memory| **memory != position) {
-            // All that a zombie can still do is to be fenced, whatever it remembers.
+            // A zombie can only be fenced, whatever position it remembers.
             *memory = Position { offset: position.offset, ..Position::default() };
         }
-        state.forget_what_is_read();
+        state.drop_read_records();
     }
 
-    /// A release that is refused wherever it arrives: by a script that does not run, or a watermark that has
-    /// moved on. None ever goes back.
+    /// Drops a release call that every server would refuse, because the script does not run there or because the
+    /// watermark has advanced. A watermark never goes back.
     fn normalise_calls(&self, state: &mut State) {
         for releaser in 0..PAIR {
             let call = state.releases[releaser];
             let applies = |server: u8| {
                 self.runs(state, server, call.epoch) && state.keys(server, call.epoch).watermark == call.after
             };
-            if call.epoch != 0 && !state.up().any(applies) {
+            if call.epoch != 0 && !state.reachable_servers().any(applies) {
                 state.releases[releaser] = Release::default();
             }
         }
     }
 
-    /// A gateway that no customer will go to any more, and that answers nothing, reads what is published at
-    /// once. All that its old lease could do is to make a rebuild wait, and that it may end at any time.
+    /// Lets a gateway read the publications immediately if it will receive no further request and has none in
+    /// progress. Its old lease could only make a rebuild wait, and it may end at any time.
     fn normalise_gateways(&self, state: &mut State) {
         for gateway in 0..GATEWAYS as u8 {
             let is_busy = self.orders().any(|order| {
@@ -81,39 +82,42 @@ impl World {
                     _ => false,
                 }
             });
-            // Any gateway may pass a cancellation on.
-            if !is_busy && state.left.cancels == 0 {
+            // Any gateway may forward a cancellation.
+            if !is_busy && state.budget.cancels == 0 {
                 self.read_sales(state, gateway);
-                state.looks[usize::from(gateway)] = Look::default();
+                state.snapshots[usize::from(gateway)] = StockSnapshot::default();
             }
         }
     }
 
-    /// Whoever settles them moves the position, and nothing else.
-    fn forget_void_records(&self, state: &mut State, settled: u8) {
+    /// Removes void records: settling one advances the position and changes nothing else.
+    fn remove_void_records(&self, state: &mut State, settled: u8) {
         for offset in (0..state.log.end()).rev() {
             if let Some(Record::Acceptance(order)) = state.log.read(offset)
                 && state.tries[usize::from(order)].epoch < settled
             {
-                state.forget_record(offset);
+                state.remove_record(offset);
             }
         }
     }
 
     fn normalise_keys(&self, state: &mut State, server: usize, epoch: u8, settled: u8) {
-        let being_built = state.rebuilders.iter().any(|it| {
-            it.step == Step::Written && it.epoch == epoch && usize::from(it.server) == server && !it.broken
+        let being_built = state.rebuilders.iter().any(|rebuild| {
+            rebuild.step == RebuildStep::Written
+                && rebuild.epoch == epoch
+                && usize::from(rebuild.server) == server
+                && !rebuild.broken
         });
         let runs = self.runs(state, server as u8, epoch);
         let Server { scripts, history, data, .. } = &mut state.servers[server];
         let keys = &mut data[usize::from(epoch - 1)];
         if epoch < settled {
-            // The barrier is settled: whatever still comes of this epoch is void, and no gateway answers
-            // from it (an invariant of its own).
+            // The barrier is settled: any later record of this epoch is void, and no gateway responds from it
+            // (which is an invariant of its own).
             *keys = Keys::default();
         } else if !runs && !being_built {
-            // No script will run on these keys again. The relay and a drain read the outbox without one.
-            *keys = unread_by_scripts(keys);
+            // No script will run on these keys again. The relay and a drain read the outbox without a script.
+            *keys = outbox_only(keys);
         }
         if epoch < settled || !runs {
             scripts.remove(epoch);
@@ -122,7 +126,7 @@ impl World {
     }
 }
 
-fn unread_by_scripts(keys: &Keys) -> Keys {
+fn outbox_only(keys: &Keys) -> Keys {
     Keys { outbox: keys.outbox, ..Keys::default() }
 }
 
@@ -133,7 +137,7 @@ fn normalise_try(state: &mut State, order: u8, settled: u8) {
     let ended = attempt.epoch < settled;
     match attempt.phase {
         Phase::Idle => return,
-        // Its record is void, or settled already; its answer is 503 either way.
+        // The record is void or already settled; the response is 503 in both cases.
         Phase::Calling | Phase::Producing | Phase::Appended if ended => attempt.phase = Phase::Unknown,
         Phase::Calling | Phase::Producing | Phase::Appended => return,
         _ => {}

@@ -1,49 +1,49 @@
-//! What must hold in every state, and what must happen in some: a search that never gets anywhere would
-//! find nothing broken either.
+//! The invariants, which must hold in every state, and the examples, which must happen in some state: a search
+//! that makes no progress would find no violation either.
 
 use stateright::Property;
 
 use crate::World;
 use crate::config::Protections;
-use crate::state::{Phase, Record, SERVERS, State, Step};
+use crate::state::{Phase, RebuildStep, Record, SERVERS, State};
 
-/// Whether something is so in a state.
-pub(crate) type Holds = fn(&World, &State) -> bool;
-/// Whether a configuration allows something.
-type Expected = fn(&World) -> bool;
+/// A predicate on a state.
+pub(crate) type Predicate = fn(&World, &State) -> bool;
+/// Whether a configuration can reach an example.
+type Reachable = fn(&World) -> bool;
 
-/// What lets ended epochs be forgotten.
-const LEASES: &str = "no gateway answers from an epoch whose barrier is settled";
+/// The property that allows ended epochs to be merged.
+const LEASES: &str = "no gateway responds from an epoch whose barrier is settled";
 
 /// The invariants, by their numbers in ARCHITECTURE.md.
-pub(crate) const INVARIANTS: [(&str, Holds); 13] = [
+pub(crate) const INVARIANTS: [(&str, Predicate); 13] = [
     ("1 never oversold: neither settled nor promised", never_oversold),
     ("2 every 202 has its order row", every_202_has_its_row),
-    ("2 Postgres never refuses an order that the log holds", nothing_refused),
-    ("3 a row comes from a request, and a customer has at most the limit", within_limit),
-    ("4 one key, one order", one_key_one_order),
+    ("2 Postgres never rejects an order that the log holds", nothing_refused),
+    ("3 every row results from a request, and no customer exceeds the limit", within_limit),
+    ("4 one key names one order", one_key_one_order),
     ("4 a refusal leaves no live order", refusal_leaves_no_order),
     ("a cancellation that was acknowledged is carried out", cancellations_are_carried_out),
-    ("5, 6 at rest each unit is for sale or held", conserved_at_rest),
-    ("7 sequences have no double, and no gap without a loss", sequences),
-    ("7 sold out is said only when it is so", sold_out_is_true),
-    ("10 a record's effects and the position are one", position_and_effects),
+    ("5, 6 at rest every unit is available or held", conserved_at_rest),
+    ("7 sequences have no duplicate, and no gap without a state loss", sequences),
+    ("7 sold out is answered only while it is true", sold_out_is_true),
+    ("10 a record's effects and the position are committed together", position_and_effects),
     (LEASES, no_lease_outlives_its_epoch),
-    ("nothing hangs: whatever has begun comes to an end", nothing_hangs),
+    ("nothing hangs: everything that began completes", nothing_hangs),
 ];
 
-/// What a search must come by, where its configuration allows it.
-const EXAMPLES: [(&str, Holds, Expected); 12] = [
-    ("a 202 is given", |_, s| any(s, |p| p == Phase::Accepted), always),
-    ("a replay is answered", |_, s| any(s, |p| matches!(p, Phase::Replayed(_))), always),
+/// The examples that a search must reach if its configuration allows them.
+const EXAMPLES: [(&str, Predicate, Reachable); 12] = [
+    ("a 202 is given", |_, s| any_attempt(s, |p| p == Phase::Accepted), always),
+    ("a replay is answered", |_, s| any_attempt(s, |p| matches!(p, Phase::Replayed(_))), always),
     (
         "sold out is answered",
-        |_, s| any(s, |p| matches!(p, Phase::SoldOut { .. })),
+        |_, s| any_attempt(s, |p| matches!(p, Phase::SoldOut { .. })),
         |w| w.config.can_sell_out(),
     ),
     (
         "a duplicate is answered",
-        |_, s| any(s, |p| matches!(p, Phase::Duplicate { .. })),
+        |_, s| any_attempt(s, |p| matches!(p, Phase::Duplicate { .. })),
         |w| w.config.can_duplicate(),
     ),
     (
@@ -67,25 +67,25 @@ const EXAMPLES: [(&str, Holds, Expected); 12] = [
         |_, s| s.tries.iter().any(|t| t.phase == Phase::Accepted && t.epoch > 1),
         |w| w.config.rebuilds > 0,
     ),
-    ("a record comes behind the barrier of its epoch", |_, s| is_late(s), |w| w.config.rebuilds > 0),
+    ("a record is appended after the barrier of its epoch", |_, s| is_late(s), |w| w.config.rebuilds > 0),
     (
-        "a release is applied, and its units are bought",
+        "a release is applied and its units are ordered again",
         |w, s| w.orders().any(|o| s.postgres.cancelled.has(o)) && w.held(s) == w.config.total,
         |w| w.config.cancels > 0,
     ),
     (
-        "a zombie finds itself behind",
+        "a zombie's position is outdated",
         |_, s| s.owners.iter().flatten().any(|o| *o != s.postgres.position),
         |w| w.config.takeovers > 0,
     ),
 ];
 
-/// All of them.
+/// Returns the invariants and the reachable examples.
 pub(crate) fn properties(world: &World) -> Vec<Property<World>> {
-    // Without a protection, what customers see is looked for.
-    let whole = world.config.protections == Protections::ALL;
-    let seen = INVARIANTS.iter().filter(|(name, _)| whole || *name != LEASES);
-    let invariants = seen.map(|(name, holds)| Property::always(name, *holds));
+    // Without a protection, the search is for violations that customers can observe.
+    let protected = world.config.protections == Protections::ALL;
+    let observable = INVARIANTS.iter().filter(|(name, _)| protected || *name != LEASES);
+    let invariants = observable.map(|(name, holds)| Property::always(name, *holds));
     let examples = EXAMPLES.iter().filter(|(.., expected)| expected(world));
     invariants.chain(examples.map(|(name, happens, _)| Property::sometimes(name, *happens))).collect()
 }
@@ -94,12 +94,12 @@ fn always(_: &World) -> bool {
     true
 }
 
-fn any(state: &State, is: fn(Phase) -> bool) -> bool {
+fn any_attempt(state: &State, is: fn(Phase) -> bool) -> bool {
     state.tries.iter().any(|attempt| is(attempt.phase))
 }
 
-/// The order that a try's 202 names.
-fn told(world: &World, state: &State, attempt: u8) -> Option<u8> {
+/// Returns the order that an attempt's 202 names.
+fn acknowledged_order(world: &World, state: &State, attempt: u8) -> Option<u8> {
     match state.tries[usize::from(attempt)].phase {
         Phase::Accepted => Some(attempt),
         Phase::Replayed(order) => Some(order),
@@ -108,11 +108,11 @@ fn told(world: &World, state: &State, attempt: u8) -> Option<u8> {
     .filter(|_| world.orders().contains(&attempt))
 }
 
-/// An acceptance lies behind the barrier of its epoch, and nowhere else.
+/// Returns whether the log contains an acceptance after the barrier of its epoch, and only there.
 fn is_late(state: &State) -> bool {
     let mut ended = 0;
     let mut counted = state.postgres.rows;
-    state.log.each().any(|record| {
+    state.log.iter().any(|record| {
         match record {
             Record::Barrier(epoch) => ended = epoch,
             Record::Acceptance(order) if state.tries[usize::from(order)].epoch >= ended => counted.add(order),
@@ -130,17 +130,19 @@ fn is_settled(state: &State) -> bool {
 fn never_oversold(world: &World, state: &State) -> bool {
     let mut promised = crate::state::Set::default();
     for attempt in world.orders() {
-        if let Some(order) = told(world, state, attempt) {
+        if let Some(order) = acknowledged_order(world, state, attempt) {
             promised.add(order);
         }
     }
     let taken = promised.with(state.postgres.rows).without(state.postgres.cancelled);
-    taken.each().map(|order| world.request(order).units).sum::<u8>() <= world.config.total
+    taken.iter().map(|order| world.request(order).units).sum::<u8>() <= world.config.total
 }
 
 fn every_202_has_its_row(world: &World, state: &State) -> bool {
     !is_settled(state)
-        || world.orders().all(|t| told(world, state, t).is_none_or(|order| state.postgres.rows.has(order)))
+        || world
+            .orders()
+            .all(|t| acknowledged_order(world, state, t).is_none_or(|order| state.postgres.rows.has(order)))
 }
 
 fn nothing_refused(_: &World, state: &State) -> bool {
@@ -149,20 +151,21 @@ fn nothing_refused(_: &World, state: &State) -> bool {
 
 fn within_limit(world: &World, state: &State) -> bool {
     let live = state.postgres.rows.without(state.postgres.cancelled);
-    let asked = state.postgres.rows.each().all(|order| state.tries[usize::from(order)].phase != Phase::Idle);
-    asked
-        && live.each().all(|order| {
+    let requested =
+        state.postgres.rows.iter().all(|order| state.tries[usize::from(order)].phase != Phase::Idle);
+    requested
+        && live.iter().all(|order| {
             let customer = world.request(order).customer;
-            live.each().filter(|other| world.request(*other).customer == customer).count()
+            live.iter().filter(|other| world.request(*other).customer == customer).count()
                 <= usize::from(world.config.limit)
         })
 }
 
 fn one_key_one_order(world: &World, state: &State) -> bool {
     world.orders().all(|attempt| {
-        let Some(order) = told(world, state, attempt) else { return true };
+        let Some(order) = acknowledged_order(world, state, attempt) else { return true };
         world.same_key(attempt).all(|other| {
-            told(world, state, other).is_none_or(|same| same == order)
+            acknowledged_order(world, state, other).is_none_or(|same| same == order)
                 && !(state.postgres.rows.has(other) && order != other)
         })
     })
@@ -179,7 +182,7 @@ fn refusal_leaves_no_order(world: &World, state: &State) -> bool {
 }
 
 fn cancellations_are_carried_out(_: &World, state: &State) -> bool {
-    !is_settled(state) || state.asked.without(state.postgres.cancelled).is_empty()
+    !is_settled(state) || state.cancels_acknowledged.without(state.postgres.cancelled).is_empty()
 }
 
 fn conserved_at_rest(world: &World, state: &State) -> bool {
@@ -192,21 +195,21 @@ fn conserved_at_rest(world: &World, state: &State) -> bool {
 
 fn sequences(world: &World, state: &State) -> bool {
     let mut numbers = crate::state::Set::default();
-    for order in state.postgres.rows.each() {
+    for order in state.postgres.rows.iter() {
         let sequence = state.tries[usize::from(order)].sequence;
         if numbers.has(sequence) {
             return false;
         }
         numbers.add(sequence);
     }
-    // Redis has lost nothing, and no rebuild has cut anything off: no gap.
-    let undisturbed = state.postgres.epoch == 1 && state.left.faults == world.config.faults.0;
+    // A gap is impossible if Redis has lost nothing and no rebuild has voided a record.
+    let undisturbed = state.postgres.epoch == 1 && state.budget.faults == world.config.faults.0;
     !(undisturbed && world.is_at_rest(state))
         || (1..state.postgres.position.next_sequence).all(|sequence| numbers.has(sequence))
 }
 
 fn sold_out_is_true(_: &World, state: &State) -> bool {
-    !any(state, |phase| matches!(phase, Phase::SoldOut { justified: false, .. }))
+    !any_attempt(state, |phase| matches!(phase, Phase::SoldOut { justified: false, .. }))
 }
 
 fn no_lease_outlives_its_epoch(_: &World, state: &State) -> bool {
@@ -217,13 +220,17 @@ fn position_and_effects(_: &World, state: &State) -> bool {
     !state.misapplied
 }
 
-/// Where nothing can happen any more, nothing is left undone. (Sales that cannot be rebuilt again, because
-/// the configuration's attempts are used up, stay closed.)
+/// Returns whether nothing is unfinished in a state without further actions. (A sale that cannot be rebuilt
+/// again, because the configuration's attempts are used up, stays closed.)
 fn nothing_hangs(world: &World, state: &State) -> bool {
-    let underway = any(state, |phase| matches!(phase, Phase::Calling | Phase::Producing | Phase::Appended))
-        || !is_settled(state)
-        || state.rebuilders.iter().any(|it| it.step != Step::None && it.epoch == state.postgres.epoch)
-        || world.serving(state).is_some_and(|_| !world.is_at_rest(state));
+    let underway =
+        any_attempt(state, |phase| matches!(phase, Phase::Calling | Phase::Producing | Phase::Appended))
+            || !is_settled(state)
+            || state
+                .rebuilders
+                .iter()
+                .any(|rebuild| rebuild.step != RebuildStep::None && rebuild.epoch == state.postgres.epoch)
+            || world.serving(state).is_some_and(|_| !world.is_at_rest(state));
     !underway || {
         let mut actions = Vec::new();
         world.possible(state, &mut actions);
@@ -232,30 +239,32 @@ fn nothing_hangs(world: &World, state: &State) -> bool {
 }
 
 impl World {
-    /// The server that sells, if one does.
+    /// Returns the server from which gateways sell, if any.
     pub(crate) fn serving(&self, state: &State) -> Option<u8> {
         let epoch = state.postgres.epoch;
         let serves = |server: &u8| {
-            let it = &state.servers[usize::from(*server)];
-            it.up && it.scripts.has(epoch) && it.history.has(epoch) && it.data[usize::from(epoch - 1)].marked
+            let s = &state.servers[usize::from(*server)];
+            s.up && s.scripts.has(epoch) && s.history.has(epoch) && s.data[usize::from(epoch - 1)].marked
         };
         (0..SERVERS as u8).filter(|_| state.postgres.ready).find(serves)
     }
 
-    /// The sale is open, nothing is on its way, and everything decided has been carried out.
+    /// Returns whether the sale is open, nothing is in transit, and every decision has been carried out.
     pub(crate) fn is_at_rest(&self, state: &State) -> bool {
         let Some(server) = self.serving(state) else { return false };
         let keys = state.keys(server, state.postgres.epoch);
         let due = state
             .postgres
             .cancelled
-            .each()
+            .iter()
             .any(|o| state.postgres.cancelled_at[usize::from(o)] > keys.watermark);
         is_settled(state)
             && keys.outbox.is_empty()
             && keys.returning.is_empty()
             && !due
             && state.releases.iter().all(|release| release.epoch == 0)
-            && !any(state, |phase| matches!(phase, Phase::Calling | Phase::Producing | Phase::Appended))
+            && !any_attempt(state, |phase| {
+                matches!(phase, Phase::Calling | Phase::Producing | Phase::Appended)
+            })
     }
 }

@@ -1,4 +1,4 @@
-//! Searching a configuration: all its states, or a short way to a broken invariant.
+//! Searches a configuration: either all its states, or until an invariant is violated.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -7,35 +7,35 @@ use stateright::{Checker, HasDiscoveries, Model, Property};
 
 use crate::{Action, Config, World};
 
-/// What a search came to.
+/// The result of a search.
 #[derive(Debug)]
-pub struct Found {
-    /// Transitions taken: states, counted as often as they were reached.
+pub struct SearchReport {
+    /// The number of transitions: states, counted as often as they were reached.
     pub transitions: usize,
-    /// Distinct states.
+    /// The number of distinct states.
     pub states: usize,
-    /// Steps of the longest way that was gone.
+    /// The number of steps of the longest path.
     pub depth: usize,
-    /// How long it took.
-    pub took: Duration,
-    /// Every state was seen.
+    /// The duration of the search.
+    pub elapsed: Duration,
+    /// Whether the search visited every state without finding a violation.
     pub is_complete: bool,
-    /// Broken invariants.
-    pub broken: Vec<Counterexample>,
-    /// What should have happened somewhere, and did not.
-    pub missed: Vec<&'static str>,
+    /// The violations, shortest first.
+    pub violations: Vec<Counterexample>,
+    /// The expected events that happened in no state.
+    pub unreached: Vec<&'static str>,
 }
 
-impl Found {
-    /// The head of a table of searches.
-    pub const HEAD: &'static str = "configuration              states  transitions  depth  seconds  result";
+impl SearchReport {
+    /// The header of the table of results.
+    pub const HEADER: &'static str = "configuration              states  transitions  depth  seconds  result";
 
-    /// A row of it.
+    /// Formats the result as a row of the table.
     pub fn row(&self, config: &Config) -> String {
-        let result = match (self.is_complete, self.missed.as_slice()) {
+        let result = match (self.is_complete, self.unreached.as_slice()) {
             (true, []) => "every invariant holds in every state".into(),
-            (true, missed) => format!("never seen: {}", missed.join(", ")),
-            (false, _) => "BROKEN".into(),
+            (true, unreached) => format!("never reached: {}", unreached.join(", ")),
+            (false, _) => "VIOLATED".into(),
         };
         format!(
             "{:23} {:>9} {:>12} {:>6} {:>8.1}  {result}",
@@ -43,89 +43,90 @@ impl Found {
             self.states,
             self.transitions,
             self.depth,
-            self.took.as_secs_f64(),
+            self.elapsed.as_secs_f64(),
         )
     }
 }
 
-/// How an invariant is broken.
+/// A sequence of actions that violates an invariant.
 #[derive(Debug)]
 pub struct Counterexample {
-    /// Which one.
+    /// The name of the invariant.
     pub invariant: &'static str,
-    /// The steps that lead there.
+    /// The steps that lead to the violation, in order.
     pub steps: Vec<String>,
 }
 
 impl fmt::Display for Counterexample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "breaks \"{}\"", self.invariant)?;
+        write!(f, "violates \"{}\"", self.invariant)?;
         self.steps.iter().zip(1..).try_for_each(|(step, number)| write!(f, "\n  {number:>2}. {step}"))
     }
 }
 
-/// Searches everything.
-pub fn all(config: &Config) -> Found {
+/// Searches all states of a configuration.
+pub fn search_exhaustively(config: &Config) -> SearchReport {
     search(config, HasDiscoveries::All, 2)
 }
 
-/// Searches until an invariant is broken. One thread, so that the result is always the same.
-pub fn first_broken(config: &Config) -> Found {
+/// Searches until an invariant is violated. It uses one thread, so that the result is deterministic.
+pub fn search_until_violation(config: &Config) -> SearchReport {
     search(config, HasDiscoveries::AnyFailures, 1)
 }
 
-fn search(config: &Config, until: HasDiscoveries, threads: usize) -> Found {
-    let begun = Instant::now();
+fn search(config: &Config, until: HasDiscoveries, threads: usize) -> SearchReport {
+    let started = Instant::now();
     let world = World::new(config);
     let checker = world.clone().checker().threads(threads).finish_when(until).spawn_bfs().join();
     let discoveries = checker.discoveries();
-    let mut broken = Vec::new();
-    let mut missed = Vec::new();
+    let mut violations = Vec::new();
+    let mut unreached = Vec::new();
     for property in world.properties() {
         match (property.expectation.discovery_is_failure(), discoveries.get(property.name)) {
             (true, Some(path)) => {
                 let actions = path.clone().into_actions();
                 let steps = world.describe(&world.shorten(actions, &property));
-                broken.push(Counterexample { invariant: property.name, steps });
+                violations.push(Counterexample { invariant: property.name, steps });
             }
-            (false, None) => missed.push(property.name),
+            (false, None) => unreached.push(property.name),
             _ => {}
         }
     }
-    broken.sort_by_key(|example| example.steps.len());
-    Found {
+    violations.sort_by_key(|example| example.steps.len());
+    SearchReport {
         transitions: checker.state_count(),
         states: checker.unique_state_count(),
         depth: checker.max_depth() - 1,
-        took: begun.elapsed(),
-        is_complete: checker.is_done() && broken.is_empty(),
-        broken,
-        missed,
+        elapsed: started.elapsed(),
+        is_complete: checker.is_done() && violations.is_empty(),
+        violations,
+        unreached,
     }
 }
 
 impl World {
-    /// Leaves out every step without which the invariant is broken all the same. (The checker hands out the
-    /// last counterexample of a block of states, with steps of others in between.)
+    /// Removes every action without which the invariant is still violated. (The checker returns the last
+    /// counterexample of a block of states, which contains unrelated actions.)
     fn shorten(&self, mut actions: Vec<Action>, property: &Property<Self>) -> Vec<Action> {
-        let mut at = 0;
-        while at < actions.len() {
+        let mut index = 0;
+        while index < actions.len() {
             let mut without = actions.clone();
-            without.remove(at);
-            match self.first_broken_at(&without, property) {
+            without.remove(index);
+            match self.steps_to_violation(&without, property) {
                 Some(end) => {
                     without.truncate(end);
                     actions = without;
-                    at = 0;
+                    index = 0;
                 }
-                None => at += 1,
+                None => index += 1,
             }
         }
         actions
     }
 
-    /// After how many of the actions the property does not hold any more, if all are possible.
-    fn first_broken_at(&self, actions: &[Action], property: &Property<Self>) -> Option<usize> {
+    /// Returns the number of actions after which the property no longer holds, or `None` if it still holds or if
+    /// an action is impossible.
+    fn steps_to_violation(&self, actions: &[Action], property: &Property<Self>) -> Option<usize> {
         let mut state = self.first_state();
         self.normalise(&mut state);
         let mut possible = Vec::new();

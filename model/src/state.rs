@@ -1,154 +1,155 @@
-//! Where everything stands at one moment. Small numbers and sets of bits only: millions of these are made,
-//! hashed and compared.
+//! The complete state of the modelled system. It consists of small numbers and bit sets, because millions of
+//! states are created, hashed and compared.
 //!
-//! What is not here cannot influence anything: clocks (see the crate's documentation), names, prices.
+//! It omits everything that cannot influence the protocol: clocks (see the crate's documentation), names,
+//! prices.
 
-/// Tries to order, at most.
+/// The maximum number of attempts to order.
 pub const TRIES: usize = 4;
-/// Gateways.
+/// The number of gateways.
 pub const GATEWAYS: usize = 2;
-/// Redis servers, at most: a primary, and a replica that was promoted.
+/// The maximum number of Redis servers: a primary, and a replica that was promoted.
 pub const SERVERS: usize = 2;
-/// Epochs, at most: the one that is sold from at first, and one per attempt to rebuild.
+/// The maximum number of epochs: the initial one, and one for each rebuild attempt.
 pub const EPOCHS: usize = 3;
-/// Processes of settlement (owner and zombie), of releases and of rebuilds: two each.
+/// The number of settlement processes (owner and zombie), of releasers and of rebuilders: two each.
 pub const PAIR: usize = 2;
-/// Records that have not been read by all who read the log, at most.
+/// The maximum number of records that some reader of the log has not read yet.
 pub const LOG: usize = 12;
 
-/// A set of tries or of epochs.
+/// A bit set of attempts (or the orders they make) or of epochs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Set(pub u8);
 
 impl Set {
-    /// Whether it is in.
+    /// Returns whether the set contains the index.
     pub fn has(self, index: u8) -> bool {
         self.0 & (1 << index) != 0
     }
-    /// Puts it in.
+    /// Inserts the index.
     pub fn add(&mut self, index: u8) {
         self.0 |= 1 << index;
     }
-    /// Takes it out.
+    /// Removes the index.
     pub fn remove(&mut self, index: u8) {
         self.0 &= !(1 << index);
     }
-    /// What is in here, but not there.
+    /// Returns the elements that are in this set but not in the other.
     pub fn without(self, other: Set) -> Set {
         Set(self.0 & !other.0)
     }
-    /// What is in either.
+    /// Returns the union of both sets.
     pub fn with(self, other: Set) -> Set {
         Set(self.0 | other.0)
     }
-    /// Nothing.
+    /// Returns whether the set has no element.
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
-    /// All, in order.
-    pub fn each(self) -> impl Iterator<Item = u8> {
+    /// Iterates over the elements in ascending order.
+    pub fn iter(self) -> impl Iterator<Item = u8> {
         (0..8).filter(move |index| self.has(*index))
     }
 }
 
-/// How far a try has come.
+/// The progress of an attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Phase {
-    /// Not sent.
+    /// The request has not been sent.
     #[default]
     Idle,
-    /// The script's call is on its way to Redis.
+    /// The script call is in transit to Redis.
     Calling,
-    /// Reserved; the record is on its way to the log.
+    /// The units are reserved, and the record is in transit to the log.
     Producing,
-    /// The log has it; the acknowledgement is on its way to the gateway.
+    /// The record is stored in the log, and the acknowledgement is in transit to the gateway.
     Appended,
-    /// The customer heard nothing, or 503: the outcome is not known.
+    /// The customer received no response, or 503: the outcome is unknown to them.
     Unknown,
-    /// 202 for this try.
+    /// The customer received 202 for this attempt.
     Accepted,
-    /// 202 for an earlier try with the same key: for this order.
+    /// The customer received 202 for this earlier order with the same key.
     Replayed(u8),
-    /// 409: sold out. Whether that was so, and whether the key had an order then.
+    /// The customer received 409: sold out.
     SoldOut {
-        /// So many units were really taken.
+        /// Whether the item was actually sold out at that time.
         justified: bool,
-        /// An earlier try with the same key had been accepted.
+        /// Whether an earlier attempt with the same key had been accepted.
         denied: bool,
     },
-    /// 409: the customer's limit is reached.
+    /// The customer received 409: the customer's limit is reached.
     Duplicate {
-        /// An earlier try with the same key had been accepted.
+        /// Whether an earlier attempt with the same key had been accepted.
         denied: bool,
     },
 }
 
-/// A try to order: one request, at one gateway. Its index is also the id of the order that it makes.
+/// An attempt to order: one request at one gateway. Its index is also the ID of the order that it makes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Try {
-    /// How far it is.
+    /// The progress of the attempt.
     pub phase: Phase,
-    /// At which gateway.
+    /// The gateway that received the request.
     pub gateway: u8,
-    /// The epoch that it was sent under.
+    /// The epoch under which the gateway sent the script call.
     pub epoch: u8,
-    /// Its place, given by the script. 0: none.
+    /// The sequence assigned by the script; 0 means none.
     pub sequence: u8,
-    /// Another try with the same key was on its way to Redis at the same time.
+    /// Whether another attempt with the same key was in transit to Redis at the same time.
     pub overlapped: bool,
 }
 
-/// One epoch's keys in one Redis.
+/// The keys of one epoch in one Redis server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Keys {
-    /// They are there.
+    /// Whether the keys exist.
     pub present: bool,
-    /// The mark is in the hash.
+    /// Whether the hash contains the mark.
     pub marked: bool,
-    /// Units that can be taken.
+    /// The number of units that can be reserved.
     pub available: u8,
     /// The next sequence.
     pub next: u8,
-    /// Orders whose keys are remembered.
+    /// The orders whose idempotency keys are stored.
     pub remembered: Set,
-    /// Those of them that count for the limit.
+    /// The stored orders that count towards the customer's limit.
     pub live: Set,
-    /// Orders whose hand-off is not acknowledged.
+    /// The orders whose hand-off is not acknowledged.
     pub outbox: Set,
-    /// Cancelled orders whose units are announced and cannot be taken yet.
+    /// The cancelled orders whose units are announced but cannot be reserved yet.
     pub returning: Set,
-    /// Events up to this sequence have been released.
+    /// The sequence of the last event whose units have been released.
     pub watermark: u8,
 }
 
-/// Everything that one Redis holds, by epoch.
+/// The data of one Redis server, by epoch.
 pub type Data = [Keys; EPOCHS];
 
-/// A Redis server.
+/// The state of one Redis server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Server {
-    /// It answers.
+    /// Whether the server is reachable.
     pub up: bool,
-    /// Epochs whose scripts it knows.
+    /// The epochs whose scripts the server has loaded.
     pub scripts: Set,
-    /// Epochs that were loaded under the replication id that it has now.
+    /// The epochs that were loaded under the server's current replication ID.
     pub history: Set,
-    /// Its keys.
+    /// The keys by epoch.
     pub data: Data,
 }
 
-/// A record of the log.
+/// A record in the log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Record {
-    /// An order was accepted.
+    /// The acceptance of this order.
     Acceptance(u8),
-    /// Lower epochs have ended.
+    /// The barrier of this epoch: all lower epochs have ended.
     Barrier(u8),
-    /// A tick or a customer cancels an order.
+    /// The cancellation of this order, by a tick or by a customer.
     Cancel(u8),
 }
 
-/// The part of the log that somebody may still read. Offsets count from its first record.
+/// The part of the log that a process may still read. Offsets count from its first record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Log {
     records: [Option<Record>; LOG],
@@ -156,25 +157,25 @@ pub struct Log {
 }
 
 impl Log {
-    /// Appends.
+    /// Appends a record.
     pub fn append(&mut self, record: Record) {
         self.records[usize::from(self.len)] = Some(record);
         self.len += 1;
     }
-    /// The next offset.
+    /// Returns the offset of the next record to be appended.
     pub fn end(&self) -> u8 {
         self.len
     }
-    /// What is there.
+    /// Returns the record at an offset.
     pub fn read(&self, offset: u8) -> Option<Record> {
         self.records.get(usize::from(offset)).copied().flatten()
     }
-    /// Whether a record of an order is there.
+    /// Returns whether the log contains the acceptance of an order.
     pub fn holds(&self, order: u8) -> bool {
         self.records.contains(&Some(Record::Acceptance(order)))
     }
-    /// All, in order.
-    pub fn each(&self) -> impl Iterator<Item = Record> + '_ {
+    /// Iterates over the records in order.
+    pub fn iter(&self) -> impl Iterator<Item = Record> + '_ {
         self.records.iter().copied().flatten()
     }
     fn remove(&mut self, offset: u8) {
@@ -184,164 +185,167 @@ impl Log {
     }
 }
 
-/// Where an owner stands, or Postgres says that it should: one row of `log_position`, and what moves with it.
+/// The position in the log that an owner remembers or Postgres stores: one row of `log_position`, and the
+/// values that change together with it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Position {
-    /// The next record.
+    /// The offset of the next record.
     pub offset: u8,
-    /// The next event.
+    /// The sequence of the next event.
     pub event: u8,
-    /// The highest barrier applied.
+    /// The epoch of the highest barrier that was applied.
     pub settled_epoch: u8,
-    /// Behind the highest sequence settled.
+    /// One more than the highest order sequence that was settled.
     pub next_sequence: u8,
 }
 
-/// What Postgres holds.
+/// The contents of Postgres.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Postgres {
-    /// How far the log is settled.
+    /// The position up to which the log is settled.
     pub position: Position,
-    /// The newest epoch.
+    /// The current epoch.
     pub epoch: u8,
-    /// It can sell.
+    /// Whether the current epoch is ready for sales.
     pub ready: bool,
-    /// Orders.
+    /// The orders that have a row.
     pub rows: Set,
-    /// Those of them that are cancelled.
+    /// The orders with a row that are cancelled.
     pub cancelled: Set,
-    /// The event that cancelled each.
+    /// The sequence of the event that cancelled each order.
     pub cancelled_at: [u8; TRIES],
-    /// Orders that Postgres had to refuse: dead letters.
+    /// The orders that Postgres had to reject, which are dead letters.
     pub refused: Set,
 }
 
-/// A call of the releasing script: made from what Redis and Postgres said, not carried out yet.
+/// A pending call of the release script, built from the data read from Redis and Postgres.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Release {
-    /// Whose scripts. 0: no call.
+    /// The epoch whose script is called; 0 means that no call is pending.
     pub epoch: u8,
-    /// The watermark it follows.
+    /// The watermark that Redis must have.
     pub after: u8,
-    /// The watermark it leads to.
+    /// The watermark that the call sets.
     pub to: u8,
-    /// Whose units.
+    /// The orders whose units are released.
     pub orders: Set,
 }
 
-/// How far an attempt to rebuild has come.
+/// The progress of a rebuild attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Step {
-    /// No attempt.
+pub enum RebuildStep {
+    /// No attempt is running.
     #[default]
     None,
-    /// The epoch is taken and published; leases are waited for.
+    /// The epoch is claimed and published, and the rebuild waits for leases to expire.
     Waiting,
-    /// The old outbox is being drained.
+    /// The rebuild drains the old outbox.
     Draining,
-    /// The barrier is in the log.
+    /// The log contains the barrier.
     Fencing,
-    /// The snapshot is written.
+    /// The snapshot is written to Redis.
     Written,
-    /// Scripts and mark are there.
+    /// The scripts are loaded and the mark is set.
     Sealed,
 }
 
-/// An attempt to rebuild.
+/// A rebuild attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Rebuilder {
-    /// How far.
-    pub step: Step,
-    /// The epoch it took.
+    /// The progress of the attempt.
+    pub step: RebuildStep,
+    /// The epoch that the attempt claimed.
     pub epoch: u8,
-    /// The server it is connected to.
+    /// The server to which the rebuilder is connected.
     pub server: u8,
-    /// That connection is gone, or the server is not what it was.
+    /// Whether the connection is broken or the server was replaced.
     pub broken: bool,
 }
 
-/// What a gateway saw when it last looked at the stock, to refuse from.
+/// A gateway's cached stock snapshot, from which it refuses orders.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Look {
-    /// It saw nothing left and nothing returning, less than 250 ms ago. Under this epoch; 0: it did not.
+pub struct StockSnapshot {
+    /// The epoch in which nothing was left and nothing was returning less than 250 ms ago; 0 means that there is
+    /// no usable snapshot.
     pub epoch: u8,
-    /// Who may hold an order.
+    /// The orders that Redis had accepted; their customers may hold an order.
     pub arrivals: Set,
 }
 
-/// What may still happen.
+/// The number of each kind of event that may still happen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Left {
-    /// Faults of Redis.
+pub struct EventBudget {
+    /// The faults of Redis.
     pub faults: u8,
-    /// Moments at which the replica, or the copy on disk, catches up.
+    /// The times that the replica, or the copy on disk, catches up.
     pub copies: u8,
-    /// Cancellations.
+    /// The cancellations, by ticks or customers.
     pub cancels: u8,
-    /// Take-overs by another process of settlement, while the first does not know of it.
+    /// The takeovers by another settlement process that the first does not notice.
     pub takeovers: u8,
-    /// Attempts to rebuild.
+    /// The rebuild attempts.
     pub rebuilds: u8,
 }
 
-/// Everything.
+/// The complete state.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct State {
-    /// The customers' tries.
+    /// The customers' attempts.
     pub tries: [Try; TRIES],
-    /// The epoch that each gateway may answer under: it has read it as ready and holds a lease. 0: none.
+    /// The epoch under which each gateway may respond, because it has read that the epoch is ready and holds a
+    /// lease; 0 means none.
     pub views: [u8; GATEWAYS],
-    /// What each refuses from.
-    pub looks: [Look; GATEWAYS],
-    /// Redis.
+    /// The stock snapshot of each gateway.
+    pub snapshots: [StockSnapshot; GATEWAYS],
+    /// The Redis servers.
     pub servers: [Server; SERVERS],
-    /// What the replica, or the copy on disk, holds.
+    /// The data of the replica, or of the copy on disk.
     pub copy: Data,
-    /// The log.
+    /// The topic `orders`.
     pub log: Log,
-    /// Orders that the log has a record of.
+    /// The orders of which the log has stored a record.
     pub logged: Set,
-    /// Orders that have been produced once more, by the relay or a drain.
+    /// The orders that the relay or a drain has produced again.
     pub relayed: Set,
-    /// Postgres.
+    /// The contents of Postgres.
     pub postgres: Postgres,
-    /// What each process of settlement remembers, if it works.
+    /// The position that each settlement process remembers, if it is running.
     pub owners: [Option<Position>; PAIR],
-    /// Calls on their way.
+    /// The pending release calls.
     pub releases: [Release; PAIR],
-    /// Attempts to rebuild.
+    /// The rebuild attempts.
     pub rebuilders: [Rebuilder; PAIR],
-    /// What may still happen.
-    pub left: Left,
-    /// Orders that somebody asked to cancel, and was told that this is recorded.
-    pub asked: Set,
-    /// A transaction was committed that did not begin where the one before had ended.
+    /// The events that may still happen.
+    pub budget: EventBudget,
+    /// The orders whose cancellation was acknowledged to the client.
+    pub cancels_acknowledged: Set,
+    /// Whether a transaction was committed that did not start at the position where the previous one ended.
     pub misapplied: bool,
 }
 
 impl State {
-    /// Whether the script of an epoch would run on a server, as far as loading goes.
+    /// Returns the keys of an epoch on a server.
     pub fn keys(&self, server: u8, epoch: u8) -> &Keys {
         &self.servers[usize::from(server)].data[usize::from(epoch - 1)]
     }
-    /// The same, to be changed.
+    /// Returns the keys of an epoch on a server, mutably.
     pub fn keys_mut(&mut self, server: u8, epoch: u8) -> &mut Keys {
         &mut self.servers[usize::from(server)].data[usize::from(epoch - 1)]
     }
-    /// Servers that answer.
-    pub fn up(&self) -> impl Iterator<Item = u8> + use<> {
+    /// Returns the servers that are reachable.
+    pub fn reachable_servers(&self) -> impl Iterator<Item = u8> + use<> {
         let up: [bool; SERVERS] = std::array::from_fn(|s| self.servers[s].up);
         (0..SERVERS as u8).filter(move |s| up[usize::from(*s)])
     }
-    /// Drops records that everyone has read, so that states that differ in their past only are one.
-    pub fn forget_what_is_read(&mut self) {
+    /// Drops the records that every process has read, so that states that differ only in their past become equal.
+    pub fn drop_read_records(&mut self) {
         while self.postgres.position.offset > 0 && self.owners.iter().flatten().all(|owner| owner.offset > 0)
         {
-            self.forget_record(0);
+            self.remove_record(0);
         }
     }
-    /// Takes a record out, as if it had never been there.
-    pub fn forget_record(&mut self, offset: u8) {
+    /// Removes a record as if it had never been appended.
+    pub fn remove_record(&mut self, offset: u8) {
         self.log.remove(offset);
         let positions = self.owners.iter_mut().flatten().chain([&mut self.postgres.position]);
         for position in positions.filter(|position| position.offset > offset) {

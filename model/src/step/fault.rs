@@ -1,4 +1,4 @@
-//! What may happen to Redis.
+//! The faults of Redis.
 
 use crate::World;
 use crate::action::Action;
@@ -12,10 +12,10 @@ const PROMOTED: usize = 1;
 
 impl World {
     pub(super) fn fault_actions(&self, state: &State, actions: &mut Vec<Action>) {
-        if state.left.copies > 0 && !state.servers[PROMOTED].up {
+        if state.budget.copies > 0 && !state.servers[PROMOTED].up {
             actions.push(Action::CatchUp);
         }
-        if state.left.faults == 0 {
+        if state.budget.faults == 0 {
             return;
         }
         for fault in self.config.faults.1 {
@@ -32,19 +32,19 @@ impl World {
     }
 
     pub(super) fn catch_up(&self, state: &mut State) {
-        state.left.copies -= 1;
+        state.budget.copies -= 1;
         state.copy = state.servers[PRIMARY].data;
     }
 
     pub(super) fn fail(&self, state: &mut State, fault: Fault) {
-        state.left.faults -= 1;
+        state.budget.faults -= 1;
         match fault {
             Fault::RestartEmpty => restart(state, Data::default()),
             Fault::RestartOld => restart(state, state.copy),
             Fault::RestartWhole => restart(state, state.servers[PRIMARY].data),
             Fault::FlushAll => state.servers[PRIMARY].data = Data::default(),
             Fault::Failover => {
-                // Neither scripts nor the replication id come with the data.
+                // The replica has neither the scripts nor the replication ID.
                 state.servers[PROMOTED] = Server { up: true, data: state.copy, ..Server::default() };
             }
             Fault::Failback => {
@@ -58,7 +58,7 @@ impl World {
     }
 }
 
-/// Another process with another replication id, and no scripts.
+/// Replaces the primary by a new process with a new replication ID and no scripts.
 fn restart(state: &mut State, data: Data) {
     state.servers[PRIMARY] = Server { up: true, data, ..Server::default() };
     break_connections(state, PRIMARY);

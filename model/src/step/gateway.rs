@@ -1,8 +1,9 @@
-//! Gateways: `reserve.rs`, `hand_off.rs`, `lease.rs`, `refuse.rs`, and `reserve.lua`, `forget.lua`, `look.lua`.
+//! The gateways: reservation, hand-off, lease and stock cache in `gateway/src/`, and `reserve.lua`,
+//! `ack_outbox.lua`, `read_stock.lua`.
 
 use crate::World;
 use crate::action::Action;
-use crate::state::{GATEWAYS, Look, Phase, Record, State};
+use crate::state::{GATEWAYS, Phase, Record, State, StockSnapshot};
 
 impl World {
     pub(super) fn gateway_actions(&self, state: &State, actions: &mut Vec<Action>) {
@@ -11,15 +12,15 @@ impl World {
                 actions.push(Action::ReadSales { gateway });
             }
             if self.config.fast_refusals {
-                if state.looks[usize::from(gateway)].epoch != 0 {
-                    actions.push(Action::LookExpires { gateway });
+                if state.snapshots[usize::from(gateway)].epoch != 0 {
+                    actions.push(Action::SnapshotExpires { gateway });
                 }
-                for server in state.up() {
+                for server in state.reachable_servers() {
                     if self
-                        .sees_sold_out(state, gateway, server)
-                        .is_some_and(|seen| seen != state.looks[usize::from(gateway)])
+                        .sold_out_snapshot(state, gateway, server)
+                        .is_some_and(|snapshot| snapshot != state.snapshots[usize::from(gateway)])
                     {
-                        actions.push(Action::Look { gateway, server });
+                        actions.push(Action::RefreshStock { gateway, server });
                     }
                 }
             }
@@ -41,36 +42,39 @@ impl World {
                         }
                     }
                 }
-                Phase::Calling => actions.extend(state.up().map(|server| Action::Reserve { order, server })),
+                Phase::Calling => {
+                    actions.extend(state.reachable_servers().map(|server| Action::Reserve { order, server }))
+                }
                 Phase::Producing => actions.extend([Action::Append { order }, Action::LoseRecord { order }]),
                 Phase::Appended => actions.push(Action::Acknowledge { order }),
                 _ => {}
             }
-            if attempt.sequence > 0 && (state.logged.has(order) || !self.config.protections.forget_last) {
-                for server in state.up() {
+            if attempt.sequence > 0 && (state.logged.has(order) || !self.config.protections.ack_last) {
+                for server in state.reachable_servers() {
                     if state.keys(server, attempt.epoch).outbox.has(order)
                         && self.runs(state, server, attempt.epoch)
                     {
-                        actions.push(Action::Forget { order, server });
+                        actions.push(Action::AckOutbox { order, server });
                     }
                 }
             }
         }
     }
 
-    /// Whether a script of an epoch, called on a server, gets past its first line (`common.lua`).
+    /// Returns whether a script of an epoch, called on a server, passes the check in its first line
+    /// (`common.lua`).
     pub(crate) fn runs(&self, state: &State, server: u8, epoch: u8) -> bool {
-        let it = &state.servers[usize::from(server)];
+        let server = &state.servers[usize::from(server)];
         let protections = self.config.protections;
-        it.up
-            && it.scripts.has(epoch)
-            && (it.data[usize::from(epoch - 1)].marked || !protections.mark)
-            && (it.history.has(epoch) || !protections.replication_id)
+        server.up
+            && server.scripts.has(epoch)
+            && (server.data[usize::from(epoch - 1)].marked || !protections.mark)
+            && (server.history.has(epoch) || !protections.replication_id)
     }
 
     pub(super) fn send(&self, state: &mut State, order: u8, gateway: u8) {
-        // Another try with the same key that is on its way now: the two overlap, and no promise is made
-        // about a refusal of either.
+        // Another attempt with the same key that is in transit now overlaps with this one. The system makes no
+        // promise about a refusal of either.
         let mut overlapped = false;
         for other in self.same_key(order) {
             if state.tries[usize::from(other)].phase == Phase::Calling {
@@ -84,8 +88,8 @@ impl World {
             (Phase::Calling, gateway, epoch, overlapped);
     }
 
-    /// `reserve.lua` for one order, and what the gateway does with the reply. The reply's delay is left out:
-    /// a refusal or a replay needs the lease that it was sent under, and whoever has that later has it now.
+    /// Runs `reserve.lua` for one order and handles the reply in the gateway. The reply has no delay: a refusal or
+    /// a replay requires the lease under which the call was sent, and a gateway that holds it later holds it now.
     pub(super) fn reserve(&self, state: &mut State, order: u8, server: u8) {
         let epoch = state.tries[usize::from(order)].epoch;
         let phase = if self.runs(state, server, epoch) {
@@ -97,20 +101,20 @@ impl World {
         let attempt = &mut state.tries[usize::from(order)];
         attempt.phase = match phase {
             Phase::Producing => Phase::Producing,
-            answer if covered => answer,
+            response if covered => response,
             _ => Phase::Unknown,
         };
         attempt.overlapped = false;
     }
 
-    /// In the script's order: key, limit, stock.
+    /// Returns the script's verdict. The checks are in the script's order: key, limit, stock.
     fn verdict(&self, state: &mut State, order: u8, server: u8, epoch: u8) -> Phase {
         let request = self.request(order);
         let keys = *state.keys(server, epoch);
         let first = self.same_key(order).find(|other| keys.remembered.has(*other));
         let replay = first.map(|first| {
-            // While its hand-off is not acknowledged, a repeat waits; at last it is told that nothing is known.
-            let waits = keys.outbox.has(first) && self.config.protections.repeat_waits;
+            // A retry waits while the hand-off is not acknowledged; in the end its outcome is unknown.
+            let waits = keys.outbox.has(first) && self.config.protections.retry_waits;
             if waits { Phase::Unknown } else { Phase::Replayed(first) }
         });
         if let Some(replay) = replay
@@ -121,10 +125,10 @@ impl World {
         let attempt = state.tries[usize::from(order)];
         let denied = !attempt.overlapped
             && self.same_key(order).any(|other| state.tries[usize::from(other)].sequence > 0);
-        let mine = self
+        let by_customer = self
             .orders()
             .filter(|other| keys.live.has(*other) && self.request(*other).customer == request.customer);
-        let live: Vec<u8> = mine.collect();
+        let live: Vec<u8> = by_customer.collect();
         if live.len() >= usize::from(self.config.limit) {
             let newest = live.iter().copied().max_by_key(|o| state.tries[usize::from(*o)].sequence);
             let waits = newest.is_some_and(|newest| keys.outbox.has(newest));
@@ -152,8 +156,8 @@ impl World {
         Phase::Producing
     }
 
-    /// Whether too few units are left, counting every one that was ever reserved and has not come back. (A
-    /// reservation that Redis has lost counts: its units came back by a rebuild, if at all.)
+    /// Returns whether too few units are left, counting every unit that was ever reserved and has not been
+    /// released. (A reservation that Redis has lost counts: only a rebuild can return its units.)
     fn is_sold_out(&self, state: &State, server: u8, epoch: u8, units: u8) -> bool {
         let keys = state.keys(server, epoch);
         let taken: u8 = self
@@ -165,7 +169,7 @@ impl World {
         self.config.total < taken.saturating_add(units)
     }
 
-    /// Whether the gateway may answer from the epoch that the try was sent under.
+    /// Returns whether the gateway may respond from the epoch under which the attempt was sent.
     fn covered(&self, state: &State, order: u8) -> bool {
         let attempt = state.tries[usize::from(order)];
         state.views[usize::from(attempt.gateway)] == attempt.epoch
@@ -181,24 +185,24 @@ impl World {
         state.tries[usize::from(order)].phase = Phase::Unknown;
     }
 
-    /// The lease is looked at after the acknowledgement.
+    /// Handles the acknowledgement: the gateway checks its lease after it.
     pub(super) fn acknowledge(&self, state: &mut State, order: u8) {
         let covered = self.covered(state, order) || !self.config.protections.lease_last;
-        let told = if covered { Phase::Accepted } else { Phase::Unknown };
-        state.tries[usize::from(order)].phase = told;
+        let phase = if covered { Phase::Accepted } else { Phase::Unknown };
+        state.tries[usize::from(order)].phase = phase;
     }
 
     pub(crate) fn read_sales(&self, state: &mut State, gateway: u8) {
         state.views[usize::from(gateway)] = published(state);
     }
 
-    pub(super) fn forget(&self, state: &mut State, order: u8, server: u8) {
+    pub(super) fn ack_outbox(&self, state: &mut State, order: u8, server: u8) {
         let epoch = state.tries[usize::from(order)].epoch;
         state.keys_mut(server, epoch).outbox.remove(order);
     }
 
-    /// What a look would see, if it would show that nothing is left and nothing is on its way back.
-    fn sees_sold_out(&self, state: &State, gateway: u8, server: u8) -> Option<Look> {
+    /// Returns the snapshot that a refresh would take, if nothing is left and nothing is being released.
+    fn sold_out_snapshot(&self, state: &State, gateway: u8, server: u8) -> Option<StockSnapshot> {
         let epoch = state.views[usize::from(gateway)];
         if epoch == 0 || !self.runs(state, server, epoch) {
             return None;
@@ -206,37 +210,37 @@ impl World {
         let keys = state.keys(server, epoch);
         let sold_out =
             keys.available == 0 && (keys.returning.is_empty() || !self.config.protections.announcement);
-        sold_out.then_some(Look { epoch, arrivals: keys.remembered })
+        sold_out.then_some(StockSnapshot { epoch, arrivals: keys.remembered })
     }
 
-    pub(super) fn look(&self, state: &mut State, gateway: u8, server: u8) {
-        if let Some(seen) = self.sees_sold_out(state, gateway, server) {
-            state.looks[usize::from(gateway)] = seen;
+    pub(super) fn refresh_stock(&self, state: &mut State, gateway: u8, server: u8) {
+        if let Some(snapshot) = self.sold_out_snapshot(state, gateway, server) {
+            state.snapshots[usize::from(gateway)] = snapshot;
         }
     }
 
     fn can_refuse_fast(&self, state: &State, order: u8, gateway: u8) -> bool {
-        let look = state.looks[usize::from(gateway)];
+        let snapshot = state.snapshots[usize::from(gateway)];
         let customer = self.request(order).customer;
-        look.epoch != 0
-            && look.epoch == state.views[usize::from(gateway)]
-            && !self.orders().any(|o| look.arrivals.has(o) && self.request(o).customer == customer)
+        snapshot.epoch != 0
+            && snapshot.epoch == state.views[usize::from(gateway)]
+            && !self.orders().any(|o| snapshot.arrivals.has(o) && self.request(o).customer == customer)
     }
 
     pub(super) fn refuse_fast(&self, state: &mut State, order: u8, gateway: u8) {
-        let look = state.looks[usize::from(gateway)];
-        // The servers that sell this epoch: no one of them may have a unit left.
+        let snapshot = state.snapshots[usize::from(gateway)];
+        // No server that sells this epoch may have a unit left.
         let justified = state
-            .up()
-            .filter(|s| self.runs(state, *s, look.epoch))
-            .all(|s| state.keys(s, look.epoch).available == 0);
+            .reachable_servers()
+            .filter(|s| self.runs(state, *s, snapshot.epoch))
+            .all(|s| state.keys(s, snapshot.epoch).available == 0);
         let denied = self.same_key(order).any(|other| state.tries[usize::from(other)].sequence > 0);
         let attempt = &mut state.tries[usize::from(order)];
         (attempt.phase, attempt.gateway) = (Phase::SoldOut { justified, denied }, gateway);
     }
 }
 
-/// The epoch that gateways may sell under, once they have read of it.
+/// Returns the epoch from which gateways may sell once they have read its publication.
 fn published(state: &State) -> u8 {
     if state.postgres.ready { state.postgres.epoch } else { 0 }
 }

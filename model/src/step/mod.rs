@@ -1,4 +1,4 @@
-//! What each part does: when it can, and what then follows. One file for each part.
+//! The actions of each part: when they are possible and what they change. One file for each part.
 
 mod fault;
 mod gateway;
@@ -11,7 +11,7 @@ use crate::action::Action;
 use crate::state::State;
 
 impl World {
-    /// Everything that may happen in a state.
+    /// Collects the actions that are possible in a state.
     pub(crate) fn possible(&self, state: &State, actions: &mut Vec<Action>) {
         self.gateway_actions(state, actions);
         self.settle_actions(state, actions);
@@ -20,7 +20,7 @@ impl World {
         self.fault_actions(state, actions);
     }
 
-    /// Does it.
+    /// Applies an action to the state.
     pub(crate) fn perform(&self, state: &mut State, action: Action) {
         match action {
             Action::Send { order, gateway } => self.send(state, order, gateway),
@@ -30,9 +30,9 @@ impl World {
             Action::LoseRecord { order } => self.lose_record(state, order),
             Action::Acknowledge { order } => self.acknowledge(state, order),
             Action::ReadSales { gateway } => self.read_sales(state, gateway),
-            Action::Look { gateway, server } => self.look(state, gateway, server),
-            Action::LookExpires { gateway } => state.looks[usize::from(gateway)] = Default::default(),
-            Action::Forget { order, server } => self.forget(state, order, server),
+            Action::RefreshStock { gateway, server } => self.refresh_stock(state, gateway, server),
+            Action::SnapshotExpires { gateway } => state.snapshots[usize::from(gateway)] = Default::default(),
+            Action::AckOutbox { order, server } => self.ack_outbox(state, order, server),
             Action::Relay { order, .. } | Action::Drain { order, .. } => self.produce_again(state, order),
             Action::Cancel { order } => self.cancel(state, order),
             Action::TakeOver { owner } => self.take_over(state, owner),
@@ -41,7 +41,7 @@ impl World {
             Action::Release { releaser, server } => self.release(state, releaser, server),
             Action::Mature { server, epoch } => self.mature(state, server, epoch),
             Action::Begin { rebuilder, server } => self.begin(state, rebuilder, server),
-            Action::Outwait { rebuilder } => self.outwait(state, rebuilder),
+            Action::Outwait { rebuilder } => self.end_wait(state, rebuilder),
             Action::Fence { rebuilder } => self.fence(state, rebuilder),
             Action::WriteSnapshot { rebuilder } => self.write_snapshot(state, rebuilder),
             Action::Seal { rebuilder } => self.seal(state, rebuilder),

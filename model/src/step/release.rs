@@ -1,4 +1,4 @@
-//! Units on their way back: `release.rs`, `release.lua`.
+//! The release of cancelled units: `settlement/src/recover/release.rs`, `release.lua`.
 
 use crate::World;
 use crate::action::Action;
@@ -6,25 +6,25 @@ use crate::state::{Release, Set, State};
 
 impl World {
     pub(super) fn release_actions(&self, state: &State, actions: &mut Vec<Action>) {
-        if state.left.cancels == 0 && state.postgres.cancelled.is_empty() {
+        if state.budget.cancels == 0 && state.postgres.cancelled.is_empty() {
             return;
         }
         for releaser in 0..self.config.releasers {
             let call = state.releases[usize::from(releaser)];
-            for server in state.up() {
+            for server in state.reachable_servers() {
                 if call.epoch != 0 {
                     actions.push(Action::Release { releaser, server });
-                } else if self.due(state, server).is_some() {
+                } else if self.next_release(state, server).is_some() {
                     actions.push(Action::FindReleases { releaser, server });
                 }
             }
         }
-        for server in state.up() {
+        for server in state.reachable_servers() {
             for epoch in 1..=state.postgres.epoch {
-                // Announced for longer than a look can be refused by: whoever looked before the announcement
-                // may not use that any more.
-                let looks = state.looks.iter().any(|look| look.epoch == epoch);
-                let waits = looks && self.config.protections.announcement;
+                // The announcement lasts longer than a stock snapshot may be used, so a snapshot from before it
+                // has expired.
+                let in_use = state.snapshots.iter().any(|snapshot| snapshot.epoch == epoch);
+                let waits = in_use && self.config.protections.announcement;
                 if !waits && !state.keys(server, epoch).returning.is_empty() {
                     actions.push(Action::Mature { server, epoch });
                 }
@@ -32,26 +32,27 @@ impl World {
         }
     }
 
-    /// What the releaser would call: it asks the server for its watermark, and Postgres for what lies behind.
-    fn due(&self, state: &State, server: u8) -> Option<Release> {
+    /// Returns the call that the releaser would make: it reads the watermark from the server, and the events after
+    /// it from Postgres.
+    fn next_release(&self, state: &State, server: u8) -> Option<Release> {
         let epoch = state.postgres.epoch;
         if !state.postgres.ready || !self.runs(state, server, epoch) {
             return None;
         }
         let after = state.keys(server, epoch).watermark;
         let mut release = Release { epoch, after, to: after, orders: Set::default() };
-        for order in state.postgres.cancelled.each() {
-            let at = state.postgres.cancelled_at[usize::from(order)];
-            if at > after {
+        for order in state.postgres.cancelled.iter() {
+            let event = state.postgres.cancelled_at[usize::from(order)];
+            if event > after {
                 release.orders.add(order);
-                release.to = release.to.max(at);
+                release.to = release.to.max(event);
             }
         }
         (!release.orders.is_empty()).then_some(release)
     }
 
     pub(super) fn find_releases(&self, state: &mut State, releaser: u8, server: u8) {
-        state.releases[usize::from(releaser)] = self.due(state, server).unwrap_or_default();
+        state.releases[usize::from(releaser)] = self.next_release(state, server).unwrap_or_default();
     }
 
     pub(super) fn release(&self, state: &mut State, releaser: u8, server: u8) {
@@ -78,6 +79,6 @@ impl World {
     }
 
     fn units(&self, orders: Set) -> u8 {
-        orders.each().map(|order| self.request(order).units).sum()
+        orders.iter().map(|order| self.request(order).units).sum()
     }
 }

@@ -1,4 +1,4 @@
-//! Settlement: `settle/settler.rs`, `decide/effects/`, `store/transaction.rs`, `recover/relay.rs`, and what appends cancellations.
+//! Settlement: applying records, the relay, and the sources of cancellations.
 
 use crate::World;
 use crate::action::Action;
@@ -12,20 +12,20 @@ impl World {
                     actions.push(Action::Settle { owner })
                 }
                 Some(_) => {}
-                None if state.left.takeovers > 0 => actions.push(Action::TakeOver { owner }),
+                None if state.budget.takeovers > 0 => actions.push(Action::TakeOver { owner }),
                 None => {}
             }
         }
         if state.postgres.ready {
             let epoch = state.postgres.epoch;
-            // The relay reads the stream itself: no script, no mark.
-            for server in state.up() {
-                for order in state.keys(server, epoch).outbox.without(state.relayed).each() {
+            // The relay reads the stream directly, so it needs neither a script nor the mark.
+            for server in state.reachable_servers() {
+                for order in state.keys(server, epoch).outbox.without(state.relayed).iter() {
                     actions.push(Action::Relay { order, server });
                 }
             }
         }
-        if state.left.cancels > 0 {
+        if state.budget.cancels > 0 {
             actions.extend(
                 self.orders()
                     .filter(|o| self.is_cancellable(state, *o))
@@ -34,8 +34,9 @@ impl World {
         }
     }
 
-    /// Postgres has the order, and its hold may end; or a gateway with a lease finds it in Redis, and not in the
-    /// outbox: then the log has it, and a command comes behind it (`command.rs`, `find.lua`).
+    /// Returns whether the order can be cancelled. Either Postgres stores the order and its hold may expire, or a
+    /// gateway with a lease finds it in Redis but not in the outbox: then the log has stored it, and a command is
+    /// appended after it (`find_orders.lua`).
     fn is_cancellable(&self, state: &State, order: u8) -> bool {
         let found = |epoch: u8, server: u8| {
             let keys = state.keys(server, epoch);
@@ -43,17 +44,16 @@ impl World {
                 && keys.live.has(order)
                 && !(keys.outbox.has(order) && self.config.protections.command_waits)
         };
-        let standing = state.postgres.rows.has(order) && !state.postgres.cancelled.has(order);
+        let is_live = state.postgres.rows.has(order) && !state.postgres.cancelled.has(order);
         let epoch = state.tries[usize::from(order)].epoch;
-        standing
-            || state
-                .views
-                .iter()
-                .any(|view| *view != 0 && *view == epoch && state.up().any(|s| found(*view, s)))
+        is_live
+            || state.views.iter().any(|view| {
+                *view != 0 && *view == epoch && state.reachable_servers().any(|s| found(*view, s))
+            })
     }
 
-    /// By the relay or a drain. Each order's entry is produced again once: a second time would write the
-    /// same record again, and settlement drops it the same way.
+    /// Produces an order's entry again, by the relay or a drain. This happens once for each order: a second time
+    /// would write the same record, which settlement drops in the same way.
     pub(super) fn produce_again(&self, state: &mut State, order: u8) {
         state.log.append(Record::Acceptance(order));
         state.logged.add(order);
@@ -61,23 +61,23 @@ impl World {
     }
 
     pub(super) fn cancel(&self, state: &mut State, order: u8) {
-        state.left.cancels -= 1;
-        state.asked.add(order);
+        state.budget.cancels -= 1;
+        state.cancels_acknowledged.add(order);
         state.log.append(Record::Cancel(order));
     }
 
     pub(super) fn take_over(&self, state: &mut State, owner: u8) {
-        state.left.takeovers -= 1;
+        state.budget.takeovers -= 1;
         state.owners[usize::from(owner)] = Some(state.postgres.position);
     }
 
-    /// One transaction for one record. (A batch does what its records do one after the other.)
+    /// Settles one record in one transaction. (A batch has the same effect as its records one after another.)
     pub(super) fn settle(&self, state: &mut State, owner: u8) {
         let Some(memory) = state.owners[usize::from(owner)] else { return };
         let position = state.postgres.position;
         if memory != position {
             if self.config.protections.compare_and_set {
-                state.owners[usize::from(owner)] = Some(position); // fenced: forgets, and reads again
+                state.owners[usize::from(owner)] = Some(position); // fenced: drops its state and rereads it
                 return;
             }
             state.misapplied = true;
@@ -89,11 +89,11 @@ impl World {
             Record::Acceptance(order) => {
                 let attempt = state.tries[usize::from(order)];
                 if attempt.epoch < memory.settled_epoch && self.config.protections.void {
-                    // void: nobody was told of it
+                    // Void: no client was sent 202 for it.
                 } else if attempt.sequence < memory.next_sequence && state.postgres.rows.has(order) {
-                    // A double: its sequence made the owner look for its id.
+                    // A duplicate: because of its sequence the owner looked up its ID.
                 } else {
-                    if self.fits(state, order) {
+                    if self.is_accepted_by_schema(state, order) {
                         state.postgres.rows.add(order);
                         after.event += 1;
                         after.next_sequence = after.next_sequence.max(attempt.sequence + 1);
@@ -115,20 +115,21 @@ impl World {
         state.owners[usize::from(owner)] = Some(after);
     }
 
-    /// What the schema refuses: more units than there are, a doubled id, key or sequence.
-    fn fits(&self, state: &State, order: u8) -> bool {
+    /// Returns whether the schema accepts the order. It rejects more units than exist, and a duplicate ID, key or
+    /// sequence.
+    fn is_accepted_by_schema(&self, state: &State, order: u8) -> bool {
         let sequence = state.tries[usize::from(order)].sequence;
-        let doubled = state.postgres.rows.each().any(|other| {
+        let is_duplicate = state.postgres.rows.iter().any(|other| {
             other == order
                 || self.is_same_key(order, other)
                 || state.tries[usize::from(other)].sequence == sequence
         });
-        !doubled && self.held(state) + self.request(order).units <= self.config.total
+        !is_duplicate && self.held(state) + self.request(order).units <= self.config.total
     }
 
-    /// Units of live orders.
+    /// Returns the number of units of live orders.
     pub(crate) fn held(&self, state: &State) -> u8 {
         let live = state.postgres.rows.without(state.postgres.cancelled);
-        live.each().map(|order| self.request(order).units).sum()
+        live.iter().map(|order| self.request(order).units).sum()
     }
 }

@@ -2,7 +2,7 @@
 
 use contract::ids::{OrderId, SaleId};
 use contract::lifecycle::OrderStatus;
-use contract::record::Delivery;
+use contract::record::DeliveryChange;
 use reqwest::Method;
 use serde_json::Value;
 use terminal::{Table, heading, thousands};
@@ -108,7 +108,7 @@ async fn deliver(
 ) -> Result<(), Failure> {
     let id = order.to_string();
     let path = ["admin", "v1", "sales", sale.as_str(), "orders", &id, "delivery"];
-    let goods = serde_json::to_value(Delivery { status }).unwrap_or_default(); // a name always serializes
+    let goods = serde_json::to_value(DeliveryChange { status }).unwrap_or_default(); // a name always serializes
     let told: Value = api.call(Call::new(Method::PATCH, &path, Repeat::Harmless).body(goods)).await?;
     reader.told(&told, || {
         format!("{id}: {} is recorded; `flashsale orders show` tells when it is settled\n", status.as_str())

@@ -115,9 +115,9 @@ fn something_that_is_no_gateway_is_called_so() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_answer_doubles_no_credit() {
     let (client, customer) = (shared().client(), fresh("rich"));
-    let (way, admin_url) = Forwarder::to_url(&format!("{}/", shared().gateways[0].1)).await;
+    let (way, admin_url) = Forwarder::start_for_url(&format!("{}/", shared().gateways[0].1)).await;
     let operator = Operator { admin_url, token: Some("dev-admin") };
-    way.hold_answers();
+    way.hold_responses();
     let crediting = std::thread::spawn({
         let (operator, customer) = (operator.clone(), customer.clone());
         move || operator.run(&["wallet", "credit", &customer, "50000", "KRW", "--json"])

@@ -9,7 +9,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
 use serde_json::{Value, json};
 use support::{Folder, Operator, finished};
-use testkit::client::{order_of, terms};
+use testkit::client::{order_body, terms};
 use testkit::{Forwarder, fresh, shared};
 
 /// Orders that are copied beside those that customers place: more than two pages, and more than one group would be
@@ -24,11 +24,12 @@ async fn sold(copies: i64) -> String {
     client.open_sale(&sale, there).await;
     let rich = fresh("rich");
     client.credit(&rich, "k", &json!({ "amount": 10_000, "currency": "KRW" })).await;
-    let mut paid = order_of(&[("A", 2), ("B", 3)]);
+    let mut paid = order_body(&[("A", 2), ("B", 3)]);
     paid["payment"] = json!({ "method": "wallet" });
-    for (customer, body) in [("alice", order_of(&[("A", 1)])), (&rich, paid), ("bob", order_of(&[("B", 1)]))]
+    for (customer, body) in
+        [("alice", order_body(&[("A", 1)])), (&rich, paid), ("bob", order_body(&[("B", 1)]))]
     {
-        let accepted = client.order_until_told(&sale, customer, "k", &body).await;
+        let accepted = client.order_until_answered(&sale, customer, "k", &body).await;
         client.until_settled(&sale, customer, &accepted.order_id()).await;
         if customer == "bob" {
             let path = format!("/v1/sales/{sale}/orders/{}", accepted.order_id());
@@ -230,7 +231,7 @@ async fn an_export_that_is_interrupted_leaves_no_file() {
     let there = || std::fs::read_dir(folder.path()).expect("the folder").count();
     let file = folder.path().join("orders.csv");
     let name = file.display().to_string();
-    let (way, admin_url) = Forwarder::to_url(&format!("{}/", shared().gateways[0].1)).await;
+    let (way, admin_url) = Forwarder::start_for_url(&format!("{}/", shared().gateways[0].1)).await;
     let operator = Operator { admin_url, token: Some("dev-admin") };
     // It may have every page before the way is closed: then once more.
     let mut child = testkit::eventually("it is caught between two pages", async || {

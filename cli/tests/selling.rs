@@ -4,7 +4,7 @@ mod support;
 
 use serde_json::json;
 use support::{Folder, Operator};
-use testkit::client::{order_of, terms};
+use testkit::client::{order_body, terms};
 use testkit::{fresh, shared};
 
 /// A definition of one item.
@@ -39,7 +39,7 @@ async fn a_sale_is_defined_changed_opened_and_closed_from_the_command_line() {
     assert!(listed.lines().any(|line| line.contains(&sale) && line.contains("open")), "{listed}");
 
     let client = shared().client();
-    let accepted = client.order_until_told(&sale, "alice", "k", &order_of(&[("MUG", 2)])).await;
+    let accepted = client.order_until_answered(&sale, "alice", "k", &order_body(&[("MUG", 2)])).await;
     assert_eq!(accepted.status, 202, "{accepted:?}");
     client.until_settled(&sale, "alice", &accepted.order_id()).await;
     // Too few units are free for less.
@@ -51,7 +51,7 @@ async fn a_sale_is_defined_changed_opened_and_closed_from_the_command_line() {
         operator.run(&["sale", "pause", &sale, "--wait"]).ok().out,
         format!("{sale}: paused, in force\n")
     );
-    let refused = client.order(&sale, "bob", "k", &order_of(&[("MUG", 1)])).await;
+    let refused = client.order(&sale, "bob", "k", &order_body(&[("MUG", 1)])).await;
     assert_eq!(refused.code(), "sale_paused");
     operator.run(&["sale", "resume", &sale, "--wait"]).ok();
     let epoch = |shown: serde_json::Value| shown["epoch"].as_u64().expect("an epoch");

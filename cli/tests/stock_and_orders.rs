@@ -7,14 +7,14 @@ use contract::record::Headers;
 use process::kafka::{Message, Producer, ProducerSettings};
 use serde_json::{Value, json};
 use support::Operator;
-use testkit::client::{order_of, terms};
+use testkit::client::{order_body, terms};
 use testkit::{environment, eventually, fresh, shared};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stock_is_shown_side_by_side_and_brought_in_line() {
     let (operator, client, sale) = (Operator::of(shared()), shared().client(), fresh("stock"));
     client.open_sale(&sale, terms(&[("A", 1000, Some(1500)), ("B", 5, None)])).await;
-    let order = client.order_until_told(&sale, "c", "k", &order_of(&[("A", 2)])).await;
+    let order = client.order_until_answered(&sale, "c", "k", &order_body(&[("A", 2)])).await;
     client.until_settled(&sale, "c", &order.order_id()).await;
     let stock = operator.run(&["inventory", &sale, "--json"]).ok().json();
     assert_eq!((&stock["items"][0]["held"], &stock["items"][0]["drift"]), (&json!(2), &json!(0)));
@@ -35,11 +35,11 @@ async fn orders_are_found_and_their_goods_moved() {
     client.open_sale(&sale, terms(&[("A", 1000, Some(50))])).await;
     let rich = fresh("rich");
     operator.run(&["wallet", "credit", &rich, "5000", "KRW"]).ok();
-    let mut paid = order_of(&[("A", 1)]);
+    let mut paid = order_body(&[("A", 1)]);
     paid["payment"] = json!({ "method": "wallet" });
-    let order = client.order_until_told(&sale, &rich, "k", &paid).await.order_id();
+    let order = client.order_until_answered(&sale, &rich, "k", &paid).await.order_id();
     for customer in ["alice", "bob"] {
-        let accepted = client.order_until_told(&sale, customer, "k", &order_of(&[("A", 1)])).await;
+        let accepted = client.order_until_answered(&sale, customer, "k", &order_body(&[("A", 1)])).await;
         client.until_settled(&sale, customer, &accepted.order_id()).await;
     }
 

@@ -10,7 +10,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use serde_json::Value;
 use support::Operator;
-use testkit::client::{order_of, terms};
+use testkit::client::{order_body, terms};
 use testkit::{Forwarder, fresh, shared, until};
 
 /// A program on a terminal of its own, and what is on its screen.
@@ -105,13 +105,13 @@ fn resize(terminal: &std::fs::File, lines: u16, columns: u16) {
 async fn a_terminal_shows_the_sale_as_it_goes_and_is_left_as_it_was() {
     let (client, sale) = (shared().client(), fresh("watched"));
     client.open_sale(&sale, terms(&[("MUG", 1000, Some(4)), ("CUP", 1, None)])).await;
-    let (way, admin_url) = Forwarder::to_url(&format!("{}/", shared().gateways[0].1)).await;
+    let (way, admin_url) = Forwarder::start_for_url(&format!("{}/", shared().gateways[0].1)).await;
     let operator = Operator { admin_url, token: Some("dev-admin") };
     let mut terminal = Terminal::start(&operator.command(&["watch", &sale]), 30, 110);
     terminal.shows("4 left  0 held  0 sold  of 4").await;
     terminal.shows("unlimited").await;
     terminal.shows("✓ kafka").await;
-    let accepted = client.order_until_told(&sale, "alice", "k", &order_of(&[("MUG", 1)])).await;
+    let accepted = client.order_until_answered(&sale, "alice", "k", &order_body(&[("MUG", 1)])).await;
     assert_eq!(accepted.status, 202);
     terminal.shows("3 left  1 held  0 sold  of 4").await;
     terminal.shows("▓").await;
@@ -154,7 +154,7 @@ async fn without_a_terminal_a_line_a_second_is_written_also_while_nobody_answers
     assert!(text.lines().count() >= 2, "{text}");
     assert!(text.lines().all(|line| line.contains(&sale) && line.contains(" A:4/4")), "{text}");
 
-    let (way, admin_url) = Forwarder::to_url(&format!("{}/", shared().gateways[0].1)).await;
+    let (way, admin_url) = Forwarder::start_for_url(&format!("{}/", shared().gateways[0].1)).await;
     let operator = Operator { admin_url, token: Some("dev-admin") };
     let mut command = operator.command(&["watch", &sale, "--json"]);
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the program starts");

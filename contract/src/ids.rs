@@ -132,7 +132,7 @@ pub struct RequestFingerprint(pub [u8; 8]);
 
 impl RequestFingerprint {
     /// Lengths are part of the hash, so that no two triples run together.
-    pub fn of(sale: &SaleId, customer: &CustomerId, key: &IdempotencyKey) -> Self {
+    pub fn compute(sale: &SaleId, customer: &CustomerId, key: &IdempotencyKey) -> Self {
         let mut hash = Sha256::new();
         hash.update([sale.as_str().len() as u8, customer.as_str().len() as u8]);
         hash.update(sale.as_str());
@@ -192,7 +192,7 @@ pub struct RequestDigest(pub [u8; 8]);
 
 impl RequestDigest {
     /// Of the canonical bytes.
-    pub fn of(canonical: &[u8]) -> Self {
+    pub fn compute(canonical: &[u8]) -> Self {
         let digest = Sha256::digest(canonical);
         let mut bytes = [0; 8];
         bytes.copy_from_slice(&digest[..8]);
@@ -261,7 +261,7 @@ mod tests {
     #[test]
     fn an_order_id_is_a_version_7_uuid_that_carries_its_request() {
         let (sale, customer) = (SaleId::parse("s").unwrap(), CustomerId::parse("c").unwrap());
-        let request = RequestFingerprint::of(&sale, &customer, &IdempotencyKey::parse("k").unwrap());
+        let request = RequestFingerprint::compute(&sale, &customer, &IdempotencyKey::parse("k").unwrap());
         let id = OrderId::new(1_790_000_000_000, 0xffff, request);
         assert_eq!(id.0.get_version_num(), 7);
         assert_eq!(id.0.get_variant(), uuid::Variant::RFC4122);
@@ -273,7 +273,7 @@ mod tests {
     #[test]
     fn a_fingerprint_tells_its_three_parts_apart() {
         let of = |sale, customer, key| {
-            RequestFingerprint::of(
+            RequestFingerprint::compute(
                 &SaleId::parse(sale).unwrap(),
                 &CustomerId::parse(customer).unwrap(),
                 &IdempotencyKey::parse(key).unwrap(),

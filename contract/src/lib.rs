@@ -13,7 +13,7 @@
 //! | [`record`]    | the messages of the topic `orders`                                         |
 //! | [`publication`] | the messages of the topic `sales`                                        |
 //! | [`event`]     | the messages of `order-events` and `inventory-events`                      |
-//! | [`remembered`] | what Redis remembers of an accepted order                                 |
+//! | [`order_receipt`] | what Redis remembers of an accepted order                                 |
 //! | [`keys`]      | the names of Redis keys                                                    |
 //! | [`lifecycle`] | an order's states                                                          |
 //! | [`problem`]   | every refusal: code, status, words                                         |
@@ -27,11 +27,11 @@ pub mod lifecycle;
 pub mod money;
 pub mod number;
 pub mod order;
+pub mod order_receipt;
 pub mod payment;
 pub mod problem;
 pub mod publication;
 pub mod record;
-pub mod remembered;
 pub mod sale;
 #[cfg(feature = "schema")]
 pub mod schema;

@@ -123,7 +123,7 @@ pub struct PaymentRequest {
 
 impl PaymentRequest {
     /// Checks the values. `field`: what the token is called where it was given.
-    pub fn check(&self, field: &str) -> Result<(), Refused> {
+    pub fn check(&self, field: &str) -> Result<(), OrderRefusal> {
         self.token.as_deref().map_or(Ok(()), |token| check_text(field, token))
     }
 }
@@ -234,11 +234,11 @@ impl Order {
         lines: impl IntoIterator<Item = Line>,
     ) -> Self {
         Self {
-            id: OrderId::new(at.0, 0, RequestFingerprint::of(sale, &customer, &key)),
+            id: OrderId::new(at.0, 0, RequestFingerprint::compute(sale, &customer, &key)),
             customer,
             email: None,
             key,
-            digest: RequestDigest::of(b""),
+            digest: RequestDigest::compute(b""),
             lines: lines.into_iter().collect(),
             policy: None,
             discount: 0,
@@ -259,7 +259,7 @@ impl Order {
 
 /// Why a well-formed request cannot become an order.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum OrderRefusal {
     /// A value out of its bounds.
     #[error("{0}")]
     Invalid(String),
@@ -290,11 +290,11 @@ impl OrderRequest {
     /// The fingerprint of what was asked, whatever the order of members and the white space were.
     pub fn digest(&self) -> RequestDigest {
         // A struct of strings and integers always serializes.
-        RequestDigest::of(&serde_json::to_vec(self).unwrap_or_default())
+        RequestDigest::compute(&serde_json::to_vec(self).unwrap_or_default())
     }
 
     /// Checks the values and prices the order by the sale's terms.
-    pub fn price(&self, terms: &SaleTerms) -> Result<PricedRequest, Refused> {
+    pub fn price(&self, terms: &SaleTerms) -> Result<PricedRequest, OrderRefusal> {
         // Every value first: `invalid_order` goes before `unknown_sku`, and that before `total_mismatch`.
         check_lines(&self.items, terms)?;
         let policy = self.discount_policy_id.as_deref().map(|id| find_policy(id, terms)).transpose()?;
@@ -305,16 +305,17 @@ impl OrderRequest {
             payment.check("payment.token")?;
         }
         let expected = self.expected_total.map(|total| {
-            u64::try_from(total).map_err(|_| Refused::Invalid("expected_total must not be negative.".into()))
+            u64::try_from(total)
+                .map_err(|_| OrderRefusal::Invalid("expected_total must not be negative.".into()))
         });
         let expected = expected.transpose()?;
         let lines = priced_lines(&self.items, terms)?;
         let amounts = price(&lines, policy, terms)
-            .ok_or_else(|| Refused::Invalid("The order's total is too large.".into()))?;
+            .ok_or_else(|| OrderRefusal::Invalid("The order's total is too large.".into()))?;
         if let Some(expected) = expected
             && expected != amounts.total()
         {
-            return Err(Refused::TotalMismatch { total: amounts.total() });
+            return Err(OrderRefusal::TotalMismatch { total: amounts.total() });
         }
         Ok(PricedRequest {
             lines,
@@ -328,37 +329,37 @@ impl OrderRequest {
 }
 
 /// The values of the lines; a SKU that the sale does not offer is none of them.
-fn check_lines(items: &[RequestedLine], terms: &SaleTerms) -> Result<(), Refused> {
+fn check_lines(items: &[RequestedLine], terms: &SaleTerms) -> Result<(), OrderRefusal> {
     if items.is_empty() || items.len() > LINES_MAX {
-        return Err(Refused::Invalid(format!("An order has 1 to {LINES_MAX} lines.")));
+        return Err(OrderRefusal::Invalid(format!("An order has 1 to {LINES_MAX} lines.")));
     }
     let mut seen = HashSet::with_capacity(items.len());
     for line in items {
         if Sku::parse(&line.sku).is_err() {
-            return Err(Refused::Invalid("A SKU has 1 to 64 characters of A-Z a-z 0-9 . _ -".into()));
+            return Err(OrderRefusal::Invalid("A SKU has 1 to 64 characters of A-Z a-z 0-9 . _ -".into()));
         }
         if !(1..=i64::from(QUANTITY_MAX)).contains(&line.quantity) {
-            return Err(Refused::Invalid(format!("A quantity is 1 to {QUANTITY_MAX}.")));
+            return Err(OrderRefusal::Invalid(format!("A quantity is 1 to {QUANTITY_MAX}.")));
         }
         if !seen.insert(line.sku.as_str()) {
-            return Err(Refused::Invalid(format!("{} is in the order twice.", line.sku)));
+            return Err(OrderRefusal::Invalid(format!("{} is in the order twice.", line.sku)));
         }
         if let Some(item) = terms.item(&line.sku)
             && line.quantity > i64::from(item.max_quantity_per_order)
         {
             let (most, sku) = (item.max_quantity_per_order, &item.sku);
-            return Err(Refused::Invalid(format!("At most {most} of {sku} in one order.")));
+            return Err(OrderRefusal::Invalid(format!("At most {most} of {sku} in one order.")));
         }
     }
     Ok(())
 }
 
 /// The lines at the sale's prices. Their values have been checked.
-fn priced_lines(items: &[RequestedLine], terms: &SaleTerms) -> Result<Vec<Line>, Refused> {
+fn priced_lines(items: &[RequestedLine], terms: &SaleTerms) -> Result<Vec<Line>, OrderRefusal> {
     let priced = |line: &RequestedLine| {
         let item = terms.item(&line.sku).ok_or_else(|| match Sku::parse(&line.sku) {
-            Ok(sku) => Refused::UnknownSku(sku),
-            Err(error) => Refused::Invalid(error.to_string()),
+            Ok(sku) => OrderRefusal::UnknownSku(sku),
+            Err(error) => OrderRefusal::Invalid(error.to_string()),
         })?;
         let quantity = line.quantity as u32; // at most QUANTITY_MAX
         Ok(Line { sku: item.sku.clone(), quantity, unit_price: item.price })
@@ -366,9 +367,9 @@ fn priced_lines(items: &[RequestedLine], terms: &SaleTerms) -> Result<Vec<Line>,
     items.iter().map(priced).collect()
 }
 
-fn find_policy<'a>(id: &str, terms: &'a SaleTerms) -> Result<&'a DiscountPolicy, Refused> {
+fn find_policy<'a>(id: &str, terms: &'a SaleTerms) -> Result<&'a DiscountPolicy, OrderRefusal> {
     let found = terms.discount_policies.iter().find(|policy| policy.id.as_str() == id);
-    found.ok_or_else(|| Refused::Invalid("This sale has no such discount policy.".into()))
+    found.ok_or_else(|| OrderRefusal::Invalid("This sale has no such discount policy.".into()))
 }
 
 /// The discount rounds down and never exceeds the subtotal; the fee's threshold is tested after it.
@@ -394,7 +395,7 @@ pub fn price(lines: &[Line], policy: Option<&DiscountPolicy>, terms: &SaleTerms)
     (subtotal <= AMOUNT_MAX && total <= AMOUNT_MAX).then_some(Amounts { subtotal, discount, delivery_fee })
 }
 
-fn check_address(address: &Address) -> Result<(), Refused> {
+fn check_address(address: &Address) -> Result<(), OrderRefusal> {
     let required = [
         ("name", &address.name),
         ("line1", &address.line1),
@@ -413,6 +414,6 @@ fn check_address(address: &Address) -> Result<(), Refused> {
     Ok(())
 }
 
-fn check_text(field: &str, text: &str) -> Result<(), Refused> {
-    if is_text(text) { Ok(()) } else { Err(Refused::Invalid(format!("{field} has {TEXT_RULE}."))) }
+fn check_text(field: &str, text: &str) -> Result<(), OrderRefusal> {
+    if is_text(text) { Ok(()) } else { Err(OrderRefusal::Invalid(format!("{field} has {TEXT_RULE}."))) }
 }

@@ -44,15 +44,20 @@ impl SalePublication {
     }
 }
 
-/// SHA-1 digests of an epoch's scripts, as EVALSHA takes them.
+/// SHA-1 digests of an epoch's scripts, as EVALSHA takes them. The fields are named after the files in
+/// `lua/scripts`; some have an older name on the wire and in Postgres.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs)] // named after the files in lua/scripts
+#[allow(missing_docs)] // named after the files
 pub struct ScriptDigests {
     pub reserve: String,
-    pub look: String,
-    pub find: String,
-    pub change: String,
-    pub forget: String,
+    #[serde(rename = "look")]
+    pub read_stock: String,
+    #[serde(rename = "find")]
+    pub find_orders: String,
+    #[serde(rename = "change")]
+    pub change_totals: String,
+    #[serde(rename = "forget")]
+    pub ack_outbox: String,
     pub release: String,
 }
 
@@ -97,7 +102,7 @@ const POSITION_PREFIX: &str = "partition:";
 
 /// A message of the topic.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Message {
+pub enum SalesMessage {
     /// A sale.
     Sale(Box<SalePublication>),
     /// A gateway lives.
@@ -111,23 +116,23 @@ pub enum Message {
 /// A message that claims to be of a known kind and is not.
 #[derive(Debug, thiserror::Error)]
 #[error("undecodable message under the key {key:?}: {source}")]
-pub struct Undecodable {
+pub struct UndecodableMessage {
     key: String,
     source: serde_json::Error,
 }
 
 /// Reads one message by its key.
-pub fn decode(key: &[u8], value: Option<&[u8]>) -> Result<Message, Undecodable> {
+pub fn decode(key: &[u8], value: Option<&[u8]>) -> Result<SalesMessage, UndecodableMessage> {
     let key = String::from_utf8_lossy(key);
-    let Some(value) = value else { return Ok(Message::Other) };
-    let undecodable = |source| Undecodable { key: key.to_string(), source };
+    let Some(value) = value else { return Ok(SalesMessage::Other) };
+    let undecodable = |source| UndecodableMessage { key: key.to_string(), source };
     if key.starts_with(HEARTBEAT_PREFIX) {
-        serde_json::from_slice(value).map(Message::Heartbeat).map_err(undecodable)
+        serde_json::from_slice(value).map(SalesMessage::Heartbeat).map_err(undecodable)
     } else if key.starts_with(POSITION_PREFIX) {
-        serde_json::from_slice(value).map(Message::Position).map_err(undecodable)
+        serde_json::from_slice(value).map(SalesMessage::Position).map_err(undecodable)
     } else if key.contains('/') {
-        serde_json::from_slice(value).map(|sale| Message::Sale(Box::new(sale))).map_err(undecodable)
+        serde_json::from_slice(value).map(|sale| SalesMessage::Sale(Box::new(sale))).map_err(undecodable)
     } else {
-        Ok(Message::Other)
+        Ok(SalesMessage::Other)
     }
 }

@@ -148,7 +148,7 @@ pub enum Action {
     /// The money went back, as the payment side tells it.
     RefundResult(RefundResult),
     /// The goods have come so far, as an operator tells it.
-    Deliver(Delivery),
+    Deliver(DeliveryChange),
 }
 
 /// What became of a payment.
@@ -194,7 +194,7 @@ pub struct RefundResult {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(rename = "DeliveryChange"))]
 #[serde(deny_unknown_fields)]
-pub struct Delivery {
+pub struct DeliveryChange {
     /// The state that is reached, through those before it.
     pub status: OrderStatus,
 }
@@ -238,13 +238,13 @@ pub struct Decision {
     /// `dead_letter.id`.
     pub dead_letter_id: i64,
     /// What.
-    pub verdict: Verdict,
+    pub verdict: Resolution,
 }
 
 /// What becomes of a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub enum Resolution {
     /// Judge it again: perhaps it can be read or applied now.
     Replay,
     /// Give it up; its units come back.
@@ -269,11 +269,11 @@ pub struct Headers {
 impl Headers {
     /// Of an acceptance.
     pub fn accepted(epoch: Epoch, first: Sequence, count: u64, units: BTreeMap<Sku, u64>) -> Self {
-        let headers = Self::of(RecordType::Accepted, epoch);
+        let headers = Self::with_epoch(RecordType::Accepted, epoch);
         Self { sequences: Some((first, count)), units, ..headers }
     }
     /// Of a change of totals or a barrier.
-    pub fn of(record_type: RecordType, epoch: Epoch) -> Self {
+    pub fn with_epoch(record_type: RecordType, epoch: Epoch) -> Self {
         Self { epoch: Some(epoch), ..Self::without_epoch(record_type) }
     }
     /// Of a record that no epoch makes void.
@@ -325,7 +325,7 @@ impl Headers {
 
 /// Why a record cannot be applied: what `dead_letter.reason` begins with.
 #[derive(Debug, thiserror::Error)]
-pub enum Undecodable {
+pub enum UndecodableRecord {
     /// No `type`, or one that this version does not know.
     #[error("unknown record type {0:?}")]
     UnknownType(Option<String>),
@@ -340,7 +340,7 @@ pub enum Undecodable {
     Inconsistent(&'static str),
 }
 
-impl Undecodable {
+impl UndecodableRecord {
     /// The short name for metrics.
     pub fn reason(&self) -> &'static str {
         match self {
@@ -353,21 +353,24 @@ impl Undecodable {
 }
 
 /// Reads a record.
-pub fn decode(headers: &Headers, value: &[u8]) -> Result<Record, Undecodable> {
+pub fn decode(headers: &Headers, value: &[u8]) -> Result<Record, UndecodableRecord> {
     let record_type = headers.record_type.as_deref().and_then(RecordType::parse);
-    let record_type = record_type.ok_or_else(|| Undecodable::UnknownType(headers.record_type.clone()))?;
+    let record_type =
+        record_type.ok_or_else(|| UndecodableRecord::UnknownType(headers.record_type.clone()))?;
     if headers.version != Some(VERSION) {
-        return Err(Undecodable::UnsupportedVersion(headers.version));
+        return Err(UndecodableRecord::UnsupportedVersion(headers.version));
     }
     let (record, epoch) = match record_type {
         RecordType::Accepted => {
             let batch: AcceptedBatch = serde_json::from_slice(value)?;
             let sequences = Some((batch.first_sequence, batch.orders.len() as u64));
             if batch.orders.is_empty() || headers.sequences != sequences {
-                return Err(Undecodable::Inconsistent("the orders are not those of the header `sequences`"));
+                return Err(UndecodableRecord::Inconsistent(
+                    "the orders are not those of the header `sequences`",
+                ));
             }
             if headers.units != units(&batch.orders) {
-                return Err(Undecodable::Inconsistent("the lines are not those of the header `units`"));
+                return Err(UndecodableRecord::Inconsistent("the lines are not those of the header `units`"));
             }
             let epoch = batch.epoch;
             (Record::Accepted(batch), Some(epoch))
@@ -387,7 +390,7 @@ pub fn decode(headers: &Headers, value: &[u8]) -> Result<Record, Undecodable> {
         RecordType::Decision => (Record::Decision(serde_json::from_slice(value)?), None),
     };
     if headers.epoch != epoch {
-        return Err(Undecodable::Inconsistent("the epoch is not that of the header"));
+        return Err(UndecodableRecord::Inconsistent("the epoch is not that of the header"));
     }
     Ok(record)
 }

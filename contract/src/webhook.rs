@@ -43,7 +43,7 @@ pub struct InvalidSecret;
 
 /// Why a message is not to be believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum VerifyError {
     /// A header is missing or not in its form.
     #[error("the header {0} is missing or malformed")]
     Header(&'static str),
@@ -57,7 +57,7 @@ pub enum Refused {
 
 /// The headers of one message, as they came.
 #[derive(Debug, Clone, Copy)]
-pub struct Headers<'a> {
+pub struct SignatureHeaders<'a> {
     /// [`ID`].
     pub id: &'a str,
     /// [`TIMESTAMP`].
@@ -80,13 +80,18 @@ impl Secret {
     }
 
     /// Whether the message is from somebody with this secret, and was sent about now.
-    pub fn verify(&self, headers: Headers<'_>, body: &[u8], now: Timestamp) -> Result<(), Refused> {
+    pub fn verify(
+        &self,
+        headers: SignatureHeaders<'_>,
+        body: &[u8],
+        now: Timestamp,
+    ) -> Result<(), VerifyError> {
         if headers.id.is_empty() {
-            return Err(Refused::Header(ID));
+            return Err(VerifyError::Header(ID));
         }
-        let at: u64 = headers.timestamp.parse().map_err(|_| Refused::Header(TIMESTAMP))?;
+        let at: u64 = headers.timestamp.parse().map_err(|_| VerifyError::Header(TIMESTAMP))?;
         if at.abs_diff(now.0 / 1000) > TOLERANCE_SECONDS {
-            return Err(Refused::Time);
+            return Err(VerifyError::Time);
         }
         let code = self.code(headers.id, headers.timestamp, body);
         let matches = headers.signature.split(' ').any(|signature| {
@@ -94,7 +99,7 @@ impl Secret {
             // Compared in constant time: how much of a guess was right must not show.
             STANDARD.decode(base64).is_ok_and(|tag| code.clone().verify_slice(&tag).is_ok())
         });
-        if matches { Ok(()) } else { Err(Refused::Signature) }
+        if matches { Ok(()) } else { Err(VerifyError::Signature) }
     }
 
     fn code(&self, id: &str, timestamp: &str, body: &[u8]) -> Hmac<Sha256> {
@@ -154,12 +159,12 @@ mod tests {
     const BODY: &[u8] = br#"{"test": 2432232314}"#;
     const SIGNATURE: &str = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
 
-    fn verify(headers: Headers<'_>, body: &[u8], now_seconds: u64) -> Result<(), Refused> {
+    fn verify(headers: SignatureHeaders<'_>, body: &[u8], now_seconds: u64) -> Result<(), VerifyError> {
         Secret::parse(SECRET).unwrap().verify(headers, body, Timestamp(now_seconds * 1000))
     }
 
-    fn headers(signature: &str) -> Headers<'_> {
-        Headers { id: ID, timestamp: "1614265330", signature }
+    fn headers(signature: &str) -> SignatureHeaders<'_> {
+        SignatureHeaders { id: ID, timestamp: "1614265330", signature }
     }
 
     #[test]
@@ -174,19 +179,19 @@ mod tests {
         assert_eq!(verify(headers(&format!("{other} v1a,AAAA {SIGNATURE}")), BODY, AT), Ok(()));
         let unversioned = SIGNATURE.strip_prefix("v1,").unwrap();
         for wrong in [other.as_str(), "", "v1,", "v1", unversioned, &SIGNATURE.replace("v1", "v2")] {
-            assert_eq!(verify(headers(wrong), BODY, AT), Err(Refused::Signature), "{wrong:?}");
+            assert_eq!(verify(headers(wrong), BODY, AT), Err(VerifyError::Signature), "{wrong:?}");
         }
         let cut = &SIGNATURE[..SIGNATURE.len() - 5];
-        assert_eq!(verify(headers(&format!("{cut}=")), BODY, AT), Err(Refused::Signature));
+        assert_eq!(verify(headers(&format!("{cut}=")), BODY, AT), Err(VerifyError::Signature));
     }
 
     #[test]
     fn nothing_that_is_signed_can_be_changed() {
-        assert_eq!(verify(headers(SIGNATURE), br#"{"test": 2432232315}"#, AT), Err(Refused::Signature));
-        let other_id = Headers { id: "msg_other", ..headers(SIGNATURE) };
-        assert_eq!(verify(other_id, BODY, AT), Err(Refused::Signature));
-        let other_time = Headers { timestamp: "1614265331", ..headers(SIGNATURE) };
-        assert_eq!(verify(other_time, BODY, AT), Err(Refused::Signature));
+        assert_eq!(verify(headers(SIGNATURE), br#"{"test": 2432232315}"#, AT), Err(VerifyError::Signature));
+        let other_id = SignatureHeaders { id: "msg_other", ..headers(SIGNATURE) };
+        assert_eq!(verify(other_id, BODY, AT), Err(VerifyError::Signature));
+        let other_time = SignatureHeaders { timestamp: "1614265331", ..headers(SIGNATURE) };
+        assert_eq!(verify(other_time, BODY, AT), Err(VerifyError::Signature));
     }
 
     #[test]
@@ -195,11 +200,11 @@ mod tests {
             assert_eq!(verify(headers(SIGNATURE), BODY, now), Ok(()));
         }
         for now in [AT - TOLERANCE_SECONDS - 1, AT + TOLERANCE_SECONDS + 1, 0] {
-            assert_eq!(verify(headers(SIGNATURE), BODY, now), Err(Refused::Time));
+            assert_eq!(verify(headers(SIGNATURE), BODY, now), Err(VerifyError::Time));
         }
         for timestamp in ["", "yesterday", "-1", "1614265330.5"] {
-            let refused = verify(Headers { timestamp, ..headers(SIGNATURE) }, BODY, AT);
-            assert_eq!(refused, Err(Refused::Header(super::TIMESTAMP)), "{timestamp:?}");
+            let refused = verify(SignatureHeaders { timestamp, ..headers(SIGNATURE) }, BODY, AT);
+            assert_eq!(refused, Err(VerifyError::Header(super::TIMESTAMP)), "{timestamp:?}");
         }
     }
 

@@ -16,15 +16,13 @@ use contract::money::Currency;
 use contract::order::{
     Address, Amounts, Fulfilment, Line, Order, OrderRequest, PaymentMethod, PaymentRequest,
 };
+use contract::order_receipt::OrderReceipt;
 use contract::payment;
-use contract::publication::{
-    self, Heartbeat, Message as SalesMessage, Position, SalePublication, ScriptDigests,
-};
+use contract::publication::{self, Heartbeat, Position, SalePublication, SalesMessage, ScriptDigests};
 use contract::record::{
-    self, AcceptedBatch, Action, Barrier, Command, Decision, Delivery, Headers, NewTotal, OutboxId,
-    PaymentOutcome, PaymentResult, Record, RecordType, RefundResult, Tick, TotalsChange, Verdict,
+    self, AcceptedBatch, Action, Barrier, Command, Decision, DeliveryChange, Headers, NewTotal, OutboxId,
+    PaymentOutcome, PaymentResult, Record, RecordType, RefundResult, Resolution, Tick, TotalsChange,
 };
-use contract::remembered::Remembered;
 use contract::sale::{DiscountKind, DiscountPolicy, Item, SaleState, SaleTerms};
 use contract::timestamp::Timestamp;
 use serde::Serialize;
@@ -149,7 +147,7 @@ fn a_change_of_totals() {
         items: vec![NewTotal { sku: sku("CAP"), total: 80 }, NewTotal { sku: sku("MUG.blue"), total: 0 }],
     };
     assert_eq!(fixture.record(), Record::Totals(change.clone()));
-    fixture.has_headers(Headers::of(RecordType::Totals, Epoch(3)).encode());
+    fixture.has_headers(Headers::with_epoch(RecordType::Totals, Epoch(3)).encode());
     fixture.has_value(&change);
 }
 
@@ -158,7 +156,7 @@ fn a_barrier() {
     let fixture = Message::read(include_str!("../fixtures/orders-barrier.v1.txt"));
     let barrier = Barrier { sale_id: sale(), epoch: Epoch(4) };
     assert_eq!(fixture.record(), Record::Barrier(barrier.clone()));
-    fixture.has_headers(Headers::of(RecordType::Barrier, Epoch(4)).encode());
+    fixture.has_headers(Headers::with_epoch(RecordType::Barrier, Epoch(4)).encode());
     fixture.has_value(&barrier);
 }
 
@@ -206,7 +204,7 @@ fn commands() {
             include_str!("../fixtures/orders-command-deliver.v1.txt"),
             None,
             "2026-03-01T10:10:00Z",
-            Action::Deliver(Delivery { status: OrderStatus::Shipped }),
+            Action::Deliver(DeliveryChange { status: OrderStatus::Shipped }),
         ),
     ];
     for (text, customer_id, time, action) in fixtures {
@@ -231,7 +229,7 @@ fn a_tick() {
 #[test]
 fn a_decision_about_a_dead_letter() {
     let fixture = Message::read(include_str!("../fixtures/orders-decision.v1.txt"));
-    let decision = Decision { dead_letter_id: 7, verdict: Verdict::Replay };
+    let decision = Decision { dead_letter_id: 7, verdict: Resolution::Replay };
     assert_eq!(fixture.record(), Record::Decision(decision));
     fixture.has_headers(Headers::without_epoch(RecordType::Decision).encode());
     fixture.has_value(&decision);
@@ -292,10 +290,10 @@ fn a_published_sale() {
         },
         scripts: Some(ScriptDigests {
             reserve: digest("1"),
-            look: digest("2"),
-            find: digest("3"),
-            change: digest("4"),
-            forget: digest("5"),
+            read_stock: digest("2"),
+            find_orders: digest("3"),
+            change_totals: digest("4"),
+            ack_outbox: digest("5"),
             release: digest("6"),
         }),
     };
@@ -407,7 +405,7 @@ fn bytes(hex: &str) -> Vec<u8> {
 
 #[test]
 fn remembered_orders() {
-    let live = Remembered {
+    let live = OrderReceipt {
         id: order_id("019caa3f-8c7d-7def-92f4-9a5b9fe1b0c2"),
         digest: order_with_everything().digest,
         sequence: Sequence(42),
@@ -416,13 +414,13 @@ fn remembered_orders() {
         amounts: Amounts { subtotal: 90_000, discount: 9000, delivery_fee: 3000 },
         live: true,
     };
-    let cancelled = Remembered { live: false, ..live };
+    let cancelled = OrderReceipt { live: false, ..live };
     let expected = [("live", live), ("cancelled", cancelled)];
     let rows = rows::<2>(include_str!("../fixtures/remembered-order.v1.csv"));
     assert_eq!(rows.len(), expected.len());
     for ([name, packed], (expected_name, order)) in rows.into_iter().zip(expected) {
         assert_eq!(name, expected_name);
-        assert_eq!(Remembered::decode(&bytes(packed)), Some(order), "{name}");
+        assert_eq!(OrderReceipt::decode(&bytes(packed)), Some(order), "{name}");
         assert_eq!(packed, hex(&order.encode()), "{name}");
     }
 }
@@ -448,7 +446,7 @@ fn hashes_and_keys() {
         let parts: Vec<_> = of.split(' ').collect();
         let actual = match (what, &*parts) {
             ("order_id", [sale, customer, key, ms, random]) => {
-                let request = RequestFingerprint::of(
+                let request = RequestFingerprint::compute(
                     &SaleId::parse(sale).unwrap(),
                     &CustomerId::parse(customer).unwrap(),
                     &IdempotencyKey::parse(key).unwrap(),

@@ -1,6 +1,6 @@
 //! What the metrics of the parts mean.
 
-use process::describe::Metric;
+use process::metric_help::Metric;
 use process::metrics_list;
 
 /// Those of all parts; each part has the ones that it needs.

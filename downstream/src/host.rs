@@ -11,7 +11,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode, header};
 use metrics_exporter_prometheus::PrometheusHandle;
-use process::backoff::until_done;
+use process::backoff::retry;
 use process::health::{self, Health};
 use process::postgres::DatabaseError;
 use process::settings::Services;
@@ -70,7 +70,7 @@ impl Host {
         self.tasks.spawn(telemetry::upkeep(self.metrics.clone(), self.stop.clone()));
         let (health, metrics) = (self.health.clone(), self.metrics.clone());
         let answer = move |request: Request<Incoming>| {
-            let known = health::answer(request.uri().path(), &health, &metrics);
+            let known = health::respond(request.uri().path(), &health, &metrics);
             let handler = handler.clone();
             async move {
                 match known {
@@ -88,7 +88,7 @@ impl Host {
         let services = &self.services;
         let pool =
             process::postgres::pool(&services.database_url, services.database_pool_size, name, OPTIONS)?;
-        self.health.expect("postgres", true);
+        self.health.declare("postgres", true);
         let (asked, health, stop) = (pool.clone(), self.health.clone(), self.stop.clone());
         self.tasks.spawn(async move {
             let mut ticks = tokio::time::interval(ASK_EVERY);
@@ -100,7 +100,7 @@ impl Host {
                 };
                 match tokio::time::timeout(ANSWER_MAX, ask).await {
                     Ok(answer) => health.report("postgres", &answer),
-                    Err(_) => health.down("postgres", "no answer in time"),
+                    Err(_) => health.mark_down("postgres", "no answer in time"),
                 }
             }
         });
@@ -109,13 +109,13 @@ impl Host {
 
     /// Waits until settlement has made these tables. `None`: stopped before.
     pub async fn schema(&self, pool: &Pool, tables: &[&str]) -> Option<()> {
-        self.health.expect("schema", true);
+        self.health.declare("schema", true);
         let there = || async {
             let result = missing_table(pool, tables).await;
             self.health.report("schema", &result);
             result
         };
-        until_done("waiting for the schema", &self.stop, there).await
+        retry("waiting for the schema", &self.stop, there).await
     }
 
     /// Waits for what was begun.

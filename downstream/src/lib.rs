@@ -55,7 +55,7 @@ pub async fn run(
     metrics: PrometheusHandle,
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
-    process::describe::describe(described::METRICS);
+    process::metric_help::register(described::METRICS);
     let host = Host::new(settings.services, metrics, shutdown);
     match settings.component {
         Component::Analytics(own) => analytics::run(&host, own).await?,

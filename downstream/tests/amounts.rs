@@ -21,7 +21,7 @@ use proptest::sample::{Index, select};
 use reqwest::Method;
 use serde_json::{Value, json};
 use support::{Bench, Started};
-use testkit::client::order_of;
+use testkit::client::order_body;
 use testkit::system::{Shape, System, free_address};
 use uuid::Uuid;
 
@@ -38,7 +38,7 @@ fn amounts(of: &Value) -> [u64; 4] {
 }
 
 fn discounted(lines: &[(&str, u32)], policy: Option<&str>) -> Value {
-    let mut body = order_of(lines);
+    let mut body = order_body(lines);
     body["payment"] = json!({"method": "wallet"});
     if let Some(policy) = policy {
         body["discount_policy_id"] = json!(policy);
@@ -49,7 +49,7 @@ fn discounted(lines: &[(&str, u32)], policy: Option<&str>) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_place_tells_the_same_amounts() {
     let system = System::start(Shape { gateways: 2, ..Shape::default() }).await;
-    let (client, other) = (system.client_of(0), system.client_of(1));
+    let (client, other) = (system.gateway_client(0), system.gateway_client(1));
     let bench = Bench::on(&system.database_url, &system.topic_prefix).await;
     let (host, listen) = (bench.host(), free_address());
     let own = ["test", "--analytics-listen", &listen.to_string(), "--batch-wait-ms", "20"];
@@ -97,16 +97,16 @@ async fn every_place_tells_the_same_amounts() {
     let (mut balance, mut told) = (AMOUNT_MAX, vec![]);
     for (n, (body, expected)) in orders.iter().enumerate() {
         let key = format!("k{n}");
-        let accepted = client.order_until_told(&sale, &customer, &key, body).await;
+        let accepted = client.order_until_answered(&sale, &customer, &key, body).await;
         assert_eq!(amounts(&accepted.body), *expected, "{accepted:?}");
         // By what Redis remembers, at the other gateway.
-        let again = other.order_until_told(&sale, &customer, &key, body).await;
+        let again = other.order_until_answered(&sale, &customer, &key, body).await;
         assert!(again.replayed(), "{again:?}");
         assert_eq!(amounts(&again.body), *expected, "{again:?}");
         balance -= expected[3];
         told.push((accepted.order_id(), *expected));
     }
-    let too_much = client.order_until_told(&sale, &customer, "k", &order_of(&[("C", 10_000)])).await;
+    let too_much = client.order_until_answered(&sale, &customer, "k", &order_body(&[("C", 10_000)])).await;
     assert_eq!(too_much.code(), "invalid_order", "{too_much:?}");
 
     let db = system.database().await;

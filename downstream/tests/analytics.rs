@@ -167,7 +167,8 @@ async fn the_report_tells_what_became_of_a_sale() {
     let mut orders = vec![];
     for n in 0..3 {
         let customer = format!("c-{n}");
-        let answer = client.order_until_told(&sale, &customer, "k", &client::order_of(&[("MUG", 1)])).await;
+        let answer =
+            client.order_until_answered(&sale, &customer, "k", &client::order_body(&[("MUG", 1)])).await;
         orders.push((customer, answer.order_id()));
     }
     let report = async || client.admin(Method::GET, &format!("/admin/v1/sales/{sale}/report"), None).await;

@@ -207,7 +207,7 @@ async fn what_was_told_before_a_restart_is_not_told_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_is_away_costs_no_message() {
     let (shop, receiver) = (Shop::start().await, Receiver::start().await);
-    let (way, through) = testkit::Forwarder::to_url(&shop.bench.services.database_url).await;
+    let (way, through) = testkit::Forwarder::start_for_url(&shop.bench.services.database_url).await;
     let bench = Bench::on(&through, &shop.bench.services.topic_prefix).await;
     let shop = Shop { bench, ..shop };
     let args = ["--notification-webhook-url", &receiver.url(), "--notification-webhook-secret", SECRET];
@@ -274,7 +274,7 @@ async fn where_tls_is_required_nothing_is_told_in_the_clear() {
 #[tokio::test(flavor = "multi_thread")]
 async fn while_a_target_is_down_its_orders_wait_in_their_order_and_nothing_is_lost_or_told_twice() {
     let (shop, mail, receiver) = (Shop::start().await, MailServer::start().await, Receiver::start().await);
-    let (way, hook) = testkit::Forwarder::to_url(&receiver.url()).await;
+    let (way, hook) = testkit::Forwarder::start_for_url(&receiver.url()).await;
     let group = shop
         .notifications(&[
             "--smtp-url",

@@ -58,15 +58,15 @@ pub async fn take(gateway: &Gateway, head: &Parts, body: Incoming) -> Result<Res
 }
 
 fn verify(secret: &Secret, headers: &HeaderMap, body: &[u8]) -> Result<(), Problem> {
-    let refused = |why: webhook::Refused| Problem::because(Code::InvalidSignature, why.to_string());
+    let refused = |why: webhook::VerifyError| Problem::because(Code::InvalidSignature, why.to_string());
     let once = |name: &'static str| {
         let mut values = headers.get_all(name).iter();
         match (values.next().and_then(|value| value.to_str().ok()), values.next()) {
             (Some(text), None) => Ok(text),
-            _ => Err(refused(webhook::Refused::Header(name))),
+            _ => Err(refused(webhook::VerifyError::Header(name))),
         }
     };
-    let signed = webhook::Headers {
+    let signed = webhook::SignatureHeaders {
         id: once(webhook::ID)?,
         timestamp: once(webhook::TIMESTAMP)?,
         signature: once(webhook::SIGNATURE)?,

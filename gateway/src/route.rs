@@ -1,7 +1,7 @@
 //! Which call is this: method and path, nothing else. One table for both listeners.
 
 use contract::problem::Code;
-use contract::record::Verdict;
+use contract::record::Resolution;
 use hyper::Method;
 
 /// Where both listeners tell what they can be asked, in OpenAPI.
@@ -212,7 +212,7 @@ pub enum Admin<'a> {
     Deliver { sale: &'a str, order: &'a str },
     Credit { customer: &'a str },
     DeadLetters,
-    Decide { letter: &'a str, verdict: Verdict },
+    Decide { letter: &'a str, verdict: Resolution },
     Page,
     Document,
     Docs,
@@ -238,8 +238,8 @@ impl Admin<'static> {
             Self::Deliver { sale, order },
             Self::Credit { customer },
             Self::DeadLetters,
-            Self::Decide { letter, verdict: Verdict::Replay },
-            Self::Decide { letter, verdict: Verdict::Discard },
+            Self::Decide { letter, verdict: Resolution::Replay },
+            Self::Decide { letter, verdict: Resolution::Discard },
             Self::Page,
             Self::Document,
             Self::Docs,
@@ -277,10 +277,10 @@ impl<'a> Admin<'a> {
             ["wallets", customer, "credit"] => (Self::Credit { customer }, Method::POST),
             ["dead-letters"] => (Self::DeadLetters, Method::GET),
             ["dead-letters", letter, "replay"] => {
-                (Self::Decide { letter, verdict: Verdict::Replay }, Method::POST)
+                (Self::Decide { letter, verdict: Resolution::Replay }, Method::POST)
             }
             ["dead-letters", letter, "discard"] => {
-                (Self::Decide { letter, verdict: Verdict::Discard }, Method::POST)
+                (Self::Decide { letter, verdict: Resolution::Discard }, Method::POST)
             }
             ["sales", sale, action] => {
                 let action = match *action {

@@ -99,7 +99,7 @@ pub async fn run(
     if !settings.dev_auth {
         return Err(StartError::NoIdentity);
     }
-    process::describe::describe(crate::described::METRICS);
+    process::metric_help::register(crate::described::METRICS);
     let listen = |address| async move {
         TcpListener::bind(address).await.map_err(|error| StartError::Listen(address, error))
     };
@@ -108,10 +108,10 @@ pub async fn run(
 
     let health = Health::default();
     for dependency in ["redis", "kafka", "lease"] {
-        health.expect(dependency, true);
+        health.declare(dependency, true);
     }
     for dependency in ["postgres", "settlement"] {
-        health.expect(dependency, false); // sales go on without them
+        health.declare(dependency, false); // sales go on without them
     }
 
     let services = &settings.services;
@@ -363,7 +363,7 @@ async fn serve_private(gateway: Arc<Gateway>, request: Request<Incoming>) -> Res
     let (head, body) = request.into_parts();
     let path = head.uri.path();
     let language = preferred_language(&head.headers);
-    if let Some(answer) = health::answer(path, &gateway.health, &gateway.metrics) {
+    if let Some(answer) = health::respond(path, &gateway.health, &gateway.metrics) {
         if !is_read(&head.method) {
             return unrouted(Code::MethodNotAllowed, language, || allowed(is_read));
         }

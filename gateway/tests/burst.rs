@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use testkit::client::{order_of, terms};
+use testkit::client::{order_body, terms};
 use testkit::system::Shape;
 use testkit::{System, fresh};
 
@@ -13,7 +13,7 @@ const UNITS: u64 = 600;
 #[tokio::test(flavor = "multi_thread")]
 async fn two_gateways_and_two_settlers_sell_every_unit_once_through_a_rebalance() {
     let mut system = System::start(Shape { gateways: 2, settlements: 2, ..Shape::default() }).await;
-    let clients = [system.client_of(0), system.client_of(1)];
+    let clients = [system.gateway_client(0), system.gateway_client(1)];
     let sales = [fresh("one"), fresh("two"), fresh("three"), fresh("four"), fresh("five")];
     for sale in &sales {
         clients[0].open_sale(sale, terms(&[("A", 1000, Some(UNITS / sales.len() as u64))])).await;
@@ -24,7 +24,7 @@ async fn two_gateways_and_two_settlers_sell_every_unit_once_through_a_rebalance(
             let (client, sale) = (clients[i % 2].clone(), sales[i % sales.len()].clone());
             tokio::spawn(async move {
                 let answer =
-                    client.order_until_told(&sale, &format!("c{i}"), "k", &order_of(&[("A", 1)])).await;
+                    client.order_until_answered(&sale, &format!("c{i}"), "k", &order_body(&[("A", 1)])).await;
                 (sale, answer)
             })
         })

@@ -12,7 +12,7 @@ use lua::reserve::{Candidate, Terms, reserve};
 use process::walltime;
 use reqwest::Method;
 use serde_json::json;
-use testkit::client::{order_of, terms};
+use testkit::client::{order_body, terms};
 use testkit::{Answer, Client, fresh, shared};
 
 async fn cancel(client: &Client, customer: &str, sale: &str, order: &str) -> Answer {
@@ -34,7 +34,7 @@ async fn reserve_and_die(sale: &str, customer: &str) -> String {
     let (owner, key) =
         (CustomerId::parse(customer).expect("a name"), IdempotencyKey::parse("k").expect("a key"));
     let order = json!({
-        "id": OrderId::new(walltime::now().0, 1, RequestFingerprint::of(&sale, &owner, &key)),
+        "id": OrderId::new(walltime::now().0, 1, RequestFingerprint::compute(&sale, &owner, &key)),
         "customer": owner, "key": key, "digest": "00000000000000ff", "lines": [["A", 2, 1000]], "hold_seconds": 3600,
     });
     let order: Order = serde_json::from_value(order).expect("an order");
@@ -73,12 +73,12 @@ async fn a_sale_goes_on_after_an_order_of_something_unlimited_was_cancelled() {
     let client = shared().client();
     let sale = fresh("unlimited");
     client.open_sale(&sale, terms(&[("A", 1000, Some(1)), ("B", 1000, None)])).await;
-    let first = client.order_until_told(&sale, "c", "k1", &order_of(&[("A", 1), ("B", 2)])).await;
+    let first = client.order_until_answered(&sale, "c", "k1", &order_body(&[("A", 1), ("B", 2)])).await;
     assert_eq!(first.status, 202, "{:?}", first.body);
     assert_eq!(cancel(&client, "c", &sale, &first.order_id()).await.status, 202);
     // The unit comes back to others, through a script that has seen the units without a limit, too.
     testkit::until("somebody else gets the unit", async || {
-        let answer = client.order(&sale, "d", "k1", &order_of(&[("A", 1), ("B", 1)])).await;
+        let answer = client.order(&sale, "d", "k1", &order_body(&[("A", 1), ("B", 1)])).await;
         assert_ne!(answer.code(), "outcome_unknown", "{answer:?}");
         answer.status == 202
     })
@@ -87,12 +87,12 @@ async fn a_sale_goes_on_after_an_order_of_something_unlimited_was_cancelled() {
 
 #[tokio::test]
 async fn a_cancelled_order_may_be_followed_by_another_and_keeps_its_key() {
-    let (client, other) = (shared().client(), shared().client_of(1));
+    let (client, other) = (shared().client(), shared().gateway_client(1));
     let sale = fresh("cancel");
     client.open_sale(&sale, terms(&[("A", 1000, Some(5))])).await;
     other.until_sale(&sale, "open", true).await;
-    let body = order_of(&[("A", 2)]);
-    let first = client.order_until_told(&sale, "c", "k1", &body).await;
+    let body = order_body(&[("A", 2)]);
+    let first = client.order_until_answered(&sale, "c", "k1", &body).await;
     assert_eq!(first.status, 202, "{:?}", first.body);
     let id = first.order_id();
 
@@ -118,9 +118,9 @@ async fn a_cancelled_order_may_be_followed_by_another_and_keeps_its_key() {
     })
     .await;
     assert_ne!(second.order_id(), id);
-    let again = other.order_until_told(&sale, "c", "k1", &body).await;
+    let again = other.order_until_answered(&sale, "c", "k1", &body).await;
     assert!(again.replayed() && again.order_id() == id, "{again:?}");
-    let duplicate = client.order_until_told(&sale, "c", "k3", &body).await;
+    let duplicate = client.order_until_answered(&sale, "c", "k3", &body).await;
     assert_eq!((duplicate.code(), duplicate.order_id()), ("duplicate_order", second.order_id()));
 }
 
@@ -131,7 +131,7 @@ async fn only_its_customer_may_cancel_an_order_and_only_while_it_can_be() {
     let mut terms = terms(&[("A", 1000, Some(5))]);
     terms["hold_seconds"] = json!(1);
     client.open_sale(&sale, terms).await;
-    let order = client.order_until_told(&sale, "c", "k", &order_of(&[("A", 1)])).await;
+    let order = client.order_until_answered(&sale, "c", "k", &order_body(&[("A", 1)])).await;
     let id = order.order_id();
     assert_eq!(cancel(&client, "somebody-else", &sale, &id).await.code(), "not_found");
     assert_eq!(cancel(&client, "c", &sale, "019caa3f-8c7d-7abc-8a7b-d1bca63a8fa9").await.code(), "not_found");
@@ -149,14 +149,14 @@ async fn only_its_customer_may_cancel_an_order_and_only_while_it_can_be() {
 
 #[tokio::test]
 async fn units_that_come_back_are_sold_again_and_sold_out_ends_by_itself() {
-    let (client, other) = (shared().client(), shared().client_of(1));
+    let (client, other) = (shared().client(), shared().gateway_client(1));
     let sale = fresh("again");
     client.open_sale(&sale, terms(&[("A", 1000, Some(3))])).await;
     other.until_sale(&sale, "open", true).await;
-    let body = order_of(&[("A", 1)]);
+    let body = order_body(&[("A", 1)]);
     let mut ids = Vec::new();
     for customer in ["a", "b", "c"] {
-        ids.push(client.order_until_told(&sale, customer, "k", &body).await.order_id());
+        ids.push(client.order_until_answered(&sale, customer, "k", &body).await.order_id());
     }
     // Sold out, from memory, at both gateways.
     for gateway in [&client, &other] {
@@ -171,7 +171,7 @@ async fn units_that_come_back_are_sold_again_and_sold_out_ends_by_itself() {
         other.order(&sale, "late", "k", &body).await.status == 202
     })
     .await;
-    assert_eq!(client.order_until_told(&sale, "later", "k", &body).await.code(), "sold_out");
+    assert_eq!(client.order_until_answered(&sale, "later", "k", &body).await.code(), "sold_out");
     let inventory = client.admin(Method::GET, &format!("/admin/v1/sales/{sale}/inventory"), None).await;
     assert_eq!(inventory.body["items"][0]["total"], 3);
 }

@@ -4,7 +4,7 @@ use contract::record::{Headers, RecordType};
 use process::kafka::{Message, Producer, ProducerSettings};
 use reqwest::Method;
 use serde_json::{Value, json};
-use testkit::client::{order_of, terms};
+use testkit::client::{order_body, terms};
 use testkit::{Client, environment, fresh, shared};
 
 async fn letters(client: &Client, query: &str) -> Vec<Value> {
@@ -18,7 +18,7 @@ async fn a_poisoned_record_is_shown_with_its_bytes_and_given_up_by_the_operator(
     let client = shared().client();
     let sale = fresh("poison");
     client.open_sale(&sale, terms(&[("A", 1000, Some(5))])).await;
-    let first = client.order_until_told(&sale, "c", "k", &order_of(&[("A", 1)])).await;
+    let first = client.order_until_answered(&sale, "c", "k", &order_body(&[("A", 1)])).await;
     client.until_settled(&sale, "c", &first.order_id()).await;
     let partition: i32 = {
         let db = shared().database().await;

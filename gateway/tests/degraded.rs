@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use testkit::client::{order_of, terms};
+use testkit::client::{order_body, terms};
 use testkit::system::Shape;
 use testkit::{Client, Forwarder, System, fresh};
 
@@ -26,7 +26,7 @@ async fn system_through_forwarder() -> (System, Forwarder) {
     let none = Shape { gateways: 0, settlements: 0, ..Shape::default() };
     let mut system = System::start(none).await;
     let direct = system.database_url.clone();
-    let (forwarder, through) = Forwarder::to_url(&direct).await;
+    let (forwarder, through) = Forwarder::start_for_url(&direct).await;
     system.database_url = through;
     system.add_settlement(&[]);
     system.add_gateway(&[]);
@@ -75,7 +75,7 @@ async fn while_postgres_is_away_or_hangs_it_sells_and_fresh_orders_are_processin
         .await;
         for n in 0..10 {
             let customer = format!("c{hangs}{n}");
-            let answer = client.order_until_told(&sale, &customer, "k", &order_of(&[("A", 1)])).await;
+            let answer = client.order_until_answered(&sale, &customer, "k", &order_body(&[("A", 1)])).await;
             assert_eq!(answer.status, 202, "{:?}", answer.body);
             let begun = Instant::now();
             let shown =
@@ -110,7 +110,7 @@ async fn orders_are_refused_early_while_settlement_stands_still_or_is_dead() {
     let client = system.client();
     let sale = opened(&client, 100).await;
     let shed = r#"gateway_shed_total{reason="settlement_behind"}"#;
-    let order = async |customer: &str| client.order(&sale, customer, "k", &order_of(&[("A", 1)])).await;
+    let order = async |customer: &str| client.order(&sale, customer, "k", &order_body(&[("A", 1)])).await;
     let refused = async |why: &str, first: &str| {
         let before = metric(&system, shed).await;
         testkit::until(why, async || {
@@ -152,7 +152,7 @@ async fn orders_are_refused_early_while_settlement_stands_still_or_is_dead() {
     system.add_settlement(&[]);
     let begun = Instant::now();
     loop {
-        let answer = client.order(&sale, "e", "k", &order_of(&[("A", 1)])).await;
+        let answer = client.order(&sale, "e", "k", &order_body(&[("A", 1)])).await;
         if answer.status == 202 {
             break;
         }

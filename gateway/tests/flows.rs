@@ -6,7 +6,7 @@
 use contract::webhook::Secret;
 use reqwest::Method;
 use serde_json::{Value, json};
-use testkit::client::{order_of, terms};
+use testkit::client::{order_body, terms};
 use testkit::system::{Shape, System};
 use testkit::{Answer, Client, eventually, fresh, shared, until};
 
@@ -39,7 +39,7 @@ async fn inventory(client: &Client, sale: &str) -> Vec<Value> {
 
 #[tokio::test]
 async fn one_transaction_pays_and_ships_or_stores_while_the_customer_polls_and_repeats() {
-    let (client, other) = (shared().client(), shared().client_of(1));
+    let (client, other) = (shared().client(), shared().gateway_client(1));
     let (sale, customer) = (fresh("b"), fresh("c"));
     let mut terms = terms(&[("A", 1000, Some(10))]);
     terms["max_orders_per_customer"] = Value::Null;
@@ -47,14 +47,14 @@ async fn one_transaction_pays_and_ships_or_stores_while_the_customer_polls_and_r
     other.until_sale(&sale, "open", true).await;
     credit(&client, &customer, 5000).await;
     for (fulfilment, reached, kind) in [("ship", "preparing", "ship"), ("store", "in_warehouse", "store")] {
-        let mut body = order_of(&[("A", 1)]);
+        let mut body = order_body(&[("A", 1)]);
         body["payment"] = json!({"method": "wallet"});
         body["fulfilment"] = json!(fulfilment);
-        let order = client.order_until_told(&sale, &customer, fulfilment, &body).await.order_id();
+        let order = client.order_until_answered(&sale, &customer, fulfilment, &body).await.order_id();
         let seen = poll(&client, &customer, &sale, &order, reached).await;
         assert!(seen.is_sorted_by_key(|(_, progress)| *progress), "{seen:?}");
         // The same order, and the same payment, again and elsewhere.
-        let again = other.order_until_told(&sale, &customer, fulfilment, &body).await;
+        let again = other.order_until_answered(&sale, &customer, fulfilment, &body).await;
         assert!(again.replayed() && again.order_id() == order);
         let path = format!("/v1/sales/{sale}/orders/{order}");
         let pay = Some(json!({"method": "wallet"}));
@@ -82,9 +82,9 @@ async fn an_order_of_several_items_without_balance_rolls_all_of_them_back() {
     client.open_sale(&sale, terms).await;
     let full = inventory(&client, &sale).await;
     credit(&client, &customer, 3399).await; // one won too little
-    let mut body = order_of(&[("A", 2), ("B", 2)]);
+    let mut body = order_body(&[("A", 2), ("B", 2)]);
     body["payment"] = json!({"method": "wallet"});
-    let failed = client.order_until_told(&sale, &customer, "k1", &body).await;
+    let failed = client.order_until_answered(&sale, &customer, "k1", &body).await;
     assert_eq!(failed.body["total"], 3400);
     poll(&client, &customer, &sale, &failed.order_id(), "cancelled").await;
     let back = eventually("all units are back", async || {
@@ -97,7 +97,7 @@ async fn an_order_of_several_items_without_balance_rolls_all_of_them_back() {
     assert_eq!((&purse["balance"], purse["entries"].as_array().unwrap().len()), (&json!(3399), 1));
 
     credit(&client, &customer, 1).await;
-    let paid = client.order_until_told(&sale, &customer, "k2", &body).await.order_id();
+    let paid = client.order_until_answered(&sale, &customer, "k2", &body).await.order_id();
     poll(&client, &customer, &sale, &paid, "preparing").await;
     assert_eq!(client.get(&customer, "/v1/wallet").await.body["balance"], 0);
     let sold: Vec<_> = inventory(&client, &sale).await.iter().map(|item| item["sold"].clone()).collect();
@@ -107,7 +107,7 @@ async fn an_order_of_several_items_without_balance_rolls_all_of_them_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn many_want_few_with_discount_and_fee_and_a_cancelled_one_makes_room() {
     const SKU: &str = "PRD_240701120000001_0001_101";
-    let (client, other) = (shared().client(), shared().client_of(1));
+    let (client, other) = (shared().client(), shared().gateway_client(1));
     let sale = fresh("d");
     let mut terms = terms(&[(SKU, 12_345, Some(10))]);
     terms["delivery_fee"] = json!(3000);
@@ -116,7 +116,7 @@ async fn many_want_few_with_discount_and_fee_and_a_cancelled_one_makes_room() {
     client.open_sale(&sale, terms).await;
     other.until_sale(&sale, "open", true).await;
     // 12,345 less 1,234 (a tenth, rounded down) and 3,000 for the delivery.
-    let mut body = order_of(&[(SKU, 1)]);
+    let mut body = order_body(&[(SKU, 1)]);
     body["discount_policy_id"] = json!("ten");
     body["expected_total"] = json!(14_110);
     let wrong = client.order(&sale, "wrong", "k", &body).await;
@@ -128,7 +128,7 @@ async fn many_want_few_with_discount_and_fee_and_a_cancelled_one_makes_room() {
             (if n % 2 == 0 { &client } else { &other }.clone(), sale.clone(), body.clone());
         tokio::spawn(async move {
             let customer = format!("c{n}");
-            let answer = client.order_until_told(&sale, &customer, "k", &body).await;
+            let answer = client.order_until_answered(&sale, &customer, "k", &body).await;
             (customer, answer)
         })
     });
@@ -156,7 +156,7 @@ async fn many_want_few_with_discount_and_fee_and_a_cancelled_one_makes_room() {
         client.order(&sale, "patient", "k", &body).await.status == 202
     })
     .await;
-    assert_eq!(client.order_until_told(&sale, "late", "k", &body).await.code(), "sold_out");
+    assert_eq!(client.order_until_answered(&sale, "late", "k", &body).await.code(), "sold_out");
     let item = eventually("at rest", async || {
         let item = inventory(&client, &sale).await[0].clone();
         (item["drift"] == 0 && item["held"] == 10).then_some(item)
@@ -193,9 +193,9 @@ async fn ten_at_once_buy_the_sample_goods_pay_by_callback_and_get_them() {
         let (client, sale) = (client.clone(), sale.clone());
         tokio::spawn(async move {
             let customer = format!("c{n}");
-            let mut body = order_of(&[("A", 2), ("B", 1), ("C", 3)]);
+            let mut body = order_body(&[("A", 2), ("B", 1), ("C", 3)]);
             body["payment"] = json!({"method": "card", "token": "tok"});
-            let answer = client.order_until_told(&sale, &customer, "k", &body).await;
+            let answer = client.order_until_answered(&sale, &customer, "k", &body).await;
             assert_eq!((answer.status.as_u16(), &answer.body["total"]), (202, &json!(55_000)), "{answer:?}");
             (customer, answer.order_id())
         })

@@ -99,7 +99,8 @@ async fn an_acknowledgement_without_a_valid_lease_promises_nothing() {
     let log = Log::warm().await;
     let before = log.len();
     let hand_off = HandOff::new(log.producer.clone(), log.producer.clone(), "orders".into(), Leases::new());
-    let record = LogRecord { headers: Headers::of(RecordType::Barrier, Epoch(1)), value: b"{}".to_vec() };
+    let record =
+        LogRecord { headers: Headers::with_epoch(RecordType::Barrier, Epoch(1)), value: b"{}".to_vec() };
     let sale = SaleId::parse("s").expect("a name");
     assert_eq!(hand_off.start(&sale, Epoch(1), 0, &record).await, HandedOff::Unknown);
     assert_eq!(log.len(), before + 1, "the log has it; the lease does not");

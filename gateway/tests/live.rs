@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
-use testkit::client::{order_of, terms};
+use testkit::client::{order_body, terms};
 use testkit::live::Event;
 use testkit::system::Shape;
 use testkit::{Client, EventStream, Forwarder, LiveSocket, System, fresh, shared};
@@ -33,7 +33,7 @@ async fn cancel(client: &Client, customer: &str, sale: &str, order: &str) {
 
 /// A sale that both gateways sell.
 async fn opened(units: u64) -> (Client, Client, String) {
-    let (client, other) = (shared().client(), shared().client_of(1));
+    let (client, other) = (shared().client(), shared().gateway_client(1));
     let sale = fresh("live");
     client.open_sale(&sale, terms(&[("A", 1000, Some(units))])).await;
     other.until_sale(&sale, "open", true).await;
@@ -67,7 +67,7 @@ async fn settled_message(socket: &mut LiveSocket) -> Value {
 #[tokio::test]
 async fn an_order_is_followed_to_its_end_over_both_ways_from_the_other_gateway() {
     let (client, other, sale) = opened(5).await;
-    let order = client.order_until_told(&sale, "mina", "k", &order_of(&[("A", 1)])).await.order_id();
+    let order = client.order_until_answered(&sale, "mina", "k", &order_body(&[("A", 1)])).await.order_id();
     let korean = events_of(&other, "mina", &sale, &order).header("Accept-Language", "ko");
     let mut stream = EventStream::open(korean).await.expect("a stream");
     let mut socket = socket_of(&other, "mina", &sale, &order, "").await.expect("a socket");
@@ -109,7 +109,7 @@ async fn an_order_is_followed_to_its_end_over_both_ways_from_the_other_gateway()
 #[tokio::test]
 async fn a_resumed_stream_leaves_nothing_out_and_repeats_nothing() {
     let (client, other, sale) = opened(5).await;
-    let order = client.order_until_told(&sale, "c", "k", &order_of(&[("A", 1)])).await.order_id();
+    let order = client.order_until_answered(&sale, "c", "k", &order_body(&[("A", 1)])).await.order_id();
     let mut stream = EventStream::open(events_of(&other, "c", &sale, &order)).await.expect("a stream");
     let created = settled(&mut stream).await.id.expect("an id");
     drop(stream);
@@ -143,13 +143,13 @@ async fn no_moment_to_connect_is_a_wrong_one() {
         let (client, other, sale) = (client.clone(), other.clone(), sale.clone());
         let customer = format!("{run}-{n}");
         tokio::spawn(async move {
-            let mut body = order_of(&[("A", 1)]);
+            let mut body = order_body(&[("A", 1)]);
             if n % 2 == 0 {
                 let money = json!({"amount": 1_000_000, "currency": "KRW"});
                 assert_eq!(client.credit(&customer, "k", &money).await.status, 201);
                 body["payment"] = json!({"method": "wallet"}); // several changes in one transaction
             }
-            let order = client.order_until_told(&sale, &customer, "k", &body).await.order_id();
+            let order = client.order_until_answered(&sale, &customer, "k", &body).await.order_id();
             let cancelling = tokio::spawn({
                 let (client, customer, sale, order) =
                     (client.clone(), customer.clone(), sale.clone(), order.clone());
@@ -202,9 +202,10 @@ async fn the_first_stream_of_a_gateway_misses_nothing_that_happens_as_it_begins(
     system.client().open_sale(&sale, terms(&[("A", 1000, Some(50))])).await;
     let mut orders = vec![];
     for gateway in 0..GATEWAYS {
-        let (client, customer) = (system.client_of(gateway), format!("c{gateway}"));
+        let (client, customer) = (system.gateway_client(gateway), format!("c{gateway}"));
         client.until_sale(&sale, "open", true).await;
-        let order = client.order_until_told(&sale, &customer, "k", &order_of(&[("A", 1)])).await.order_id();
+        let order =
+            client.order_until_answered(&sale, &customer, "k", &order_body(&[("A", 1)])).await.order_id();
         client.until_settled(&sale, &customer, &order).await;
         orders.push((client, customer, order));
     }
@@ -226,11 +227,11 @@ async fn the_first_stream_of_a_gateway_misses_nothing_that_happens_as_it_begins(
 async fn a_change_that_happens_while_the_history_is_on_its_way_is_not_lost() {
     let mut system = System::start(Shape::default()).await;
     let direct = system.database_url.clone();
-    let (postgres, through) = Forwarder::to_url(&direct).await;
+    let (postgres, through) = Forwarder::start_for_url(&direct).await;
     system.database_url = through;
     system.add_gateway(&["--database-pool-size".into(), "2".into()]);
     system.database_url = direct;
-    let (client, slow) = (system.client(), system.client_of(1));
+    let (client, slow) = (system.client(), system.gateway_client(1));
     let sale = fresh("late");
     client.open_sale(&sale, terms(&[("A", 1000, Some(5))])).await;
     testkit::until("the other gateway sells it", async || {
@@ -238,7 +239,7 @@ async fn a_change_that_happens_while_the_history_is_on_its_way_is_not_lost() {
         url.send().await.is_ok_and(|answer| answer.status() == 200) // nobody listens at first
     })
     .await;
-    let order = client.order_until_told(&sale, "c", "k", &order_of(&[("A", 1)])).await.order_id();
+    let order = client.order_until_answered(&sale, "c", "k", &order_body(&[("A", 1)])).await.order_id();
     client.until_settled(&sale, "c", &order).await;
     let open = || EventStream::open(events_of(&slow, "c", &sale, &order));
     let mut told = open().await.expect("a stream"); // knows what every stream of this gateway was told
@@ -249,7 +250,7 @@ async fn a_change_that_happens_while_the_history_is_on_its_way_is_not_lost() {
 
     let database = system.database().await;
     let since: SystemTime = database.query_one("SELECT now()", &[]).await.expect("a time").get(0);
-    postgres.hold_answers();
+    postgres.hold_responses();
     let opening = tokio::spawn(open());
     let asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle' \
                  AND query LIKE '%ORDER BY e.seq%' AND query LIKE '-- What happened to one order%' \
@@ -271,7 +272,7 @@ async fn a_change_that_happens_while_the_history_is_on_its_way_is_not_lost() {
 #[tokio::test]
 async fn only_its_customer_follows_an_order() {
     let (client, _, sale) = opened(5).await;
-    let order = client.order_until_told(&sale, "mine", "k", &order_of(&[("A", 1)])).await.order_id();
+    let order = client.order_until_answered(&sale, "mine", "k", &order_body(&[("A", 1)])).await.order_id();
     let path = format!("/v1/sales/{sale}/orders/{order}");
     let refused = async |request: RequestBuilder| {
         let answer = tokio::time::timeout(testkit::wait::PATIENCE, client.send(request)).await;

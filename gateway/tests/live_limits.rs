@@ -9,7 +9,7 @@ use contract::timestamp::Timestamp;
 use process::kafka::{Message, Producer, ProducerSettings};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::json;
-use testkit::client::{order_of, terms};
+use testkit::client::{order_body, terms};
 use testkit::system::Shape;
 use testkit::{Client, EventStream, Forwarder, LiveSocket, System, environment, fresh};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -31,7 +31,7 @@ fn socket_url(client: &Client, sale: &str, order: &str) -> String {
 async fn settled_order(client: &Client) -> (String, String) {
     let sale = fresh("limits");
     client.open_sale(&sale, terms(&[("A", 1000, Some(5))])).await;
-    let order = client.order_until_told(&sale, "c", "k", &order_of(&[("A", 1)])).await.order_id();
+    let order = client.order_until_answered(&sale, "c", "k", &order_body(&[("A", 1)])).await.order_id();
     client.until_settled(&sale, "c", &order).await;
     (sale, order)
 }
@@ -127,7 +127,7 @@ async fn readers_that_do_not_read_are_cut_off_and_told_where_to_resume() {
 async fn a_gateway_that_stops_ends_its_streams_and_they_go_on_at_another() {
     let mut system = System::start(Shape::default()).await;
     let stop = system.add_gateway(&[]);
-    let (staying, stopping) = (system.client_of(0), system.client_of(1));
+    let (staying, stopping) = (system.gateway_client(0), system.gateway_client(1));
     let (sale, order) = settled_order(&staying).await;
     stopping.until_sale(&sale, "open", true).await;
     let mut stream = EventStream::open(events_of(&stopping, &sale, &order)).await.expect("a stream");
@@ -200,7 +200,7 @@ async fn a_stream_that_began_while_postgres_was_away_is_told_what_stands_there()
     let none = Shape { gateways: 0, ..Shape::default() };
     let mut system = System::start(none).await;
     let direct = system.database_url.clone();
-    let (postgres, through) = Forwarder::to_url(&direct).await;
+    let (postgres, through) = Forwarder::start_for_url(&direct).await;
     system.database_url = through;
     system.add_gateway(&[]);
     system.database_url = direct;

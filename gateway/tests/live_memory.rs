@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
-use testkit::client::{order_of, terms};
+use testkit::client::{order_body, terms};
 use testkit::system::Shape;
 use testkit::{Client, System, fresh};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -111,8 +111,8 @@ async fn cost_of_a_stream(system: &System, way: &'static str, extra: &'static st
             move |n| {
                 let (client, sale) = (client.clone(), sale.clone());
                 async move {
-                    let order = order_of(&[("A", 1)]);
-                    client.order_until_told(&sale, &format!("c{n}"), "k", &order).await.order_id()
+                    let order = order_body(&[("A", 1)]);
+                    client.order_until_answered(&sale, &format!("c{n}"), "k", &order).await.order_id()
                 }
             }
         })

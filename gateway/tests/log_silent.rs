@@ -11,12 +11,12 @@ use contract::keys::SaleKeys;
 use contract::publication::SalePublication;
 use contract::sale::{SaleState, SaleTerms};
 use lua::Redis;
-use lua::scripts::{Scripts, Written, replication_id, seal};
+use lua::scripts::{Scripts, WrittenCounts, replication_id, seal};
 use process::kafka::{Message, Producer, ProducerSettings};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use serde_json::{Value, json};
-use testkit::client::order_of;
+use testkit::client::order_body;
 use testkit::system::{free_address, metrics};
 use testkit::{Client, environment, fresh};
 use tokio_util::sync::CancellationToken;
@@ -53,7 +53,7 @@ async fn built(redis: &Redis, sale: &SaleId) -> SalePublication {
     let replid = replication_id(redis).await.expect("a replication id");
     let scripts = Scripts::render(sale, Epoch(1), MARK, &replid);
     scripts.load(redis).await.expect("loaded");
-    let written = Written { stock_fields: 4, buyer_fields: 0, arrival_bytes: 0 };
+    let written = WrittenCounts { stock_fields: 4, buyer_fields: 0, arrival_bytes: 0 };
     seal(redis, &keys, MARK, &replid, written).await.expect("sealed");
     let terms = json!({"title": "T", "currency": "KRW",
                        "items": [{"sku": "A", "name": "A", "price": 1000, "total": 1000}]});
@@ -113,7 +113,7 @@ impl Shop {
         let (client, running) = (Client::new(&public, &admin), Some(running));
         let shop = Self { client, cluster, redis, sale, admin, stop, running };
         testkit::until("the gateway is ready", async || shop.readiness().await.0 == 200).await;
-        let answer = shop.client.order_until_told(shop.sale.as_str(), "first", "k", &order()).await;
+        let answer = shop.client.order_until_answered(shop.sale.as_str(), "first", "k", &order()).await;
         assert_eq!(answer.status, 202, "{:?}", answer.body);
         shop
     }
@@ -150,7 +150,7 @@ impl Shop {
 }
 
 fn order() -> Value {
-    order_of(&[("A", 1)])
+    order_body(&[("A", 1)])
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use testkit::client::order_of;
+use testkit::client::order_body;
 use testkit::system::{Shape, System};
-use testkit::tool::finish;
+use testkit::tool::run_to_end;
 use testkit::{Client, fresh, python};
 use tokio::process::Command;
 
@@ -22,7 +22,7 @@ fn folder() -> PathBuf {
 }
 
 async fn interpreter() -> PathBuf {
-    python::with(&folder().join("requirements.txt")).await
+    python::environment(&folder().join("requirements.txt")).await
 }
 
 /// A system with the sample sale open, of which nobody can buy all.
@@ -59,7 +59,7 @@ async fn ask(settings: &str, listener: &str, options: &[&str], named: &[(&str, &
         .envs(named.iter().copied())
         // Where it keeps what it has worked out about Unicode.
         .current_dir(environment);
-    finish(&format!("schemathesis ({settings})"), schemathesis, ASKED_MAX).await;
+    run_to_end(&format!("schemathesis ({settings})"), schemathesis, ASKED_MAX).await;
 }
 
 #[tokio::test]
@@ -71,7 +71,7 @@ async fn both_listeners_serve_documents_that_are_openapi_3_1() {
         let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi").join(file);
         let mut validator = Command::new(&python);
         validator.args(["-m", "openapi_spec_validator", "--schema", "3.1"]).arg(&kept);
-        finish(&format!("openapi-spec-validator {file}"), validator, ASKED_MAX).await;
+        run_to_end(&format!("openapi-spec-validator {file}"), validator, ASKED_MAX).await;
         let served = reqwest::get(format!("{listener}/openapi.json")).await.expect("an answer");
         assert_eq!(served.headers()["content-type"], "application/json");
         assert_eq!(served.text().await.expect("text"), std::fs::read_to_string(&kept).expect("the file"));
@@ -82,7 +82,7 @@ async fn both_listeners_serve_documents_that_are_openapi_3_1() {
 async fn people_read_the_documents_and_try_them_out() {
     let gateway_args = vec!["--storefront".into()];
     let system = System::start(Shape { gateway_args, ..Shape::default() }).await;
-    testkit::browser::run("docs.js", &system).await;
+    testkit::browser::run_journeys("docs.js", &system).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,7 +90,7 @@ async fn customers_are_answered_as_documented_whatever_they_send() {
     let (system, client, sale) = selling().await;
     let customer = fresh("c");
     client.credit(&customer, "k", &json!({ "amount": 1_000_000_000u64, "currency": "KRW" })).await;
-    let placed = client.order_until_told(&sale, &customer, "k", &order_of(&[("A", 1)])).await;
+    let placed = client.order_until_answered(&sale, &customer, "k", &order_body(&[("A", 1)])).await;
     let order = placed.order_id();
     client.until_settled(&sale, &customer, &order).await;
     // It has come to its end: a stream of it ends, too.
@@ -108,7 +108,7 @@ async fn customers_are_answered_as_documented_whatever_they_send() {
 async fn operators_are_answered_as_documented_whatever_they_send() {
     let (system, client, sale) = selling().await;
     let customer = fresh("c");
-    let placed = client.order_until_told(&sale, &customer, "k", &order_of(&[("A", 1)])).await;
+    let placed = client.order_until_answered(&sale, &customer, "k", &order_body(&[("A", 1)])).await;
     let order = placed.order_id();
     client.until_settled(&sale, &customer, &order).await;
     // Sales that are changed: each is where the change leads to already.

@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use testkit::client::{order_of, terms};
+use testkit::client::{order_body, terms};
 use testkit::{Client, fresh, shared};
 
 async fn put(client: &Client, sale: &str, terms: &Value) -> testkit::Answer {
@@ -88,7 +88,7 @@ async fn a_gateway_tells_whether_it_acts_by_what_is_stored() {
             shown["in_force"] == true && (shown["ready"] == true || action == "close")
         })
         .await;
-        let told = client.order(&sale, "c", "k", &order_of(&[("A", 2)])).await;
+        let told = client.order(&sale, "c", "k", &order_body(&[("A", 2)])).await;
         assert_eq!(told.code(), code, "{action}: {:?}", told.body);
     }
 }
@@ -100,9 +100,15 @@ async fn totals_are_raised_and_lowered_while_the_sale_goes_on() {
     let mut sold_by = terms(&[("A", 1000, Some(2))]);
     client.open_sale(&sale, sold_by.clone()).await;
     for customer in ["a", "b"] {
-        assert_eq!(client.order_until_told(&sale, customer, "k", &order_of(&[("A", 1)])).await.status, 202);
+        assert_eq!(
+            client.order_until_answered(&sale, customer, "k", &order_body(&[("A", 1)])).await.status,
+            202
+        );
     }
-    assert_eq!(client.order_until_told(&sale, "c", "k", &order_of(&[("A", 1)])).await.code(), "sold_out");
+    assert_eq!(
+        client.order_until_answered(&sale, "c", "k", &order_body(&[("A", 1)])).await.code(),
+        "sold_out"
+    );
 
     sold_by["items"][0]["total"] = json!(5);
     let raised = put(&client, &sale, &sold_by).await;
@@ -114,7 +120,7 @@ async fn totals_are_raised_and_lowered_while_the_sale_goes_on() {
     );
     let sold_again = std::time::Instant::now();
     testkit::until("raised units are sold", async || {
-        client.order(&sale, "c", "k", &order_of(&[("A", 1)])).await.status == 202
+        client.order(&sale, "c", "k", &order_body(&[("A", 1)])).await.status == 202
     })
     .await;
     assert!(sold_again.elapsed().as_millis() < 2000, "took {:?}", sold_again.elapsed());
@@ -129,7 +135,10 @@ async fn totals_are_raised_and_lowered_while_the_sale_goes_on() {
     let lowered = put(&client, &sale, &sold_by).await;
     assert_eq!(lowered.status, 200, "{:?}", lowered.body);
     assert_eq!(put(&client, &sale, &sold_by).await.status, 200, "a repeat changes nothing");
-    assert_eq!(client.order_until_told(&sale, "d", "k", &order_of(&[("A", 1)])).await.code(), "sold_out");
+    assert_eq!(
+        client.order_until_answered(&sale, "d", "k", &order_body(&[("A", 1)])).await.code(),
+        "sold_out"
+    );
     testkit::until("stock agrees", async || {
         let item = inventory(&client, &sale).await["items"][0].clone();
         item == json!({"sku": "A", "total": 3, "database_available": 0, "redis_available": 0, "held": 3,
@@ -143,7 +152,7 @@ async fn items_come_and_go_by_a_rebuild_that_keeps_every_order() {
     let client = shared().client();
     let sale = fresh("items");
     client.open_sale(&sale, terms(&[("A", 1000, Some(5)), ("B", 1000, Some(5))])).await;
-    let first = client.order_until_told(&sale, "a", "k", &order_of(&[("A", 2)])).await;
+    let first = client.order_until_answered(&sale, "a", "k", &order_body(&[("A", 2)])).await;
     client.until_settled(&sale, "a", &first.order_id()).await;
     let changed = put(&client, &sale, &terms(&[("A", 1000, None), ("C", 700, Some(3))])).await;
     assert_eq!(changed.status, 200, "{:?}", changed.body);
@@ -153,11 +162,14 @@ async fn items_come_and_go_by_a_rebuild_that_keeps_every_order() {
             && shown["items"].as_array().is_some_and(|items| items.len() == 2 && items[1]["sku"] == "C")
     })
     .await;
-    assert_eq!(client.order_until_told(&sale, "b", "k", &order_of(&[("C", 3), ("A", 9)])).await.status, 202);
-    assert_eq!(client.order(&sale, "c", "k", &order_of(&[("B", 1)])).await.code(), "unknown_sku");
-    let again = client.order_until_told(&sale, "a", "k", &order_of(&[("A", 2)])).await;
+    assert_eq!(
+        client.order_until_answered(&sale, "b", "k", &order_body(&[("C", 3), ("A", 9)])).await.status,
+        202
+    );
+    assert_eq!(client.order(&sale, "c", "k", &order_body(&[("B", 1)])).await.code(), "unknown_sku");
+    let again = client.order_until_answered(&sale, "a", "k", &order_body(&[("A", 2)])).await;
     assert_eq!((again.replayed(), &again.body), (true, &first.body));
-    let duplicate = client.order_until_told(&sale, "a", "k2", &order_of(&[("A", 1)])).await;
+    let duplicate = client.order_until_answered(&sale, "a", "k2", &order_body(&[("A", 1)])).await;
     assert_eq!(duplicate.code(), "duplicate_order");
 }
 
@@ -166,7 +178,7 @@ async fn a_rebuild_asked_for_by_the_operator_changes_nothing_for_customers() {
     let client = shared().client();
     let sale = fresh("sync");
     client.open_sale(&sale, terms(&[("A", 1000, Some(3))])).await;
-    let first = client.order_until_told(&sale, "a", "k", &order_of(&[("A", 1)])).await;
+    let first = client.order_until_answered(&sale, "a", "k", &order_body(&[("A", 1)])).await;
     client.until_settled(&sale, "a", &first.order_id()).await;
     let before = inventory(&client, &sale).await["epoch"].as_u64().unwrap();
     let asked = client.admin(Method::POST, &format!("/admin/v1/sales/{sale}/inventory/sync"), None).await;
@@ -177,9 +189,12 @@ async fn a_rebuild_asked_for_by_the_operator_changes_nothing_for_customers() {
     })
     .await;
     client.until_sale(&sale, "open", true).await;
-    let again = client.order_until_told(&sale, "a", "k", &order_of(&[("A", 1)])).await;
+    let again = client.order_until_answered(&sale, "a", "k", &order_body(&[("A", 1)])).await;
     assert_eq!((again.replayed(), &again.body), (true, &first.body));
-    let second = client.order_until_told(&sale, "b", "k", &order_of(&[("A", 2)])).await;
+    let second = client.order_until_answered(&sale, "b", "k", &order_body(&[("A", 2)])).await;
     assert_eq!((second.status.as_u16(), &second.body["sequence"]), (202, &json!(2)));
-    assert_eq!(client.order_until_told(&sale, "c", "k", &order_of(&[("A", 1)])).await.code(), "sold_out");
+    assert_eq!(
+        client.order_until_answered(&sale, "c", "k", &order_body(&[("A", 1)])).await.code(),
+        "sold_out"
+    );
 }

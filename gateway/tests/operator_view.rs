@@ -22,7 +22,7 @@ async fn promise_too_much(system: &System, sale: &str) {
     let order = Order::plain(&sale, customer, key, walltime::now(), [line]);
     let json = serde_json::to_string(&order).expect("an order");
     let id = OutboxId::batch(Sequence(1), 1);
-    let record = lua::outbox::accepted(
+    let record = lua::outbox::accepted_record(
         &sale,
         Epoch(1),
         id,
@@ -51,5 +51,5 @@ async fn operators_run_a_sale_in_a_browser_and_see_whatever_is_wrong() {
     let client = system.client();
     client.open_sale("letters", terms(&[("LAMP", 100, Some(3))])).await;
     promise_too_much(&system, "letters").await;
-    testkit::browser::run("operator.js", &system).await;
+    testkit::browser::run_journeys("operator.js", &system).await;
 }

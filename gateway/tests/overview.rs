@@ -7,7 +7,7 @@ use contract::record::Headers;
 use process::kafka::{Message, Producer, ProducerSettings};
 use reqwest::Method;
 use serde_json::{Value, json};
-use testkit::client::{order_of, terms};
+use testkit::client::{order_body, terms};
 use testkit::system::Shape;
 use testkit::{Client, Forwarder, RedisServer, System, environment, fresh, shared};
 
@@ -49,12 +49,18 @@ async fn at_rest_it_tells_what_was_sold_refused_and_settled() {
     let pay = json!({"items": [{"sku": "A", "quantity": 1}, {"sku": "B", "quantity": 2}], "payment": {"method": "wallet"}});
     let credit = json!({"amount": 5000, "currency": "KRW"});
     assert!(client.credit(&sale, "gift", &credit).await.status.is_success());
-    assert_eq!(client.order_until_told(&sale, &sale, "k", &pay).await.status, 202);
+    assert_eq!(client.order_until_answered(&sale, &sale, "k", &pay).await.status, 202);
     for customer in ["b", "c"] {
-        assert_eq!(client.order_until_told(&sale, customer, "k", &order_of(&[("A", 1)])).await.status, 202);
+        assert_eq!(
+            client.order_until_answered(&sale, customer, "k", &order_body(&[("A", 1)])).await.status,
+            202
+        );
     }
-    assert!(client.order_until_told(&sale, "b", "k", &order_of(&[("A", 1)])).await.replayed());
-    assert_eq!(client.order_until_told(&sale, "d", "k", &order_of(&[("A", 1)])).await.code(), "sold_out");
+    assert!(client.order_until_answered(&sale, "b", "k", &order_body(&[("A", 1)])).await.replayed());
+    assert_eq!(
+        client.order_until_answered(&sale, "d", "k", &order_body(&[("A", 1)])).await.code(),
+        "sold_out"
+    );
 
     let now = until_sale(&client, &sale, "what was sold is told", |shown| {
         shown["orders_settled"] == 3
@@ -135,10 +141,10 @@ async fn whoever_asks_at_once_shares_one_look() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn orders_of_a_record_that_was_set_aside_are_not_settled() {
-    let client = shared().client_of(1);
+    let client = shared().gateway_client(1);
     let sale = fresh("aside");
     client.open_sale(&sale, terms(&[("A", 1000, Some(9))])).await;
-    assert_eq!(client.order_until_told(&sale, "a", "k", &order_of(&[("A", 1)])).await.status, 202);
+    assert_eq!(client.order_until_answered(&sale, "a", "k", &order_body(&[("A", 1)])).await.status, 202);
     let before = until_sale(&client, &sale, "it is settled", |shown| shown["orders_settled"] == 1).await;
     let partition = of(&before, &sale)["partition"].as_i64().expect("a partition") as i32;
     let settings = ProducerSettings { linger_ms: 0.0, timeout_ms: 10_000, queue_messages_max: 100 };
@@ -169,7 +175,7 @@ async fn what_is_away_is_null_with_its_reason_and_the_rest_is_told() {
     let mut system = System::start(none).await;
     let direct = system.database_url.clone();
     system.add_settlement(&[]);
-    let (postgres, through) = Forwarder::to_url(&direct).await;
+    let (postgres, through) = Forwarder::start_for_url(&direct).await;
     system.database_url = through;
     system.add_gateway(&[]);
     system.database_url = direct;
@@ -183,7 +189,7 @@ async fn what_is_away_is_null_with_its_reason_and_the_rest_is_told() {
     let sale = fresh("away");
     client.open_sale(&sale, terms(&[("A", 1000, Some(5))])).await;
     let order = async |customer: &str| {
-        client.order_until_told(&sale, customer, "k", &order_of(&[("A", 1)])).await.status
+        client.order_until_answered(&sale, customer, "k", &order_body(&[("A", 1)])).await.status
     };
     assert_eq!(order("a").await, 202);
     let whole = |shown: &Value| {

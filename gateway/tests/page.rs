@@ -18,7 +18,7 @@ struct Browser {
 
 impl Browser {
     fn of(system: &System, gateway: usize) -> Self {
-        testkit::tls::provide();
+        testkit::tls::install_crypto_provider();
         let http = reqwest::Client::builder().no_gzip().build().unwrap();
         Self { http, address: system.gateways[gateway].0.clone() }
     }

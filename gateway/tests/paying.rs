@@ -4,7 +4,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use testkit::client::{order_of, terms};
+use testkit::client::{order_body, terms};
 use testkit::system::{Shape, System};
 use testkit::{Client, fresh, shared};
 
@@ -43,7 +43,7 @@ async fn a_wallet_pays_an_order_that_is_shipped_delivered_and_sent_back() {
         assert_eq!(client.credit(&customer, "bad", &bad).await.code(), code);
     }
 
-    let id = client.order_until_told(&sale, &customer, "k", &order_of(&[("A", 2)])).await.order_id();
+    let id = client.order_until_answered(&sale, &customer, "k", &order_body(&[("A", 2)])).await.order_id();
     let path = format!("/v1/sales/{sale}/orders/{id}");
     let wallet = || Some(json!({"method": "wallet"}));
     let paid = client.call(&customer, Method::POST, &format!("{path}/payment"), wallet()).await;
@@ -112,7 +112,7 @@ async fn in_a_burst_of_payments_everyone_pays_for_their_own_order() {
     }
     let orders = futures_util::future::join_all((0..60).map(async |n| {
         let (sale, customer) = (&sales[n % 2], fresh("c"));
-        let id = client.order_until_told(sale, &customer, "k", &order_of(&[("A", 1)])).await.order_id();
+        let id = client.order_until_answered(sale, &customer, "k", &order_body(&[("A", 1)])).await.order_id();
         client.until_settled(sale, &customer, &id).await;
         (sale, customer, id)
     }));
@@ -149,9 +149,9 @@ async fn a_payment_in_the_order_without_money_cancels_it_and_the_units_are_sold_
     let client = shared().client();
     let (sale, customer) = (fresh("poor"), fresh("c"));
     client.open_sale(&sale, terms(&[("A", 1000, Some(1))])).await;
-    let mut body = order_of(&[("A", 1)]);
+    let mut body = order_body(&[("A", 1)]);
     body["payment"] = json!({"method": "wallet"});
-    let id = client.order_until_told(&sale, &customer, "k", &body).await.order_id();
+    let id = client.order_until_answered(&sale, &customer, "k", &body).await.order_id();
     let shown = until_status(&client, &customer, &format!("/v1/sales/{sale}/orders/{id}"), "cancelled").await;
     assert_eq!(
         (&shown["cancel_reason"], &shown["payment"]["status"]),
@@ -161,7 +161,7 @@ async fn a_payment_in_the_order_without_money_cancels_it_and_the_units_are_sold_
     let nothing = client.get(&customer, &format!("/v1/sales/{sale}/orders/{id}/delivery")).await;
     assert_eq!(nothing.code(), "not_found");
     testkit::until("the unit is sold again", async || {
-        client.order(&sale, &fresh("c"), "k", &order_of(&[("A", 1)])).await.status == 202
+        client.order(&sale, &fresh("c"), "k", &order_body(&[("A", 1)])).await.status == 202
     })
     .await;
     let empty = client.get(&customer, "/v1/wallet").await.body;
@@ -173,7 +173,7 @@ async fn what_the_lifecycle_does_not_have_is_refused_at_once() {
     let client = shared().client();
     let (sale, customer) = (fresh("refused"), fresh("c"));
     client.open_sale(&sale, terms(&[("A", 1000, Some(5))])).await;
-    let id = client.order_until_told(&sale, &customer, "k", &order_of(&[("A", 1)])).await.order_id();
+    let id = client.order_until_answered(&sale, &customer, "k", &order_body(&[("A", 1)])).await.order_id();
     let path = format!("/v1/sales/{sale}/orders/{id}");
     client.until_settled(&sale, &customer, &id).await;
     let pay = |body: Value| {
@@ -208,10 +208,10 @@ async fn an_operator_finds_orders_and_moves_their_goods() {
     terms["max_orders_per_customer"] = Value::Null;
     client.open_sale(&sale, terms).await;
     client.credit(&customer, "k", &json!({"amount": 1000, "currency": "KRW"})).await;
-    let mut body = order_of(&[("A", 1)]);
+    let mut body = order_body(&[("A", 1)]);
     body["payment"] = json!({"method": "wallet"});
-    let paid = client.order_until_told(&sale, &customer, "k1", &body).await.order_id();
-    let open = client.order_until_told(&sale, &customer, "k2", &order_of(&[("A", 1)])).await.order_id();
+    let paid = client.order_until_answered(&sale, &customer, "k1", &body).await.order_id();
+    let open = client.order_until_answered(&sale, &customer, "k2", &order_body(&[("A", 1)])).await.order_id();
     until_status(&client, &customer, &format!("/v1/sales/{sale}/orders/{paid}"), "preparing").await;
     client.until_settled(&sale, &customer, &open).await;
 

@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::json;
-use testkit::client::{order_of, terms};
+use testkit::client::{order_body, terms};
 use testkit::{fresh, shared};
 
 #[tokio::test]
@@ -54,7 +54,7 @@ async fn remaining_stock_and_availability_follow_the_orders() {
     let client = shared().client();
     let sale = fresh("remaining");
     client.open_sale(&sale, terms(&[("A", 1000, Some(7)), ("U", 10, None)])).await;
-    client.order_until_told(&sale, "c", "k", &order_of(&[("A", 5)])).await;
+    client.order_until_answered(&sale, "c", "k", &order_body(&[("A", 5)])).await;
     testkit::until("two remain", async || {
         client.get("c", &format!("/v1/sales/{sale}")).await.body["items"][0]["remaining"] == 2
     })
@@ -78,10 +78,10 @@ async fn an_order_is_there_straight_after_the_202_and_settles_with_its_history()
     sold_by["discount_policies"] =
         json!([{"id": "TEN", "kind": "percent", "value": 10, "min_total": 0, "max_discount": null}]);
     client.open_sale(&sale, sold_by).await;
-    let mut body = order_of(&[("A", 2), ("B", 1)]);
+    let mut body = order_body(&[("A", 2), ("B", 1)]);
     body["discount_policy_id"] = json!("TEN");
     body["expected_total"] = json!(2550);
-    let accepted = client.order_until_told(&sale, "buyer", "k", &body).await;
+    let accepted = client.order_until_answered(&sale, "buyer", "k", &body).await;
     assert_eq!(accepted.status, 202, "{:?}", accepted.body);
     assert_eq!(accepted.body["status"], "processing");
     assert_eq!(accepted.body["total"], 2550);
@@ -91,7 +91,7 @@ async fn an_order_is_there_straight_after_the_202_and_settles_with_its_history()
     }
 
     let path = format!("/v1/sales/{sale}/orders/{id}");
-    let shown = shared().client_of(1).get("buyer", &path).await;
+    let shown = shared().gateway_client(1).get("buyer", &path).await;
     assert_eq!(shown.status, 200, "any gateway knows it at once: {:?}", shown.body);
     let settled = client.until_settled(&sale, "buyer", &id).await;
     assert_eq!(settled["status"], "created");
@@ -133,10 +133,11 @@ async fn my_orders_come_newest_first_page_by_page() {
     client.open_sale(&sale, sold_by).await;
     let mut ids = vec![];
     for i in 0..5 {
-        let answer = client.order_until_told(&sale, "c", &format!("k{i}"), &order_of(&[("A", 1)])).await;
+        let answer =
+            client.order_until_answered(&sale, "c", &format!("k{i}"), &order_body(&[("A", 1)])).await;
         ids.push(answer.order_id());
     }
-    client.order_until_told(&sale, "other", "k", &order_of(&[("A", 1)])).await;
+    client.order_until_answered(&sale, "other", "k", &order_body(&[("A", 1)])).await;
     let all = client.get("c", &format!("/v1/sales/{sale}/orders")).await.body;
     assert_eq!(all["orders"].as_array().unwrap().len(), 5, "those before settlement too");
     client.until_settled(&sale, "c", &ids[4]).await;

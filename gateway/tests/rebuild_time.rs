@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use testkit::client::{order_of, terms};
+use testkit::client::{order_body, terms};
 use testkit::system::Shape;
 use testkit::{RedisServer, System, fresh};
 
@@ -54,12 +54,12 @@ async fn reopens_after() -> Duration {
     insert_orders(&database, &sale).await;
     redis.kill();
     testkit::until("it is noticed", async || {
-        client.order(&sale, "nobody", "k", &order_of(&[("A", 1)])).await.status == 503
+        client.order(&sale, "nobody", "k", &order_body(&[("A", 1)])).await.status == 503
     })
     .await;
     redis.run().await;
     let back = Instant::now();
-    let answer = client.order_until_told(&sale, "new", "k", &order_of(&[("A", 1)])).await;
+    let answer = client.order_until_answered(&sale, "new", "k", &order_body(&[("A", 1)])).await;
     let took = back.elapsed();
     let shown = (answer.status.as_u16(), answer.body["sequence"].as_i64());
     assert_eq!(shown, (202, Some(ORDERS + 1)), "{:?}", answer.body);

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use reqwest::Method;
 use serde_json::{Value, json};
-use testkit::client::{order_of, terms};
+use testkit::client::{order_body, terms};
 use testkit::system::Shape;
 use testkit::{Client, System, fresh};
 
@@ -70,7 +70,7 @@ async fn tampering_while_nothing_happens_is_shown_and_repaired() {
     let client = system.client();
     let sale = fresh("idle");
     client.open_sale(&sale, terms(&[("A", 1000, Some(10)), ("B", 1000, Some(10)), ("C", 1000, None)])).await;
-    let order = client.order_until_told(&sale, "a", "k", &order_of(&[("A", 2), ("C", 1)])).await;
+    let order = client.order_until_answered(&sale, "a", "k", &order_body(&[("A", 2), ("C", 1)])).await;
     client.until_settled(&sale, "a", &order.order_id()).await;
     testkit::until("they agree", async || drift(&system, &sale, "A").await == Some(0.0)).await;
     assert_eq!(drift(&system, &sale, "C").await, None, "nothing is counted, nothing can drift");
@@ -91,7 +91,7 @@ async fn tampering_while_nothing_happens_is_shown_and_repaired() {
 /// Customers who order one after another until told to stop; returns how many were accepted.
 fn crowd(system: &System, sale: &str, stop: &Arc<AtomicBool>) -> Vec<tokio::task::JoinHandle<usize>> {
     let each = (0..CUSTOMERS_AT_ONCE).map(|n| {
-        let (client, sale, stop) = (system.client_of(n % 2), sale.to_string(), stop.clone());
+        let (client, sale, stop) = (system.gateway_client(n % 2), sale.to_string(), stop.clone());
         tokio::spawn(async move {
             let mut accepted = 0;
             for order in 0.. {
@@ -99,7 +99,8 @@ fn crowd(system: &System, sale: &str, stop: &Arc<AtomicBool>) -> Vec<tokio::task
                     break;
                 }
                 let customer = format!("c{n}-{order}");
-                let answer = client.order_until_told(&sale, &customer, "k", &order_of(&[("A", 1)])).await;
+                let answer =
+                    client.order_until_answered(&sale, &customer, "k", &order_body(&[("A", 1)])).await;
                 accepted += usize::from(answer.status == 202);
                 // Some change their minds at once.
                 if answer.status == 202 && order % 5 == 0 {
@@ -121,7 +122,7 @@ async fn tampering_while_it_sells_is_shown_and_repaired() {
     let client = system.client();
     let sale = fresh("busy");
     client.open_sale(&sale, terms(&[("A", 1000, Some(1_000_000))])).await;
-    system.client_of(1).until_sale(&sale, "open", true).await;
+    system.gateway_client(1).until_sale(&sale, "open", true).await;
     let stop = Arc::new(AtomicBool::new(false));
     let crowd = crowd(&system, &sale, &stop);
     testkit::until("they agree while it sells", async || comparisons(&system, &sale, "agree").await >= 3.0)
@@ -148,7 +149,7 @@ async fn what_is_on_its_way_is_never_called_drift() {
     let sale = fresh("in-flight");
     let mut sold_by = terms(&[("A", 1000, Some(20_000)), ("B", 1000, Some(100))]);
     client.open_sale(&sale, sold_by.clone()).await;
-    system.client_of(1).until_sale(&sale, "open", true).await;
+    system.gateway_client(1).until_sale(&sale, "open", true).await;
     let stop = Arc::new(AtomicBool::new(false));
     let crowd = crowd(&system, &sale, &stop);
     // Totals go up and down meanwhile, some at once, some as soon as a comparison has agreed.

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use reqwest::Method;
-use testkit::client::{order_of, terms};
+use testkit::client::{order_body, terms};
 use testkit::system::Shape;
 use testkit::{RedisServer, System, fresh};
 
@@ -20,8 +20,8 @@ async fn a_full_redis_refuses_orders_and_takes_back_what_frees_memory() {
     let client = system.client();
     let sale = fresh("full");
     client.open_sale(&sale, terms(&[("A", 1000, Some(50))])).await;
-    let body = order_of(&[("A", 1)]);
-    let first = client.order_until_told(&sale, "c0", "k", &body).await;
+    let body = order_body(&[("A", 1)]);
+    let first = client.order_until_answered(&sale, "c0", "k", &body).await;
     client.until_settled(&sale, "c0", &first.order_id()).await;
 
     command(&redis, "CONFIG", &["SET", "maxmemory", "1mb"]).await; // less than it uses by itself
@@ -47,7 +47,7 @@ async fn a_full_redis_refuses_orders_and_takes_back_what_frees_memory() {
     })
     .await;
     command(&redis, "CONFIG", &["SET", "maxmemory", "0"]).await;
-    let second = client.order_until_told(&sale, "c1", "k", &body).await;
+    let second = client.order_until_answered(&sale, "c1", "k", &body).await;
     assert_eq!(second.status, 202, "{:?}", second.body);
     client.until_settled(&sale, "c1", &second.order_id()).await;
     assert_eq!(stock().await["drift"], 0);

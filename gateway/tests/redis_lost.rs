@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use reqwest::Method;
 use serde_json::Value;
-use testkit::client::{order_of, terms};
+use testkit::client::{order_body, terms};
 use testkit::system::Shape;
 use testkit::{Answer, Client, RedisServer, System, fresh};
 
@@ -34,7 +34,7 @@ async fn rebuild_of(client: &Client, sale: &str) -> Value {
 async fn insist(client: &Client, sale: &str, customer: &str) -> (Answer, Vec<String>) {
     let (begun, mut codes) = (Instant::now(), vec![]);
     loop {
-        let answer = client.order(sale, customer, "k", &order_of(&[("A", 1)])).await;
+        let answer = client.order(sale, customer, "k", &order_body(&[("A", 1)])).await;
         if answer.status != 503 {
             return (answer, codes);
         }
@@ -50,7 +50,7 @@ async fn sells_everything_once_through(fault: impl AsyncFnOnce(&mut RedisServer)
     let mut redis = RedisServer::start().await;
     let shape = Shape { gateways: 2, settlements: 2, redis_url: Some(redis.url()), ..Shape::default() };
     let system = System::start(shape).await;
-    let clients = [system.client_of(0), system.client_of(1)];
+    let clients = [system.gateway_client(0), system.gateway_client(1)];
     let sale = fresh("lost");
     clients[0].open_sale(&sale, terms(&[("A", 1000, Some(UNITS))])).await;
     clients[1].until_sale(&sale, "open", true).await;
@@ -164,7 +164,7 @@ async fn while_redis_is_away_nothing_is_sold_and_readiness_comes_and_goes_with_i
             && body["dependencies"]["redis"]["why"].is_string()
     })
     .await;
-    let refused = client.order(&sale, "c", "k", &order_of(&[("A", 1)])).await;
+    let refused = client.order(&sale, "c", "k", &order_body(&[("A", 1)])).await;
     assert_eq!(refused.status, 503, "{:?}", refused.body);
     assert!(["stock_unavailable", "outcome_unknown"].contains(&refused.code()), "{:?}", refused.body);
     let database = system.database().await;
@@ -189,13 +189,13 @@ async fn while_redis_hangs_orders_are_refused_at_once_and_reads_come_from_postgr
     let client = system.client();
     let sale = fresh("hangs");
     client.open_sale(&sale, terms(&[("A", 1000, Some(1000))])).await;
-    let first = client.order_until_told(&sale, "c", "k", &order_of(&[("A", 1)])).await;
+    let first = client.order_until_answered(&sale, "c", "k", &order_body(&[("A", 1)])).await;
     let settled = client.until_settled(&sale, "c", &first.order_id()).await;
 
     redis.pause();
     let timed = async |customer: &str| {
         let begun = Instant::now();
-        let body = order_of(&[("A", 1)]);
+        let body = order_body(&[("A", 1)]);
         let asked = client.order(&sale, customer, "k", &body);
         let answer = tokio::time::timeout(Duration::from_secs(5), asked).await.expect("it does not wait");
         assert_eq!(answer.status, 503, "{:?}", answer.body);

@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use testkit::client::{order_of, terms};
+use testkit::client::{order_body, terms};
 use testkit::{Answer, fresh, shared};
 
 /// Sends an order whose every part can be wrong.
@@ -43,7 +43,7 @@ fn assert_refused(answer: &Answer, status: u16, code: &str) {
 async fn what_is_wrong_with_the_request_is_told_in_the_documented_order() {
     let sale = fresh("refusals");
     shared().client().open_sale(&sale, terms(&[("A", 1000, Some(10))])).await;
-    let good = order_of(&[("A", 1)]).to_string().into_bytes();
+    let good = order_body(&[("A", 1)]).to_string().into_bytes();
     let huge = vec![b' '; 17 * 1024];
 
     // Each request has the fault named, and every fault that comes later in the order.
@@ -102,19 +102,19 @@ async fn the_scripts_refusals_keep_their_order_too() {
     let client = shared().client();
     let sale = fresh("order");
     client.open_sale(&sale, terms(&[("A", 1000, Some(2)), ("B", 1000, Some(5))])).await;
-    let first = client.order_until_told(&sale, "buyer", "k1", &order_of(&[("A", 2)])).await;
+    let first = client.order_until_answered(&sale, "buyer", "k1", &order_body(&[("A", 2)])).await;
     assert_eq!(first.status, 202, "{:?}", first.body);
 
     // Key, then window and state, then the customer's limit, then stock.
-    let reused = client.order(&sale, "buyer", "k1", &order_of(&[("A", 1)])).await;
+    let reused = client.order(&sale, "buyer", "k1", &order_body(&[("A", 1)])).await;
     assert_refused(&reused, 422, "idempotency_key_reused");
-    let duplicate = client.order(&sale, "buyer", "k2", &order_of(&[("A", 1)])).await;
+    let duplicate = client.order(&sale, "buyer", "k2", &order_body(&[("A", 1)])).await;
     assert_refused(&duplicate, 409, "duplicate_order");
     assert_eq!(duplicate.body["order_id"], first.body["order_id"]);
-    let sold_out = client.order(&sale, "other", "k", &order_of(&[("B", 1), ("A", 1)])).await;
+    let sold_out = client.order(&sale, "other", "k", &order_body(&[("B", 1), ("A", 1)])).await;
     assert_refused(&sold_out, 409, "sold_out");
     assert_eq!((&sold_out.body["sku"], &sold_out.body["remaining"]), (&json!("A"), &json!(0)));
-    let too_many = client.order(&sale, "other", "k", &order_of(&[("B", 6)])).await;
+    let too_many = client.order(&sale, "other", "k", &order_body(&[("B", 6)])).await;
     assert_refused(&too_many, 409, "sold_out");
     assert_eq!(too_many.body["remaining"], 5);
 
@@ -123,10 +123,10 @@ async fn the_scripts_refusals_keep_their_order_too() {
     };
     act("pause").await;
     client.until_sale(&sale, "paused", true).await;
-    let paused = client.order(&sale, "buyer", "k2", &order_of(&[("A", 1)])).await;
+    let paused = client.order(&sale, "buyer", "k2", &order_body(&[("A", 1)])).await;
     assert_refused(&paused, 409, "sale_paused");
     assert_refused(
-        &client.order(&sale, "buyer", "k1", &order_of(&[("A", 1)])).await,
+        &client.order(&sale, "buyer", "k1", &order_body(&[("A", 1)])).await,
         422,
         "idempotency_key_reused",
     );
@@ -134,7 +134,7 @@ async fn the_scripts_refusals_keep_their_order_too() {
     client.until_sale(&sale, "open", true).await;
     act("close").await;
     client.until_sale(&sale, "closed", true).await;
-    assert_refused(&client.order(&sale, "other", "k", &order_of(&[("B", 1)])).await, 409, "sale_closed");
+    assert_refused(&client.order(&sale, "other", "k", &order_body(&[("B", 1)])).await, 409, "sale_closed");
 }
 
 #[tokio::test]
@@ -144,14 +144,14 @@ async fn the_window_is_kept_by_redis_clock() {
     let mut before = terms(&[("A", 1000, Some(2))]);
     before["opens_at"] = json!("2999-01-01T00:00:00Z");
     client.open_sale(&early, before).await;
-    let refused = client.order(&early, "c", "k", &order_of(&[("A", 1)])).await;
+    let refused = client.order(&early, "c", "k", &order_body(&[("A", 1)])).await;
     assert_refused(&refused, 409, "sale_not_open");
     assert_eq!(refused.body["opens_at"], "2999-01-01T00:00:00.000Z");
 
     let mut after = terms(&[("A", 1000, Some(2))]);
     after["closes_at"] = json!("2001-01-01T00:00:00Z");
     client.open_sale(&late, after).await;
-    assert_refused(&client.order(&late, "c", "k", &order_of(&[("A", 1)])).await, 409, "sale_closed");
+    assert_refused(&client.order(&late, "c", "k", &order_body(&[("A", 1)])).await, 409, "sale_closed");
 }
 
 #[tokio::test]
@@ -162,7 +162,7 @@ async fn a_draft_is_unknown_to_customers() {
         .admin(Method::PUT, &format!("/admin/v1/sales/{sale}"), Some(&terms(&[("A", 1, Some(1))])))
         .await;
     assert_eq!(put.status, 201);
-    assert_refused(&client.order(&sale, "c", "k", &order_of(&[("A", 1)])).await, 404, "unknown_sale");
+    assert_refused(&client.order(&sale, "c", "k", &order_body(&[("A", 1)])).await, 404, "unknown_sale");
     assert_eq!(client.get("c", &format!("/v1/sales/{sale}")).await.status, 404);
 }
 

@@ -2,19 +2,19 @@
 
 use reqwest::Method;
 use serde_json::json;
-use testkit::client::{order_of, terms};
+use testkit::client::{order_body, terms};
 use testkit::{fresh, shared};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 #[tokio::test]
 async fn a_customer_whose_202_was_lost_gets_it_again_after_sell_out_pause_and_close() {
-    let (client, other) = (shared().client(), shared().client_of(1));
+    let (client, other) = (shared().client(), shared().gateway_client(1));
     let sale = fresh("replay");
     client.open_sale(&sale, terms(&[("A", 1000, Some(1))])).await;
     other.until_sale(&sale, "open", true).await;
-    let body = order_of(&[("A", 1)]);
-    let first = client.order_until_told(&sale, "buyer", "key", &body).await;
+    let body = order_body(&[("A", 1)]);
+    let first = client.order_until_answered(&sale, "buyer", "key", &body).await;
     assert_eq!(first.status, 202, "{:?}", first.body);
 
     // Sold out: wait until gateways refuse from memory, which must never hit the buyer.
@@ -24,9 +24,9 @@ async fn a_customer_whose_202_was_lost_gets_it_again_after_sell_out_pause_and_cl
         })
         .await;
         for i in 0..20 {
-            let refused = gateway.order_until_told(&sale, &format!("late-{i}"), "key", &body).await;
+            let refused = gateway.order_until_answered(&sale, &format!("late-{i}"), "key", &body).await;
             assert_eq!(refused.code(), "sold_out");
-            let again = gateway.order_until_told(&sale, "buyer", "key", &body).await;
+            let again = gateway.order_until_answered(&sale, "buyer", "key", &body).await;
             assert_eq!((again.status.as_u16(), again.replayed(), &again.body), (202, true, &first.body));
         }
     }
@@ -34,7 +34,7 @@ async fn a_customer_whose_202_was_lost_gets_it_again_after_sell_out_pause_and_cl
         client.admin(Method::POST, &format!("/admin/v1/sales/{sale}/{action}"), None).await;
         for gateway in [&client, &other] {
             gateway.until_sale(&sale, state, true).await;
-            let again = gateway.order_until_told(&sale, "buyer", "key", &body).await;
+            let again = gateway.order_until_answered(&sale, "buyer", "key", &body).await;
             assert_eq!(
                 (again.status.as_u16(), again.replayed(), &again.body),
                 (202, true, &first.body),
@@ -78,7 +78,7 @@ async fn prices_that_change_do_not_change_the_first_answer() {
     let sale = fresh("price");
     let mut sold_by = terms(&[("A", 1000, Some(5))]);
     client.open_sale(&sale, sold_by.clone()).await;
-    let first = client.order_until_told(&sale, "c", "k", &order_of(&[("A", 1)])).await;
+    let first = client.order_until_answered(&sale, "c", "k", &order_body(&[("A", 1)])).await;
     sold_by["items"][0]["price"] = json!(9000);
     sold_by["hold_seconds"] = json!(60);
     let changed = client.admin(Method::PUT, &format!("/admin/v1/sales/{sale}"), Some(&sold_by)).await;
@@ -87,20 +87,20 @@ async fn prices_that_change_do_not_change_the_first_answer() {
         client.get("c", &format!("/v1/sales/{sale}")).await.body["items"][0]["price"] == 9000
     })
     .await;
-    let again = client.order_until_told(&sale, "c", "k", &order_of(&[("A", 1)])).await;
+    let again = client.order_until_answered(&sale, "c", "k", &order_body(&[("A", 1)])).await;
     assert_eq!((again.status.as_u16(), &again.body), (202, &first.body));
-    let new = client.order_until_told(&sale, "d", "k", &order_of(&[("A", 1)])).await;
+    let new = client.order_until_answered(&sale, "d", "k", &order_body(&[("A", 1)])).await;
     assert_eq!(new.body["total"], 9000, "{:?}", new.body);
 }
 
 #[tokio::test]
 async fn a_client_that_hangs_up_after_sending_finds_its_order_at_the_other_gateway() {
-    let (client, other) = (shared().client(), shared().client_of(1));
+    let (client, other) = (shared().client(), shared().gateway_client(1));
     let sale = fresh("hang-up");
     client.open_sale(&sale, terms(&[("A", 1000, Some(50))])).await;
     other.until_sale(&sale, "open", true).await;
     let address = shared().gateways[0].0.strip_prefix("http://").unwrap().to_string();
-    let body = order_of(&[("A", 1)]);
+    let body = order_body(&[("A", 1)]);
     for i in 0..50 {
         let customer = format!("c{i}");
         let text = body.to_string();
@@ -112,7 +112,7 @@ async fn a_client_that_hangs_up_after_sending_finds_its_order_at_the_other_gatew
         );
         socket.write_all(request.as_bytes()).await.unwrap();
         drop(socket); // gone before any answer
-        let answer = other.order_until_told(&sale, &customer, "k", &body).await;
+        let answer = other.order_until_answered(&sale, &customer, "k", &body).await;
         assert_eq!(answer.status, 202, "{:?}", answer.body);
         let settled = other.until_settled(&sale, &customer, &answer.order_id()).await;
         assert_eq!(settled["sequence"], answer.body["sequence"]);
@@ -127,18 +127,18 @@ async fn a_client_that_hangs_up_after_sending_finds_its_order_at_the_other_gatew
 
 #[tokio::test]
 async fn the_same_key_at_both_gateways_at_once_makes_one_order() {
-    let (client, other) = (shared().client(), shared().client_of(1));
+    let (client, other) = (shared().client(), shared().gateway_client(1));
     let sale = fresh("twice");
     client.open_sale(&sale, terms(&[("A", 1000, Some(500))])).await;
     other.until_sale(&sale, "open", true).await;
-    let body = order_of(&[("A", 1)]);
+    let body = order_body(&[("A", 1)]);
     let pairs = (0..100).map(|i| {
         let (client, other, sale, body) = (client.clone(), other.clone(), sale.clone(), body.clone());
         tokio::spawn(async move {
             let customer = format!("c{i}");
             tokio::join!(
-                client.order_until_told(&sale, &customer, "k", &body),
-                other.order_until_told(&sale, &customer, "k", &body)
+                client.order_until_answered(&sale, &customer, "k", &body),
+                other.order_until_answered(&sale, &customer, "k", &body)
             )
         })
     });
@@ -160,8 +160,9 @@ async fn without_a_limit_a_customer_orders_often_and_each_key_stands_for_itself(
     client.open_sale(&sale, sold_by).await;
     let mut orders = vec![];
     for i in 0..30 {
-        let answer =
-            client.order_until_told(&sale, "c", &format!("k{i}"), &order_of(&[("A", 3), ("B", 1)])).await;
+        let answer = client
+            .order_until_answered(&sale, "c", &format!("k{i}"), &order_body(&[("A", 3), ("B", 1)]))
+            .await;
         assert_eq!(
             (answer.status.as_u16(), &answer.body["sequence"]),
             (202, &json!(i + 1)),
@@ -169,14 +170,17 @@ async fn without_a_limit_a_customer_orders_often_and_each_key_stands_for_itself(
             answer.body
         );
         // Straight after the 202 the order is there, settled or not, at any gateway.
-        let shown =
-            shared().client_of(1).get("c", &format!("/v1/sales/{sale}/orders/{}", answer.order_id())).await;
+        let shown = shared()
+            .gateway_client(1)
+            .get("c", &format!("/v1/sales/{sale}/orders/{}", answer.order_id()))
+            .await;
         assert!(shown.status == 200 || shown.status == 503, "{:?}", shown.body);
         orders.push(answer);
     }
     for (i, first) in orders.iter().enumerate() {
-        let again =
-            client.order_until_told(&sale, "c", &format!("k{i}"), &order_of(&[("A", 3), ("B", 1)])).await;
+        let again = client
+            .order_until_answered(&sale, "c", &format!("k{i}"), &order_body(&[("A", 3), ("B", 1)]))
+            .await;
         assert_eq!((&again.body, again.replayed()), (&first.body, true));
     }
 }

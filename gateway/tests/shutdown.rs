@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use testkit::client::{order_of, terms};
+use testkit::client::{order_body, terms};
 use testkit::system::Shape;
 use testkit::{System, fresh};
 
@@ -10,7 +10,7 @@ use testkit::{System, fresh};
 async fn orders_in_flight_are_answered_and_settled_when_the_gateway_stops() {
     let mut system = System::start(Shape { gateways: 1, ..Shape::default() }).await;
     let stop = system.add_gateway(&[]);
-    let (first, stopping) = (system.client_of(0), system.client_of(1));
+    let (first, stopping) = (system.gateway_client(0), system.gateway_client(1));
     let sale = fresh("drain");
     first.open_sale(&sale, terms(&[("A", 1000, Some(5000))])).await;
     stopping.until_sale(&sale, "open", true).await;
@@ -26,7 +26,7 @@ async fn orders_in_flight_are_answered_and_settled_when_the_gateway_stops() {
                 for n in 0.. {
                     let request = http.post(format!("{url}/v1/sales/{sale}/orders"));
                     let request = request.bearer_auth(format!("dev:c{i}-{n}")).header("Idempotency-Key", "k");
-                    let Ok(answer) = request.json(&order_of(&[("A", 1)])).send().await else { break };
+                    let Ok(answer) = request.json(&order_body(&[("A", 1)])).send().await else { break };
                     let status = answer.status();
                     let body: serde_json::Value =
                         serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();

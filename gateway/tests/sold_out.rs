@@ -10,7 +10,7 @@ use lua::Redis;
 use lua::release::ANNOUNCE_MS;
 use reqwest::Method;
 use serde_json::Value;
-use testkit::client::{order_of, terms};
+use testkit::client::{order_body, terms};
 use testkit::system::Shape;
 use testkit::{Answer, Client, RedisServer, System, fresh};
 
@@ -29,7 +29,7 @@ async fn until_refused_from_memory(client: &Client, redis: &Redis, sale: &str, b
     testkit::until("strangers are refused without a script call for each", async || {
         let before = script_calls(redis).await;
         for i in 0..STRANGERS {
-            let refused = client.order_until_told(sale, &format!("stranger-{i}"), "k", body).await;
+            let refused = client.order_until_answered(sale, &format!("stranger-{i}"), "k", body).await;
             assert_eq!(refused.code(), "sold_out", "{:?}", refused.body);
             assert_eq!((&refused.body["sku"], &refused.body["remaining"]), (&"A".into(), &0.into()));
         }
@@ -46,10 +46,10 @@ async fn strangers_are_refused_from_memory_and_buyers_always_reach_the_script() 
     let sale = fresh("gone");
     let mut sold_by = terms(&[("A", 1000, Some(3)), ("B", 1000, Some(3))]);
     client.open_sale(&sale, sold_by.clone()).await;
-    let body = order_of(&[("A", 1)]);
+    let body = order_body(&[("A", 1)]);
     let mut firsts = vec![];
     for i in 0..3 {
-        firsts.push(client.order_until_told(&sale, &format!("buyer-{i}"), "k", &body).await);
+        firsts.push(client.order_until_answered(&sale, &format!("buyer-{i}"), "k", &body).await);
     }
 
     until_refused_from_memory(&client, &redis.client().await, &sale, &body).await;
@@ -63,7 +63,7 @@ async fn strangers_are_refused_from_memory_and_buyers_always_reach_the_script() 
         assert_eq!(duplicate.code(), "duplicate_order");
     }
     // What is left is sold, and so is what comes back.
-    let other_item = client.order_until_told(&sale, "stranger-1", "k2", &order_of(&[("B", 1)])).await;
+    let other_item = client.order_until_answered(&sale, "stranger-1", "k2", &order_body(&[("B", 1)])).await;
     assert_eq!(other_item.status, 202, "{:?}", other_item.body);
     sold_by["items"][0]["total"] = 4.into();
     client.admin(reqwest::Method::PUT, &format!("/admin/v1/sales/{sale}"), Some(&sold_by)).await;
@@ -97,7 +97,7 @@ async fn released_ms(redis: &Redis, keys: &SaleKeys) -> u64 {
 async fn order_until_sold(client: &Client, redis: &Redis, sale: &str, customer: &str) -> (Answer, u64) {
     const EVERY: Duration = Duration::from_millis(2);
     loop {
-        let answer = client.order_until_told(sale, customer, "k", &order_of(&[("A", 1)])).await;
+        let answer = client.order_until_answered(sale, customer, "k", &order_body(&[("A", 1)])).await;
         if answer.status == 202 {
             return (answer, redis_ms(redis).await);
         }
@@ -114,13 +114,13 @@ async fn returned_units_sell_again_soon_after_the_release() {
     let redis = RedisServer::start().await;
     let shape = Shape { gateways: 2, redis_url: Some(redis.url()), ..Shape::default() };
     let system = System::start(shape).await;
-    let (client, other, redis) = (system.client(), system.client_of(1), redis.client().await);
+    let (client, other, redis) = (system.client(), system.gateway_client(1), redis.client().await);
     let sale = fresh("again");
     client.open_sale(&sale, terms(&[("A", 1000, Some(1))])).await;
     other.until_sale(&sale, "open", true).await;
     let keys = SaleKeys::new(&SaleId::parse(&sale).expect("a name"), Epoch(1));
-    let body = order_of(&[("A", 1)]);
-    let mut id = client.order_until_told(&sale, "c0", "k", &body).await.order_id();
+    let body = order_body(&[("A", 1)]);
+    let mut id = client.order_until_answered(&sale, "c0", "k", &body).await.order_id();
     let (mut told, mut taken) = (Vec::new(), Vec::new());
     for round in 1..=ROUNDS {
         until_refused_from_memory(&other, &redis, &sale, &body).await;

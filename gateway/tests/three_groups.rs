@@ -13,7 +13,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 use reqwest::Method;
 use serde_json::{Value, json};
-use testkit::client::{order_of, terms};
+use testkit::client::{order_body, terms};
 use testkit::system::{Shape, free_address};
 use testkit::{Client, MailServer, Program, System, environment, fresh, until};
 use uuid::Uuid;
@@ -94,10 +94,10 @@ impl Shop {
 
     /// Places an order that is paid at once by a card with this token. Mails go to the customer's address.
     async fn order(&self, sale: &str, customer: &str, token: &str) -> String {
-        let mut body = order_of(&[("A", 1)]);
+        let mut body = order_body(&[("A", 1)]);
         body["payment"] = json!({"method": "card", "token": token});
         let who = format!("{customer}:{customer}@example.com");
-        self.system.client().order_until_told(sale, &who, "k", &body).await.order_id()
+        self.system.client().order_until_answered(sale, &who, "k", &body).await.order_id()
     }
 
     /// Where `order-events` ends.
@@ -149,7 +149,7 @@ impl Shop {
     }
 
     /// Waits until these groups have passed every event.
-    async fn until_done(&self, groups: &[&str]) {
+    async fn retry(&self, groups: &[&str]) {
         for group in groups {
             let done = async || self.committed(group).await == self.ends();
             until(&format!("{group} has passed every event"), done).await;
@@ -228,7 +228,7 @@ async fn three_groups_follow_orders_from_their_placing_to_their_end_each_for_its
     // One order through all that happens by itself: placed, paid, shipped, delivered.
     let kept = shop.order(&sale, "kim", "tok_approve").await;
     until_status(&client, "kim", &sale, &kept, "delivered").await;
-    shop.until_done(&GROUPS).await;
+    shop.retry(&GROUPS).await;
     assert_eq!(shop.charged(&sale, &kept).await, [(1000, 0)]);
     assert_eq!(shop.mails_to("kim"), [PAID, SHIPPED, DELIVERED]);
     assert_eq!(shop.counted(&kept).await, (7, 7));
@@ -239,7 +239,7 @@ async fn three_groups_follow_orders_from_their_placing_to_their_end_each_for_its
     assert_eq!(stopped_at, shop.ends(), "stopping forgot what was done");
     let refused = shop.order(&sale, "lee", "tok_decline").await;
     until_status(&client, "lee", &sale, &refused, "cancelled").await;
-    shop.until_done(&["payments", "analytics"]).await;
+    shop.retry(&["payments", "analytics"]).await;
     assert_eq!(shop.counted(&refused).await, (4, 4));
     assert_eq!(shop.committed("notification").await, stopped_at);
     assert_eq!(shop.mails_to("lee"), [""; 0]);
@@ -247,7 +247,7 @@ async fn three_groups_follow_orders_from_their_placing_to_their_end_each_for_its
     // It goes on where it was, and the others notice nothing.
     let others = [shop.committed("payments").await, shop.committed("analytics").await];
     shop.start("notification").await;
-    shop.until_done(&["notification"]).await;
+    shop.retry(&["notification"]).await;
     assert_eq!(shop.mails_to("lee"), [REFUSED]);
     assert_eq!(shop.mails_to("kim"), [PAID, SHIPPED, DELIVERED], "nothing is told again");
     assert_eq!([shop.committed("payments").await, shop.committed("analytics").await], others);
@@ -256,7 +256,7 @@ async fn three_groups_follow_orders_from_their_placing_to_their_end_each_for_its
     let refund = format!("/v1/sales/{sale}/orders/{kept}/refund");
     assert_eq!(client.call("kim", Method::POST, &refund, None).await.status, 202);
     until_status(&client, "kim", &sale, &kept, "refunded").await;
-    shop.until_done(&GROUPS).await;
+    shop.retry(&GROUPS).await;
     assert_eq!(shop.charged(&sale, &kept).await, [(1000, 1000)]);
     assert_eq!(shop.mails_to("kim"), [PAID, SHIPPED, DELIVERED, RETURNED]);
     assert_eq!(shop.counted(&kept).await, (9, 9));

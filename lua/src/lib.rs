@@ -7,18 +7,18 @@
 //! | module      | script              | who calls it                                |
 //! |-------------|---------------------|---------------------------------------------|
 //! | [`reserve`] | `reserve.lua`       | gateway: a batch of orders                  |
-//! | [`look`]    | `look.lua`          | gateway: remaining stock, fast refusals; settlement: drift |
-//! | [`find`]    | `find.lua`          | gateway: an order before it is settled      |
-//! | [`change`]  | `change.lua`        | gateway: an operator changes totals         |
-//! | [`outbox`]  | `forget.lua`        | gateway and relay: acknowledged entries     |
+//! | [`look`]    | `read_stock.lua`          | gateway: remaining stock, fast refusals; settlement: drift |
+//! | [`find`]    | `find_orders.lua`          | gateway: an order before it is settled      |
+//! | [`change`]  | `change_totals.lua`        | gateway: an operator changes totals         |
+//! | [`outbox`]  | `ack_outbox.lua`        | gateway and relay: acknowledged entries     |
 //! | [`release`] | `release.lua`       | settlement: units come back                 |
 //! | [`scripts`] | all, and `seal.lua` | settlement: rebuilds                        |
 //! | [`redis`]   | –                   | the connection; the only place that knows the client library |
 
-pub mod change;
-pub mod find;
-pub mod look;
+pub mod change_totals;
+pub mod find_orders;
 pub mod outbox;
+pub mod read_stock;
 pub mod redis;
 pub mod release;
 pub mod reply;

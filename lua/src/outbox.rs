@@ -1,4 +1,4 @@
-//! The outbox: reading what waits for the log (relay, rebuild), and `forget.lua`.
+//! The outbox: reading what waits for the log (relay, rebuild), and `ack_outbox.lua`.
 
 use bytes::Bytes;
 use contract::ids::{Epoch, SaleId, Sequence};
@@ -8,7 +8,7 @@ use contract::record::{self, Headers, OutboxId, RecordType, TotalsChange};
 use contract::timestamp::Timestamp;
 
 use crate::redis::{Redis, RedisError};
-use crate::reply::{Reader, Void};
+use crate::reply::{Rejection, ReplyReader};
 
 /// A record as it goes into the log.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,7 +55,7 @@ pub async fn len(redis: &Redis, sale: &SaleId, epoch: Epoch) -> Result<u64, Redi
 }
 
 /// Whether an entry waits that holds a sequence below this one.
-pub async fn waits_below(
+pub async fn has_entry_below(
     redis: &Redis,
     sale: &SaleId,
     epoch: Epoch,
@@ -89,18 +89,18 @@ fn log_record(sale: &SaleId, epoch: Epoch, id: OutboxId, fields: &[Bytes]) -> Re
     };
     if let Some(change) = field("change")? {
         let decoded: TotalsChange = serde_json::from_str(change).map_err(|error| error.to_string())?;
-        let headers = Headers::of(RecordType::Totals, decoded.epoch);
+        let headers = Headers::with_epoch(RecordType::Totals, decoded.epoch);
         return Ok(LogRecord { headers, value: change.into() });
     }
     let orders = field("orders")?.ok_or("neither `orders` nor `change`")?;
     let at: u64 = field("at")?.and_then(|at| at.parse().ok()).ok_or("no `at`")?;
     let decoded: Vec<Order> =
         serde_json::from_str(&format!("[{orders}]")).map_err(|error| error.to_string())?;
-    Ok(accepted(sale, epoch, id, Timestamp(at), orders.as_bytes(), &decoded))
+    Ok(accepted_record(sale, epoch, id, Timestamp(at), orders.as_bytes(), &decoded))
 }
 
 /// The record of an accepted batch, the same from the gateway and from the relay.
-pub fn accepted<'a>(
+pub fn accepted_record<'a>(
     sale: &SaleId,
     epoch: Epoch,
     id: OutboxId,
@@ -115,17 +115,17 @@ pub fn accepted<'a>(
 }
 
 /// Deletes entries that the log has acknowledged.
-pub async fn forget(
+pub async fn acknowledge(
     redis: &Redis,
     digest: &str,
     keys: &SaleKeys,
     ids: &[OutboxId],
-) -> Result<Result<(), Void>, RedisError> {
+) -> Result<Result<(), Rejection>, RedisError> {
     let args = ids.iter().map(|id| Bytes::from(id.to_string())).collect();
     let reply = redis.evalsha(digest, vec![&keys.stock, &keys.outbox], args).await?;
-    let mut reader = Reader::new(&reply, "forget");
+    let mut reader = ReplyReader::new(&reply, "ack_outbox");
     match reader.begin(redis)? {
-        Err(void) => Ok(Err(void)),
+        Err(rejection) => Ok(Err(rejection)),
         Ok((b'K', _)) => Ok(Ok(())),
         _ => Err(reader.unexpected()),
     }

@@ -191,7 +191,7 @@ impl Redis {
     }
 
     /// A reply carried Redis TIME.
-    pub(crate) fn saw_time(&self, redis_ms: u64) {
+    pub(crate) fn observe_time(&self, redis_ms: u64) {
         self.clock.saw(redis_ms);
     }
 

@@ -6,7 +6,7 @@ use contract::keys::SaleKeys;
 use uuid::Uuid;
 
 use crate::redis::{Redis, RedisError};
-use crate::reply::{Reader, Void};
+use crate::reply::{Rejection, ReplyReader};
 
 /// How long returned units are announced before they can be taken: longer than a gateway refuses from
 /// memory after a look (ARCHITECTURE.md, "Fast refusals").
@@ -30,7 +30,7 @@ pub struct Release {
 
 /// What the script made of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Released {
+pub enum ReleaseOutcome {
     /// Applied.
     Applied,
     /// Redis stands at another watermark; nothing was written.
@@ -43,7 +43,7 @@ pub async fn release(
     digest: &str,
     keys: &SaleKeys,
     release: &Release,
-) -> Result<Result<Released, Void>, RedisError> {
+) -> Result<Result<ReleaseOutcome, Rejection>, RedisError> {
     let number = |n: u64| Bytes::from(n.to_string());
     let mut args = vec![
         number(release.after),
@@ -62,11 +62,11 @@ pub async fn release(
         args.push(Bytes::copy_from_slice(order.0.as_bytes()));
     }
     let reply = redis.evalsha(digest, vec![&keys.stock, &keys.returning, &keys.buyers], args).await?;
-    let mut reader = Reader::new(&reply, "release");
+    let mut reader = ReplyReader::new(&reply, "release");
     match reader.begin(redis)? {
-        Err(void) => Ok(Err(void)),
-        Ok((b'K', _)) => Ok(Ok(Released::Applied)),
-        Ok((b'S', _)) => Ok(Ok(Released::OtherWatermark(reader.number(6)?))),
+        Err(rejection) => Ok(Err(rejection)),
+        Ok((b'K', _)) => Ok(Ok(ReleaseOutcome::Applied)),
+        Ok((b'S', _)) => Ok(Ok(ReleaseOutcome::OtherWatermark(reader.number(6)?))),
         _ => Err(reader.unexpected()),
     }
 }

@@ -3,32 +3,32 @@
 use crate::redis::{Redis, RedisError};
 
 /// A reply being read from its beginning.
-pub struct Reader<'a> {
+pub struct ReplyReader<'a> {
     bytes: &'a [u8],
     script: &'static str,
 }
 
 /// What every script of an epoch may answer instead of doing its work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Void {
+pub enum Rejection {
     /// This Redis does not hold the state that the script was loaded for. Nothing was written.
     Lost,
     /// The deadline had passed. Nothing was written.
     Late,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> ReplyReader<'a> {
     /// Of a reply of the named script.
     pub fn new(bytes: &'a [u8], script: &'static str) -> Self {
         Self { bytes, script }
     }
     /// What all replies begin with: a code, and Redis TIME in milliseconds, which the connection remembers.
-    pub fn begin(&mut self, redis: &Redis) -> Result<Result<(u8, u64), Void>, RedisError> {
+    pub fn begin(&mut self, redis: &Redis) -> Result<Result<(u8, u64), Rejection>, RedisError> {
         let (code, now) = (self.code()?, self.number(6)?);
-        redis.saw_time(now);
+        redis.observe_time(now);
         Ok(match code {
-            b'L' => Err(Void::Lost),
-            b'T' => Err(Void::Late),
+            b'L' => Err(Rejection::Lost),
+            b'T' => Err(Rejection::Late),
             code => Ok((code, now)),
         })
     }

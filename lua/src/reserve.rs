@@ -4,14 +4,14 @@ use bytes::{BufMut, Bytes, BytesMut};
 use contract::ids::{OrderId, Sequence, Sku, customer_hash};
 use contract::keys::{SaleKeys, buyer_field};
 use contract::order::Order;
+use contract::order_receipt::{self, OrderReceipt};
 use contract::record::OutboxId;
-use contract::remembered::{self, Remembered};
 use contract::sale::SaleState;
 use contract::timestamp::Timestamp;
 use uuid::Uuid;
 
 use crate::redis::{Deadline, Redis, RedisError};
-use crate::reply::{Reader, Void};
+use crate::reply::{Rejection, ReplyReader};
 
 /// What the gateway knows of the sale when it calls.
 #[derive(Debug, Clone, Copy)]
@@ -44,8 +44,8 @@ impl Candidate {
         let amounts = order.amounts();
         Self {
             field: buyer_field(&order.customer, order.id.request(), limited).into(),
-            identity: Bytes::copy_from_slice(&remembered::identity(order.id, order.digest)),
-            terms: Bytes::copy_from_slice(&remembered::terms(order.hold_seconds, &amounts)),
+            identity: Bytes::copy_from_slice(&order_receipt::identity(order.id, order.digest)),
+            terms: Bytes::copy_from_slice(&order_receipt::terms(order.hold_seconds, &amounts)),
             arrival: customer_hash(order.customer.as_str()).to_be_bytes(),
             lines: order.lines.iter().map(|line| (line.sku.clone(), line.quantity)).collect(),
             payload,
@@ -70,7 +70,7 @@ pub enum Verdict {
     /// The same key was accepted before; the first answer is due again once its hand-off is done.
     Replayed {
         /// The first acceptance.
-        order: Remembered,
+        order: OrderReceipt,
         /// The log has not acknowledged it yet.
         in_outbox: bool,
     },
@@ -100,7 +100,7 @@ pub enum Verdict {
 
 /// The script's decisions for one batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Decided {
+pub struct ReserveReply {
     /// Redis TIME: when the accepted orders were accepted.
     pub at: Timestamp,
     /// The sequence of the first accepted order, or the next one.
@@ -111,7 +111,7 @@ pub struct Decided {
     pub verdicts: Vec<Verdict>,
 }
 
-impl Decided {
+impl ReserveReply {
     /// The outbox entry that holds the accepted orders.
     pub fn outbox_id(&self) -> OutboxId {
         OutboxId::batch(self.first, self.accepted)
@@ -127,12 +127,12 @@ pub async fn reserve(
     deadline: Deadline,
     acknowledged: &[OutboxId],
     batch: &[&Candidate],
-) -> Result<Result<Decided, Void>, RedisError> {
+) -> Result<Result<ReserveReply, Rejection>, RedisError> {
     let (skus, args) = arguments(terms, deadline, acknowledged, batch);
     let reply = redis.evalsha(digest, keys.all().to_vec(), args).await?;
-    let mut reader = Reader::new(&reply, "reserve");
+    let mut reader = ReplyReader::new(&reply, "reserve");
     match reader.begin(redis)? {
-        Err(void) => Ok(Err(void)),
+        Err(rejection) => Ok(Err(rejection)),
         Ok((b'K', now)) => decided(reader, now, &skus, batch.len()).map(Ok),
         _ => Err(reader.unexpected()),
     }
@@ -183,7 +183,12 @@ fn arguments<'a>(
     (skus, args)
 }
 
-fn decided(mut reader: Reader<'_>, now: u64, skus: &[&Sku], orders: usize) -> Result<Decided, RedisError> {
+fn decided(
+    mut reader: ReplyReader<'_>,
+    now: u64,
+    skus: &[&Sku],
+    orders: usize,
+) -> Result<ReserveReply, RedisError> {
     let first = reader.number(5)?;
     let accepted = reader.number(2)?;
     let mut next = first;
@@ -196,8 +201,8 @@ fn decided(mut reader: Reader<'_>, now: u64, skus: &[&Sku], orders: usize) -> Re
             }
             b'R' => {
                 let in_outbox = reader.code()? == b'1';
-                let order =
-                    Remembered::decode(reader.take(remembered::BYTES)?).ok_or_else(|| reader.unexpected())?;
+                let order = OrderReceipt::decode(reader.take(order_receipt::BYTES)?)
+                    .ok_or_else(|| reader.unexpected())?;
                 Verdict::Replayed { order, in_outbox }
             }
             b'U' => Verdict::KeyReused,
@@ -220,5 +225,5 @@ fn decided(mut reader: Reader<'_>, now: u64, skus: &[&Sku], orders: usize) -> Re
     if !reader.rest().is_empty() || next - first != accepted {
         return Err(reader.unexpected());
     }
-    Ok(Decided { at: Timestamp(now), first: Sequence(first), accepted, verdicts })
+    Ok(ReserveReply { at: Timestamp(now), first: Sequence(first), accepted, verdicts })
 }

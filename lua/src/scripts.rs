@@ -34,19 +34,19 @@ impl Scripts {
             (rendered, digest)
         };
         let (reserve, reserve_digest) = render(&reserve_text());
-        let (look, look_digest) = render(include_str!("../scripts/look.lua"));
-        let (find, find_digest) = render(include_str!("../scripts/find.lua"));
-        let (change, change_digest) = render(include_str!("../scripts/change.lua"));
-        let (forget, forget_digest) = render(include_str!("../scripts/forget.lua"));
+        let (read_stock, read_stock_digest) = render(include_str!("../scripts/read_stock.lua"));
+        let (find_orders, find_orders_digest) = render(include_str!("../scripts/find_orders.lua"));
+        let (change_totals, change_totals_digest) = render(include_str!("../scripts/change_totals.lua"));
+        let (ack_outbox, ack_outbox_digest) = render(include_str!("../scripts/ack_outbox.lua"));
         let (release, release_digest) = render(&release_text());
         Self {
-            texts: [reserve, look, find, change, forget, release],
+            texts: [reserve, read_stock, find_orders, change_totals, ack_outbox, release],
             digests: ScriptDigests {
                 reserve: reserve_digest,
-                look: look_digest,
-                find: find_digest,
-                change: change_digest,
-                forget: forget_digest,
+                read_stock: read_stock_digest,
+                find_orders: find_orders_digest,
+                change_totals: change_totals_digest,
+                ack_outbox: ack_outbox_digest,
                 release: release_digest,
             },
         }
@@ -95,7 +95,7 @@ pub async fn replication_id(redis: &Redis) -> Result<String, RedisError> {
 
 /// How much a rebuild wrote, for [`seal`] to count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Written {
+pub struct WrittenCounts {
     /// Fields of the stock hash, without the mark.
     pub stock_fields: u64,
     /// Fields of the buyers hash.
@@ -112,7 +112,7 @@ pub enum SealError {
     Redis(#[from] RedisError),
     /// Something is missing or too much.
     #[error("the rebuilt state is not whole: {0}")]
-    NotWhole(String),
+    Incomplete(String),
 }
 
 /// The last step of a rebuild: the mark, if everything that was written is there.
@@ -121,7 +121,7 @@ pub async fn seal(
     keys: &SaleKeys,
     mark: &str,
     replid: &str,
-    written: Written,
+    written: WrittenCounts,
 ) -> Result<(), SealError> {
     let args = vec![
         Bytes::from(mark.to_string()),
@@ -134,6 +134,6 @@ pub async fn seal(
     if &reply[..] == b"sealed" {
         Ok(())
     } else {
-        Err(SealError::NotWhole(String::from_utf8_lossy(&reply).into()))
+        Err(SealError::Incomplete(String::from_utf8_lossy(&reply).into()))
     }
 }

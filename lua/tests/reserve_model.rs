@@ -10,7 +10,7 @@ use contract::order::Order;
 use contract::sale::SaleState;
 use contract::timestamp::Timestamp;
 use lua::redis::Deadline;
-use lua::reply::Void;
+use lua::reply::Rejection;
 use lua::reserve::{Terms, Verdict};
 use proptest::prelude::*;
 use support::Sale;
@@ -113,8 +113,8 @@ impl Model {
     }
 }
 
-fn remembered(order: &Order, id: OrderId, sequence: Sequence) -> contract::remembered::Remembered {
-    contract::remembered::Remembered {
+fn remembered(order: &Order, id: OrderId, sequence: Sequence) -> contract::order_receipt::OrderReceipt {
+    contract::order_receipt::OrderReceipt {
         id,
         digest: order.digest,
         sequence,
@@ -129,7 +129,7 @@ fn remembered(order: &Order, id: OrderId, sequence: Sequence) -> contract::remem
 fn comparable(verdict: Verdict) -> Verdict {
     match verdict {
         Verdict::Replayed { order, in_outbox } => Verdict::Replayed {
-            order: contract::remembered::Remembered {
+            order: contract::order_receipt::OrderReceipt {
                 accepted_at: Timestamp(0),
                 hold_seconds: 0,
                 amounts: Default::default(),
@@ -182,7 +182,7 @@ async fn agree(
             sale.reserve(&terms, &orders, limit.is_some()).await
         };
         if call.late {
-            prop_assert_eq!(decided, Err(Void::Late));
+            prop_assert_eq!(decided, Err(Rejection::Late));
             continue;
         }
         let decided = decided.expect("not lost");
@@ -191,8 +191,15 @@ async fn agree(
         prop_assert_eq!(verdicts, expected);
     }
     let skus = SKUS.map(|sku| Sku::parse(sku).expect("a SKU"));
-    let look =
-        lua::look::look(&sale.redis, &sale.scripts.digests.look, &sale.keys, skus.iter(), 0, true).await;
+    let look = lua::read_stock::read_stock(
+        &sale.redis,
+        &sale.scripts.digests.read_stock,
+        &sale.keys,
+        skus.iter(),
+        0,
+        true,
+    )
+    .await;
     let look = look.expect("a reply").expect("not lost");
     prop_assert_eq!(look.next, Sequence(model.next));
     prop_assert_eq!(look.arrivals.len() as u64, model.next - 1);

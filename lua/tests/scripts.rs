@@ -7,10 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use contract::ids::{Epoch, Sequence, Sku};
 use contract::record::{NewTotal, OutboxId, TotalsChange};
-use lua::change::{Changed, change};
-use lua::look::{look, look_at_change};
-use lua::release::{Release, Released, release};
-use lua::reply::Void;
+use lua::change_totals::{ChangeOutcome, change_totals};
+use lua::read_stock::{read_stock, read_stock_and_pending_change};
+use lua::release::{Release, ReleaseOutcome, release};
+use lua::reply::Rejection;
 use lua::reserve::Verdict;
 use lua::{RedisError, outbox};
 use support::{Sale, open_terms, redis};
@@ -20,22 +20,26 @@ fn sku(name: &str) -> Sku {
     Sku::parse(name).expect("a SKU")
 }
 
-async fn stock_of(sale: &Sale, name: &str) -> lua::look::SkuStock {
-    let look = look(&sale.redis, &sale.scripts.digests.look, &sale.keys, [sku(name)].iter(), 0, false).await;
+async fn stock_of(sale: &Sale, name: &str) -> lua::read_stock::SkuStock {
+    let look =
+        read_stock(&sale.redis, &sale.scripts.digests.read_stock, &sale.keys, [sku(name)].iter(), 0, false)
+            .await;
     look.expect("a reply").expect("not lost").stock[0]
 }
 
 /// Whether a change of totals is unsettled; the stock beside it is the same.
 async fn change_pends(sale: &Sale) -> bool {
     let skus = [sku("A")];
-    let looked = look_at_change(&sale.redis, &sale.scripts.digests.look, &sale.keys, skus.iter()).await;
+    let looked =
+        read_stock_and_pending_change(&sale.redis, &sale.scripts.digests.read_stock, &sale.keys, skus.iter())
+            .await;
     let (look, pending) = looked.expect("a reply").expect("not lost");
     assert_eq!(look.stock, [stock_of(sale, "A").await]);
     assert!(look.arrivals.is_empty());
     pending.expect("this version's script tells")
 }
 
-async fn totals(sale: &Sale, id: Uuid, total: u64) -> Changed {
+async fn totals(sale: &Sale, id: Uuid, total: u64) -> ChangeOutcome {
     let wanted = TotalsChange {
         sale_id: sale.id.clone(),
         epoch: Epoch(1),
@@ -43,7 +47,7 @@ async fn totals(sale: &Sale, id: Uuid, total: u64) -> Changed {
         items: vec![NewTotal { sku: sku("A"), total }],
     };
     let deadline = sale.redis.deadline().await.expect("the time");
-    change(&sale.redis, &sale.scripts.digests.change, &sale.keys, deadline, &wanted)
+    change_totals(&sale.redis, &sale.scripts.digests.change_totals, &sale.keys, deadline, &wanted)
         .await
         .expect("a reply")
         .expect("not lost")
@@ -58,7 +62,7 @@ async fn a_state_without_its_mark_is_lost_and_nothing_is_written() {
         .await
         .unwrap();
     let order = sale.order("c", "k", 1, &[("A", 1)]);
-    assert_eq!(sale.reserve(&open_terms(Some(1)), &[order], true).await, Err(Void::Lost));
+    assert_eq!(sale.reserve(&open_terms(Some(1)), &[order], true).await, Err(Rejection::Lost));
     let left: u64 = sale
         .redis
         .command("HGET", [&sale.keys.stock, "A"].map(|a| Bytes::from(a.to_string())).to_vec())
@@ -77,17 +81,24 @@ async fn scripts_of_another_servers_history_find_the_state_lost() {
     sale.scripts = lua::Scripts::render(&sale.id, Epoch(1), support::MARK, &foreign);
     sale.scripts.load(&sale.redis).await.unwrap();
     let order = sale.order("c", "k", 1, &[("A", 1)]);
-    assert_eq!(sale.reserve(&open_terms(Some(1)), &[order], true).await, Err(Void::Lost));
-    let found =
-        lua::find::find(&sale.redis, &sale.scripts.digests.find, &sale.keys, b"c".to_vec()).await.unwrap();
-    assert_eq!(found, Err(Void::Lost));
+    assert_eq!(sale.reserve(&open_terms(Some(1)), &[order], true).await, Err(Rejection::Lost));
+    let found = lua::find_orders::find_orders(
+        &sale.redis,
+        &sale.scripts.digests.find_orders,
+        &sale.keys,
+        b"c".to_vec(),
+    )
+    .await
+    .unwrap();
+    assert_eq!(found, Err(Rejection::Lost));
 }
 
 #[tokio::test]
 async fn a_server_that_was_never_given_the_scripts_answers_no_script() {
     let sale = Sale::open(redis().await, &[("A", Some(5))]).await;
     let unknown = lua::Scripts::render(&sale.id, Epoch(2), "another", "x");
-    let looked = look(&sale.redis, &unknown.digests.look, &sale.keys, [sku("A")].iter(), 0, false).await;
+    let looked =
+        read_stock(&sale.redis, &unknown.digests.read_stock, &sale.keys, [sku("A")].iter(), 0, false).await;
     assert!(matches!(looked, Err(RedisError::NoScript)), "{looked:?}");
 }
 
@@ -110,14 +121,18 @@ async fn an_accepted_batch_waits_in_the_outbox_until_the_log_has_it() {
     let repeat = sale.reserve(&open_terms(Some(1)), &orders[..1], true).await.unwrap();
     assert!(matches!(repeat.verdicts[0], Verdict::Replayed { in_outbox: true, .. }));
     let find = async || {
-        let (digest, field) = (&sale.scripts.digests.find, b"b".to_vec());
-        let found = lua::find::find(&sale.redis, digest, &sale.keys, field).await.unwrap().unwrap();
+        let (digest, field) = (&sale.scripts.digests.find_orders, b"b".to_vec());
+        let found =
+            lua::find_orders::find_orders(&sale.redis, digest, &sale.keys, field).await.unwrap().unwrap();
         assert_eq!((found.len(), found[0].order.id), (1, orders[1].id));
         found[0].in_outbox
     };
     assert!(find().await, "a reader is told that the log may not have it");
     let ids = [decided.outbox_id()];
-    outbox::forget(&sale.redis, &sale.scripts.digests.forget, &sale.keys, &ids).await.unwrap().unwrap();
+    outbox::acknowledge(&sale.redis, &sale.scripts.digests.ack_outbox, &sale.keys, &ids)
+        .await
+        .unwrap()
+        .unwrap();
     let repeat = sale.reserve(&open_terms(Some(1)), &orders[..1], true).await.unwrap();
     assert!(matches!(repeat.verdicts[0], Verdict::Replayed { in_outbox: false, .. }));
     assert!(!find().await);
@@ -135,8 +150,8 @@ async fn a_release_is_applied_once_and_its_units_are_announced_before_they_are_s
     let apply = async || {
         release(&sale.redis, &sale.scripts.digests.release, &sale.keys, &back).await.unwrap().unwrap()
     };
-    assert_eq!(apply().await, Released::Applied);
-    assert_eq!(apply().await, Released::OtherWatermark(9), "a repeat finds the watermark moved");
+    assert_eq!(apply().await, ReleaseOutcome::Applied);
+    assert_eq!(apply().await, ReleaseOutcome::OtherWatermark(9), "a repeat finds the watermark moved");
     let stock = stock_of(&sale, "A").await;
     assert_eq!((stock.available, stock.returning), (Some(0), 1));
 
@@ -167,7 +182,7 @@ async fn units_without_a_limit_do_not_come_back_and_stop_nothing() {
     let units = vec![(sku("B"), 3), (sku("A"), 1)];
     let back = Release { after: 0, to: 9, settled_changes: vec![], units, cancelled: vec![] };
     let applied = release(&sale.redis, &sale.scripts.digests.release, &sale.keys, &back).await;
-    assert_eq!(applied.unwrap().unwrap(), Released::Applied);
+    assert_eq!(applied.unwrap().unwrap(), ReleaseOutcome::Applied);
     let (a, b) = (stock_of(&sale, "A").await, stock_of(&sale, "B").await);
     assert_eq!((a.available, a.returning, b.available, b.returning), (Some(1), 1, None, 0));
 
@@ -198,7 +213,7 @@ async fn a_cancelled_order_is_replayed_but_no_longer_counted() {
             Release { after: 0, to: 1, cancelled: vec![(field, orders[1].id)], ..Release::default() };
         let digest = &sale.scripts.digests.release;
         let applied = release(&sale.redis, digest, &sale.keys, &cancelled).await.unwrap().unwrap();
-        assert_eq!(applied, Released::Applied);
+        assert_eq!(applied, ReleaseOutcome::Applied);
         let again = sale.reserve(&terms, &orders, limited).await.unwrap();
         let live: Vec<bool> = again
             .verdicts
@@ -218,25 +233,25 @@ async fn totals_change_once_and_one_at_a_time() {
     let sale = Sale::open(redis().await, &[("A", Some(10))]).await;
     sale.reserve(&open_terms(None), &[sale.order("a", "k", 1, &[("A", 4)])], false).await.unwrap();
 
-    assert_eq!(totals(&sale, Uuid::now_v7(), 3).await, Changed::InUse { sku: sku("A"), free: 6 });
+    assert_eq!(totals(&sale, Uuid::now_v7(), 3).await, ChangeOutcome::InUse { sku: sku("A"), free: 6 });
     let lower = Uuid::now_v7();
     assert!(!change_pends(&sale).await);
-    assert!(matches!(totals(&sale, lower, 5).await, Changed::Recorded(_)));
+    assert!(matches!(totals(&sale, lower, 5).await, ChangeOutcome::Recorded(_)));
     assert!(change_pends(&sale).await);
     for (next, waits) in [(1, false), (2, true)] {
-        let found = outbox::waits_below(&sale.redis, &sale.id, Epoch(1), Sequence(next)).await.unwrap();
+        let found = outbox::has_entry_below(&sale.redis, &sale.id, Epoch(1), Sequence(next)).await.unwrap();
         assert_eq!(found, waits, "the batch of sequence 1, seen from {next}");
     }
     assert_eq!(stock_of(&sale, "A").await.available, Some(1), "lowered units leave at once");
-    assert_eq!(totals(&sale, Uuid::now_v7(), 5).await, Changed::Already { settled: false });
-    assert_eq!(totals(&sale, Uuid::now_v7(), 20).await, Changed::Busy);
+    assert_eq!(totals(&sale, Uuid::now_v7(), 5).await, ChangeOutcome::Unchanged { settled: false });
+    assert_eq!(totals(&sale, Uuid::now_v7(), 20).await, ChangeOutcome::Busy);
 
     let settled = Release { after: 0, to: 4, settled_changes: vec![lower], ..Release::default() };
     release(&sale.redis, &sale.scripts.digests.release, &sale.keys, &settled).await.unwrap().unwrap();
     assert!(!change_pends(&sale).await);
-    assert_eq!(totals(&sale, Uuid::now_v7(), 5).await, Changed::Already { settled: true });
+    assert_eq!(totals(&sale, Uuid::now_v7(), 5).await, ChangeOutcome::Unchanged { settled: true });
     let raise = totals(&sale, Uuid::now_v7(), 20).await;
-    assert!(matches!(raise, Changed::Recorded(id) if id.orders() == 0), "{raise:?}");
+    assert!(matches!(raise, ChangeOutcome::Recorded(id) if id.orders() == 0), "{raise:?}");
     assert_eq!(stock_of(&sale, "A").await.available, Some(1), "raised units come as a release");
     let waiting = outbox::read(&sale.redis, &sale.id, Epoch(1), None, 10).await.unwrap();
     assert_eq!(waiting.len(), 3, "the batch and two changes");
@@ -250,9 +265,9 @@ async fn an_incomplete_rebuild_is_not_sealed() {
     let args = [&keys.stock, "A", "5", ":next", "1"].map(|arg| Bytes::from(arg.to_string()));
     let _: u64 = sale.redis.command("HSET", args.to_vec()).await.unwrap();
     let replid = lua::scripts::replication_id(&sale.redis).await.unwrap();
-    let written = lua::scripts::Written { stock_fields: 3, buyer_fields: 0, arrival_bytes: 0 };
+    let written = lua::scripts::WrittenCounts { stock_fields: 3, buyer_fields: 0, arrival_bytes: 0 };
     let sealed = lua::scripts::seal(&sale.redis, &keys, "mark", &replid, written).await;
-    assert!(matches!(sealed, Err(lua::scripts::SealError::NotWhole(_))), "{sealed:?}");
+    assert!(matches!(sealed, Err(lua::scripts::SealError::Incomplete(_))), "{sealed:?}");
     let mark: Option<String> = sale
         .redis
         .command("HGET", [&keys.stock, ":mark"].map(|a| Bytes::from(a.to_string())).to_vec())

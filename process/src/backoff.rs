@@ -40,7 +40,7 @@ impl Backoff {
     }
     /// Whether this failure is worth a line in the log: the first one and each tenth after it. A missing
     /// dependency is said, not shouted.
-    pub fn worth_saying(&self) -> bool {
+    pub fn should_log(&self) -> bool {
         self.failures.is_multiple_of(SAY_EACH)
     }
     /// Waits, unless `stop` comes first; then false.
@@ -51,7 +51,7 @@ impl Backoff {
 }
 
 /// Tries until it works or `stop` comes (then `None`).
-pub async fn until_done<T, E, F>(
+pub async fn retry<T, E, F>(
     what: &'static str,
     stop: &CancellationToken,
     mut attempt: impl FnMut() -> F,
@@ -64,7 +64,7 @@ where
     loop {
         match stop.run_until_cancelled(attempt()).await? {
             Ok(done) => return Some(done),
-            Err(error) if backoff.worth_saying() => tracing::warn!(what, %error, "waiting, trying again"),
+            Err(error) if backoff.should_log() => tracing::warn!(what, %error, "waiting, trying again"),
             Err(_) => {}
         }
         if !backoff.pause(stop).await {

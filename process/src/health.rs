@@ -43,7 +43,7 @@ pub struct Readiness {
 impl Health {
     /// Declares a dependency; it is down until someone has seen it up. `dependency_up` says nothing of one that the
     /// process is ready without until it was tried: nobody is called for a mail server that no mail has gone to.
-    pub fn expect(&self, name: &'static str, required: bool) {
+    pub fn declare(&self, name: &'static str, required: bool) {
         let untried = Dependency { up: false, required, why: Some("not tried yet".into()) };
         if required {
             self.put(name, untried);
@@ -53,20 +53,20 @@ impl Health {
     }
 
     /// It works.
-    pub fn up(&self, name: &'static str) {
+    pub fn mark_up(&self, name: &'static str) {
         self.set(name, true, None);
     }
 
     /// It does not, because.
-    pub fn down(&self, name: &'static str, why: impl Into<String>) {
+    pub fn mark_down(&self, name: &'static str, why: impl Into<String>) {
         self.set(name, false, Some(why.into()));
     }
 
     /// Up or down by a result.
     pub fn report<T, E: std::fmt::Display>(&self, name: &'static str, result: &Result<T, E>) {
         match result {
-            Ok(_) => self.up(name),
-            Err(error) => self.down(name, error.to_string()),
+            Ok(_) => self.mark_up(name),
+            Err(error) => self.mark_down(name, error.to_string()),
         }
     }
 
@@ -103,20 +103,20 @@ impl Health {
     }
 
     /// All of them, as they are known now.
-    pub fn all(&self) -> BTreeMap<&'static str, Dependency> {
+    pub fn snapshot(&self) -> BTreeMap<&'static str, Dependency> {
         self.dependencies().clone()
     }
 
     fn readiness(&self) -> Response<Full<Bytes>> {
-        let readiness = Readiness { ready: self.is_ready(), dependencies: self.all() };
+        let readiness = Readiness { ready: self.is_ready(), dependencies: self.snapshot() };
         let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         // A struct of texts and flags always serializes.
         let body = serde_json::to_vec(&readiness).unwrap_or_default();
-        respond(status, "application/json", body)
+        response(status, "application/json", body)
     }
 }
 
-fn respond(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+fn response(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
@@ -125,7 +125,7 @@ fn respond(status: StatusCode, content_type: &'static str, body: impl Into<Bytes
 
 /// Any other path of a listener that serves nothing else.
 pub fn not_found() -> Response<Full<Bytes>> {
-    respond(
+    response(
         StatusCode::NOT_FOUND,
         "application/json",
         r#"{"paths":["/metrics","/health/live","/health/ready"]}"#,
@@ -133,12 +133,12 @@ pub fn not_found() -> Response<Full<Bytes>> {
 }
 
 /// Answers `/metrics`, `/health/live` and `/health/ready`; `None` for any other path.
-pub fn answer(path: &str, health: &Health, metrics: &PrometheusHandle) -> Option<Response<Full<Bytes>>> {
+pub fn respond(path: &str, health: &Health, metrics: &PrometheusHandle) -> Option<Response<Full<Bytes>>> {
     match path {
         "/metrics" => {
-            Some(respond(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", metrics.render()))
+            Some(response(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", metrics.render()))
         }
-        "/health/live" => Some(respond(StatusCode::OK, "application/json", r#"{"live":true}"#)),
+        "/health/live" => Some(response(StatusCode::OK, "application/json", r#"{"live":true}"#)),
         "/health/ready" => Some(health.readiness()),
         _ => None,
     }
@@ -161,12 +161,12 @@ mod tests {
                     .lines()
                     .find_map(|text| text.strip_prefix(&line).map(str::to_owned))
             };
-            health.expect("kafka", true);
-            health.expect("email", false);
+            health.declare("kafka", true);
+            health.declare("email", false);
             assert!(!health.is_ready() && !health.is_up("email"));
             assert_eq!((shown("kafka").as_deref(), shown("email")), (Some("0"), None));
-            health.up("kafka");
-            health.down("email", "refused");
+            health.mark_up("kafka");
+            health.mark_down("email", "refused");
             assert!(health.is_ready());
             assert_eq!((shown("kafka").as_deref(), shown("email").as_deref()), (Some("1"), Some("0")));
         });

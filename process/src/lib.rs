@@ -5,8 +5,8 @@
 //! | [`run`]      | from the settings to the end                                   |
 //! | [`settings`] | the settings that all binaries take                            |
 //! | [`telemetry`]| logs and the metrics recorder                                  |
-//! | [`describe`] | what each metric means                                         |
-//! | [`usage`]    | what the process takes of its machine                          |
+//! | [`metric_help`] | what each metric means                                         |
+//! | [`process_metrics`]    | what the process takes of its machine                          |
 //! | [`shutdown`] | signals, and the order in which work ends                      |
 //! | [`backoff`] | how long to wait before trying again                           |
 //! | [`boottime`] | the clock that leases are measured by                          |
@@ -18,16 +18,16 @@
 
 pub mod backoff;
 pub mod boottime;
-pub mod describe;
 pub mod health;
 pub mod http;
 pub mod kafka;
+pub mod metric_help;
 pub mod postgres;
+pub mod process_metrics;
 pub mod run;
 pub mod settings;
 pub mod shutdown;
 pub mod telemetry;
-pub mod usage;
 pub mod walltime;
 
 pub use run::{RunError, run};

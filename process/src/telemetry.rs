@@ -7,8 +7,8 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
+use crate::process_metrics::ProcessMetrics;
 use crate::settings::{LogFormat, Process};
-use crate::usage::Usage;
 
 /// Upper bounds of latency buckets, in seconds: fine around the objectives, coarse beyond.
 const SECONDS: [f64; 17] =
@@ -50,7 +50,7 @@ pub fn start_logs(process: &Process) -> Result<(), TelemetryError> {
 pub fn start_metrics() -> Result<PrometheusHandle, TelemetryError> {
     let started = builder().and_then(PrometheusBuilder::install_recorder);
     let handle = started.map_err(|error| TelemetryError::Twice(error.to_string()))?;
-    crate::describe::describe(crate::describe::OF_ALL);
+    crate::metric_help::register(crate::metric_help::COMMON_METRICS);
     metrics::gauge!("build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     Ok(handle)
 }
@@ -66,10 +66,10 @@ fn builder() -> Result<PrometheusBuilder, BuildError> {
 /// Folds histograms, and looks at what the process takes (`process_…`), until it ends.
 pub async fn upkeep(handle: PrometheusHandle, stop: CancellationToken) {
     let mut tick = tokio::time::interval(UPKEEP);
-    let usage = Usage::default();
+    let process_metrics = ProcessMetrics::default();
     while stop.run_until_cancelled(tick.tick()).await.is_some() {
         handle.run_upkeep();
-        usage.look();
+        process_metrics.collect();
     }
 }
 

@@ -1,6 +1,6 @@
 //! What settlement's metrics mean.
 
-use process::describe::Metric;
+use process::metric_help::Metric;
 use process::metrics_list;
 
 /// Settlement's own.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use lua::Redis;
 use metrics_exporter_prometheus::PrometheusHandle;
-use process::backoff::until_done;
+use process::backoff::retry;
 use process::health::{self, Health};
 use process::kafka::{Producer, ProducerSettings};
 use process::{shutdown, telemetry};
@@ -73,7 +73,7 @@ pub async fn run(
     metrics: PrometheusHandle,
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
-    process::describe::describe(crate::described::METRICS);
+    process::metric_help::register(crate::described::METRICS);
     let services = &settings.services;
     let (owned, ownership) = ownership::channel();
     let context = Context {
@@ -90,7 +90,7 @@ pub async fn run(
     let event_producer = events::producer(services)?;
     let tasks = TaskTracker::new();
     for dependency in ["postgres", "kafka", "redis", "schema", "topics", LOG] {
-        context.health.expect(dependency, true);
+        context.health.declare(dependency, true);
     }
     serve(&context, metrics, &tasks).await?;
     tasks.spawn(service_checks::check_postgres(context.clone()));
@@ -123,7 +123,7 @@ async fn serve(context: &Context, metrics: PrometheusHandle, tasks: &TaskTracker
     tasks.spawn(telemetry::upkeep(metrics.clone(), context.stop.clone()));
     let health = context.health.clone();
     let handler = move |request: hyper::Request<hyper::body::Incoming>| {
-        let response = health::answer(request.uri().path(), &health, &metrics);
+        let response = health::respond(request.uri().path(), &health, &metrics);
         std::future::ready(response.unwrap_or_else(health::not_found))
     };
     tasks.spawn(process::http::serve(listener, CONNECTIONS_MAX, handler, context.stop.clone()));
@@ -138,13 +138,13 @@ async fn prepare(context: &Context) -> Option<()> {
         health.report("schema", &result);
         result
     };
-    until_done("migrating the schema", stop, migrate).await?;
+    retry("migrating the schema", stop, migrate).await?;
     let create_topics = || async {
         let result = topics::prepare(settings, pool).await;
         health.report("topics", &result);
         result
     };
-    until_done("creating the topics", stop, create_topics).await
+    retry("creating the topics", stop, create_topics).await
 }
 
 /// Starts the settle loop and all tasks that depend on it. Returns the threads of the blocking ones.

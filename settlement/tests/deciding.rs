@@ -5,7 +5,7 @@
 mod support;
 
 use contract::ids::SaleId;
-use contract::record::Verdict::{Discard, Replay};
+use contract::record::Resolution::{Discard, Replay};
 use support::{Bench, acceptance, barrier, decision, keyed_order, order};
 use testkit::until;
 

@@ -9,7 +9,7 @@ use contract::lifecycle::OrderStatus;
 use contract::money::Currency;
 use contract::order::{Fulfilment, Order, PaymentMethod, PaymentRequest};
 use contract::payment::payment_id;
-use contract::record::{Action, Delivery, PaymentOutcome, PaymentResult, RefundResult};
+use contract::record::{Action, DeliveryChange, PaymentOutcome, PaymentResult, RefundResult};
 use support::{Bench, acceptance, command, now, order, tick};
 use testkit::{fresh, until};
 
@@ -69,7 +69,7 @@ fn refunded(order: &Order) -> Action {
 }
 
 fn delivered_to(status: OrderStatus) -> Action {
-    Action::Deliver(Delivery { status })
+    Action::Deliver(DeliveryChange { status })
 }
 
 /// Orders of one batch, and commands to them behind it, each in a batch of its own or all in one.

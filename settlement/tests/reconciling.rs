@@ -6,7 +6,7 @@ mod support;
 
 use contract::ids::{Epoch, SaleId, Sequence};
 use contract::record::OutboxId;
-use lua::outbox::forget;
+use lua::outbox;
 use lua::reserve::Verdict;
 use support::shop::Shop;
 use support::{Bench, acceptance, order};
@@ -39,7 +39,7 @@ async fn until_compared(bench: &Bench, sale: &SaleId, result: &str) {
 /// The outbox forgets a batch of one order, as after the log's acknowledgement.
 async fn forgets(shop: &Shop, sequence: u64) {
     let id = OutboxId::batch(Sequence(sequence), 1);
-    forget(&shop.redis, &shop.scripts.forget, &shop.keys, &[id]).await.unwrap().unwrap();
+    outbox::acknowledge(&shop.redis, &shop.scripts.ack_outbox, &shop.keys, &[id]).await.unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use contract::ids::Epoch;
 use contract::keys::{SaleKeys, buyer_field};
 use contract::order::Order;
-use contract::remembered::{BYTES, Remembered};
+use contract::order_receipt::{BYTES, OrderReceipt};
 use lua::reserve::Verdict;
 use support::shop::Shop;
 use support::{Bench, acceptance, keyed_order, order};
@@ -58,7 +58,7 @@ async fn a_rebuild_brings_stock_keys_limits_and_sequences_back() {
         let mine: Vec<&Order> = orders.iter().skip(customer).step_by(1000).collect();
         let field = buyer_field(&mine[0].customer, mine[0].id.request(), true);
         let found = shop.get(&shop.keys.buyers, &field).await.unwrap();
-        let found: Vec<_> = found.chunks(BYTES).map(|bytes| Remembered::decode(bytes).unwrap()).collect();
+        let found: Vec<_> = found.chunks(BYTES).map(|bytes| OrderReceipt::decode(bytes).unwrap()).collect();
         let expected: Vec<_> = mine.iter().map(|order| order.id).collect();
         assert_eq!(found.iter().map(|order| order.id).collect::<Vec<_>>(), expected, "oldest first");
         assert!(found.iter().all(|order| order.live && order.amounts.subtotal == 300));

@@ -197,7 +197,7 @@ async fn changed_totals_arrive_once_and_come_back_to_redis() {
         redis.command("HGET", vec![keys.stock.clone().into(), name.to_string().into()]).await.unwrap()
     };
     let version = bench.number("SELECT version FROM sale WHERE sale_id = $1", &sale).await;
-    // As change.lua leaves it: A raised, B lowered (and taken out), pending until Postgres has it.
+    // As change_totals.lua leaves it: A raised, B lowered (and taken out), pending until Postgres has it.
     let change = Uuid::new_v4();
     let set = [&keys.stock, ":change", &change.to_string(), "=A", "15", "=B", "4", "B", "4"];
     let _: i64 =

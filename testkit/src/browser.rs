@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::process::Command;
 
 use crate::System;
-use crate::tool::{finish, installed_once, program, root};
+use crate::tool::{find_program, installed_once, root, run_to_end};
 
 /// All journeys of a file take no longer, with a machine that does much else.
 const JOURNEYS_MAX: Duration = Duration::from_secs(600);
@@ -18,19 +18,19 @@ const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome-stab
 
 /// Runs all journeys of a file on a system whose first gateway serves the storefront. Panics with what they printed
 /// when one fails. Screenshots are in `.dev/screenshots/`.
-pub async fn run(file: &str, system: &System) {
+pub async fn run_journeys(file: &str, system: &System) {
     let root = root();
     let folder = root.join("storefront/browser");
     let modules = installed(&folder).await;
     let (shop, admin) = &system.gateways[0];
-    let mut node = Command::new(program(&["node", "nodejs"]));
+    let mut node = Command::new(find_program(&["node", "nodejs"]));
     node.arg(folder.join(file))
         .env("FLASHSALE_BROWSER_MODULES", modules)
-        .env("FLASHSALE_CHROMIUM", program(&BROWSERS))
+        .env("FLASHSALE_CHROMIUM", find_program(&BROWSERS))
         .env("FLASHSALE_SCREENSHOTS", root.join(".dev/screenshots"))
         .env("FLASHSALE_SHOP_URL", shop)
         .env("FLASHSALE_ADMIN_URL", admin);
-    finish(file, node, JOURNEYS_MAX).await;
+    run_to_end(file, node, JOURNEYS_MAX).await;
 }
 
 /// The folder that has the modules of the lock file, installed by the first who needs them.
@@ -41,9 +41,9 @@ async fn installed(folder: &Path) -> PathBuf {
         for name in ["package.json", "package-lock.json", ".npmrc"] {
             std::fs::write(own.join(name), read(name)).expect("written");
         }
-        let mut npm = Command::new(program(&["npm"]));
+        let mut npm = Command::new(find_program(&["npm"]));
         npm.args(["ci", "--ignore-scripts", "--no-progress"]).current_dir(own);
-        finish("npm ci", npm, INSTALL_MAX).await;
+        run_to_end("npm ci", npm, INSTALL_MAX).await;
     };
     installed_once("browser-tests", &read("package-lock.json"), install).await
 }

@@ -45,7 +45,7 @@ impl Answer {
 impl Client {
     /// Of a gateway's two addresses.
     pub fn new(public: &str, admin: &str) -> Self {
-        crate::tls::provide();
+        crate::tls::install_crypto_provider();
         Self { http: reqwest::Client::new(), public: public.into(), admin: admin.into() }
     }
 
@@ -97,7 +97,7 @@ impl Client {
     }
 
     /// Places an order, again with the same key while the answer is 503.
-    pub async fn order_until_told(&self, sale: &str, customer: &str, key: &str, body: &Value) -> Answer {
+    pub async fn order_until_answered(&self, sale: &str, customer: &str, key: &str, body: &Value) -> Answer {
         // A loop of its own: the future of an async closure cannot be sent to another thread.
         let begun = Instant::now();
         loop {
@@ -171,7 +171,7 @@ pub fn terms(items: &[(&str, u64, Option<u64>)]) -> Value {
 }
 
 /// An order's body with these lines: SKU and quantity.
-pub fn order_of(lines: &[(&str, u32)]) -> Value {
+pub fn order_body(lines: &[(&str, u32)]) -> Value {
     let items: Vec<_> =
         lines.iter().map(|(sku, quantity)| json!({"sku": sku, "quantity": quantity})).collect();
     json!({"items": items})

@@ -29,7 +29,7 @@ pub struct Forwarder {
 
 impl Forwarder {
     /// To a `host:port`.
-    pub async fn to(target: &str) -> Self {
+    pub async fn start(target: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("its address");
         let (way, target) = (Arc::new(watch::channel(Way::Open).0), target.to_string());
@@ -38,11 +38,11 @@ impl Forwarder {
     }
 
     /// To the host of a URL; returns the URL through the forwarder, too.
-    pub async fn to_url(url: &str) -> (Self, String) {
+    pub async fn start_for_url(url: &str) -> (Self, String) {
         let (scheme, rest) = url.split_once("://").expect("a URL");
         let (authority, path) = rest.split_once('/').expect("a URL with a path");
         let (user, target) = authority.rsplit_once('@').map_or(("", authority), |(user, host)| (user, host));
-        let this = Self::to(target).await;
+        let this = Self::start(target).await;
         let at = if user.is_empty() { "" } else { "@" };
         let through = format!("{scheme}://{user}{at}{}/{path}", this.address);
         (this, through)
@@ -59,7 +59,7 @@ impl Forwarder {
     }
 
     /// Lets questions through, and holds up what comes back.
-    pub fn hold_answers(&self) {
+    pub fn hold_responses(&self) {
         self.way.send_replace(Way::Unanswered);
     }
 

@@ -8,7 +8,7 @@
 //! | [`live`] | readers of live updates |
 //! | [`program`] | a program of ours as a process of its own |
 //! | [`browser`] | journeys through our pages in a real browser |
-//! | [`paying`] | card payments beside a system |
+//! | [`card_payments`] | card payments beside a system |
 //! | [`mail_server`] | an SMTP server of the test's own, and what it got |
 //! | [`redis_server`] | a Redis of the test's own, to be killed, stopped and emptied |
 //! | [`forwarder`] | a way to a service that can be cut, and that can hang |
@@ -18,11 +18,11 @@
 //! | [`wait`] | waiting for a condition, within a limit |
 
 pub mod browser;
+pub mod card_payments;
 pub mod client;
 pub mod forwarder;
 pub mod live;
 pub mod mail_server;
-pub mod paying;
 pub mod program;
 pub mod python;
 pub mod redis_server;
@@ -31,11 +31,11 @@ pub mod tls;
 pub mod tool;
 pub mod wait;
 
+pub use card_payments::CardPayments;
 pub use client::{Answer, Client};
 pub use forwarder::Forwarder;
 pub use live::{EventStream, LiveSocket};
 pub use mail_server::MailServer;
-pub use paying::Paying;
 pub use program::Program;
 pub use redis_server::RedisServer;
 pub use system::{System, shared};

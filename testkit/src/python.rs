@@ -5,24 +5,24 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
-use crate::tool::{finish, installed_once, program};
+use crate::tool::{find_program, installed_once, run_to_end};
 
 /// `pip install` takes no longer.
 const INSTALL_MAX: Duration = Duration::from_secs(300);
 
 /// The interpreter that has the packages of the file, installed by the first who needs them. Each is pinned by its
 /// hashes.
-pub async fn with(requirements: &Path) -> PathBuf {
+pub async fn environment(requirements: &Path) -> PathBuf {
     let lock =
         std::fs::read(requirements).unwrap_or_else(|error| panic!("{}: {error}", requirements.display()));
     let install = async |own: &Path| {
-        let mut venv = Command::new(program(&["python3"]));
+        let mut venv = Command::new(find_program(&["python3"]));
         venv.args(["-m", "venv"]).arg(own);
-        finish("python3 -m venv", venv, INSTALL_MAX).await;
+        run_to_end("python3 -m venv", venv, INSTALL_MAX).await;
         let mut pip = Command::new(interpreter(own));
         pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]);
         pip.args(["--only-binary", ":all:", "--require-hashes", "-r"]).arg(requirements);
-        finish("pip install", pip, INSTALL_MAX).await;
+        run_to_end("pip install", pip, INSTALL_MAX).await;
     };
     interpreter(&installed_once("python", &lock, install).await)
 }

@@ -78,7 +78,7 @@ pub async fn fresh_database() -> String {
 impl System {
     /// Starts it and waits until every process is ready.
     pub async fn start(shape: Shape) -> Self {
-        crate::tls::provide();
+        crate::tls::install_crypto_provider();
         let mut system = Self {
             gateways: vec![],
             settlements: vec![],
@@ -105,11 +105,11 @@ impl System {
 
     /// A client of the first gateway.
     pub fn client(&self) -> Client {
-        self.client_of(0)
+        self.gateway_client(0)
     }
 
     /// A client of a gateway.
-    pub fn client_of(&self, gateway: usize) -> Client {
+    pub fn gateway_client(&self, gateway: usize) -> Client {
         let (public, admin) = &self.gateways[gateway];
         Client::new(public, admin)
     }

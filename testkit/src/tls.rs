@@ -4,6 +4,6 @@
 use rustls::crypto::ring;
 
 /// Names the provider. Before the first HTTP client of a test; a repetition changes nothing.
-pub fn provide() {
+pub fn install_crypto_provider() {
     let _ = ring::default_provider().install_default(); // another test may have been first
 }

@@ -14,7 +14,7 @@ pub fn root() -> PathBuf {
 /// The folder that has what a lock file names, installed by the first who needs it.
 pub async fn installed_once(what: &str, lock: &[u8], install: impl AsyncFn(&Path)) -> PathBuf {
     let cache = root().join(".dev/cache");
-    let digest = contract::ids::RequestDigest::of(lock).0;
+    let digest = contract::ids::RequestDigest::compute(lock).0;
     let name: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     let there = cache.join(format!("{what}-{name}"));
     if there.exists() {
@@ -32,7 +32,7 @@ pub async fn installed_once(what: &str, lock: &[u8], install: impl AsyncFn(&Path
 }
 
 /// Where one of these is.
-pub fn program(names: &[&str]) -> PathBuf {
+pub fn find_program(names: &[&str]) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = names.iter().find_map(|name| {
         std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
@@ -41,7 +41,7 @@ pub fn program(names: &[&str]) -> PathBuf {
 }
 
 /// Runs a program to its end; panics with what it printed when it fails.
-pub async fn finish(what: &str, mut command: Command, limit: Duration) {
+pub async fn run_to_end(what: &str, mut command: Command, limit: Duration) {
     let running = command.stdin(Stdio::null()).kill_on_drop(true).output();
     let ended = tokio::time::timeout(limit, running).await;
     let output = ended.unwrap_or_else(|_| panic!("{what} took longer than {limit:?}")).expect("it starts");

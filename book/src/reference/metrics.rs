@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use process::describe::{Kind, Metric, OF_ALL};
+use process::metric_help::{COMMON_METRICS, Kind, Metric};
 
 use super::{cell, head};
 
@@ -15,7 +15,7 @@ seconds count in buckets of seconds. What to do about an alert on them is told i
 pub(super) fn page() -> String {
     let mut page = head("Metrics", "the lists by which the programs describe them") + INTRODUCTION;
     for (title, metrics) in [
-        ("All programs", OF_ALL),
+        ("All programs", COMMON_METRICS),
         ("`gateway`", gateway::described::METRICS),
         ("`settlement`", settlement::described::METRICS),
         ("`downstream`", downstream::described::METRICS),

@@ -15,7 +15,7 @@ use process::kafka::{Message, Producer, ProducerSettings};
 use prometheus::Prometheus;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
-use testkit::client::{Client, order_of, terms};
+use testkit::client::{Client, order_body, terms};
 use testkit::{EventStream, environment, eventually, until};
 
 const SALE: &str = "dashboard";
@@ -105,9 +105,9 @@ impl Buyers {
     /// One buys, and pays.
     async fn one_more(&mut self) {
         self.came += 1;
-        let (who, mut body) = (format!("late-{}", self.came), order_of(&[("B", 1)]));
+        let (who, mut body) = (format!("late-{}", self.came), order_body(&[("B", 1)]));
         body["payment"] = json!({"method": "card", "token": "tok_approve"});
-        let told = self.client.order_until_told(SALE, &who, "k", &body).await;
+        let told = self.client.order_until_answered(SALE, &who, "k", &body).await;
         assert_eq!(told.status, StatusCode::ACCEPTED, "{told:?}");
         self.client.until_settled(SALE, &who, &told.order_id()).await;
     }
@@ -125,8 +125,8 @@ async fn live_through_everything(system: &Binaries) {
     assert_eq!(opened.status, StatusCode::OK, "{:?}", opened.body);
     client.until_sale(SALE, "open", true).await;
 
-    let body = order_of(&[("A", 1), ("B", 1)]);
-    let accepted = client.order_until_told(SALE, "first", "k", &body).await;
+    let body = order_body(&[("A", 1), ("B", 1)]);
+    let accepted = client.order_until_answered(SALE, "first", "k", &body).await;
     assert_eq!(accepted.status, StatusCode::ACCEPTED, "{:?}", accepted.body);
     let order = accepted.order_id();
     client.until_settled(SALE, "first", &order).await;

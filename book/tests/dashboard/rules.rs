@@ -110,9 +110,10 @@ fn each_alert_says_how_bad_it_is_and_has_a_page_that_says_what_to_do() {
     let index = super::read("docs/runbooks/README.md");
     for name in pages {
         let page = super::read(&format!("docs/runbooks/{name}.md"));
-        for part in [format!("# {name}\n"), "## Meaning\n".into(), "## Impact\n".into(), "## Diagnosis\n".into()]
-            .into_iter()
-            .chain(["## Mitigation\n".into(), "## Resolved when\n".into()])
+        for part in
+            [format!("# {name}\n"), "## Meaning\n".into(), "## Impact\n".into(), "## Diagnosis\n".into()]
+                .into_iter()
+                .chain(["## Mitigation\n".into(), "## Resolved when\n".into()])
         {
             assert!(page.contains(&part), "{name}: no {part}");
         }

@@ -249,7 +249,7 @@ impl OrderStatus {
         self.sells_units() && self != Self::Refunded
     }
     /// The moves of goods from here to another state, if they lead there.
-    pub fn way_to(self, goal: Self) -> Option<Vec<Trigger>> {
+    pub fn delivery_steps_to(self, goal: Self) -> Option<Vec<Trigger>> {
         let (mut at, mut way) = (self, Vec::new());
         while at != goal {
             let trigger = at.delivery_trigger()?;

@@ -3,8 +3,8 @@
 
 use contract::ids::{Sequence, Sku};
 use contract::money::AMOUNT_MAX;
-use contract::order::{Amounts, Line, Order, OrderRequest, PricedRequest, Refused, price};
-use contract::remembered::Remembered;
+use contract::order::{Amounts, Line, Order, OrderRefusal, OrderRequest, PricedRequest, price};
+use contract::order_receipt::OrderReceipt;
 use contract::sale::{DiscountKind, DiscountPolicy, SaleTerms};
 use contract::timestamp::Timestamp;
 use proptest::prelude::*;
@@ -93,7 +93,7 @@ proptest! {
                 prop_assert_eq!(lines, wanted);
             }
             // The request was good: only its sum can be refused.
-            Err(Refused::Invalid(why)) => {
+            Err(OrderRefusal::Invalid(why)) => {
                 prop_assert!(why.contains("too large"), "{}", why);
                 prop_assert_eq!(expected, None);
             }
@@ -111,9 +111,9 @@ proptest! {
                 request.expected_total = Some(other);
                 let refused = request.clone().price(&terms).unwrap_err();
                 if other < 0 {
-                    prop_assert!(matches!(refused, Refused::Invalid(_)));
+                    prop_assert!(matches!(refused, OrderRefusal::Invalid(_)));
                 } else {
-                    prop_assert_eq!(refused, Refused::TotalMismatch { total: total as u64 });
+                    prop_assert_eq!(refused, OrderRefusal::TotalMismatch { total: total as u64 });
                 }
             }
         }
@@ -182,7 +182,7 @@ proptest! {
         let of_lines: u128 =
             read.lines.iter().map(|line| u128::from(line.unit_price) * u128::from(line.quantity)).sum();
         prop_assert_eq!(of_lines, u128::from(amounts.subtotal));
-        let remembered = Remembered {
+        let remembered = OrderReceipt {
             id: order.id,
             digest: order.digest,
             sequence: Sequence(1),
@@ -191,7 +191,7 @@ proptest! {
             amounts,
             live: true,
         };
-        prop_assert_eq!(Remembered::decode(&remembered.encode()).unwrap().amounts, amounts);
+        prop_assert_eq!(OrderReceipt::decode(&remembered.encode()).unwrap().amounts, amounts);
     }
 }
 

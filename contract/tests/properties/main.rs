@@ -12,9 +12,9 @@ use contract::ids::{
 };
 use contract::lifecycle::{OrderStatus, Trigger};
 use contract::money::AMOUNT_MAX;
-use contract::order::{Amounts, Order, OrderRequest, Refused, RequestedLine};
+use contract::order::{Amounts, Order, OrderRefusal, OrderRequest, RequestedLine};
+use contract::order_receipt::{BYTES, OrderReceipt};
 use contract::record::{self, AcceptedBatch, Headers, OutboxId, Record};
-use contract::remembered::{BYTES, Remembered};
 use contract::sale::SaleTerms;
 use contract::timestamp::Timestamp;
 use proptest::prelude::*;
@@ -85,10 +85,10 @@ proptest! {
         let told = request.price(&terms).map(drop);
         match faults.iter().min() {
             None => prop_assert_eq!(told, Ok(())),
-            Some(Fault::Invalid(_)) => prop_assert!(matches!(told, Err(Refused::Invalid(_))), "{:?}", told),
-            Some(Fault::UnknownSku) => prop_assert!(matches!(told, Err(Refused::UnknownSku(_))), "{:?}", told),
+            Some(Fault::Invalid(_)) => prop_assert!(matches!(told, Err(OrderRefusal::Invalid(_))), "{:?}", told),
+            Some(Fault::UnknownSku) => prop_assert!(matches!(told, Err(OrderRefusal::UnknownSku(_))), "{:?}", told),
             Some(Fault::TotalMismatch) => {
-                prop_assert!(matches!(told, Err(Refused::TotalMismatch { .. })), "{:?}", told);
+                prop_assert!(matches!(told, Err(OrderRefusal::TotalMismatch { .. })), "{:?}", told);
             }
         }
     }
@@ -191,7 +191,7 @@ proptest! {
         part in 0.0..=1.0f64,
         live: bool,
     ) {
-        let order = Remembered {
+        let order = OrderReceipt {
             id,
             digest: RequestDigest(digest),
             sequence: Sequence(sequence),
@@ -201,16 +201,16 @@ proptest! {
             live,
         };
         let bytes = order.encode();
-        prop_assert_eq!(Remembered::decode(&bytes), Some(order));
-        prop_assert_eq!(Remembered::decode(&bytes[1..]), None);
+        prop_assert_eq!(OrderReceipt::decode(&bytes), Some(order));
+        prop_assert_eq!(OrderReceipt::decode(&bytes[1..]), None);
         let mut unknown_flag = bytes;
         unknown_flag[BYTES - 1] = b'?';
-        prop_assert_eq!(Remembered::decode(&unknown_flag), None);
+        prop_assert_eq!(OrderReceipt::decode(&unknown_flag), None);
     }
 
     #[test]
     fn an_order_id_carries_its_request(sale in name(), customer in name(), key in visible(128), ms in 0u64..1 << 48, random: u16) {
-        let request = RequestFingerprint::of(
+        let request = RequestFingerprint::compute(
             &SaleId::parse(&sale).unwrap(),
             &CustomerId::parse(&customer).unwrap(),
             &IdempotencyKey::parse(&key).unwrap(),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use deadpool_postgres::Pool;
 use metrics::{Counter, counter};
 use process::backoff::Backoff;
-use process::kafka::{Producer, Useless};
+use process::kafka::{ConsumerFailure, Producer};
 use process::postgres::DatabaseError;
 use rdkafka::Message as _;
 use rdkafka::TopicPartitionList;
@@ -49,14 +49,14 @@ pub fn consume(
     producer: &Producer,
     runtime: &Handle,
 ) {
-    host.health.expect(consumer::GROUP, true);
-    host.health.expect("kafka", true);
-    host.health.expect(COUNTING, true);
-    host.health.up(COUNTING);
+    host.health.declare(consumer::GROUP, true);
+    host.health.declare("kafka", true);
+    host.health.declare(COUNTING, true);
+    host.health.mark_up(COUNTING);
     let mut backoff = Backoff::default();
     while !host.stop.is_cancelled() {
         let joined = consumer::join(host, GROUP, runtime);
-        let ended = joined.map_err(Useless::from).and_then(|(consumer, topics)| {
+        let ended = joined.map_err(ConsumerFailure::from).and_then(|(consumer, topics)| {
             let mut counter = AnalyticsConsumer {
                 consumer,
                 watch: LivenessCheck::new(host, &topics.source, runtime),
@@ -76,9 +76,9 @@ pub fn consume(
             counter.consumer.context().end(&counter.consumer);
             ended
         });
-        if let Err(useless) = ended {
-            useless.replaced();
-            host.health.down(consumer::GROUP, useless.to_string());
+        if let Err(failure) = ended {
+            failure.report_replacement();
+            host.health.mark_down(consumer::GROUP, failure.to_string());
         }
         if !host.stop.is_cancelled() {
             std::thread::sleep(backoff.advance());
@@ -105,7 +105,7 @@ struct AnalyticsConsumer<'a> {
 }
 
 impl AnalyticsConsumer<'_> {
-    fn run(&mut self) -> Result<(), Useless> {
+    fn run(&mut self) -> Result<(), ConsumerFailure> {
         let (mut backoff, mut failing) = (Backoff::default(), Backoff::default());
         while !self.host.stop.is_cancelled() {
             self.gather()?;
@@ -114,17 +114,17 @@ impl AnalyticsConsumer<'_> {
                 match self.begin(&partitions) {
                     Ok(()) => {
                         tracing::info!(?partitions, "counting");
-                        self.host.health.up(consumer::GROUP);
+                        self.host.health.mark_up(consumer::GROUP);
                         backoff.reset();
                     }
                     Err(error) => {
-                        if backoff.worth_saying() {
+                        if backoff.should_log() {
                             tracing::warn!(%error, "cannot take partitions over yet");
                         }
                         if matches!(error, Error::Database(_)) {
-                            self.watch.excuse();
+                            self.watch.restart_assignment_timer();
                         }
-                        self.host.health.down(consumer::GROUP, error.to_string());
+                        self.host.health.mark_down(consumer::GROUP, error.to_string());
                         self.consumer.context().put_back(partitions);
                         std::thread::sleep(backoff.advance());
                     }
@@ -138,11 +138,11 @@ impl AnalyticsConsumer<'_> {
             match self.runtime.block_on(store(self.pool, &self.batch)) {
                 Ok(()) => {
                     self.counted();
-                    self.host.health.up(COUNTING);
+                    self.host.health.mark_up(COUNTING);
                     failing.reset();
                 }
                 Err(error) => {
-                    if failing.worth_saying() {
+                    if failing.should_log() {
                         tracing::warn!(%error, "events are not counted, trying again");
                     }
                     // After an ambiguous commit only Postgres knows: everything is read anew from there.
@@ -152,7 +152,7 @@ impl AnalyticsConsumer<'_> {
                         self.consumer.context().put_back(mine);
                     }
                     if !matches!(error, StoreError::Fenced) {
-                        self.host.health.down(COUNTING, error.to_string());
+                        self.host.health.mark_down(COUNTING, error.to_string());
                         std::thread::sleep(failing.advance());
                     }
                 }
@@ -178,7 +178,7 @@ impl AnalyticsConsumer<'_> {
             match self.consumer.poll(patience) {
                 None => return Ok(()),
                 Some(Ok(message)) => {
-                    self.watch.heard();
+                    self.watch.record_progress();
                     let place = (message.topic().to_string(), message.partition());
                     let Some(next) = self.next.get_mut(&place) else { continue };
                     if message.offset() < *next {
@@ -226,7 +226,7 @@ impl AnalyticsConsumer<'_> {
     fn begin(&mut self, partitions: &[i32]) -> Result<(), Error> {
         self.drop_batch();
         self.next.clear();
-        self.watch.heard();
+        self.watch.record_progress();
         let mut first = BTreeMap::new();
         for retry in [false, true] {
             for partition in partitions {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use contract::topics::ORDER_EVENTS;
 use process::backoff::Backoff;
 use process::kafka::topics::TopicError;
-use process::kafka::{LogContext, Useless};
+use process::kafka::{ConsumerFailure, LogContext};
 use process::settings::Services;
 use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
@@ -40,15 +40,15 @@ const COMMIT_EVERY: Duration = Duration::from_millis(500);
 
 /// Consumes until the host stops, then leaves the group. Blocks its thread.
 pub fn consume<H: Handler>(host: &Host, group: Group, shared: &Arc<Dispatcher<H>>, runtime: &Handle) {
-    host.health.expect(GROUP, true);
-    host.health.expect("kafka", true);
+    host.health.declare(GROUP, true);
+    host.health.declare("kafka", true);
     let mut backoff = Backoff::default();
     while !host.stop.is_cancelled() {
         match GroupConsumer::start(host, group, shared, runtime) {
             Ok(mut consumer) => {
-                if let Err(useless) = consumer.run(&host.stop) {
-                    useless.replaced();
-                    host.health.down(GROUP, useless.to_string());
+                if let Err(failure) = consumer.run(&host.stop) {
+                    failure.report_replacement();
+                    host.health.mark_down(GROUP, failure.to_string());
                 }
                 consumer.consumer.context().end(&consumer.consumer);
             }
@@ -102,7 +102,7 @@ impl<'a, H: Handler> GroupConsumer<'a, H> {
         })
     }
 
-    fn run(&mut self, stop: &CancellationToken) -> Result<(), Useless> {
+    fn run(&mut self, stop: &CancellationToken) -> Result<(), ConsumerFailure> {
         while !stop.is_cancelled() {
             self.poll()?;
             self.follow_group();
@@ -114,7 +114,7 @@ impl<'a, H: Handler> GroupConsumer<'a, H> {
     }
 
     /// Of a paused partition nothing is to be read.
-    fn check(&mut self) -> Result<(), Useless> {
+    fn check(&mut self) -> Result<(), ConsumerFailure> {
         let (next, paused, topics) = (&self.next, &self.paused, &self.topics);
         self.watch.check(self.consumer.context().has_begun(), || {
             let read = next.iter().filter(|((retry, partition), _)| *retry || !paused.contains(partition));
@@ -130,7 +130,7 @@ impl<'a, H: Handler> GroupConsumer<'a, H> {
                 None => return Ok(()),
                 Some(Ok(message)) => {
                     let retry = message.topic() == self.topics.retry;
-                    self.watch.heard();
+                    self.watch.record_progress();
                     self.next.insert((retry, message.partition()), message.offset() + 1);
                     if let Some(inbox) = self.inboxes.get(&message.partition()) {
                         let origin = Origin { retry, offset: message.offset() };
@@ -156,13 +156,13 @@ impl<'a, H: Handler> GroupConsumer<'a, H> {
             Ok(()) => {
                 tracing::info!(?partitions, "consuming");
                 self.backoff.reset();
-                self.host.health.up(GROUP);
+                self.host.health.mark_up(GROUP);
             }
             Err(error) => {
-                if self.backoff.worth_saying() {
+                if self.backoff.should_log() {
                     tracing::warn!(%error, "cannot take partitions over yet");
                 }
-                self.host.health.down(GROUP, error.to_string());
+                self.host.health.mark_down(GROUP, error.to_string());
                 self.begin_at = Instant::now() + self.backoff.advance();
                 self.consumer.context().put_back(partitions);
             }
@@ -227,7 +227,7 @@ impl<'a, H: Handler> GroupConsumer<'a, H> {
         }
         self.inboxes = inboxes;
         self.next = positions.clone();
-        self.watch.heard();
+        self.watch.record_progress();
         self.committed = positions;
         self.consumer.context().begun(work);
         self.resume()?; // the client keeps a partition paused across assignments

@@ -89,7 +89,7 @@ impl<H: Handler> Dispatcher<H> {
             match self.call(&job).await {
                 Ok(()) => return DispatchOutcome::Handled(job),
                 Err(Failure::Unavailable(why)) => {
-                    if backoff.worth_saying() {
+                    if backoff.should_log() {
                         tracing::warn!(event = job.delivered.id, why, "an event waits");
                     }
                     if !backoff.pause(&stop).await {
@@ -185,7 +185,7 @@ pub async fn put(
         };
         match sent.await {
             Ok(acknowledged) => return Some(acknowledged),
-            Err(error) if backoff.worth_saying() => tracing::warn!(topic, %error, "cannot produce"),
+            Err(error) if backoff.should_log() => tracing::warn!(topic, %error, "cannot produce"),
             Err(_) => {}
         }
         if !backoff.pause(stop).await {

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use process::kafka::{LogContext, SILENCE_MAX, Useless, Watchdog};
+use process::kafka::{ConsumerFailure, LogContext, STALL_MAX, Watchdog};
 use rdkafka::ClientConfig;
 use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -20,7 +20,7 @@ pub type TopicPartition = (String, i32);
 type Ends = BTreeMap<TopicPartition, i64>;
 
 /// Between two questions, and how long nothing was read before the first.
-const ASK_EVERY: Duration = SILENCE_MAX;
+const ASK_EVERY: Duration = STALL_MAX;
 /// One answer of the brokers.
 const ANSWER_MAX: Duration = Duration::from_secs(2);
 
@@ -57,20 +57,20 @@ impl LivenessCheck {
     }
 
     /// Something was read, or reading begins elsewhere.
-    pub fn heard(&mut self) {
+    pub fn record_progress(&mut self) {
         self.quiet_since = Instant::now();
-        self.watchdog.heard();
+        self.watchdog.record_progress();
     }
 
     /// What the group gave could not be begun, and Kafka is not to blame.
-    pub fn excuse(&mut self) {
-        self.watchdog.excuse();
+    pub fn restart_assignment_timer(&mut self) {
+        self.watchdog.restart_assignment_timer();
     }
 
     /// Whether the consumer is still of use. `begun`: what the group gave is being read; `next`: the offset
     /// that comes next in each partition that it should read now.
-    pub fn check(&mut self, begun: bool, next: impl FnOnce() -> Ends) -> Result<(), Useless> {
-        self.watchdog.member(begun);
+    pub fn check(&mut self, begun: bool, next: impl FnOnce() -> Ends) -> Result<(), ConsumerFailure> {
+        self.watchdog.set_assigned(begun);
         if !self.watchdog.is_due() {
             return Ok(());
         }

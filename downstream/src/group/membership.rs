@@ -176,9 +176,9 @@ impl ClientContext for Membership {
     }
     fn stats(&self, statistics: Statistics) {
         if statistics.brokers.values().any(|broker| broker.state == "UP") {
-            self.health.up("kafka");
+            self.health.mark_up("kafka");
         } else {
-            self.health.down("kafka", "no broker is connected");
+            self.health.mark_down("kafka", "no broker is connected");
         }
         self.tell_lag(&statistics.topics);
     }

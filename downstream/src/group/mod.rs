@@ -40,7 +40,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contract::topics::{ORDER_EVENTS, Topic};
-use process::backoff::until_done;
+use process::backoff::retry;
 use process::kafka::topics::ensure;
 use process::kafka::{Producer, ProducerSettings};
 use process::postgres::DatabaseError;
@@ -193,7 +193,7 @@ pub async fn run_consumer_thread(work: impl FnOnce() + Send + 'static) -> Result
 
 /// Waits for the source, which settlement makes, and makes what is the group's own. `None`: stopped before.
 pub async fn create_topics(host: &Host, own: &[Topic], replication: i32) -> Option<()> {
-    host.health.expect("topics", true);
+    host.health.declare("topics", true);
     let prepared = || async {
         let result = async {
             consumer::source_partitions(&host.services).await?;
@@ -203,5 +203,5 @@ pub async fn create_topics(host: &Host, own: &[Topic], replication: i32) -> Opti
         host.health.report("topics", &result);
         result
     };
-    until_done("creating the topics", &host.stop, prepared).await
+    retry("creating the topics", &host.stop, prepared).await
 }

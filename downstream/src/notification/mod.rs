@@ -166,8 +166,8 @@ impl Notifications {
             .increment(1);
         match sent {
             // That a message is refused says nothing about the next one.
-            Ok(()) | Err(Failure::Poison(_)) => self.health.up(channel),
-            Err(failure) => self.health.down(channel, failure.to_string()),
+            Ok(()) | Err(Failure::Poison(_)) => self.health.mark_up(channel),
+            Err(failure) => self.health.mark_down(channel, failure.to_string()),
         }
     }
 }
@@ -200,7 +200,7 @@ pub async fn run(host: &Host, settings: NotificationSettings) -> Result<(), RunE
     let webhook = webhook.map(|(url, secret)| WebhookChannel::new(url, secret, &trust)).transpose()?;
     for (channel, on) in [("email", email.is_some()), ("webhook", webhook.is_some())] {
         if on {
-            host.health.expect(channel, false);
+            host.health.declare(channel, false);
         } else {
             tracing::info!(channel, "is off: it is not configured");
         }

@@ -81,7 +81,7 @@ impl ProviderClient {
         trust: &TrustStore,
         health: Health,
     ) -> Result<Self, TlsError> {
-        health.expect(PROVIDER, false); // payments wait for it
+        health.declare(PROVIDER, false); // payments wait for it
         let http = trust.http(timeout)?.connect_timeout(CONNECT_MAX).build()?;
         let breaker = Recloser::custom()
             .error_rate(FAILED_PART)
@@ -148,10 +148,10 @@ impl ProviderClient {
             Err(recloser::Error::Rejected) => Err(CallError::CircuitOpen),
         };
         match &result {
-            Ok(_) | Err(CallError::Refused { .. }) => self.health.up(PROVIDER),
+            Ok(_) | Err(CallError::Refused { .. }) => self.health.mark_up(PROVIDER),
             Err(open @ CallError::CircuitOpen) => {
                 let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-                self.health.down(PROVIDER, format!("{open}, because {last}"));
+                self.health.mark_down(PROVIDER, format!("{open}, because {last}"));
             }
             // One call says little: the circuit tells.
             Err(no @ CallError::NoResponse(_)) => {

@@ -48,7 +48,7 @@ pub async fn run(
             None => return,
             Some(Ok(())) => backoff.reset(),
             Some(Err(error)) => {
-                if backoff.worth_saying() {
+                if backoff.should_log() {
                     tracing::warn!(%error, "open payments are not looked after at present");
                 }
                 backoff.pause(&stop).await;

@@ -33,7 +33,7 @@ const BODY_BYTES_MAX: usize = 16 * 1024;
 /// A body must have arrived by then.
 const BODY_MAX: Duration = Duration::from_secs(10);
 /// How long a request without an answer is kept waiting.
-const SILENCE_MAX: Duration = Duration::from_secs(60);
+const STALL_MAX: Duration = Duration::from_secs(60);
 /// Entries of one page of the ledger.
 const LEDGER_ENTRIES_MAX: usize = 10_000;
 
@@ -65,7 +65,7 @@ impl Api {
     pub async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Answer {
         let stop = self.stop.clone();
         let silence = async {
-            let _ = tokio::time::timeout(SILENCE_MAX, stop.cancelled()).await;
+            let _ = tokio::time::timeout(STALL_MAX, stop.cancelled()).await;
             Problem(StatusCode::GATEWAY_TIMEOUT, "no_answer", "the bank did not answer".into()).answer()
         };
         match tokio::spawn(self.handle(request)).await {

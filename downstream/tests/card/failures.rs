@@ -10,7 +10,7 @@ const PAID: (&str, &str) = ("preparing", "captured");
 async fn while_the_provider_is_away_payments_wait_and_expired_orders_are_never_charged() {
     let mut shop = Shop::open().await;
     let client = shop.system.client();
-    let (way, provider_url) = Forwarder::to_url(&shop.provider.url("/")).await;
+    let (way, provider_url) = Forwarder::start_for_url(&shop.provider.url("/")).await;
     let args: Vec<String> = shop.payments_args(&provider_url).collect();
     let listen = args[args.iter().position(|arg| arg == "--payments-listen").expect("given") + 1].clone();
     way.cut();

@@ -102,7 +102,7 @@ impl Provider {
     /// What is late comes so late.
     pub(crate) async fn start_late(late_ms: u64) -> Self {
         let journal = std::env::temp_dir().join(fresh("provider")).join("payments.jsonl");
-        testkit::tls::provide();
+        testkit::tls::install_crypto_provider();
         let http = reqwest::Client::new();
         let mut this = Self { address: free_address(), journal, late_ms, part: None, http };
         this.run().await;
@@ -254,7 +254,7 @@ impl Drop for Merchant {
 fn read(headers: &hyper::HeaderMap, body: &[u8]) -> Heard {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let secret = contract::webhook::Secret::parse(SECRET).expect("a secret");
-    let signed = contract::webhook::Headers {
+    let signed = contract::webhook::SignatureHeaders {
         id: header("webhook-id"),
         timestamp: header("webhook-timestamp"),
         signature: header("webhook-signature"),
@@ -336,9 +336,9 @@ pub(crate) async fn sale_of(client: &Client, hold_seconds: u64) -> String {
 
 /// Places an order that is paid at once by a card with this token.
 pub(crate) async fn order_by_card(client: &Client, sale: &str, customer: &str, token: &str) -> String {
-    let mut body = testkit::client::order_of(&[("A", 1)]);
+    let mut body = testkit::client::order_body(&[("A", 1)]);
     body["payment"] = json!({"method": "card", "token": token});
-    let placed = client.order_until_told(sale, customer, "k", &body).await;
+    let placed = client.order_until_answered(sale, customer, "k", &body).await;
     assert_eq!(placed.status, 202, "{:?}", placed.body);
     placed.order_id()
 }

@@ -55,7 +55,7 @@ impl Bench {
 
     /// On these brokers, which have the topics.
     pub(crate) fn at(brokers: &str, database_url: &str, prefix: &str) -> Self {
-        testkit::tls::provide();
+        testkit::tls::install_crypto_provider();
         let args =
             ["test", "--kafka-brokers", brokers, "--database-url", database_url, "--topic-prefix", prefix];
         let services = ServicesOnly::parse_from(args).services;

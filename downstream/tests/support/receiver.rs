@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use contract::webhook::{self, Headers, Secret};
+use contract::webhook::{self, Secret, SignatureHeaders};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::{Request, Response};
@@ -99,7 +99,7 @@ async fn believe(request: Request<Incoming>) -> Option<Received> {
     let id = header(webhook::ID)?;
     let (timestamp, signature) = (header(webhook::TIMESTAMP)?, header(webhook::SIGNATURE)?);
     let body = body.collect().await.ok()?.to_bytes();
-    let headers = Headers { id: &id, timestamp: &timestamp, signature: &signature };
+    let headers = SignatureHeaders { id: &id, timestamp: &timestamp, signature: &signature };
     Secret::parse(SECRET).ok()?.verify(headers, &body, walltime::now()).ok()?;
     Some(Received { body: serde_json::from_slice(&body).ok()?, id })
 }

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use contract::problem::Code;
-use contract::record::{Decision, Headers, RecordType, Verdict};
+use contract::record::{Decision, Headers, RecordType, Resolution};
 use contract::timestamp::Timestamp;
 use hyper::StatusCode;
 use hyper::http::request::Parts;
@@ -127,7 +127,7 @@ pub(super) async fn list(gateway: &Gateway, head: &Parts) -> Result<Response, Pr
 
 /// `POST /admin/v1/dead-letters/{id}/{replay|discard}`: 200 with the letter once settlement has carried it
 /// out, 202 while it has not.
-pub(super) async fn decide(gateway: &Gateway, id: &str, verdict: Verdict) -> Result<Response, Problem> {
+pub(super) async fn decide(gateway: &Gateway, id: &str, verdict: Resolution) -> Result<Response, Problem> {
     let id: i64 = id.parse().map_err(|_| Problem::from(Code::NotFound))?;
     let letter = one(gateway, id).await?.ok_or(Code::NotFound)?;
     if letter.state != LetterState::Undecided {

@@ -100,7 +100,8 @@ async fn in_redis(
     skus: &[Sku],
 ) -> Option<Vec<Option<i64>>> {
     let keys = SaleKeys::new(sale, epoch);
-    let looked = lua::look::look(&gateway.redis, &scripts.look, &keys, skus.iter(), 0, false).await;
+    let looked =
+        lua::read_stock::read_stock(&gateway.redis, &scripts.read_stock, &keys, skus.iter(), 0, false).await;
     let look = looked.ok()?.ok()?;
     Some(
         look.stock

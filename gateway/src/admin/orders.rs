@@ -2,7 +2,7 @@
 
 use contract::lifecycle::OrderStatus;
 use contract::problem::Code;
-use contract::record::{Action, Delivery};
+use contract::record::{Action, DeliveryChange};
 use hyper::StatusCode;
 use hyper::body::Incoming;
 
@@ -58,14 +58,14 @@ pub(super) async fn deliver(
     let RequestContext { gateway, head, language } = call;
     let (view, id) = order::addressed(gateway, sale, order)?;
     let body = request_body::body(&head.headers, body, request_body::BODY_BYTES_MAX).await?;
-    let goods: Delivery = request_body::json(&body)?;
+    let goods: DeliveryChange = request_body::json(&body)?;
     let order = command::standing(gateway, &view, id, None).await?;
     let action = Action::Deliver(goods);
     let answer = command::recorded(&view, id, &action, language);
     if order.status == goods.status {
         return Ok(answer); // it has come so far already
     }
-    if order.status.way_to(goods.status).is_none() {
+    if order.status.delivery_steps_to(goods.status).is_none() {
         return Err(command::illegal(order.status));
     }
     command::append(gateway, &view, id, None, action).await?;

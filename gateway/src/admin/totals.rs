@@ -8,7 +8,7 @@ use contract::ids::SaleId;
 use contract::problem::Code;
 use contract::record::{Headers, NewTotal, RecordType, TotalsChange};
 use contract::sale::Item;
-use lua::change::{Changed, change as call};
+use lua::change_totals::{ChangeOutcome, change_totals};
 use lua::outbox::LogRecord;
 use uuid::Uuid;
 
@@ -42,20 +42,20 @@ pub(super) async fn change(
     let begun = Instant::now();
     loop {
         match ask(gateway, sale, &wanted).await? {
-            Changed::Recorded(_) | Changed::Already { settled: false } => {}
-            Changed::Already { settled: true } => {
+            ChangeOutcome::Recorded(_) | ChangeOutcome::Unchanged { settled: false } => {}
+            ChangeOutcome::Unchanged { settled: true } => {
                 if settled(gateway, sale, &wanted).await? {
                     return Ok(());
                 }
             }
-            Changed::Busy if begun.elapsed() < SETTLED_WITHIN => {}
-            Changed::Busy => {
+            ChangeOutcome::Busy if begun.elapsed() < SETTLED_WITHIN => {}
+            ChangeOutcome::Busy => {
                 return Err(Problem::because(
                     Code::StockInUse,
                     "An earlier change of totals is not settled yet.",
                 ));
             }
-            Changed::InUse { sku, free } => {
+            ChangeOutcome::InUse { sku, free } => {
                 let detail = format!("Only {free} of {sku} are free.");
                 return Err(Problem::because(Code::StockInUse, detail)
                     .with("sku", sku.as_str())
@@ -76,7 +76,7 @@ pub(super) async fn change(
 }
 
 /// One script call, and the hand-off of what it recorded.
-async fn ask(gateway: &Gateway, sale: &SaleId, wanted: &[NewTotal]) -> Result<Changed, Problem> {
+async fn ask(gateway: &Gateway, sale: &SaleId, wanted: &[NewTotal]) -> Result<ChangeOutcome, Problem> {
     let lease = gateway.leases.load_full();
     if !lease.is_valid() {
         return Err(Code::LogUnavailable.into());
@@ -91,24 +91,26 @@ async fn ask(gateway: &Gateway, sale: &SaleId, wanted: &[NewTotal]) -> Result<Ch
         items: wanted.to_vec(),
     };
     let deadline = gateway.redis.deadline().await.map_err(|_| Problem::from(Code::StockUnavailable))?;
-    let changed = match call(&gateway.redis, &scripts.change, &view.keys, deadline, &record).await {
-        Ok(Ok(changed)) => changed,
-        Ok(Err(lua::reply::Void::Late)) => return Err(Code::StockUnavailable.into()),
-        Ok(Err(lua::reply::Void::Lost)) | Err(lua::RedisError::NoScript) => {
-            gateway.leases.found_lost(sale, view.epoch());
-            return Err(Code::SaleRebuilding.into());
-        }
-        Err(error) if error.nothing_done() => return Err(Code::StockUnavailable.into()),
-        Err(_) => return Err(Code::OutcomeUnknown.into()),
-    };
-    if let Changed::Recorded(id) = changed {
+    let changed =
+        match change_totals(&gateway.redis, &scripts.change_totals, &view.keys, deadline, &record).await {
+            Ok(Ok(changed)) => changed,
+            Ok(Err(lua::reply::Rejection::Late)) => return Err(Code::StockUnavailable.into()),
+            Ok(Err(lua::reply::Rejection::Lost)) | Err(lua::RedisError::NoScript) => {
+                gateway.leases.found_lost(sale, view.epoch());
+                return Err(Code::SaleRebuilding.into());
+            }
+            Err(error) if error.nothing_done() => return Err(Code::StockUnavailable.into()),
+            Err(_) => return Err(Code::OutcomeUnknown.into()),
+        };
+    if let ChangeOutcome::Recorded(id) = changed {
         let value = serde_json::to_vec(&record).unwrap_or_default(); // names and numbers always serialize
-        let record = LogRecord { headers: Headers::of(RecordType::Totals, view.epoch()), value };
+        let record = LogRecord { headers: Headers::with_epoch(RecordType::Totals, view.epoch()), value };
         let handed_off =
             gateway.hand_off.start(sale, view.epoch(), view.publication.partition, &record).await;
         if handed_off == HandedOff::Done {
             // Left in the outbox, the relay would record it again, without effect.
-            let forgotten = lua::outbox::forget(&gateway.redis, &scripts.forget, &view.keys, &[id]).await;
+            let forgotten =
+                lua::outbox::acknowledge(&gateway.redis, &scripts.ack_outbox, &view.keys, &[id]).await;
             if let Err(error) = forgotten {
                 tracing::debug!(sale_id = %sale, %error, "a recorded change stays in the outbox for the relay");
             }

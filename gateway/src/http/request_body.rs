@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use contract::ids::IdempotencyKey;
-use contract::order::{OrderRequest, PaymentRequest, PricedRequest, Refused};
+use contract::order::{OrderRefusal, OrderRequest, PaymentRequest, PricedRequest};
 use contract::problem::Code;
 use contract::sale::SaleTerms;
 use http_body_util::BodyExt;
@@ -91,9 +91,11 @@ pub fn price(request: &OrderRequest, terms: &SaleTerms) -> Result<PricedRequest,
     request.price(terms).map_err(|refused| {
         let detail = refused.to_string();
         match refused {
-            Refused::Invalid(_) => Problem::because(Code::InvalidOrder, detail),
-            Refused::UnknownSku(sku) => Problem::because(Code::UnknownSku, detail).with("sku", sku.as_str()),
-            Refused::TotalMismatch { total } => {
+            OrderRefusal::Invalid(_) => Problem::because(Code::InvalidOrder, detail),
+            OrderRefusal::UnknownSku(sku) => {
+                Problem::because(Code::UnknownSku, detail).with("sku", sku.as_str())
+            }
+            OrderRefusal::TotalMismatch { total } => {
                 Problem::because(Code::TotalMismatch, detail).with("total", total)
             }
         }

@@ -35,9 +35,9 @@ use contract::topics::ORDER_EVENTS;
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
-use lua::find::Found;
+use lua::find_orders::FoundOrder;
 use metrics::counter;
-use process::kafka::SILENCE_MAX;
+use process::kafka::STALL_MAX;
 use process::settings::Services;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -72,7 +72,7 @@ pub(crate) fn start(
             brokers: services.kafka_brokers.clone(),
             name: name.into(),
             topic: services.topic(ORDER_EVENTS.name),
-            silence_max: SILENCE_MAX,
+            stall_max: STALL_MAX,
             // Shown from the start, so that an alert has a 0 to rise from.
             replaced: counter!("kafka_clients_replaced_total", "client" => "live_updates"),
         },
@@ -107,7 +107,7 @@ async fn open_in_time(call: RequestContext<'_>, sale: &str, order: &str) -> Resu
     let mut follower = gateway.live.follow(id, TOPIC_WAIT_MAX).await?;
     let asked = history::read(gateway, sale, id, &customer);
     let asked = async { asked.await.map(|history| history.map(Begin::Settled)) };
-    let fresh = |found: &Found, unsettled| Begin::Remembered {
+    let fresh = |found: &FoundOrder, unsettled| Begin::Remembered {
         // What it has become meanwhile, if anything, is on its way here.
         status: if unsettled { OrderStatus::Processing } else { fresh_status(found) },
         at: found.order.accepted_at,

@@ -28,7 +28,7 @@ pub(super) struct Source {
     pub(super) name: String,
     pub(super) topic: String,
     /// For so long a client may get no answer, or not read what there is. It is checked twice as often.
-    pub(super) silence_max: Duration,
+    pub(super) stall_max: Duration,
     /// Counts clients that were replaced.
     pub(super) replaced: Counter,
 }
@@ -124,8 +124,8 @@ impl Reader {
 
     /// Now and then looks whether the client is of use, and replaces one that is not.
     pub(super) fn check(&mut self) -> Result<(), KafkaError> {
-        let silence_max = self.source.silence_max;
-        if self.checked.elapsed() < silence_max / 2 {
+        let stall_max = self.source.stall_max;
+        if self.checked.elapsed() < stall_max / 2 {
             return Ok(());
         }
         self.checked = Instant::now();
@@ -137,7 +137,7 @@ impl Reader {
                 }
                 "the events go on, and it does not read them".to_owned()
             }
-            Err(error) if self.answered.elapsed() < silence_max => {
+            Err(error) if self.answered.elapsed() < stall_max => {
                 tracing::debug!(%error, "asking for the ends of the events");
                 return Ok(());
             }
@@ -163,7 +163,7 @@ impl Reader {
                 Some((next, since)) if next == place.next => Some((next, since)),
                 _ => Some((place.next, Instant::now())),
             };
-            stays_behind |= place.stays.is_some_and(|(_, since)| since.elapsed() >= self.source.silence_max);
+            stays_behind |= place.stays.is_some_and(|(_, since)| since.elapsed() >= self.source.stall_max);
         }
         Ok(stays_behind)
     }
@@ -214,9 +214,9 @@ mod tests {
         let settings = ProducerSettings { linger_ms: 0.0, timeout_ms: 10_000, queue_messages_max: 100 };
         let producer = Producer::start(&brokers, "test", &settings).unwrap();
         publish(&producer, 0..2).await; // before anybody reads
-        let silence_max = Duration::from_millis(500);
+        let stall_max = Duration::from_millis(500);
         let (name, topic) = ("test".into(), TOPIC.into());
-        let source = Source { brokers, name, topic, silence_max, replaced: Counter::noop() };
+        let source = Source { brokers, name, topic, stall_max, replaced: Counter::noop() };
         let mut reader = source.open().unwrap();
         publish(&producer, 2..6).await;
         assert_eq!(read(&mut reader, 4), [2, 3, 4, 5]);

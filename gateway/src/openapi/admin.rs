@@ -1,8 +1,8 @@
 //! What operators' programs may call. A call of the route table without its words here does not compile.
 
 use contract::problem::Code;
-use contract::record::Delivery;
-use contract::record::Verdict;
+use contract::record::DeliveryChange;
+use contract::record::Resolution;
 use contract::sale::SaleTerms;
 use hyper::Method;
 use serde_json::{Value, json};
@@ -39,10 +39,10 @@ pub(super) fn operation<'s>(schemas: &'s mut Schemas, route: Admin<'static>) -> 
         Admin::Deliver { .. } => (Method::PATCH, "/admin/v1/sales/{sale}/orders/{order}/delivery", ORDERS),
         Admin::Credit { .. } => (Method::POST, "/admin/v1/wallets/{customer}/credit", ORDERS),
         Admin::DeadLetters => (Method::GET, "/admin/v1/dead-letters", LETTERS),
-        Admin::Decide { verdict: Verdict::Replay, .. } => {
+        Admin::Decide { verdict: Resolution::Replay, .. } => {
             (Method::POST, "/admin/v1/dead-letters/{letter}/replay", LETTERS)
         }
-        Admin::Decide { verdict: Verdict::Discard, .. } => {
+        Admin::Decide { verdict: Resolution::Discard, .. } => {
             (Method::POST, "/admin/v1/dead-letters/{letter}/discard", LETTERS)
         }
         Admin::Page => (Method::GET, "/", PAGES),
@@ -51,8 +51,8 @@ pub(super) fn operation<'s>(schemas: &'s mut Schemas, route: Admin<'static>) -> 
     };
     let id = match route {
         Admin::Act { action, .. } => format!("admin_{}", action.as_str()),
-        Admin::Decide { verdict: Verdict::Replay, .. } => "admin_replay".into(),
-        Admin::Decide { verdict: Verdict::Discard, .. } => "admin_discard".into(),
+        Admin::Decide { verdict: Resolution::Replay, .. } => "admin_replay".into(),
+        Admin::Decide { verdict: Resolution::Discard, .. } => "admin_discard".into(),
         route => route.label().to_owned(),
     };
     let access = match route {
@@ -126,7 +126,7 @@ fn described<'s>(operation: Operation<'s>, route: Admin<'static>) -> Operation<'
             .refuses(&[Code::UnknownSale, Code::NotFound, Code::DatabaseUnavailable]),
         Admin::Deliver { .. } => operation
             .does("Move an order's goods on", "They have come so far, through all states before it.")
-            .reads::<Delivery>(
+            .reads::<DeliveryChange>(
                 BODY_BYTES_MAX,
                 json!({ "delivered": { "summary": "The customer has them", "value": { "status": "delivered" } } }),
             )
@@ -168,12 +168,12 @@ fn described<'s>(operation: Operation<'s>, route: Admin<'static>) -> Operation<'
             .refuses(&[Code::MalformedRequest, Code::DatabaseUnavailable]),
         Admin::Decide { verdict, .. } => decided(operation).does(
             match verdict {
-                Verdict::Replay => "Judge a dead letter again",
-                Verdict::Discard => "Give a dead letter up",
+                Resolution::Replay => "Judge a dead letter again",
+                Resolution::Discard => "Give a dead letter up",
             },
             match verdict {
-                Verdict::Replay => "Perhaps it can be read or applied now. Where it cannot it stays undecided.",
-                Verdict::Discard => "The units that are kept back for it are sold again.",
+                Resolution::Replay => "Perhaps it can be read or applied now. Where it cannot it stays undecided.",
+                Resolution::Discard => "The units that are kept back for it are sold again.",
             },
         ),
     }

@@ -57,5 +57,5 @@ pub(crate) fn record_of(
         }
         json.extend_from_slice(&job.candidate.payload);
     }
-    outbox::accepted(sale, view.epoch(), id, at, &json, accepted.iter().map(|(job, _)| &*job.order))
+    outbox::accepted_record(sale, view.epoch(), id, at, &json, accepted.iter().map(|(job, _)| &*job.order))
 }

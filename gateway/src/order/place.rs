@@ -156,7 +156,7 @@ fn new_order(
     /// Tells apart two ids of one request in one millisecond.
     static COUNTER: AtomicU16 = AtomicU16::new(0);
     let now = walltime::now().0;
-    let request = RequestFingerprint::of(&view.publication.sale_id, &customer, &key);
+    let request = RequestFingerprint::compute(&view.publication.sale_id, &customer, &key);
     Order {
         id: OrderId::new(now, COUNTER.fetch_add(1, Ordering::Relaxed), request),
         customer,

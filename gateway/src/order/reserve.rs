@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use contract::ids::{OrderId, SaleId, Sequence, Sku};
 use contract::order::Order;
+use contract::order_receipt::OrderReceipt;
 use contract::problem::Code;
 use contract::record::BATCH_ORDERS_MAX;
-use contract::remembered::Remembered;
 use contract::timestamp::Timestamp;
-use lua::reply::Void;
-use lua::reserve::{Candidate, Decided, Terms, Verdict, reserve};
+use lua::reply::Rejection;
+use lua::reserve::{Candidate, ReserveReply, Terms, Verdict, reserve};
 use lua::{Redis, RedisError, outbox};
 use metrics::{Histogram, histogram};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -77,7 +77,7 @@ pub enum Outcome {
         at: Timestamp,
     },
     /// In the log since an earlier request.
-    Replayed(Remembered),
+    Replayed(OrderReceipt),
     /// The customer's limit is reached.
     Duplicate(OrderId),
     /// Too few units.
@@ -198,7 +198,7 @@ impl Batcher {
         if ids.is_empty() {
             return;
         }
-        let forgotten = outbox::forget(&self.redis, &scripts.forget, &view.keys, &ids).await;
+        let forgotten = outbox::acknowledge(&self.redis, &scripts.ack_outbox, &view.keys, &ids).await;
         match forgotten {
             Ok(Ok(())) => self.acknowledged.forgotten(view.epoch(), &ids),
             failed => {
@@ -259,11 +259,11 @@ impl Batcher {
         }
         match decided {
             Ok(Ok(decided)) => self.answer(&view, batch, decided, place),
-            Ok(Err(Void::Lost)) | Err(RedisError::NoScript) => {
+            Ok(Err(Rejection::Lost)) | Err(RedisError::NoScript) => {
                 self.leases.found_lost(&self.sale, view.epoch());
                 refuse(batch, Code::SaleRebuilding);
             }
-            Ok(Err(Void::Late)) => refuse(batch, Code::StockUnavailable),
+            Ok(Err(Rejection::Late)) => refuse(batch, Code::StockUnavailable),
             Err(error) => {
                 tracing::warn!(sale_id = %self.sale, orders = batch.len(), %error, "no answer from the script");
                 if !error.nothing_done() {
@@ -282,7 +282,13 @@ impl Batcher {
     }
 
     /// Accepted orders go to the log, everyone else gets their answer.
-    fn answer(&self, view: &Arc<SaleView>, batch: Vec<Job>, decided: Decided, place: OwnedSemaphorePermit) {
+    fn answer(
+        &self,
+        view: &Arc<SaleView>,
+        batch: Vec<Job>,
+        decided: ReserveReply,
+        place: OwnedSemaphorePermit,
+    ) {
         let covered = self.leases.load().covers(&self.sale, view.epoch()) || fault::removed!("lease_check");
         let id = decided.outbox_id();
         let mut accepted = Vec::with_capacity(decided.accepted as usize);

@@ -2,7 +2,7 @@
 //! order; everyone else is refused without asking Redis. Whoever may hold an order always goes to the
 //! script: a retry must never be told "sold out" for an order that exists.
 //!
-//! A refusal rests on one look at the stock (`look.lua`), sent at most 250 ms before, which showed 0
+//! A refusal rests on one look at the stock (`read_stock.lua`), sent at most 250 ms before, which showed 0
 //! units and nothing returning. Returning units are announced 300 ms before they can be taken, so no
 //! gateway refuses from memory while another sells (ARCHITECTURE.md, "Fast refusals").
 
@@ -15,7 +15,7 @@ use contract::ids::{CustomerId, Epoch, Sku, customer_hash};
 use contract::order::Line;
 use contract::sale::SaleState;
 use lua::Redis;
-use lua::look::{SkuStock, look};
+use lua::read_stock::{SkuStock, read_stock};
 use process::boottime::Boottime;
 use rustc_hash::FxHashSet;
 use tokio::sync::Notify;
@@ -186,8 +186,15 @@ async fn look_once(watch: &StockCache, view: &SaleView, leases: &Leases, redis: 
     });
     let from = watch.bytes_known(view.epoch());
     let sent = Boottime::now();
-    let looked =
-        look(redis, &scripts.look, &view.keys, items.iter().map(|item| &item.sku), from, sold_out).await;
+    let looked = read_stock(
+        redis,
+        &scripts.read_stock,
+        &view.keys,
+        items.iter().map(|item| &item.sku),
+        from,
+        sold_out,
+    )
+    .await;
     let seen = match looked {
         Ok(Ok(seen)) => seen,
         Ok(Err(_)) | Err(lua::RedisError::NoScript) => {

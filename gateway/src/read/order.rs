@@ -11,7 +11,7 @@ use contract::lifecycle::Language;
 use contract::problem::Code;
 use hyper::StatusCode;
 use lua::RedisError;
-use lua::find::Found;
+use lua::find_orders::FoundOrder;
 
 use super::order_response::{OrderBody, OrdersBody, StatusBody, from_row, listed, processing};
 use super::sale;
@@ -102,7 +102,7 @@ async fn find_of(
     language: Language,
 ) -> Result<OrderBody, Problem> {
     let asked = settled(gateway, view, id, Some(customer), language);
-    let fresh = |found: &Found, _| processing(view, customer, found, language);
+    let fresh = |found: &FoundOrder, _| processing(view, customer, found, language);
     settled_or_remembered(gateway, view, id, customer, asked, fresh).await
 }
 
@@ -114,7 +114,7 @@ pub(crate) async fn settled_or_remembered<T>(
     id: OrderId,
     customer: &CustomerId,
     asked: impl Future<Output = Result<Option<T>, Problem>>,
-    fresh: impl FnOnce(&Found, bool) -> T,
+    fresh: impl FnOnce(&FoundOrder, bool) -> T,
 ) -> Result<T, Problem> {
     let settled = tokio::time::timeout(POSTGRES_WAIT, asked).await;
     let settled = settled.unwrap_or_else(|_| Err(Code::DatabaseUnavailable.into()));
@@ -147,12 +147,12 @@ async fn settled(
 }
 
 /// What Redis remembers under a buyer field, as far as it may be believed now.
-async fn remembered(gateway: &Gateway, view: &SaleView, field: Vec<u8>) -> Result<Vec<Found>, Problem> {
+async fn remembered(gateway: &Gateway, view: &SaleView, field: Vec<u8>) -> Result<Vec<FoundOrder>, Problem> {
     let Some(scripts) = view.publication.scripts.as_ref().filter(|_| view.publication.ready) else {
         return Err(Code::SaleRebuilding.into());
     };
     let sale = &view.publication.sale_id;
-    let found = lua::find::find(&gateway.redis, &scripts.find, &view.keys, field).await;
+    let found = lua::find_orders::find_orders(&gateway.redis, &scripts.find_orders, &view.keys, field).await;
     match found {
         Ok(Ok(_)) if !gateway.leases.load().covers(sale, view.epoch()) => Err(Code::LogUnavailable.into()),
         Ok(Ok(orders)) => Ok(orders),

@@ -8,7 +8,7 @@ use contract::order::{Amounts, Fulfilment, PaymentMethod};
 use contract::payment::PaymentStatus;
 use contract::problem::Code;
 use contract::timestamp::Timestamp;
-use lua::find::Found;
+use lua::find_orders::FoundOrder;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -293,7 +293,7 @@ pub(crate) fn corrupt(what: &str) -> Problem {
 }
 
 /// Redis learns of a cancelled order when its units come back.
-pub(crate) fn fresh_status(found: &Found) -> OrderStatus {
+pub(crate) fn fresh_status(found: &FoundOrder) -> OrderStatus {
     if found.order.live { OrderStatus::Processing } else { OrderStatus::Cancelled }
 }
 
@@ -301,7 +301,7 @@ pub(crate) fn fresh_status(found: &Found) -> OrderStatus {
 pub(super) fn processing(
     view: &SaleView,
     customer: &CustomerId,
-    found: &Found,
+    found: &FoundOrder,
     language: Language,
 ) -> OrderBody {
     let (status, order) = (fresh_status(found), &found.order);

@@ -14,7 +14,7 @@ use contract::lifecycle::{CancelReason, OrderStatus};
 use contract::order::PaymentMethod;
 use contract::problem::Code;
 use deadpool_postgres::Pool;
-use lua::find::Found;
+use lua::find_orders::FoundOrder;
 use tokio::sync::oneshot;
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -55,7 +55,7 @@ pub(crate) async fn standing(
 ) -> Result<Option<CurrentStatus>, Problem> {
     let asked = gateway.standings.of(id, &view.publication.sale_id, customer);
     let Some(customer) = customer else { return asked.await?.ok_or(Code::NotFound.into()).map(Some) };
-    let fresh = |found: &Found, _| {
+    let fresh = |found: &FoundOrder, _| {
         (!found.in_outbox).then_some(CurrentStatus {
             status: fresh_status(found),
             cancel_reason: None,

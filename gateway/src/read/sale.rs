@@ -156,7 +156,8 @@ async fn remaining_of(gateway: &Gateway, view: &SaleView) -> Result<HashMap<Stri
             && seen.epoch == view.epoch()
             && seen.age_ms() <= LOOK_MS_MAX
         {
-            let units = |stock: lua::look::SkuStock| stock.available.map(|units| units + stock.returning);
+            let units =
+                |stock: lua::read_stock::SkuStock| stock.available.map(|units| units + stock.returning);
             return Ok(seen
                 .stock
                 .iter()
@@ -205,7 +206,7 @@ fn body<'a>(
 /// With an ETag over everything but the server's time, which differs each time.
 fn tagged_answer(head: &Parts, tagged: &impl Serialize, whole: &impl Serialize) -> Result<Response, Problem> {
     let bytes = serde_json::to_vec(tagged).map_err(|_| Problem::from(Code::Internal))?;
-    let digest = contract::ids::RequestDigest::of(&bytes);
+    let digest = contract::ids::RequestDigest::compute(&bytes);
     let tag = format!("W/\"{:016x}\"", u64::from_be_bytes(digest.0));
     let known = head.headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let mut answer = if known.split(',').any(|known| known.trim() == tag || known.trim() == "*") {

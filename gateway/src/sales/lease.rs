@@ -285,10 +285,12 @@ impl Reader {
             let lease = Lease { until, sales: sales.clone(), settled: settled.clone() };
             self.leases.current.store(Arc::new(lease));
             if self.leases.load().is_valid() {
-                self.health.up("lease");
+                self.health.mark_up("lease");
             } else {
-                self.health
-                    .down("lease", "no heartbeat of this gateway was read back from the log in the last 3 s");
+                self.health.mark_down(
+                    "lease",
+                    "no heartbeat of this gateway was read back from the log in the last 3 s",
+                );
             }
         }
     }
@@ -311,6 +313,7 @@ impl Reader {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sales::sale_catalog::tests::message;
     use rdkafka::mocking::MockCluster;
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use contract::ids::SaleId;
 use contract::keys::SaleKeys;
-use contract::publication::{self, Message, Position, SalePublication};
+use contract::publication::{self, Position, SalePublication, SalesMessage};
 use contract::topics::SALES;
 
 use crate::sales::sale_view::SaleView;
@@ -28,15 +28,15 @@ impl SaleCatalog {
     /// Takes a message in.
     pub(crate) fn apply(&mut self, key: &[u8], value: Option<&[u8]>, changed: &mut Changed) {
         match publication::decode(key, value) {
-            Ok(Message::Sale(publication)) => changed.sales |= self.sale(*publication),
+            Ok(SalesMessage::Sale(publication)) => changed.sales |= self.sale(*publication),
             // What one owner has settled stays settled, whatever a former one says later.
-            Ok(Message::Position(position)) => {
+            Ok(SalesMessage::Position(position)) => {
                 let settled = self.settled.entry(position.partition).or_insert(position);
                 settled.settled_until = position.settled_until.max(settled.settled_until);
                 settled.next_offset = position.next_offset.max(settled.next_offset);
                 changed.positions = true;
             }
-            Ok(Message::Heartbeat(_) | Message::Other) => {}
+            Ok(SalesMessage::Heartbeat(_) | SalesMessage::Other) => {}
             Err(error) => tracing::error!(%error, topic = SALES.name, "passed over"),
         }
     }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anyhow::Context;
 use bytes::Bytes;
 use contract::timestamp::Timestamp;
-use contract::webhook::{self, Headers, Secret};
+use contract::webhook::{self, Secret, SignatureHeaders};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -99,7 +99,7 @@ impl Receiver {
 async fn believed(request: Request<Incoming>) -> Option<String> {
     let (head, body) = request.into_parts();
     let header = |name: &str| head.headers.get(name)?.to_str().ok();
-    let headers = Headers {
+    let headers = SignatureHeaders {
         id: header(webhook::ID)?,
         timestamp: header(webhook::TIMESTAMP)?,
         signature: header(webhook::SIGNATURE)?,

@@ -199,7 +199,7 @@ pub fn another(order: &OrderRequest) -> OrderRequest {
 mod tests {
     use super::*;
     use crate::sales;
-    use contract::order::Refused;
+    use contract::order::OrderRefusal;
     use std::collections::HashMap;
 
     #[test]
@@ -228,9 +228,9 @@ mod tests {
             let code = match parsed {
                 Err(_) => Some(Code::MalformedRequest),
                 Ok(order) => match order.price(&terms) {
-                    Err(Refused::Invalid(_)) => Some(Code::InvalidOrder),
-                    Err(Refused::UnknownSku(_)) => Some(Code::UnknownSku),
-                    Err(Refused::TotalMismatch { .. }) => Some(Code::TotalMismatch),
+                    Err(OrderRefusal::Invalid(_)) => Some(Code::InvalidOrder),
+                    Err(OrderRefusal::UnknownSku(_)) => Some(Code::UnknownSku),
+                    Err(OrderRefusal::TotalMismatch { .. }) => Some(Code::TotalMismatch),
                     Ok(_) => None,
                 },
             };

@@ -168,10 +168,10 @@ mod tests {
         let key = IdempotencyKey::parse("k").unwrap();
         let sale = SaleId::parse("s").unwrap();
         OrderRow {
-            id: OrderId::new(1_790_000_000_000, 0, RequestFingerprint::of(&sale, &customer, &key)),
+            id: OrderId::new(1_790_000_000_000, 0, RequestFingerprint::compute(&sale, &customer, &key)),
             customer,
             key,
-            digest: RequestDigest::of(b"{}"),
+            digest: RequestDigest::compute(b"{}"),
             status: status.into(),
             cancel_reason: reason.map(|reason| reason.as_str().to_owned()),
             sequence: Sequence(n),

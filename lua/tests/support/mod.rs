@@ -10,9 +10,9 @@ use contract::keys::SaleKeys;
 use contract::order::{Line, Order};
 use contract::sale::SaleState;
 use contract::timestamp::Timestamp;
-use lua::reserve::{Candidate, Decided, Terms, reserve};
-use lua::scripts::{Scripts, Written, replication_id, seal};
-use lua::{Redis, reply::Void};
+use lua::reserve::{Candidate, ReserveReply, Terms, reserve};
+use lua::scripts::{Scripts, WrittenCounts, replication_id, seal};
+use lua::{Redis, reply::Rejection};
 
 pub const MARK: &str = "0123456789abcdef";
 
@@ -64,12 +64,18 @@ impl Sale {
         let replid = replication_id(&redis).await.expect("a replication id");
         let scripts = Scripts::render(&id, Epoch(1), MARK, &replid);
         scripts.load(&redis).await.expect("loaded");
-        let written = Written { stock_fields: fields.len() as u64 / 2, buyer_fields: 0, arrival_bytes: 0 };
+        let written =
+            WrittenCounts { stock_fields: fields.len() as u64 / 2, buyer_fields: 0, arrival_bytes: 0 };
         seal(&redis, &keys, MARK, &replid, written).await.expect("sealed");
         Self { redis, id, keys, scripts }
     }
 
-    pub async fn reserve(&self, terms: &Terms, orders: &[Order], limited: bool) -> Result<Decided, Void> {
+    pub async fn reserve(
+        &self,
+        terms: &Terms,
+        orders: &[Order],
+        limited: bool,
+    ) -> Result<ReserveReply, Rejection> {
         self.reserve_until(terms, orders, limited, self.redis.deadline().await.expect("the time")).await
     }
 
@@ -79,7 +85,7 @@ impl Sale {
         orders: &[Order],
         limited: bool,
         deadline: lua::redis::Deadline,
-    ) -> Result<Decided, Void> {
+    ) -> Result<ReserveReply, Rejection> {
         let candidates: Vec<_> = orders
             .iter()
             .map(|order| Candidate::new(order, serde_json::to_vec(order).expect("JSON").into(), limited))

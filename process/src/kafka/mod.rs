@@ -8,7 +8,7 @@ mod watchdog;
 
 pub use log::LogContext;
 pub use producer::{Acknowledged, Message, ProduceError, Producer, ProducerSettings};
-pub use watchdog::{Useless, Watchdog};
+pub use watchdog::{ConsumerFailure, Watchdog};
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use rdkafka::ClientConfig;
 /// After so long without a sign of life, while there should be one, a client is replaced by a new one. A broker
 /// that comes back after half a minute tells its clients for some moments that there are no brokers; they forget
 /// the one they knew, and some have never asked again (librdkafka 2.12).
-pub const SILENCE_MAX: Duration = Duration::from_secs(10);
+pub const STALL_MAX: Duration = Duration::from_secs(10);
 
 /// Settings that every client has in common.
 pub fn client(brokers: &str, name: &str) -> ClientConfig {

@@ -18,7 +18,7 @@ use rdkafka::message::{DeliveryResult, Header, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
 use tokio::sync::oneshot;
 
-use super::SILENCE_MAX;
+use super::STALL_MAX;
 
 /// How a message is to be sent.
 #[derive(Debug, Clone)]
@@ -156,7 +156,7 @@ impl Client {
 pub struct Producer {
     config: Arc<rdkafka::ClientConfig>,
     current: Arc<ArcSwap<Client>>,
-    silence_max: Duration,
+    stall_max: Duration,
     replaced: Counter,
 }
 
@@ -171,12 +171,12 @@ impl Producer {
         let current = Arc::new(ArcSwap::from_pointee(Client::start(&config)?));
         // Shown from the start, so that an alert has a 0 to rise from.
         let replaced = counter!("kafka_clients_replaced_total", "client" => "producer");
-        Ok(Self { config: Arc::new(config), current, silence_max: SILENCE_MAX, replaced })
+        Ok(Self { config: Arc::new(config), current, stall_max: STALL_MAX, replaced })
     }
 
-    /// Replaces its client after another time of time-outs and nothing else than [`SILENCE_MAX`] (tests).
-    pub fn with_silence_max(self, silence_max: Duration) -> Self {
-        Self { silence_max, ..self }
+    /// Replaces its client after another time of time-outs and nothing else than [`STALL_MAX`] (tests).
+    pub fn with_stall_max(self, stall_max: Duration) -> Self {
+        Self { stall_max, ..self }
     }
 
     /// Hands a message to the client, which keeps the order per partition. The future ends with the
@@ -235,7 +235,7 @@ impl Producer {
     fn replace_if_useless(&self, failed: &Arc<Client>) {
         match failed.inner.client().fatal_error() {
             Some((code, why)) => self.replace(failed, &format!("it failed for good: {code}: {why}")),
-            None if failed.silent() >= self.silence_max => {
+            None if failed.silent() >= self.stall_max => {
                 self.replace(failed, "nothing was acknowledged for too long");
             }
             None => {}
@@ -268,7 +268,7 @@ mod tests {
         cluster.create_topic("t", 1, 1)?;
         let settings = ProducerSettings { linger_ms: 0.0, timeout_ms: 500, queue_messages_max: 10 };
         let producer = Producer::start(&cluster.bootstrap_servers(), "test", &settings)?;
-        let producer = producer.with_silence_max(Duration::from_millis(1500));
+        let producer = producer.with_stall_max(Duration::from_millis(1500));
         let message = Message { topic: "t", partition: Some(0), key: "k", value: Some(b"v"), headers: &[] };
         while producer.send(&message)?.await.is_err() {} // a busy machine may take longer to connect
         let first = producer.current.load_full();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use metrics::counter;
 use rdkafka::error::KafkaError;
 
-use super::SILENCE_MAX;
+use super::STALL_MAX;
 
 /// Between two checks.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
@@ -15,21 +15,21 @@ const ALONE_MAX: Duration = Duration::from_secs(15);
 
 /// Why a consumer is of no use any more: it is to be replaced by a new one.
 #[derive(Debug, thiserror::Error)]
-pub enum Useless {
+pub enum ConsumerFailure {
     /// The client says so itself.
     #[error("it failed for good: {0}")]
-    Failed(#[from] KafkaError),
+    Fatal(#[from] KafkaError),
     /// It reads nothing.
     #[error("the log goes on, and nothing of it is read")]
-    Silent,
+    Stalled,
     /// It is no member of its group.
     #[error("Kafka answers, and its group gives it nothing, not even word that there is nothing")]
-    Alone,
+    Unassigned,
 }
 
-impl Useless {
+impl ConsumerFailure {
     /// The consumer is replaced: counted and said.
-    pub fn replaced(&self) {
+    pub fn report_replacement(&self) {
         counter!("kafka_clients_replaced_total", "client" => "consumer").increment(1);
         tracing::warn!(error = %self, "the consumer is replaced");
     }
@@ -54,19 +54,19 @@ impl Default for Watchdog {
 
 impl Watchdog {
     /// Something was read, the end of the log was met, or reading begins elsewhere.
-    pub fn heard(&mut self) {
+    pub fn record_progress(&mut self) {
         self.behind_since = None;
     }
 
     /// What the group has said last.
-    pub fn member(&mut self, is: bool) {
+    pub fn set_assigned(&mut self, is: bool) {
         if self.member.0 != is {
             self.member = (is, Instant::now());
         }
     }
 
     /// That it is no member yet is somebody else's fault.
-    pub fn excuse(&mut self) {
+    pub fn restart_assignment_timer(&mut self) {
         self.member.1 = Instant::now();
     }
 
@@ -82,17 +82,17 @@ impl Watchdog {
 
     /// `behind`: the other client has seen what the consumer should have read and has not. `answered`: Kafka
     /// has answered the other client lately.
-    pub fn judge(&mut self, behind: bool, answered: bool) -> Result<(), Useless> {
+    pub fn judge(&mut self, behind: bool, answered: bool) -> Result<(), ConsumerFailure> {
         let now = Instant::now();
         if !behind {
             self.behind_since = None;
-        } else if self.behind_since.get_or_insert(now).elapsed() >= SILENCE_MAX {
-            return Err(Useless::Silent);
+        } else if self.behind_since.get_or_insert(now).elapsed() >= STALL_MAX {
+            return Err(ConsumerFailure::Stalled);
         }
         let (member, since) = self.member;
         if !member && since.elapsed() >= ALONE_MAX {
             if answered {
-                return Err(Useless::Alone);
+                return Err(ConsumerFailure::Unassigned);
             }
             self.member.1 = now; // nobody is answered
         }

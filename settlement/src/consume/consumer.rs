@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use contract::topics::ORDERS;
 use process::health::Health;
-use process::kafka::{SILENCE_MAX, Useless, Watchdog};
+use process::kafka::{ConsumerFailure, STALL_MAX, Watchdog};
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -61,8 +61,8 @@ pub fn run(
     while !stop.is_cancelled() {
         match Consumer::start(&context.settings, &context.health, &context.log_ends, generation) {
             Ok(mut consumer) => {
-                if let Err(useless) = consumer.run(handovers, commands, stop) {
-                    useless.replaced();
+                if let Err(failure) = consumer.run(handovers, commands, stop) {
+                    failure.report_replacement();
                 }
                 generation = consumer.generation + 1;
             }
@@ -163,7 +163,7 @@ impl Consumer {
         handovers: &mpsc::Sender<ConsumerEvent>,
         commands: &Receiver<ConsumerCommand>,
         stop: &CancellationToken,
-    ) -> Result<(), Useless> {
+    ) -> Result<(), ConsumerFailure> {
         while !stop.is_cancelled() {
             self.obey(commands)?;
             self.hand_over(handovers)?;
@@ -186,11 +186,11 @@ impl Consumer {
                         list.add_partition_offset(&self.topic, *partition, Offset::Offset(*offset))?;
                     }
                     self.consumer.assign(&list)?;
-                    self.watchdog.heard();
+                    self.watchdog.record_progress();
                     self.unread = positions.iter().map(|(partition, _)| *partition).collect();
                     self.expected = positions.into_iter().collect();
                     if self.unread.is_empty() {
-                        self.health.up(LOG); // nothing is ours: others settle
+                        self.health.mark_up(LOG); // nothing is ours: others settle
                     }
                 }
                 Ok(ConsumerCommand::Restart { generation }) if generation == self.generation => {
@@ -230,11 +230,11 @@ impl Consumer {
     }
 
     /// Whether the client still does what it is for. What it should see, the one that measures the lag has seen.
-    fn check(&mut self) -> Result<(), Useless> {
+    fn check(&mut self) -> Result<(), ConsumerFailure> {
         if !self.watchdog.is_due() {
             return Ok(());
         }
-        let lately = Instant::now() - SILENCE_MAX / 2;
+        let lately = Instant::now() - STALL_MAX / 2;
         let full = self.paused.is_some() || !self.queue.is_empty() || self.gathered_orders >= self.orders_max;
         let behind = !full
             && self.expected.iter().any(|(partition, expected)| {
@@ -245,7 +245,7 @@ impl Consumer {
 
     fn follow_group(&mut self) -> Result<(), KafkaError> {
         for rebalance in self.consumer.context().take() {
-            self.watchdog.member(matches!(rebalance, Rebalance::Assigned(_)));
+            self.watchdog.set_assigned(matches!(rebalance, Rebalance::Assigned(_)));
             let partitions = match rebalance {
                 Rebalance::Assigned(partitions) => partitions,
                 Rebalance::Revoked => Vec::new(),
@@ -316,7 +316,7 @@ impl Consumer {
         match self.consumer.poll(patience) {
             None => Ok(()),
             Some(Ok(message)) => {
-                self.watchdog.heard();
+                self.watchdog.record_progress();
                 let (partition, offset) = (message.partition(), message.offset());
                 match self.expected.get(&partition).copied() {
                     None => Ok(()), // fetched before a restart
@@ -351,7 +351,7 @@ impl Consumer {
     fn readable(&mut self, partition: i32) {
         if self.unread.remove(&partition) && self.unread.is_empty() {
             self.backoff.reset();
-            self.health.up(LOG);
+            self.health.mark_up(LOG);
         }
     }
 
@@ -361,7 +361,7 @@ impl Consumer {
             why,
             "the log has lost records: restore the topic, or set log_position by hand after a check"
         );
-        self.health.down(LOG, why);
+        self.health.mark_down(LOG, why);
         let pause = self.backoff.advance();
         self.restart(Some(pause))
     }
@@ -370,7 +370,7 @@ impl Consumer {
         match error {
             KafkaError::MessageConsumptionFatal(_) => Err(error),
             KafkaError::PartitionEOF(partition) => {
-                self.watchdog.heard();
+                self.watchdog.record_progress();
                 self.readable(partition);
                 Ok(())
             }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use contract::timestamp::Timestamp;
 use contract::topics::ORDERS;
 use metrics::{Gauge, counter, gauge};
-use process::kafka::{LogContext, SILENCE_MAX};
+use process::kafka::{LogContext, STALL_MAX};
 use process::walltime;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -75,7 +75,7 @@ pub fn run(context: &Context) -> Result<(), KafkaError> {
         if result.is_ok() {
             heard = Instant::now();
             log_ends.record_response(heard);
-        } else if heard.elapsed() >= SILENCE_MAX {
+        } else if heard.elapsed() >= STALL_MAX {
             consumer = BaseConsumer::from_config_and_context(&config, LogContext)?;
             heard = Instant::now();
             counter!("kafka_clients_replaced_total", "client" => "lag").increment(1);

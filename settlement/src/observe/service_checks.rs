@@ -41,7 +41,7 @@ async fn every_second<T, E, F>(
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         match tokio::time::timeout(ANSWER_MAX, ask()).await {
             Ok(answer) => health.report(name, &answer),
-            Err(_) => health.down(name, "no answer in time"),
+            Err(_) => health.mark_down(name, "no answer in time"),
         }
     }
 }

@@ -85,7 +85,7 @@ pub async fn run(context: Context, producer: Producer, mut news: mpsc::Receiver<
             Ok(()) => backoff.reset(),
             Err(error) => {
                 publisher.forget();
-                if backoff.worth_saying() {
+                if backoff.should_log() {
                     tracing::warn!(%error, "publishing events is interrupted, trying again");
                 }
                 backoff.pause(&stop).await;

@@ -23,7 +23,7 @@ pub async fn run(context: Context) {
         match stop.run_until_cancelled(tell(&context, &topic)).await {
             None => break,
             Some(Ok(())) => backoff.reset(),
-            Some(Err(error)) if backoff.worth_saying() => {
+            Some(Err(error)) if backoff.should_log() => {
                 tracing::warn!(%error, "how far the log is settled cannot be told");
                 backoff.advance();
             }

@@ -61,7 +61,7 @@ pub async fn run(context: Context) {
                 let (seen, lost) = (HashMap::new(), HashSet::new());
                 let publisher = Publisher { session, context: &context, topic, seen, lost };
                 if let Err(error) = publisher.publish(&mut backoff).await
-                    && backoff.worth_saying()
+                    && backoff.should_log()
                 {
                     tracing::warn!(%error, "publishing sales is interrupted, trying again");
                 }
@@ -141,9 +141,9 @@ impl Publisher<'_> {
                 Some(Ok(message)) => {
                     let Some(key) = message.key() else { continue };
                     match wire::decode(key, message.payload()) {
-                        Ok(wire::Message::Sale(sale)) => self.saw(&sale, message.offset()),
-                        Ok(wire::Message::Heartbeat(heartbeat)) => self.lost.extend(heartbeat.lost),
-                        Ok(wire::Message::Position(_) | wire::Message::Other) => {}
+                        Ok(wire::SalesMessage::Sale(sale)) => self.saw(&sale, message.offset()),
+                        Ok(wire::SalesMessage::Heartbeat(heartbeat)) => self.lost.extend(heartbeat.lost),
+                        Ok(wire::SalesMessage::Position(_) | wire::SalesMessage::Other) => {}
                         Err(error) => tracing::warn!(%error, "topic `sales`"),
                     }
                 }

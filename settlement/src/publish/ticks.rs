@@ -44,7 +44,7 @@ pub async fn run(context: Context) {
             None => break,
             Some(Ok(())) => backoff.reset(),
             Some(Err(error)) => {
-                if backoff.worth_saying() {
+                if backoff.should_log() {
                     tracing::warn!(%error, "no ticks, trying again");
                 }
                 backoff.pause(&stop).await;

@@ -12,7 +12,7 @@ use contract::ids::{Epoch, SaleId, Sequence};
 use contract::record::OutboxId;
 use contract::topics::ORDERS;
 use lua::RedisError;
-use lua::outbox::{self, Entry, forget};
+use lua::outbox::{self, Entry};
 use metrics::{Counter, Gauge, counter, gauge};
 use process::kafka::{Message, ProduceError};
 
@@ -102,7 +102,7 @@ pub async fn run(context: Context) {
             None => break,
             Some(Ok(())) => backoff.reset(),
             Some(Err(error)) => {
-                if backoff.worth_saying() {
+                if backoff.should_log() {
                     tracing::warn!(%error, "the relay pauses");
                 }
                 backoff.pause(&stop).await;
@@ -193,8 +193,13 @@ impl Relay {
             if !acknowledged.is_empty() {
                 relayed.increment(acknowledged.len() as u64);
                 tracing::info!(sale_id = %sale.sale, partition = sale.partition, entries = acknowledged.len(), "relayed");
-                let forgotten =
-                    forget(&self.context.redis, &sale.scripts.forget, &sale.keys, &acknowledged).await;
+                let forgotten = outbox::acknowledge(
+                    &self.context.redis,
+                    &sale.scripts.ack_outbox,
+                    &sale.keys,
+                    &acknowledged,
+                )
+                .await;
                 request::request_if_lost(&self.context.pool, sale, &forgotten).await?;
                 let _ = forgotten?; // lost: nothing to forget then
             }

@@ -8,8 +8,8 @@ use contract::ids::{CustomerId, OrderId, Sku};
 use contract::keys::buyer_field;
 use contract::topics::ORDERS;
 use deadpool_postgres::Pool;
-use lua::look::look;
-use lua::release::{Release, Released, release};
+use lua::read_stock::read_stock;
+use lua::release::{Release, ReleaseOutcome, release};
 use lua::{Redis, RedisError};
 use metrics::{Counter, counter};
 use tokio_postgres::Row;
@@ -79,7 +79,7 @@ async fn sales(pool: &Pool, owned: &[i32]) -> Result<Vec<ReadySale>, DatabaseErr
 
 async fn release_all(pool: &Pool, redis: &Redis, sale: &ReadySale, metrics: &Metrics) -> Result<(), Error> {
     let nothing: [Sku; 0] = [];
-    let looked = look(redis, &sale.scripts.look, &sale.keys, nothing.iter(), 0, false).await;
+    let looked = read_stock(redis, &sale.scripts.read_stock, &sale.keys, nothing.iter(), 0, false).await;
     request::request_if_lost(pool, sale, &looked).await?;
     let Ok(looked) = looked? else { return Ok(()) }; // lost: a rebuild will have it all
     let mut watermark = looked.released;
@@ -100,15 +100,15 @@ async fn release_all(pool: &Pool, redis: &Redis, sale: &ReadySale, metrics: &Met
         let released = release(redis, &sale.scripts.release, &sale.keys, &due).await;
         request::request_if_lost(pool, sale, &released).await?;
         match released? {
-            Ok(Released::Applied) => {
+            Ok(ReleaseOutcome::Applied) => {
                 metrics.releases.increment(due.units.len() as u64);
                 let units: u64 = due.units.iter().map(|(_, units)| units).sum();
                 tracing::info!(sale_id = %sale.sale, units, to = due.to, changes = due.settled_changes.len(), cancelled = due.cancelled.len(), "released");
                 watermark = due.to;
             }
             // Another process was quicker: what it has applied must not be applied again.
-            Ok(Released::OtherWatermark(at)) if at > watermark => watermark = at,
-            Ok(Released::OtherWatermark(_)) | Err(_) => return Ok(()), // another state: look again later
+            Ok(ReleaseOutcome::OtherWatermark(at)) if at > watermark => watermark = at,
+            Ok(ReleaseOutcome::OtherWatermark(_)) | Err(_) => return Ok(()), // another state: look again later
         }
         if !more {
             return Ok(());

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use contract::ids::{Epoch, SaleId, Sequence};
 use contract::money::Currency;
 use contract::order::Order;
-use contract::record::{AcceptedBatch, Decision, Headers, Record, Verdict};
+use contract::record::{AcceptedBatch, Decision, Headers, Record, Resolution};
 use contract::topics::ORDERS;
 use deadpool_postgres::{Client, Transaction};
 use tokio_postgres::Row;
@@ -53,8 +53,8 @@ pub async fn carry_out(
         Some(letter) => {
             let from_seq = span.from_seq;
             span.to_seq += match decision.verdict {
-                Verdict::Discard => discard(&tx, span, &letter).await?,
-                Verdict::Replay => replay(&tx, span, &letter, pace).await?,
+                Resolution::Discard => discard(&tx, span, &letter).await?,
+                Resolution::Replay => replay(&tx, span, &letter, pace).await?,
             };
             let moved = BatchSpan { from_offset: span.to_offset, from_seq, ..span };
             transaction::move_to(&tx, moved).await?;

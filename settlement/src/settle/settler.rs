@@ -28,7 +28,7 @@ use crate::settle::dead_letters;
 use crate::settle::metrics::SettleMetrics;
 use crate::store::database::DatabaseError;
 use crate::store::{BatchSpan, StoreError, transaction};
-use process::backoff::{Backoff, until_done};
+use process::backoff::{Backoff, retry};
 
 /// The loop's state.
 pub struct Settler {
@@ -74,7 +74,7 @@ impl Settler {
                     match self.settle_parts(parts, &commands).await {
                         Ok(()) => backoff.reset(),
                         Err(error) => {
-                            log(&error, backoff.worth_saying());
+                            log(&error, backoff.should_log());
                             self.forget();
                             generation = None;
                             commands.send(ConsumerCommand::Restart { generation: of });
@@ -101,7 +101,7 @@ impl Settler {
             let memories = PartitionState::read(&client, partitions).await?;
             Ok::<_, DatabaseError>((client, memories))
         };
-        let (client, memories) = until_done("reading the positions to settle from", stop, read).await?;
+        let (client, memories) = retry("reading the positions to settle from", stop, read).await?;
         self.client = Some(client);
         let positions: Vec<_> =
             memories.iter().map(|(partition, memory)| (*partition, memory.next_offset)).collect();

@@ -13,7 +13,7 @@ use contract::record::{
     Action, Command as OrderCommand, Headers, NewTotal, OutboxId, RecordType, TotalsChange,
 };
 use contract::timestamp::Timestamp;
-use lua::outbox::{LogRecord, accepted};
+use lua::outbox::{LogRecord, accepted_record};
 use process::kafka::{Message, Producer, ProducerSettings};
 use testkit::system::{Shape, System};
 use testkit::{environment, eventually, until};
@@ -222,7 +222,7 @@ pub(crate) fn keyed_order(sale: &SaleId, customer: &str, key: &str, lines: &[(&s
 pub(crate) fn acceptance(sale: &SaleId, epoch: Epoch, first: u64, orders: &[Order]) -> LogRecord {
     let json: Vec<_> = orders.iter().map(|order| serde_json::to_string(order).expect("an order")).collect();
     let id = OutboxId::batch(Sequence(first), orders.len() as u64);
-    accepted(sale, epoch, id, now(), json.join(",").as_bytes(), orders)
+    accepted_record(sale, epoch, id, now(), json.join(",").as_bytes(), orders)
 }
 
 /// The record of a change of totals.
@@ -231,7 +231,7 @@ pub(crate) fn totals(sale: &SaleId, epoch: Epoch, change: Uuid, items: &[(&str, 
         items.iter().map(|(sku, total)| NewTotal { sku: Sku::parse(sku).expect("a name"), total: *total });
     let change = TotalsChange { sale_id: sale.clone(), epoch, change_id: change, items: items.collect() };
     let value = serde_json::to_vec(&change).expect("a change");
-    LogRecord { headers: Headers::of(RecordType::Totals, epoch), value }
+    LogRecord { headers: Headers::with_epoch(RecordType::Totals, epoch), value }
 }
 
 /// A customer gives an order up.
@@ -260,7 +260,7 @@ pub(crate) fn tick(at: Timestamp) -> LogRecord {
 }
 
 /// An operator decides about a dead letter.
-pub(crate) fn decision(dead_letter_id: i64, verdict: contract::record::Verdict) -> LogRecord {
+pub(crate) fn decision(dead_letter_id: i64, verdict: contract::record::Resolution) -> LogRecord {
     let decision = contract::record::Decision { dead_letter_id, verdict };
     let value = serde_json::to_vec(&decision).expect("a decision");
     LogRecord { headers: Headers::without_epoch(RecordType::Decision), value }
@@ -269,7 +269,7 @@ pub(crate) fn decision(dead_letter_id: i64, verdict: contract::record::Verdict) 
 /// A barrier.
 pub(crate) fn barrier(sale: &SaleId, epoch: Epoch) -> LogRecord {
     let value = format!(r#"{{"sale_id":"{sale}","epoch":{epoch}}}"#).into_bytes();
-    LogRecord { headers: Headers::of(RecordType::Barrier, epoch), value }
+    LogRecord { headers: Headers::with_epoch(RecordType::Barrier, epoch), value }
 }
 
 pub(crate) fn now() -> Timestamp {

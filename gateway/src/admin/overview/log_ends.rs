@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, TryLockError};
 use std::time::{Duration, Instant};
 
 use metrics::counter;
-use process::kafka::{self, LogContext, SILENCE_MAX};
+use process::kafka::{self, LogContext, STALL_MAX};
 use rdkafka::TopicPartitionList;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -68,7 +68,7 @@ impl LogEnds {
             match &ends {
                 Ok(_) => known.heard = Instant::now(),
                 // It may have lost its brokers for good: the next question takes a new one.
-                Err(_) if known.heard.elapsed() >= SILENCE_MAX => {
+                Err(_) if known.heard.elapsed() >= STALL_MAX => {
                     *client = None;
                     counter!("kafka_clients_replaced_total", "client" => "overview").increment(1);
                 }

@@ -225,7 +225,7 @@ async fn look(gateway: &Gateway) -> Body {
         guard_trips: told.settled.as_ref().map(|settled| settled.guard_trips),
         dependencies: gateway
             .health
-            .all()
+            .snapshot()
             .into_iter()
             .map(|(name, is)| DependencyNow { name, up: is.up, required: is.required, why: is.why })
             .collect(),
@@ -373,6 +373,6 @@ fn in_redis(gateway: &Gateway, sale: &SaleId, epoch: Epoch) -> BTreeMap<Sku, i64
     let Some(seen) = seen.filter(|seen| seen.epoch == epoch && seen.age_ms() <= STOCK_MS_MAX) else {
         return BTreeMap::new();
     };
-    let units = |stock: lua::look::SkuStock| Some((stock.available? + stock.returning) as i64);
+    let units = |stock: lua::read_stock::SkuStock| Some((stock.available? + stock.returning) as i64);
     seen.stock.iter().filter_map(|(sku, stock)| Some((sku.clone(), units(*stock)?))).collect()
 }

@@ -64,7 +64,7 @@ pub(crate) fn batch(sale: &SaleId, offset: i64, epoch: u64, first: u64, orders: 
 
 pub(crate) fn barrier(sale: &SaleId, offset: i64, epoch: u64) -> LogRecord {
     let barrier = Barrier { sale_id: sale.clone(), epoch: Epoch(epoch) };
-    let headers = Headers::of(RecordType::Barrier, Epoch(epoch));
+    let headers = Headers::with_epoch(RecordType::Barrier, Epoch(epoch));
     LogRecord { offset, headers, record: Ok(Record::Barrier(barrier)) }
 }
 

@@ -83,7 +83,7 @@ impl<'a> Effects<'a> {
             }
             Action::RefundResult(told) => return self.refund_told(command, order, told),
             Action::Deliver(goods) => {
-                let way = order.status.way_to(goods.status);
+                let way = order.status.delivery_steps_to(goods.status);
                 for trigger in way.iter().flatten() {
                     self.advance(id, order, *trigger, None);
                 }

@@ -9,7 +9,8 @@ use contract::money::AMOUNT_MAX;
 use contract::order::{Line, PaymentMethod, PaymentRequest};
 use contract::payment::{PaymentStatus, payment_id};
 use contract::record::{
-    Action, Command, Delivery, Headers, OutboxId, PaymentOutcome, PaymentResult, RecordType, RefundResult,
+    Action, Command, DeliveryChange, Headers, OutboxId, PaymentOutcome, PaymentResult, RecordType,
+    RefundResult,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -97,7 +98,7 @@ fn followed(sale: &SaleId, order: &Order, offset: i64, step: &Step) -> DecodedRe
         Step::Returned { off } => {
             Action::RefundResult(RefundResult { payment_id, amount: amount + off, currency })
         }
-        Step::Deliver(status) => Action::Deliver(Delivery { status }),
+        Step::Deliver(status) => Action::Deliver(DeliveryChange { status }),
     };
     let command = Command { sale_id: sale.clone(), order_id: order.id, customer_id: None, at: AT, action };
     let value = serde_json::to_vec(&command).unwrap();
@@ -117,7 +118,7 @@ proptest! {
         let orders = accepted(&sale, &asked);
         let json: Vec<_> = orders.iter().map(|order| serde_json::to_string(order).unwrap()).collect();
         let id = OutboxId::batch(Sequence(1), orders.len() as u64);
-        let batch = lua::outbox::accepted(&sale, Epoch(1), id, AT, json.join(",").as_bytes(), &orders);
+        let batch = lua::outbox::accepted_record(&sale, Epoch(1), id, AT, json.join(",").as_bytes(), &orders);
         let mut records = vec![record(0, "s", batch.headers, batch.value)];
         records.extend(steps.iter().zip(1..).map(|((of, step), offset)| {
             followed(&sale, of.get(&orders), offset, step)

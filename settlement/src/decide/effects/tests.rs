@@ -37,7 +37,7 @@ fn an_order_moves_once_in_a_batch_that_makes_cancels_and_expires_it() {
     let order = Order { hold_seconds: 60, ..Order::plain(&sale, customer.clone(), key, at, lines) };
     let json = serde_json::to_vec(&order).unwrap();
     let id = OutboxId::batch(Sequence(1), 1);
-    let accepted = lua::outbox::accepted(&sale, Epoch(1), id, at, &json, [&order]);
+    let accepted = lua::outbox::accepted_record(&sale, Epoch(1), id, at, &json, [&order]);
     let command = Command {
         sale_id: sale.clone(),
         order_id: order.id,

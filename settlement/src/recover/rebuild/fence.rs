@@ -89,7 +89,7 @@ pub async fn write_barrier(context: &Context, due: &Due, epoch: Epoch) -> Result
         partition: Some(due.partition),
         key: due.sale.as_str(),
         value: Some(&value),
-        headers: &Headers::of(RecordType::Barrier, epoch).encode(),
+        headers: &Headers::with_epoch(RecordType::Barrier, epoch).encode(),
     };
     let answer: Result<_, ProduceError> = context.producer.send(&message);
     answer.map_err(RebuildError::Barrier)?.await.map_err(RebuildError::Barrier)?;

@@ -17,7 +17,7 @@
 use contract::ids::{Epoch, SaleId};
 use deadpool_postgres::Client;
 use lua::RedisError;
-use lua::reply::Void;
+use lua::reply::Rejection;
 use metrics::{Counter, counter};
 
 use crate::recover::ready_sales::ReadySale;
@@ -62,9 +62,9 @@ impl Reason {
     }
 
     /// What the answer of any of an epoch's scripts proves.
-    pub fn proven_by<T>(answer: &Result<Result<T, Void>, RedisError>) -> Option<Self> {
+    pub fn proven_by<T>(answer: &Result<Result<T, Rejection>, RedisError>) -> Option<Self> {
         match answer {
-            Ok(Err(Void::Lost)) => Some(Self::Lost),
+            Ok(Err(Rejection::Lost)) => Some(Self::Lost),
             Err(RedisError::NoScript) => Some(Self::NoScript),
             _ => None,
         }
@@ -100,7 +100,7 @@ pub async fn request(
 pub async fn request_if_lost<T>(
     pool: &deadpool_postgres::Pool,
     sale: &ReadySale,
-    answer: &Result<Result<T, Void>, RedisError>,
+    answer: &Result<Result<T, Rejection>, RedisError>,
 ) -> Result<(), DatabaseError> {
     if let Some(reason) = Reason::proven_by(answer) {
         request(&pool.get().await?, &sale.sale, sale.epoch, reason).await?;
@@ -114,11 +114,11 @@ mod tests {
 
     #[test]
     fn only_an_answer_of_redis_itself_proves_that_a_state_is_lost() {
-        let of = |answer: Result<Result<(), Void>, RedisError>| Reason::proven_by(&answer);
+        let of = |answer: Result<Result<(), Rejection>, RedisError>| Reason::proven_by(&answer);
         assert_eq!(of(Err(RedisError::NoScript)), Some(Reason::NoScript));
-        assert_eq!(of(Ok(Err(Void::Lost))), Some(Reason::Lost));
+        assert_eq!(of(Ok(Err(Rejection::Lost))), Some(Reason::Lost));
         assert_eq!(of(Ok(Ok(()))), None);
-        assert_eq!(of(Ok(Err(Void::Late))), None);
+        assert_eq!(of(Ok(Err(Rejection::Late))), None);
         assert_eq!(of(Err(RedisError::Refused("LOADING".into()))), None);
         assert_eq!(of(Err(RedisError::Unknown("timed out".into()))), None);
     }

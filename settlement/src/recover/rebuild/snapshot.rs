@@ -8,12 +8,12 @@ use bytes::Bytes;
 use contract::ids::{CustomerId, Epoch, OrderId, RequestDigest, SaleId, Sequence, customer_hash};
 use contract::keys::{SaleKeys, buyer_field, stock_fields};
 use contract::order::Amounts;
-use contract::remembered::{BYTES, Remembered};
+use contract::order_receipt::{BYTES, OrderReceipt};
 use contract::timestamp::Timestamp;
 use contract::topics::ORDERS;
 use futures_util::{StreamExt, pin_mut};
 use lua::Redis;
-use lua::scripts::Written;
+use lua::scripts::WrittenCounts;
 use rustc_hash::{FxHashMap, FxHashSet};
 use tokio_postgres::{Row, Transaction};
 
@@ -51,7 +51,7 @@ pub async fn write_snapshot(
     keys: &SaleKeys,
     redis: &Redis,
     journal: &Journal,
-) -> Result<(Written, u64), RebuildError> {
+) -> Result<(WrittenCounts, u64), RebuildError> {
     let mut client = context.pool.get().await?;
     let snapshot = snapshot(&mut client).await?;
     snapshot.batch_execute(SNAPSHOT_TIMEOUT).await?;
@@ -70,7 +70,8 @@ pub async fn write_snapshot(
     }
     buyers.write(&mut chunk).await?;
     journal.wrote_orders(buyers.orders);
-    let written = Written { stock_fields, buyer_fields: buyers.fields, arrival_bytes: 8 * buyers.orders };
+    let written =
+        WrittenCounts { stock_fields, buyer_fields: buyers.fields, arrival_bytes: 8 * buyers.orders };
     Ok((written, buyers.orders))
 }
 
@@ -115,14 +116,14 @@ async fn write_stock(
 }
 
 /// An order as Redis remembers it, and whose it is.
-fn remembered(row: &Row) -> Result<(CustomerId, Remembered), DatabaseError> {
+fn remembered(row: &Row) -> Result<(CustomerId, OrderReceipt), DatabaseError> {
     let invalid = |what: &str| DatabaseError::Invalid(format!("customer_order holds an invalid {what}"));
     let customer = CustomerId::parse(row.get(1)).map_err(|_| invalid("customer_id"))?;
     let digest = row.get::<_, &[u8]>(2).try_into().map_err(|_| invalid("request_digest"))?;
     let number = |column: usize| row.get::<_, i64>(column) as u64; // checked to be >= 0 by the table
     Ok((
         customer,
-        Remembered {
+        OrderReceipt {
             id: OrderId(row.get(0)),
             digest: RequestDigest(digest),
             sequence: Sequence(number(3)),
@@ -146,7 +147,7 @@ struct Buyers<'a> {
 }
 
 impl Buyers<'_> {
-    async fn write(&mut self, chunk: &mut Vec<(CustomerId, Remembered)>) -> Result<(), RebuildError> {
+    async fn write(&mut self, chunk: &mut Vec<(CustomerId, OrderReceipt)>) -> Result<(), RebuildError> {
         if chunk.is_empty() {
             return Ok(());
         }

@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 use contract::ids::{Sequence, Sku};
 use contract::topics::ORDERS;
 use futures_util::future::join_all;
-use lua::look::{Look, look_at_change};
 use lua::outbox;
+use lua::read_stock::{StockReading, read_stock_and_pending_change};
 
 use crate::context::Context;
 use crate::recover::ready_sales::ReadySale;
@@ -85,7 +85,7 @@ struct Candidate {
 /// A sale that may still come to a verdict.
 struct Seen {
     candidate: Candidate,
-    look: Look,
+    look: StockReading,
     log_end: i64,
 }
 
@@ -130,7 +130,13 @@ async fn candidates(context: &Context) -> Result<Vec<Candidate>, DatabaseError> 
 /// Step 1. The error ends the comparison of this sale.
 async fn look(context: &Context, candidate: Candidate) -> Result<Seen, Box<(ReadySale, Verdict)>> {
     let sale = &candidate.sale;
-    let looked = look_at_change(&context.redis, &sale.scripts.look, &sale.keys, candidate.skus.iter()).await;
+    let looked = read_stock_and_pending_change(
+        &context.redis,
+        &sale.scripts.read_stock,
+        &sale.keys,
+        candidate.skus.iter(),
+    )
+    .await;
     let verdict = match looked {
         Ok(Ok((look, _))) if look.next < candidate.settled => Verdict::Lost(Reason::SequenceBehind),
         Ok(Ok((look, Some(false)))) => return Ok(Seen { candidate, look, log_end: 0 }),
@@ -152,7 +158,7 @@ async fn until_acknowledged(
         let mut still = Vec::new();
         for seen in waiting {
             let sale = &seen.candidate.sale;
-            match outbox::waits_below(&context.redis, &sale.sale, sale.epoch, seen.look.next).await {
+            match outbox::has_entry_below(&context.redis, &sale.sale, sale.epoch, seen.look.next).await {
                 Ok(false) => done.push(seen),
                 Ok(true) if begun.elapsed() < PATIENCE => still.push(seen),
                 Ok(true) => verdicts.push((seen.candidate.sale, Verdict::Open(Why::Outbox))),
@@ -222,7 +228,7 @@ async fn expected(context: &Context, all: Vec<Seen>) -> Result<Vec<(ReadySale, V
 }
 
 /// Compares what Redis had with what it must have had: SKU, units, whether they are unclear.
-fn judged(skus: &[Sku], look: &Look, expected: Vec<(&str, i64, bool)>) -> Verdict {
+fn judged(skus: &[Sku], look: &StockReading, expected: Vec<(&str, i64, bool)>) -> Verdict {
     if expected.iter().any(|(_, _, unclear)| *unclear) {
         return Verdict::Open(Why::Change);
     }
@@ -243,10 +249,10 @@ fn judged(skus: &[Sku], look: &Look, expected: Vec<(&str, i64, bool)>) -> Verdic
 mod tests {
     use super::*;
     use contract::timestamp::Timestamp;
-    use lua::look::SkuStock;
+    use lua::read_stock::SkuStock;
 
     fn of(available: Option<u64>, returning: u64, expected: &[(&str, i64, bool)]) -> Verdict {
-        let look = Look {
+        let look = StockReading {
             at: Timestamp(0),
             next: Sequence(1),
             released: 0,

@@ -83,7 +83,7 @@ pub async fn run(context: Context) {
                 backoff.reset();
             }
             Err(error) => {
-                if backoff.worth_saying() {
+                if backoff.should_log() {
                     tracing::warn!(%error, "Redis and Postgres cannot be compared");
                 }
                 backoff.pause(&stop).await;

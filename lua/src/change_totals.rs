@@ -6,15 +6,15 @@ use contract::keys::SaleKeys;
 use contract::record::{OutboxId, TotalsChange};
 
 use crate::redis::{Deadline, Redis, RedisError};
-use crate::reply::{Reader, Void};
+use crate::reply::{Rejection, ReplyReader};
 
 /// What the script made of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Changed {
+pub enum ChangeOutcome {
     /// Recorded in the outbox; Postgres has the last word.
     Recorded(OutboxId),
     /// The totals were so already.
-    Already {
+    Unchanged {
         /// Postgres has them too.
         settled: bool,
     },
@@ -30,13 +30,13 @@ pub enum Changed {
 }
 
 /// Calls the script.
-pub async fn change(
+pub async fn change_totals(
     redis: &Redis,
     digest: &str,
     keys: &SaleKeys,
     deadline: Deadline,
     change: &TotalsChange,
-) -> Result<Result<Changed, Void>, RedisError> {
+) -> Result<Result<ChangeOutcome, Rejection>, RedisError> {
     // A struct of names and integers always serializes.
     let payload = serde_json::to_vec(change).unwrap_or_default();
     let mut args = vec![
@@ -49,20 +49,25 @@ pub async fn change(
         args.push(Bytes::from(item.total.to_string()));
     }
     let reply = redis.evalsha(digest, vec![&keys.stock, &keys.outbox], args).await?;
-    let mut reader = Reader::new(&reply, "change");
+    let mut reader = ReplyReader::new(&reply, "change_totals");
     let code = match reader.begin(redis)? {
         Ok((code, _)) => code,
-        Err(void) => return Ok(Err(void)),
+        Err(rejection) => return Ok(Err(rejection)),
     };
-    let text = |reader: &Reader<'_>| String::from_utf8_lossy(reader.rest()).into_owned();
+    let text = |reader: &ReplyReader<'_>| String::from_utf8_lossy(reader.rest()).into_owned();
     Ok(match code {
-        b'K' => Ok(Changed::Recorded(OutboxId::parse(&text(&reader)).ok_or_else(|| reader.unexpected())?)),
-        b'Q' => Ok(Changed::Already { settled: true }),
-        b'W' => Ok(Changed::Already { settled: false }),
-        b'B' => Ok(Changed::Busy),
+        b'K' => {
+            Ok(ChangeOutcome::Recorded(OutboxId::parse(&text(&reader)).ok_or_else(|| reader.unexpected())?))
+        }
+        b'Q' => Ok(ChangeOutcome::Unchanged { settled: true }),
+        b'W' => Ok(ChangeOutcome::Unchanged { settled: false }),
+        b'B' => Ok(ChangeOutcome::Busy),
         b'I' => {
             let free = reader.number(6)?;
-            Ok(Changed::InUse { sku: Sku::parse(&text(&reader)).map_err(|_| reader.unexpected())?, free })
+            Ok(ChangeOutcome::InUse {
+                sku: Sku::parse(&text(&reader)).map_err(|_| reader.unexpected())?,
+                free,
+            })
         }
         _ => return Err(reader.unexpected()),
     })

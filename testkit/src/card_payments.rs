@@ -10,13 +10,13 @@ use crate::{Program, System, fresh};
 pub const SECRET: &str = "whsec_c2VjcmV0LW9mLXRoZS1wYXltZW50LXByb3ZpZGVy";
 
 /// Running; ended with the value, which must not outlive its system.
-pub struct Paying {
+pub struct CardPayments {
     _payments: Program,
     _provider: Program,
     journal: PathBuf,
 }
 
-impl Paying {
+impl CardPayments {
     /// What gateways of the system must be told: [`SECRET`].
     pub fn gateway_args() -> [String; 2] {
         ["--payment-webhook-secret", SECRET].map(str::to_owned)
@@ -52,7 +52,7 @@ async fn until_ready(what: &str, listen: SocketAddr) {
     .await;
 }
 
-impl Drop for Paying {
+impl Drop for CardPayments {
     fn drop(&mut self) {
         if let Some(folder) = self.journal.parent() {
             let _ = std::fs::remove_dir_all(folder); // left-overs in the temporary folder do no harm

@@ -5,7 +5,7 @@ use procfs::process::Process;
 use procfs::{ProcResult, WithCurrentSystemInfo};
 
 /// The gauges, looked up once.
-pub struct Usage {
+pub struct ProcessMetrics {
     cpu_seconds: Gauge,
     resident_bytes: Gauge,
     threads: Gauge,
@@ -14,7 +14,7 @@ pub struct Usage {
     started_at: Gauge,
 }
 
-impl Default for Usage {
+impl Default for ProcessMetrics {
     fn default() -> Self {
         Self {
             cpu_seconds: gauge!("process_cpu_seconds_total"), // a counter of ours has no fractions
@@ -27,15 +27,15 @@ impl Default for Usage {
     }
 }
 
-impl Usage {
+impl ProcessMetrics {
     /// Sets them. Where /proc cannot be read they stay as they are: nothing depends on them.
-    pub fn look(&self) {
-        if let Err(error) = self.try_look() {
+    pub fn collect(&self) {
+        if let Err(error) = self.try_collect() {
             tracing::debug!(%error, "cannot tell what the process takes");
         }
     }
 
-    fn try_look(&self) -> ProcResult<()> {
+    fn try_collect(&self) -> ProcResult<()> {
         let process = Process::myself()?;
         let stat = process.stat()?;
         self.cpu_seconds.set((stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64);
@@ -56,7 +56,7 @@ mod tests {
     #[test]
     fn a_process_tells_what_it_takes() {
         let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
-        metrics::with_local_recorder(&recorder, || super::Usage::default().look());
+        metrics::with_local_recorder(&recorder, || super::ProcessMetrics::default().collect());
         let text = recorder.handle().render();
         let value = |name: &str| -> f64 {
             let line = text.lines().find_map(|line| line.strip_prefix(name)).expect(name);

@@ -25,7 +25,7 @@ pub const CANCELLED: u8 = b'C';
 /// An accepted order, as Redis remembers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)] // the names say it
-pub struct Remembered {
+pub struct OrderReceipt {
     pub id: OrderId,
     pub digest: RequestDigest,
     pub sequence: Sequence,
@@ -57,7 +57,7 @@ fn be(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |n, byte| n << 8 | u64::from(*byte))
 }
 
-impl Remembered {
+impl OrderReceipt {
     /// Reads one; `None` unless it has exactly [`BYTES`] bytes and a known flag.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let bytes: &[u8; BYTES] = bytes.try_into().ok()?;

@@ -29,9 +29,9 @@ pub struct Metric {
 #[macro_export]
 macro_rules! metrics_list {
     ($($kind:ident $name:literal [$labels:literal] $help:literal;)*) => {
-        &[$($crate::describe::Metric {
+        &[$($crate::metric_help::Metric {
             name: $name,
-            kind: $crate::describe::Kind::$kind,
+            kind: $crate::metric_help::Kind::$kind,
             labels: $labels,
             help: $help,
         }),*]
@@ -39,7 +39,7 @@ macro_rules! metrics_list {
 }
 
 /// Those of every process.
-pub const OF_ALL: &[Metric] = metrics_list! {
+pub const COMMON_METRICS: &[Metric] = metrics_list! {
     Gauge "build_info" ["version"] "1, with the version of the program.";
     Gauge "dependency_up" ["dependency"] "1 while what the process depends on can be used, 0 while it cannot.";
     Counter "kafka_clients_replaced_total" ["client"] "Kafka clients that heard nothing after an outage and were replaced.";
@@ -52,7 +52,7 @@ pub const OF_ALL: &[Metric] = metrics_list! {
 };
 
 /// Tells the recorder what these mean.
-pub fn describe(metrics: &[Metric]) {
+pub fn register(metrics: &[Metric]) {
     for metric in metrics {
         match metric.kind {
             Kind::Counter => metrics::describe_counter!(metric.name, metric.help),

@@ -1,5 +1,5 @@
-//! The admin API of one gateway, as a careful client: every call has a time limit; what may be repeated is
-//! repeated with growing pauses; what may not, and has no answer, is told as unknown.
+//! A client of one gateway's admin API. Every call has a timeout. Idempotent calls are retried with backoff; a call that is
+//! not idempotent and gets no response is reported as having an unknown outcome.
 
 use std::time::{Duration, Instant};
 
@@ -10,27 +10,27 @@ use serde_json::Value;
 use crate::arguments::Server;
 use crate::failure::{Failure, Problem};
 
-/// Pauses between tries: doubled from the first to the last.
-const PAUSE_FIRST: Duration = Duration::from_millis(100);
-const PAUSE_LAST: Duration = Duration::from_secs(1);
-/// Where nobody listens, somebody may be starting; nobody waits long for a wrong address.
-const CONNECT_TRIES_MAX: u32 = 5;
-/// One try of a query: the server gives itself 3 seconds.
-const QUERY_MAX: Duration = Duration::from_secs(5);
-/// One try of a change: the server gives itself 20 seconds.
-const CHANGE_MAX: Duration = Duration::from_secs(22);
-const CONNECT_MAX: Duration = Duration::from_secs(3);
+/// The backoff between attempts doubles from the first value to the second.
+const BACKOFF_MIN: Duration = Duration::from_millis(100);
+const BACKOFF_MAX: Duration = Duration::from_secs(1);
+/// A refused connection may mean that the gateway is starting; a wrong address should fail quickly.
+const CONNECT_ATTEMPTS_MAX: u32 = 5;
+/// The timeout of one attempt of a query: the server's own timeout is 3 seconds.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(5);
+/// The timeout of one attempt of a change: the server's own timeout is 20 seconds.
+const CHANGE_TIMEOUT: Duration = Duration::from_secs(22);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What a repetition of a call would do.
+/// Whether a call may be sent again after it may have been carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Repeat {
-    /// Nothing more than the first: it is repeated until the time is over.
-    Harmless,
-    /// Something more: repeated only while it is certain that nothing has been done.
-    Counts,
+pub(crate) enum Idempotency {
+    /// A second call has no further effect: it is retried until the timeout.
+    Idempotent,
+    /// A second call has a further effect: it is retried only while it is certain that nothing was done.
+    NotIdempotent,
 }
 
-/// A call.
+/// A call of the admin API.
 #[derive(Debug)]
 pub(crate) struct Call<'a> {
     method: Method,
@@ -38,29 +38,29 @@ pub(crate) struct Call<'a> {
     query: Vec<(&'static str, String)>,
     body: Option<Value>,
     key: Option<&'a str>,
-    repeat: Repeat,
+    idempotency: Idempotency,
 }
 
 impl<'a> Call<'a> {
-    /// A query below `/admin/v1`. Each part of the path is one segment, whatever is in it.
+    /// Creates a query. Each part of the path is one segment, whatever characters it contains.
     pub(crate) fn get(path: &[&'a str]) -> Self {
-        Self::new(Method::GET, path, Repeat::Harmless)
+        Self::new(Method::GET, path, Idempotency::Idempotent)
     }
-    /// A change.
-    pub(crate) fn new(method: Method, path: &[&'a str], repeat: Repeat) -> Self {
-        Self { method, path: path.to_vec(), query: vec![], body: None, key: None, repeat }
+    /// Creates a call with any method.
+    pub(crate) fn new(method: Method, path: &[&'a str], idempotency: Idempotency) -> Self {
+        Self { method, path: path.to_vec(), query: vec![], body: None, key: None, idempotency }
     }
-    /// With a parameter, if there is a value.
+    /// Adds a query parameter, if it has a value.
     pub(crate) fn with(mut self, name: &'static str, value: Option<impl ToString>) -> Self {
         self.query.extend(value.map(|value| (name, value.to_string())));
         self
     }
-    /// With a body.
+    /// Adds a JSON body.
     pub(crate) fn body(mut self, body: Value) -> Self {
         self.body = Some(body);
         self
     }
-    /// With an Idempotency-Key.
+    /// Adds an Idempotency-Key.
     pub(crate) fn key(mut self, key: &'a str) -> Self {
         self.key = Some(key);
         self
@@ -70,14 +70,14 @@ impl<'a> Call<'a> {
     }
 }
 
-/// How a try ended, if not well.
-enum Missed {
-    /// The request was not sent, or was refused before anything was done.
-    Undone(String),
-    /// It may have been carried out.
+/// Why an attempt failed, where another one may succeed.
+enum AttemptError {
+    /// The connection failed: the request was not carried out.
+    NotSent(String),
+    /// The request may have been carried out.
     Unknown(String),
-    /// It was answered 503.
-    Busy(Problem, Option<Duration>),
+    /// The gateway responded 503, perhaps with a Retry-After.
+    Unavailable(Problem, Option<Duration>),
 }
 
 /// A client of one gateway.
@@ -86,11 +86,11 @@ pub(crate) struct Api {
     http: reqwest::Client,
     base: Url,
     token: Option<String>,
-    limit: Duration,
+    timeout: Duration,
 }
 
 impl Api {
-    /// As the arguments say.
+    /// Creates a client from the command's arguments.
     pub(crate) fn new(server: &Server) -> Result<Self, Failure> {
         let base = Url::parse(&server.admin_url)
             .ok()
@@ -98,10 +98,10 @@ impl Api {
             .ok_or_else(|| {
                 Failure::Usage(format!("--admin-url {}: expected http://host:port", server.admin_url))
             })?;
-        // Another part may have named it already: then it is the same.
+        // It fails if a provider is already installed, which is then the same one.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut http = reqwest::Client::builder()
-            .connect_timeout(CONNECT_MAX)
+            .connect_timeout(CONNECT_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none()) // the token is for this address alone
             .no_proxy();
         if let Some(file) = &server.ca_file {
@@ -110,99 +110,105 @@ impl Api {
                 .map_err(|error| Failure::Usage(format!("--ca-file {}: {error}", file.display())))?;
             if authorities.is_empty() {
                 return Err(Failure::Usage(format!(
-                    "--ca-file {}: there is no certificate in it",
+                    "--ca-file {}: the file contains no certificate",
                     file.display()
                 )));
             }
             http = http.tls_certs_merge(authorities);
         }
-        let http =
-            http.build().map_err(|error| Failure::Usage(format!("HTTPS cannot be used: {}", why(error))))?;
-        let limit = Duration::from_secs_f64(server.timeout);
-        Ok(Self { http, base, token: server.token.clone(), limit })
+        let http = http
+            .build()
+            .map_err(|error| Failure::Usage(format!("cannot set up HTTPS: {}", root_cause(error))))?;
+        let timeout = Duration::from_secs_f64(server.timeout);
+        Ok(Self { http, base, token: server.token.clone(), timeout })
     }
 
-    /// The same, with another longest wait for an answer.
-    pub(crate) fn within(&self, limit: Duration) -> Self {
-        Self { limit, ..self.clone() }
+    /// Returns the same client with another timeout.
+    pub(crate) fn with_timeout(&self, timeout: Duration) -> Self {
+        Self { timeout, ..self.clone() }
     }
 
-    /// Where it is.
+    /// Returns the gateway's address.
     pub(crate) fn url(&self) -> &str {
         self.base.as_str().trim_end_matches('/')
     }
 
-    /// Calls the admin API and reads the answer.
+    /// Sends a call and decodes the response.
     pub(crate) async fn call<T: DeserializeOwned>(&self, call: Call<'_>) -> Result<T, Failure> {
         let name = call.name();
-        let (_, body) = self.answered(call).await?;
-        let why = |error: serde_json::Error| Failure::Strange { url: name.clone(), why: error.to_string() };
-        serde_json::from_slice(&body).map_err(why)
+        let (_, body) = self.send(call).await?;
+        let invalid = |error: serde_json::Error| Failure::UnexpectedResponse {
+            url: name.clone(),
+            why: error.to_string(),
+        };
+        serde_json::from_slice(&body).map_err(invalid)
     }
 
-    /// Calls the admin API until there is an answer that is no passing failure, or the time is over.
-    pub(crate) async fn answered(&self, call: Call<'_>) -> Result<(StatusCode, Vec<u8>), Failure> {
+    /// Sends a call, and retries it after transient failures until the timeout. Returns the status and the body.
+    pub(crate) async fn send(&self, call: Call<'_>) -> Result<(StatusCode, Vec<u8>), Failure> {
         let begun = Instant::now();
-        let (mut pause, mut tries, mut unknown) = (PAUSE_FIRST, 0u32, None);
+        let (mut backoff, mut attempts, mut unknown) = (BACKOFF_MIN, 0u32, None);
         loop {
-            tries += 1;
-            let left = self.limit.saturating_sub(begun.elapsed());
-            let missed = match self.once(&call, left).await? {
-                Ok(answer) => return Ok(answer),
-                Err(missed) => missed,
+            attempts += 1;
+            let left = self.timeout.saturating_sub(begun.elapsed());
+            let error = match self.attempt(&call, left).await? {
+                Ok(response) => return Ok(response),
+                Err(error) => error,
             };
-            let again = match &missed {
-                Missed::Undone(_) => tries < CONNECT_TRIES_MAX,
-                Missed::Unknown(_) => call.repeat == Repeat::Harmless,
-                Missed::Busy(problem, wait) => {
-                    pause = pause.max(wait.unwrap_or_default().min(PAUSE_LAST));
-                    call.repeat == Repeat::Harmless || problem.code() != "outcome_unknown"
+            let is_idempotent = call.idempotency == Idempotency::Idempotent;
+            let may_retry = match &error {
+                AttemptError::NotSent(_) => attempts < CONNECT_ATTEMPTS_MAX,
+                AttemptError::Unknown(_) => is_idempotent,
+                AttemptError::Unavailable(problem, retry_after) => {
+                    backoff = backoff.max(retry_after.unwrap_or_default().min(BACKOFF_MAX));
+                    is_idempotent || problem.code() != "outcome_unknown"
                 }
             };
-            if let Missed::Unknown(why) = &missed {
+            if let AttemptError::Unknown(why) = &error {
                 unknown = Some(why.clone());
             }
-            if !again || begun.elapsed() + pause >= self.limit {
-                return Err(self.given_up(&call, missed, unknown));
+            if !may_retry || begun.elapsed() + backoff >= self.timeout {
+                return Err(self.failure(&call, error, unknown));
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(PAUSE_LAST);
+            tokio::time::sleep(backoff).await;
+            backoff = (backoff * 2).min(BACKOFF_MAX);
         }
     }
 
-    fn given_up(&self, call: &Call<'_>, missed: Missed, unknown: Option<String>) -> Failure {
-        let changes = call.method != Method::GET;
-        match (missed, unknown) {
-            (_, Some(why)) if changes => Failure::Unknown {
+    /// Returns how the whole call failed. `unknown` is why some attempt may have been carried out.
+    fn failure(&self, call: &Call<'_>, error: AttemptError, unknown: Option<String>) -> Failure {
+        let is_change = call.method != Method::GET;
+        match (error, unknown) {
+            (_, Some(why)) if is_change => Failure::OutcomeUnknown {
                 what: call.name(),
                 why,
-                hint: match call.repeat {
-                    Repeat::Harmless => "repeat the command: what was done already is not done twice".into(),
-                    Repeat::Counts => {
-                        "look before repeating it: `flashsale sale show`, `flashsale dead-letters list`"
+                hint: match call.idempotency {
+                    Idempotency::Idempotent => "run the command again: it has no effect if it already succeeded".into(),
+                    Idempotency::NotIdempotent => {
+                        "check the result before you repeat it: `flashsale sale show`, `flashsale dead-letters list`"
                             .into()
                     }
                 },
             },
-            (Missed::Busy(problem, _), _) => Failure::Refused(problem),
-            (Missed::Undone(why) | Missed::Unknown(why), _) => {
+            (AttemptError::Unavailable(problem, _), _) => Failure::Refused(problem),
+            (AttemptError::NotSent(why) | AttemptError::Unknown(why), _) => {
                 Failure::Unreachable { url: self.url().into(), why }
             }
         }
     }
 
-    /// One try. The outer error ends the call, the inner one may pass.
-    async fn once(
+    /// Sends a call once. The outer error is final; after the inner one the call may be retried.
+    async fn attempt(
         &self,
         call: &Call<'_>,
         left: Duration,
-    ) -> Result<Result<(StatusCode, Vec<u8>), Missed>, Failure> {
-        let limit = if call.method == Method::GET { QUERY_MAX } else { CHANGE_MAX };
+    ) -> Result<Result<(StatusCode, Vec<u8>), AttemptError>, Failure> {
+        let timeout = if call.method == Method::GET { QUERY_TIMEOUT } else { CHANGE_TIMEOUT };
         let mut request = self
             .http
-            .request(call.method.clone(), self.at(&call.path))
+            .request(call.method.clone(), self.url_for(&call.path))
             .query(&call.query)
-            .timeout(left.min(limit).max(PAUSE_FIRST));
+            .timeout(left.min(timeout).max(BACKOFF_MIN));
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
@@ -212,16 +218,16 @@ impl Api {
         if let Some(body) = &call.body {
             request = request.json(body);
         }
-        let answer = match request.send().await {
-            Ok(answer) => answer,
-            Err(error) if error.is_connect() => return Ok(Err(Missed::Undone(why(error)))),
-            Err(error) if error.is_builder() => return Err(Failure::Usage(why(error))),
-            Err(error) => return Ok(Err(Missed::Unknown(why(error)))),
+        let response = match request.send().await {
+            Ok(response) => response,
+            Err(error) if error.is_connect() => return Ok(Err(AttemptError::NotSent(root_cause(error)))),
+            Err(error) if error.is_builder() => return Err(Failure::Usage(root_cause(error))),
+            Err(error) => return Ok(Err(AttemptError::Unknown(root_cause(error)))),
         };
-        let (status, wait) = (answer.status(), retry_after(&answer));
-        let body = match answer.bytes().await {
+        let (status, retry_after) = (response.status(), retry_after(&response));
+        let body = match response.bytes().await {
             Ok(body) => body.to_vec(),
-            Err(error) => return Ok(Err(Missed::Unknown(why(error)))),
+            Err(error) => return Ok(Err(AttemptError::Unknown(root_cause(error)))),
         };
         if status.is_success() {
             return Ok(Ok((status, body)));
@@ -229,16 +235,16 @@ impl Api {
         let problem =
             Problem { status: status.as_u16(), members: serde_json::from_slice(&body).unwrap_or_default() };
         match status {
-            StatusCode::SERVICE_UNAVAILABLE => Ok(Err(Missed::Busy(problem, wait))),
-            _ if status.is_redirection() || problem.members.is_empty() => Err(Failure::Strange {
+            StatusCode::SERVICE_UNAVAILABLE => Ok(Err(AttemptError::Unavailable(problem, retry_after))),
+            _ if status.is_redirection() || problem.members.is_empty() => Err(Failure::UnexpectedResponse {
                 url: self.url().into(),
-                why: format!("status {status} without a reason"),
+                why: format!("status {status} without a problem document"),
             }),
             _ => Err(Failure::Refused(problem)),
         }
     }
 
-    fn at(&self, path: &[&str]) -> Url {
+    fn url_for(&self, path: &[&str]) -> Url {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(path); // a URL with a host has segments
@@ -246,36 +252,32 @@ impl Api {
         url
     }
 
-    /// Whether it is ready, by its own word: that is told to anyone, with a 503 where it is not.
+    /// Returns the readiness report. It needs no token, and its status is 503 if the gateway is not ready.
     pub(crate) async fn health(&self) -> Result<Value, Failure> {
-        let url = self.at(&["health", "ready"]);
-        let unreachable = |error| Failure::Unreachable { url: self.url().into(), why: why(error) };
-        let request = self.http.get(url).timeout(self.limit.min(QUERY_MAX));
-        let answer = request.send().await.map_err(unreachable)?;
-        let body = answer.bytes().await.map_err(unreachable)?;
-        let strange =
-            |error: serde_json::Error| Failure::Strange { url: self.url().into(), why: error.to_string() };
-        let health: Value = serde_json::from_slice(&body).map_err(strange)?;
+        let url = self.url_for(&["health", "ready"]);
+        let unreachable = |error| Failure::Unreachable { url: self.url().into(), why: root_cause(error) };
+        let request = self.http.get(url).timeout(self.timeout.min(QUERY_TIMEOUT));
+        let response = request.send().await.map_err(unreachable)?;
+        let body = response.bytes().await.map_err(unreachable)?;
+        let unexpected = |why: String| Failure::UnexpectedResponse { url: self.url().into(), why };
+        let health: Value = serde_json::from_slice(&body).map_err(|error| unexpected(error.to_string()))?;
         match health["ready"].is_boolean() {
             true => Ok(health),
-            false => Err(Failure::Strange {
-                url: self.url().into(),
-                why: "it does not tell whether it is ready".into(),
-            }),
+            false => Err(unexpected("the readiness report has no member `ready`".into())),
         }
     }
 }
 
-fn retry_after(answer: &reqwest::Response) -> Option<Duration> {
-    let seconds = answer.headers().get(reqwest::header::RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+fn retry_after(response: &reqwest::Response) -> Option<Duration> {
+    let seconds = response.headers().get(reqwest::header::RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
     Some(Duration::from_secs(seconds))
 }
 
-/// Why a call failed, down to the last cause.
-fn why(error: reqwest::Error) -> String {
+/// Returns the innermost cause of a failed call.
+fn root_cause(error: reqwest::Error) -> String {
     let error = error.without_url();
     if error.is_timeout() {
-        return "no answer in time".into();
+        return "the request timed out".into();
     }
     let mut cause: &dyn std::error::Error = &error;
     while let Some(inner) = cause.source() {

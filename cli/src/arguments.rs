@@ -1,4 +1,4 @@
-//! Commands and options. What `--help` says is written here.
+//! The commands and options. Their doc comments are the texts of `--help`.
 
 use std::path::PathBuf;
 
@@ -9,28 +9,28 @@ use contract::money::{AMOUNT_MAX, Currency};
 
 use crate::failure::EXIT_CODES;
 
-/// Runs flash sales: defines, opens, watches and closes them, looks at stock and orders.
+/// Manage flash sales: define, open, watch and close them, inspect stock and orders.
 ///
-/// Speaks to the admin listener of a gateway. In a checkout, `./dev flashsale …` gives it the address and the
-/// token of the running stack.
+/// Connects to the admin listener of a gateway. In a checkout, `./dev flashsale …` sets the address and the token of the
+/// running stack.
 #[derive(Debug, Parser)]
 #[command(name = "flashsale", version, propagate_version = true, max_term_width = 100, after_long_help = EXIT_CODES)]
 #[command(after_help = "Exit codes, and errors as JSON: flashsale --help")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) server: Server,
-    /// Answer with JSON, errors on standard error included.
+    /// Print JSON, including errors on standard error.
     #[arg(long, global = true)]
     pub(crate) json: bool,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
-/// Where the gateway is, and who calls.
+/// The address of the gateway, and the operator's credentials.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Gateway")]
 pub(crate) struct Server {
-    /// The admin listener of a gateway.
+    /// The URL of a gateway's admin listener.
     #[arg(
         long,
         global = true,
@@ -39,67 +39,67 @@ pub(crate) struct Server {
         value_name = "URL"
     )]
     pub(crate) admin_url: String,
-    /// The operator's token. Better in the environment, where other users do not see it.
+    /// The operator's token. Prefer the environment variable: other users can see arguments.
     #[arg(long, global = true, env = "ADMIN_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub(crate) token: Option<String>,
-    /// A file of authorities (PEM) to believe beside the system's, for https.
+    /// Additional CA certificates to trust for https (PEM).
     #[arg(long, global = true, env = "TLS_CA_FILE", value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,
-    /// Longest wait for an answer, repetitions included.
+    /// The timeout of a request, including retries.
     #[arg(long, global = true, env = "FLASHSALE_TIMEOUT", default_value = "25", value_name = "SECONDS", value_parser = seconds)]
     pub(crate) timeout: f64,
 }
 
-/// What it can do.
+/// The top-level commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Defines sales and moves them: open, pause, resume, close, rebuild.
+    /// Define sales and change their state: open, pause, resume, close, rebuild.
     #[command(subcommand)]
     Sale(Sale),
-    /// Whether the gateway and what it needs are there, and how every sale stands.
+    /// Show whether the gateway and its dependencies are up, and the state of every sale.
     Status,
-    /// A sale's stock side by side: Postgres, Redis, and how far they are apart.
+    /// Compare a sale's stock in Postgres and in Redis, and show the drift.
     Inventory {
         sale: SaleId,
-        /// First make the state in Redis anew from Postgres (a rebuild), and wait for it. Asks first.
+        /// First rebuild the state in Redis from Postgres, and wait until it is done. Requires confirmation.
         #[arg(long)]
         sync: bool,
-        /// Do not ask.
+        /// Skip the confirmation.
         #[arg(long, short, requires = "sync")]
         yes: bool,
     },
-    /// Looks for orders, and moves their goods.
+    /// Find orders, and advance their delivery.
     #[command(subcommand)]
     Orders(Orders),
-    /// Records that could not be applied, and what becomes of them.
+    /// List, replay and discard records that could not be applied.
     #[command(subcommand)]
     DeadLetters(DeadLetters),
-    /// Customers' balances.
+    /// Manage customers' wallets.
     #[command(subcommand)]
     Wallet(Wallet),
-    /// Stock, rates and lag as they are now, until `q` is pressed; one line a second where there is no terminal.
+    /// Watch stock, rates and lag live until `q` is pressed; without a terminal, print one line per second.
     #[command(after_help = "Examples:
   flashsale watch
   flashsale watch mugs --for 600
   flashsale watch mugs --json | jq .rates.accepted_per_second")]
     Watch {
-        /// Only this sale.
+        /// Watch only this sale.
         sale: Option<SaleId>,
-        /// End after so long.
+        /// Stop after this time.
         #[arg(long = "for", value_name = "SECONDS", value_parser = seconds)]
         limit: Option<f64>,
     },
-    /// A sale's settled orders as a file: CSV or Parquet.
+    /// Export a sale's settled orders to a CSV or Parquet file.
     ///
-    /// One row an order, newest first; what is settled after the beginning is not in it. Amounts are whole
-    /// numbers in the currency's minor unit, beside the currency; times are UTC. A file appears whole or not
-    /// at all.
+    /// The file has one row per order, newest first. Orders that are settled after the export has started are not included.
+    /// Amounts are integers in the currency's minor unit, next to the currency; times are UTC. The file is created
+    /// atomically: it is either complete or not created.
     #[command(after_help = "Examples:
   flashsale export mugs > mugs.csv
   flashsale export mugs --output mugs.parquet
   flashsale export mugs --lines --output mug-lines.csv --force")]
     Export(Export),
-    /// Prints what makes a shell complete commands and options.
+    /// Print a shell completion script.
     #[command(after_help = "Examples:
   source <(flashsale completions bash)
   flashsale completions zsh > ~/.zfunc/_flashsale
@@ -107,118 +107,118 @@ pub(crate) enum Command {
     Completions { shell: clap_complete::Shell },
 }
 
-/// What is exported, and where to.
+/// The options of an export.
 #[derive(Debug, Args)]
 pub(crate) struct Export {
     pub(crate) sale: SaleId,
-    /// By the file's name when not given; csv where it does not tell.
+    /// The file format. Default: parquet if the file's name ends in .parquet, otherwise csv.
     #[arg(long, value_enum)]
     pub(crate) format: Option<Format>,
-    /// The file to write; `-` is standard output, for csv.
+    /// The file to write; `-` is standard output (csv only).
     #[arg(long, short, default_value = "-", value_name = "FILE")]
     pub(crate) output: PathBuf,
-    /// One row for each line of an order, instead of one for each order.
+    /// Write one row per order line instead of one per order.
     #[arg(long)]
     pub(crate) lines: bool,
-    /// Replace a file that is there.
+    /// Overwrite an existing file.
     #[arg(long)]
     pub(crate) force: bool,
 }
 
-/// What kind of file.
+/// The format of an exported file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Format {
-    /// Comma-separated values (RFC 4180) with a header; an order's lines are JSON in a column.
+    /// Comma-separated values (RFC 4180) with a header; an order's lines are a JSON column.
     Csv,
-    /// Apache Parquet; an order's lines are a list in a column.
+    /// Apache Parquet; an order's lines are a list column.
     Parquet,
 }
 
-/// What can be done with orders.
+/// The commands for orders.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Orders {
-    /// A sale's settled orders, newest first.
+    /// List a sale's settled orders, newest first.
     #[command(after_help = "Examples:
   flashsale orders list mugs --customer alice
   flashsale orders list mugs --status preparing --limit 200
-All of them, to a file: flashsale export")]
+To export all orders to a file: flashsale export")]
     List {
         sale: SaleId,
-        /// Only this customer's.
+        /// List only this customer's orders.
         #[arg(long)]
         customer: Option<CustomerId>,
-        /// Only those that stand here.
+        /// List only orders with this status.
         #[arg(long, value_parser = status)]
         status: Option<OrderStatus>,
-        /// How many.
+        /// The maximum number of results.
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=500))]
         limit: u16,
-        /// Go on behind another page: its `next_cursor`.
+        /// Continue after the previous page: the value of its `next_cursor`.
         #[arg(long)]
         cursor: Option<u64>,
     },
-    /// One order with its history.
+    /// Show an order and its history.
     Show { sale: SaleId, order: OrderId },
-    /// Tells how far the goods have come: through all states before it.
+    /// Advance an order's delivery status, through all states before it.
     #[command(after_help = "Example:  flashsale orders deliver mugs 0199… shipped")]
     Deliver {
         sale: SaleId,
         order: OrderId,
-        /// shipped, in_transit or delivered.
+        /// The new status: shipped, in_transit or delivered.
         #[arg(value_parser = status)]
         status: OrderStatus,
     },
 }
 
-/// What can be done with dead letters.
+/// The commands for dead letters.
 #[derive(Debug, Subcommand)]
 pub(crate) enum DeadLetters {
-    /// Lists them, newest first.
+    /// List dead letters, newest first.
     List {
-        /// Only of this sale.
+        /// List only this sale's dead letters.
         #[arg(long)]
         sale: Option<SaleId>,
-        /// Only in this state: undecided, duplicate, replayed, discarded.
+        /// List only dead letters in this state: undecided, duplicate, replayed, discarded.
         #[arg(long)]
         state: Option<String>,
-        /// How many.
+        /// The maximum number of results.
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=500))]
         limit: u16,
-        /// Go on behind another page: its `next_cursor`.
+        /// Continue after the previous page: the value of its `next_cursor`.
         #[arg(long)]
         cursor: Option<u64>,
     },
-    /// Has a record applied again, by the rules of now.
+    /// Re-apply a dead letter with the current code.
     Replay {
-        /// As listed.
+        /// The id of the dead letter, as listed.
         id: u64,
     },
-    /// Gives a record up: its units are sold again. Asks first.
+    /// Discard a dead letter and return its units to stock. Requires confirmation.
     Discard {
-        /// As listed.
+        /// The id of the dead letter, as listed.
         id: u64,
-        /// Do not ask.
+        /// Skip the confirmation.
         #[arg(long, short)]
         yes: bool,
     },
 }
 
-/// What can be done with wallets.
+/// The commands for wallets.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Wallet {
-    /// Puts money into a customer's wallet, once a key.
+    /// Credit a customer's wallet, once per key.
     ///
-    /// The key is printed before anything is sent. Whoever got no answer repeats the command with it: the same
-    /// key never credits twice.
+    /// The key is printed before the request is sent. If there is no response, repeat the command with the same key: a key
+    /// never credits twice.
     #[command(after_help = "Example:  flashsale wallet credit alice 50000 KRW --key refund-2027-0042")]
     Credit {
         customer: CustomerId,
-        /// In the currency's minor unit.
+        /// The amount in the currency's minor unit.
         #[arg(value_parser = clap::value_parser!(u64).range(1..=AMOUNT_MAX))]
         amount: u64,
         #[arg(value_parser = currency)]
         currency: Currency,
-        /// This credit's name (Idempotency-Key); made up when not given.
+        /// The Idempotency-Key of this credit; generated by default.
         #[arg(long, value_parser = key)]
         key: Option<String>,
     },
@@ -227,92 +227,94 @@ pub(crate) enum Wallet {
 fn status(text: &str) -> Result<OrderStatus, String> {
     OrderStatus::parse(text).ok_or_else(|| {
         let names: Vec<_> = OrderStatus::ALL.iter().map(|status| status.as_str()).collect();
-        format!("one of {}", names.join(", "))
+        format!("expected one of {}", names.join(", "))
     })
 }
 
 fn currency(text: &str) -> Result<Currency, &'static str> {
-    Currency::parse(text).ok_or("an ISO 4217 code such as KRW")
+    Currency::parse(text).ok_or("expected an ISO 4217 code such as KRW")
 }
 
 fn key(text: &str) -> Result<String, &'static str> {
     let parsed = IdempotencyKey::parse(text);
-    parsed.map(|key| key.as_str().to_owned()).map_err(|_| "1 to 128 visible ASCII characters without spaces")
+    parsed
+        .map(|key| key.as_str().to_owned())
+        .map_err(|_| "expected 1 to 128 visible ASCII characters without spaces")
 }
 
-/// What can be done with a sale.
+/// The commands for a sale.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Sale {
-    /// Creates a sale, or brings it to what a file says.
+    /// Create or update a sale from a definition file.
     ///
-    /// The file is checked before anything is sent; each fault is shown where it stands. Repeating it changes
-    /// nothing more.
+    /// The file is validated before anything is sent, and each fault is shown at its position in the file. The command is
+    /// idempotent.
     #[command(after_help = "Examples:
   flashsale sale template > mugs.toml
   flashsale sale apply mugs.toml --dry-run
   flashsale sale show mugs --definition | sed 's/total = 50/total = 80/' | flashsale sale apply -")]
     Apply {
-        /// The definition, in TOML or JSON; `-` for standard input.
+        /// The definition in TOML or JSON; `-` is standard input.
         file: PathBuf,
-        /// The sale's name, where the file does not give it (`sale_id`).
+        /// The sale's id, if the file does not contain it (`sale_id`).
         #[arg(long, value_name = "SALE")]
         sale: Option<SaleId>,
-        /// Only tell what would change.
+        /// Only show what would change.
         #[arg(long)]
         dry_run: bool,
     },
-    /// All sales, drafts too.
+    /// List all sales, including drafts.
     List,
-    /// One sale: its terms, its state, its rebuild.
+    /// Show a sale's terms, state and rebuild.
     Show {
         sale: SaleId,
-        /// As a definition that `sale apply` takes: TOML, or JSON with --json.
+        /// Print a definition that `sale apply` accepts: TOML, or JSON with --json.
         #[arg(long)]
         definition: bool,
     },
-    /// Prints a definition with every field explained: TOML, or JSON with --json.
+    /// Print a sample definition that explains every field: TOML, or JSON with --json.
     Template,
-    /// Opens a draft for customers.
+    /// Open a draft for customers.
     #[command(after_help = "Example:  flashsale sale open mugs --wait")]
-    Open(Act),
-    /// Refuses orders until it is resumed.
-    Pause(Act),
-    /// Opens a paused sale again.
-    Resume(Act),
-    /// Closes a sale for good. Asks first.
-    Close(Sure),
-    /// Makes the sale's state in Redis anew from Postgres. No order is taken meanwhile, a second or two. Asks first.
-    Rebuild(Sure),
-    /// What became of the sale's orders: funnel, revenue, sell-out, pace.
+    Open(ActionOptions),
+    /// Pause a sale: orders are refused until it is resumed.
+    Pause(ActionOptions),
+    /// Resume a paused sale.
+    Resume(ActionOptions),
+    /// Close a sale permanently. Requires confirmation.
+    Close(ConfirmedActionOptions),
+    /// Rebuild the sale's state in Redis from Postgres. No orders are accepted for a second or two. Requires confirmation.
+    Rebuild(ConfirmedActionOptions),
+    /// Show a sale's order funnel, revenue, sell-out times and order rate.
     Report { sale: SaleId },
 }
 
-/// A move.
+/// The options of an action on a sale.
 #[derive(Debug, Args)]
-pub(crate) struct Act {
-    /// Which sale.
+pub(crate) struct ActionOptions {
+    /// The sale's id.
     pub(crate) sale: SaleId,
-    /// Wait until the gateway acts by it, at most 60 seconds or as many as given.
+    /// Wait until the change is in force in the gateway, for at most 60 seconds or the given time.
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "60", value_parser = seconds)]
     pub(crate) wait: Option<f64>,
 }
 
-/// A move that is asked about.
+/// The options of an action that requires confirmation.
 #[derive(Debug, Args)]
-pub(crate) struct Sure {
+pub(crate) struct ConfirmedActionOptions {
     #[command(flatten)]
-    pub(crate) act: Act,
-    /// Do not ask.
+    pub(crate) action: ActionOptions,
+    /// Skip the confirmation.
     #[arg(long, short)]
     pub(crate) yes: bool,
 }
 
-/// Longest time that can be given: a day.
+/// The longest time that an option accepts: a day.
 const SECONDS_MAX: f64 = 86_400.0;
 
 fn seconds(text: &str) -> Result<f64, String> {
     let seconds = text.parse().ok().filter(|seconds| (0.1..=SECONDS_MAX).contains(seconds));
-    seconds.ok_or_else(|| format!("0.1 to {SECONDS_MAX} seconds"))
+    seconds.ok_or_else(|| format!("expected 0.1 to {SECONDS_MAX} seconds"))
 }
 
 #[cfg(test)]
@@ -320,7 +322,7 @@ mod tests {
     use clap::CommandFactory;
 
     #[test]
-    fn the_commands_fit_together() {
+    fn the_commands_are_consistent() {
         super::Arguments::command().debug_assert();
     }
 }

@@ -1,5 +1,4 @@
-//! Why a command did not do what it was asked: one exit code a kind, words that say what to do next, and the
-//! same as JSON for programs.
+//! Why a command failed: an exit code per kind, a message with a hint what to do next, and both as JSON for programs.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,90 +9,90 @@ use terminal::{Style, is_coloured, styled_if};
 
 use crate::definition::Fault;
 
-/// What ends a command.
+/// The reason why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    /// The server answered, and it was a refusal.
+    /// The server refused the request.
     #[error("{}", .0.sentence())]
     Refused(Problem),
-    /// The arguments do not fit together, or a question was answered with no.
+    /// The arguments are inconsistent, or the action was not confirmed.
     #[error("{0}")]
     Usage(String),
-    /// A definition that cannot be sold by.
-    #[error("{name}: {}", counted(.faults.len(), "fault"))]
+    /// A definition file is not valid.
+    #[error("{name}: {}", pluralized(.faults.len(), "fault"))]
     Invalid {
-        /// The file.
+        /// The name of the file.
         name: String,
-        /// All that was found in it.
+        /// All faults that were found in it.
         faults: Vec<Fault>,
     },
-    /// What was asked for is not there.
+    /// The requested thing does not exist.
     #[error("{what}")]
     NotFound {
-        /// In words.
+        /// The message for people.
         what: String,
-        /// What to do.
+        /// What the user can do.
         hint: String,
     },
-    /// No answer.
-    #[error("no answer from {url}: {why}")]
+    /// The gateway did not respond.
+    #[error("no response from {url}: {why}")]
     Unreachable {
-        /// Where.
+        /// The address of the gateway.
         url: String,
-        /// Why.
+        /// The cause of the failure.
         why: String,
     },
-    /// A change may have been made, or may not.
-    #[error("{what}: no answer told whether it was done ({why})")]
-    Unknown {
-        /// What was asked for.
+    /// It is unknown whether a change was made.
+    #[error("{what}: the outcome is unknown because the gateway did not respond ({why})")]
+    OutcomeUnknown {
+        /// The request that was sent.
         what: String,
-        /// Why there was no answer.
+        /// Why there was no response.
         why: String,
-        /// How to find out.
+        /// How the user can find out.
         hint: String,
     },
-    /// Stored, and not seen in force within the limit.
+    /// A change is stored, but was not in force within the time limit.
     #[error("{0}")]
-    Late(String),
-    /// A file that cannot be read or written.
+    NotInForce(String),
+    /// A file could not be read or written.
     #[error("{}: {error}", .path.display())]
     File {
-        /// Which.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The error of the file system.
         error: io::Error,
     },
-    /// Standard output cannot be written.
+    /// Standard output could not be written.
     #[error("cannot write the output: {0}")]
     Output(io::Error),
-    /// The answer is none that this program knows.
-    #[error("{url} answered something that is not understood: {why}")]
-    Strange {
-        /// Which call.
+    /// The response is not one that the admin API sends.
+    #[error("unexpected response from {url}: {why}")]
+    UnexpectedResponse {
+        /// The call or the address.
         url: String,
-        /// What was wrong with it.
+        /// What is wrong with the response.
         why: String,
     },
-    /// Ctrl-C.
+    /// The user pressed Ctrl-C.
     #[error("interrupted")]
     Interrupted,
-    /// The gateway answers, and says that it is not ready.
+    /// The gateway reports that it is not ready.
     #[error("{0}")]
     NotReady(String),
 }
 
-/// What the server says of a refusal (RFC 9457).
+/// A problem document from the server (RFC 9457).
 #[derive(Debug, Clone)]
 pub(crate) struct Problem {
     /// The HTTP status.
     pub(crate) status: u16,
-    /// The body's members.
+    /// The members of the document.
     pub(crate) members: Map<String, Value>,
 }
 
 impl Problem {
-    /// The stable code.
+    /// Returns the stable error code.
     pub(crate) fn code(&self) -> &str {
         self.text("code")
     }
@@ -113,27 +112,25 @@ impl Problem {
 
     fn hint(&self) -> Option<&'static str> {
         Some(match self.code() {
-            "unauthenticated" => "give the operator's token in ADMIN_TOKEN or by --token",
-            "forbidden" => "this token is a customer's; the operator's is needed (ADMIN_TOKEN or --token)",
+            "unauthenticated" => "set the operator's token in ADMIN_TOKEN or with --token",
+            "forbidden" => "this is a customer's token; use the operator's (ADMIN_TOKEN or --token)",
             "unknown_sale" => {
-                "`flashsale sale list` shows the sales there are; a draft has no orders before it is opened"
+                "`flashsale sale list` lists all sales; a draft has no orders until it is opened"
             }
-            "illegal_move" => "`flashsale sale show SALE` and `flashsale orders show` tell where it stands",
+            "illegal_move" => "`flashsale sale show SALE` and `flashsale orders show` show the present state",
             "stock_in_use" => {
-                "`flashsale inventory SALE` shows what is free; a total cannot be lowered below what is held or sold"
+                "`flashsale inventory SALE` shows the available units; a total cannot be lowered below the units that are held or sold"
             }
-            "idempotency_key_reused" => {
-                "this key was used for another amount; leave --key out for a new credit"
-            }
+            "idempotency_key_reused" => "this key was used for another amount; omit --key for a new credit",
             _ if self.status == 503 => {
-                "repeat the command in a moment; `flashsale status` tells what is missing"
+                "try again in a moment; `flashsale status` shows which dependency is down"
             }
             _ => return None,
         })
     }
 }
 
-/// Exit codes: part of what scripts rely on; `flashsale help` lists them.
+/// The exit codes, which scripts rely on; `flashsale help` lists them.
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0  done
@@ -142,14 +139,14 @@ Exit codes:
   3  the file is not a valid definition
   4  not found
   5  not authorised (no token, or not an operator's)
-  6  unreachable, no answer in time, or not in force within --wait
+  6  unreachable, timed out, or not in force within --wait
   7  a local file, or standard output, cannot be read or written
-  8  answered, but not ready (status)
-With --json an error is one JSON object on standard error:
+  8  the gateway responds, but is not ready (status)
+With --json, an error is a JSON object on standard error:
   {\"error\":{\"kind\",\"exit_code\",\"message\",\"hint\"?,\"problem\"?,\"faults\"?}}";
 
 impl Failure {
-    /// A file that cannot be read or written.
+    /// Returns the failure to read or write a file.
     pub(crate) fn file(path: &Path, error: io::Error) -> Self {
         Self::File { path: path.to_owned(), error }
     }
@@ -164,9 +161,9 @@ impl Failure {
             Self::Usage(_) => ("usage", 2),
             Self::Invalid { .. } => ("invalid_file", 3),
             Self::NotFound { .. } => ("not_found", 4),
-            Self::Unreachable { .. } | Self::Strange { .. } => ("unreachable", 6),
-            Self::Unknown { .. } => ("outcome_unknown", 6),
-            Self::Late(_) => ("not_in_force", 6),
+            Self::Unreachable { .. } | Self::UnexpectedResponse { .. } => ("unreachable", 6),
+            Self::OutcomeUnknown { .. } => ("outcome_unknown", 6),
+            Self::NotInForce(_) => ("not_in_force", 6),
             Self::File { .. } => ("file", 7),
             Self::Output(_) => ("output", 7),
             Self::NotReady(_) => ("not_ready", 8),
@@ -174,7 +171,7 @@ impl Failure {
         }
     }
 
-    /// What the program ends with.
+    /// Returns the exit code of the program.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.kind().1)
     }
@@ -183,18 +180,18 @@ impl Failure {
         Some(match self {
             Self::Refused(problem) => problem.hint()?.to_owned(),
             Self::Unreachable { .. } => {
-                "is the gateway running, and is this its admin listener? (--admin-url or ADMIN_URL; in a checkout: ./dev status)".into()
+                "check that the gateway is running and that this is its admin listener (--admin-url or ADMIN_URL; in a checkout: ./dev status)".into()
             }
-            Self::Strange { .. } => "is this the admin listener of a gateway? (--admin-url or ADMIN_URL)".into(),
-            Self::NotFound { hint, .. } | Self::Unknown { hint, .. } => hint.clone(),
-            Self::Late(_) => "it is stored and will come into force by itself; `flashsale status` tells what is missing".into(),
-            Self::Invalid { .. } => "`flashsale sale template` prints a definition with every field explained".into(),
+            Self::UnexpectedResponse { .. } => "check that this is the admin listener of a gateway (--admin-url or ADMIN_URL)".into(),
+            Self::NotFound { hint, .. } | Self::OutcomeUnknown { hint, .. } => hint.clone(),
+            Self::NotInForce(_) => "the change is stored and will take effect by itself; `flashsale status` shows which dependency is down".into(),
+            Self::Invalid { .. } => "`flashsale sale template` prints a sample definition that explains every field".into(),
             Self::Usage(_) | Self::File { .. } | Self::Output(_) | Self::NotReady(_) | Self::Interrupted => return None,
         })
     }
 
-    /// Says it on standard error.
-    pub(crate) fn tell(&self, json: bool) {
+    /// Prints the failure to standard error.
+    pub(crate) fn print(&self, json: bool) {
         if json {
             eprintln!("{}", self.as_json());
             return;
@@ -202,7 +199,7 @@ impl Failure {
         let coloured = is_coloured(&io::stderr());
         if let Self::Invalid { faults, .. } = self {
             for fault in faults {
-                eprintln!("{}\n", fault.drawn(coloured));
+                eprintln!("{}\n", fault.render(coloured));
             }
         }
         eprintln!("{} {self}", styled_if(coloured, Style::Bad, "error:"));
@@ -211,7 +208,7 @@ impl Failure {
         }
     }
 
-    /// For programs.
+    /// Returns the JSON for programs.
     pub(crate) fn as_json(&self) -> Value {
         let (kind, exit_code) = self.kind();
         let mut error = json!({ "kind": kind, "exit_code": exit_code, "message": self.to_string() });
@@ -227,7 +224,7 @@ impl Failure {
     }
 }
 
-/// `1 fault`, `2 faults`.
-pub(crate) fn counted(n: usize, what: &str) -> String {
+/// Returns `1 fault` or `2 faults`.
+fn pluralized(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }

@@ -1,35 +1,35 @@
-//! Stock side by side.
+//! The comparison of a sale's stock in Postgres and in Redis.
 
 use contract::ids::SaleId;
 use serde_json::Value;
 use terminal::{Style, Table, styled, thousands};
 
 use crate::api::{Api, Call};
-use crate::arguments::{Act, Sure};
+use crate::arguments::{ActionOptions, ConfirmedActionOptions};
 use crate::failure::Failure;
-use crate::output::Reader;
+use crate::output::OutputFormat;
 use crate::sale;
 
-/// `flashsale inventory`.
+/// Runs `flashsale inventory`.
 pub(crate) async fn show(
     api: &Api,
-    reader: Reader,
+    output: OutputFormat,
     sale: &SaleId,
     sync: bool,
     yes: bool,
 ) -> Result<(), Failure> {
     if sync {
-        sale::rebuilt(api, &Sure { act: Act { sale: sale.clone(), wait: Some(REBUILD_SECONDS) }, yes })
-            .await?;
+        let action = ActionOptions { sale: sale.clone(), wait: Some(REBUILD_SECONDS_MAX) };
+        sale::rebuild(api, &ConfirmedActionOptions { action, yes }).await?;
     }
     let stock: Value = api.call(Call::get(&["admin", "v1", "sales", sale.as_str(), "inventory"])).await?;
-    reader.told(&stock, || drawn(&stock))
+    output.print(&stock, || render(&stock))
 }
 
-/// Longest wait for a rebuild that was asked for.
-const REBUILD_SECONDS: f64 = 60.0;
+/// The timeout of a requested rebuild.
+const REBUILD_SECONDS_MAX: f64 = 60.0;
 
-fn drawn(stock: &Value) -> String {
+fn render(stock: &Value) -> String {
     let number = |value: &Value| match value.as_i64() {
         Some(n) if n < 0 => format!("-{}", thousands(n.unsigned_abs())),
         Some(n) => thousands(n.unsigned_abs()),
@@ -52,7 +52,7 @@ fn drawn(stock: &Value) -> String {
     }
     let ready = match stock["ready"] == true {
         true => styled(Style::Good, "ready"),
-        false => styled(Style::Bad, "not ready: Redis is not counted"),
+        false => styled(Style::Bad, "not ready: units in Redis are not shown"),
     };
     format!("{}, epoch {}: {ready}\n{table}", stock["sale_id"].as_str().unwrap_or_default(), stock["epoch"])
 }

@@ -1,4 +1,4 @@
-//! Orders: looked for, looked at, and their goods moved.
+//! Commands that list orders, show an order, and advance its delivery.
 
 use contract::ids::{OrderId, SaleId};
 use contract::lifecycle::OrderStatus;
@@ -7,13 +7,13 @@ use reqwest::Method;
 use serde_json::Value;
 use terminal::{Table, heading, thousands};
 
-use crate::api::{Api, Call, Repeat};
+use crate::api::{Api, Call, Idempotency};
 use crate::arguments::Orders;
 use crate::failure::Failure;
-use crate::output::Reader;
+use crate::output::OutputFormat;
 
 /// Runs one of the commands `flashsale orders …`.
-pub(crate) async fn run(command: Orders, api: &Api, reader: Reader) -> Result<(), Failure> {
+pub(crate) async fn run(command: Orders, api: &Api, output: OutputFormat) -> Result<(), Failure> {
     match command {
         Orders::List { sale, customer, status, limit, cursor } => {
             let path = ["admin", "v1", "sales", sale.as_str(), "orders"];
@@ -23,19 +23,19 @@ pub(crate) async fn run(command: Orders, api: &Api, reader: Reader) -> Result<()
                 .with("limit", Some(limit))
                 .with("cursor", cursor);
             let page: Value = api.call(call).await?;
-            reader.told(&page, || listed(&page))
+            output.print(&page, || render_list(&page))
         }
         Orders::Show { sale, order } => {
             let id = order.to_string();
             let order: Value =
                 api.call(Call::get(&["admin", "v1", "sales", sale.as_str(), "orders", &id])).await?;
-            reader.told(&order, || drawn(&order))
+            output.print(&order, || render(&order))
         }
-        Orders::Deliver { sale, order, status } => deliver(api, reader, &sale, order, status).await,
+        Orders::Deliver { sale, order, status } => deliver(api, output, &sale, order, status).await,
     }
 }
 
-fn listed(page: &Value) -> String {
+fn render_list(page: &Value) -> String {
     let mut table = Table::new(&["sequence", "order", "customer", "status", "updated", "total", ""]);
     for order in page["orders"].as_array().into_iter().flatten() {
         let text = |name: &str| order[name].as_str().unwrap_or_default().to_owned();
@@ -50,16 +50,16 @@ fn listed(page: &Value) -> String {
         ]);
     }
     if table.is_empty() {
-        return "No order.\n".into();
+        return "No orders.\n".into();
     }
     let more = match page["next_cursor"].as_str() {
-        Some(cursor) => format!("There are more: --cursor {cursor}\n"),
+        Some(cursor) => format!("More results: --cursor {cursor}\n"),
         None => String::new(),
     };
     format!("{table}{more}")
 }
 
-fn drawn(order: &Value) -> String {
+fn render(order: &Value) -> String {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), String::from);
     let money = |name: &str| order[name].as_u64().map(thousands).unwrap_or_default();
     let mut facts = Table::new(&["", ""]);
@@ -101,16 +101,17 @@ fn drawn(order: &Value) -> String {
 
 async fn deliver(
     api: &Api,
-    reader: Reader,
+    output: OutputFormat,
     sale: &SaleId,
     order: OrderId,
     status: OrderStatus,
 ) -> Result<(), Failure> {
     let id = order.to_string();
     let path = ["admin", "v1", "sales", sale.as_str(), "orders", &id, "delivery"];
-    let goods = serde_json::to_value(DeliveryChange { status }).unwrap_or_default(); // a name always serializes
-    let told: Value = api.call(Call::new(Method::PATCH, &path, Repeat::Harmless).body(goods)).await?;
-    reader.told(&told, || {
-        format!("{id}: {} is recorded; `flashsale orders show` tells when it is settled\n", status.as_str())
+    let body = serde_json::to_value(DeliveryChange { status }).unwrap_or_default(); // a name always serializes
+    let response: Value =
+        api.call(Call::new(Method::PATCH, &path, Idempotency::Idempotent).body(body)).await?;
+    output.print(&response, || {
+        format!("{id}: {} is recorded; `flashsale orders show` shows when it is settled\n", status.as_str())
     })
 }

@@ -1,4 +1,4 @@
-//! What a command answers, on standard output: text for people, one JSON document for programs.
+//! Standard output of a command: text for people, or one JSON document for programs.
 
 use std::io::{self, Write};
 
@@ -6,21 +6,21 @@ use serde::Serialize;
 
 use crate::failure::Failure;
 
-/// Whom the answer is for.
+/// The format of what a command prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reader {
-    /// Tables and sentences.
-    Person,
-    /// JSON.
-    Program,
+pub(crate) enum OutputFormat {
+    /// Tables and sentences for people.
+    Text,
+    /// One JSON document for programs.
+    Json,
 }
 
-impl Reader {
-    /// Writes the one or the other.
-    pub(crate) fn told(self, json: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
+impl OutputFormat {
+    /// Prints the JSON or the text.
+    pub(crate) fn print(self, json: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
         match self {
-            Self::Person => write(&text()),
-            Self::Program => {
+            Self::Text => write(&text()),
+            Self::Json => {
                 let pretty = serde_json::to_string_pretty(json);
                 write(&(pretty.map_err(|error| Failure::Output(error.into()))? + "\n"))
             }
@@ -30,11 +30,11 @@ impl Reader {
 
 /// Writes a text to standard output.
 pub(crate) fn write(text: &str) -> Result<(), Failure> {
-    goes_on(text.as_bytes()).map(drop)
+    write_bytes(text.as_bytes()).map(drop)
 }
 
-/// Writes to standard output. Who reads may leave early (`| head`): that is no failure, and false.
-pub(crate) fn goes_on(bytes: &[u8]) -> Result<bool, Failure> {
+/// Writes to standard output. Returns false if the output has closed the pipe (`| head`), which is no failure.
+pub(crate) fn write_bytes(bytes: &[u8]) -> Result<bool, Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
         Ok(()) => Ok(true),

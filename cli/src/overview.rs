@@ -1,4 +1,4 @@
-//! One look at everything that an operator watches, as far as it is shown.
+//! A snapshot of the system: the parts of `GET /admin/v1/overview` that are displayed.
 
 use contract::ids::SaleId;
 use contract::sale::SaleState;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::api::{Api, Call};
 use crate::failure::Failure;
 
-/// What `GET /admin/v1/overview` tells. What could not be told there is `None`.
+/// The response of `GET /admin/v1/overview`. A value that the gateway could not determine is `None`.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Overview {
     pub(crate) time: Timestamp,
@@ -70,27 +70,28 @@ pub(crate) struct Dependency {
     pub(crate) why: Option<String>,
 }
 
-/// A look, and as it was told: programs get it whole.
+/// An overview, decoded and as received: programs get all of it.
 #[derive(Debug, Clone)]
-pub(crate) struct Look {
-    pub(crate) seen: Overview,
-    pub(crate) told: Value,
+pub(crate) struct Snapshot {
+    pub(crate) overview: Overview,
+    pub(crate) raw: Value,
 }
 
-impl Look {
-    /// Looks, at all sales or at one.
-    pub(crate) async fn take(api: &Api, sale: Option<&SaleId>) -> Result<Self, Failure> {
-        let mut told: Value = api.call(Call::get(&["admin", "v1", "overview"])).await?;
-        if let (Some(sale), Some(sales)) = (sale, told["sales"].as_array_mut()) {
+impl Snapshot {
+    /// Fetches a snapshot of all sales or of one.
+    pub(crate) async fn fetch(api: &Api, sale: Option<&SaleId>) -> Result<Self, Failure> {
+        let mut raw: Value = api.call(Call::get(&["admin", "v1", "overview"])).await?;
+        if let (Some(sale), Some(sales)) = (sale, raw["sales"].as_array_mut()) {
             sales.retain(|shown| shown["sale_id"] == sale.as_str());
         }
-        Self::of(told).map_err(|error| Failure::Strange { url: api.url().into(), why: error.to_string() })
+        Self::parse(raw)
+            .map_err(|error| Failure::UnexpectedResponse { url: api.url().into(), why: error.to_string() })
     }
 
-    pub(crate) fn of(told: Value) -> serde_json::Result<Self> {
-        let mut seen: Overview = Deserialize::deserialize(&told)?;
-        seen.sales.sort_by_key(|sale| rank(sale.state)); // what goes on comes first
-        Ok(Self { seen, told })
+    pub(crate) fn parse(raw: Value) -> serde_json::Result<Self> {
+        let mut overview: Overview = Deserialize::deserialize(&raw)?;
+        overview.sales.sort_by_key(|sale| rank(sale.state)); // active sales first
+        Ok(Self { overview, raw })
     }
 }
 
@@ -104,19 +105,19 @@ fn rank(state: SaleState) -> u8 {
 }
 
 impl Overview {
-    /// Records that are not settled; `None` where one partition cannot tell.
+    /// Returns the number of unsettled records; `None` if it is unknown for one partition.
     pub(crate) fn lag_records(&self) -> Option<u64> {
         self.log.iter().map(|partition| partition.lag_records).sum()
     }
-    /// How long the oldest of them has waited.
+    /// Returns the age of the oldest unsettled record in seconds.
     pub(crate) fn lag_seconds(&self) -> Option<f64> {
         self.log.iter().try_fold(0.0, |most: f64, partition| Some(most.max(partition.lag_seconds?)))
     }
-    /// Batches whose hand-off is not acknowledged, of the sales shown; those that are not ready have none to tell.
+    /// Returns the number of batches whose hand-off is not acknowledged. Sales that are not ready report none.
     pub(crate) fn outbox_entries(&self) -> u64 {
         self.sales.iter().filter_map(|sale| sale.outbox_entries).sum()
     }
-    /// Orders that Postgres has, of the sales shown.
+    /// Returns the number of orders in Postgres, of the displayed sales.
     pub(crate) fn orders_settled(&self) -> Option<u64> {
         self.sales.iter().map(|sale| sale.orders_settled).sum()
     }

@@ -1,5 +1,4 @@
-//! How commands end that do not do what they were asked: by exit codes that scripts can tell apart, and words that
-//! tell what to do.
+//! Failed commands end with exit codes that scripts can distinguish, and with messages that say what to do.
 
 mod support;
 
@@ -13,23 +12,23 @@ use testkit::client::terms;
 use testkit::{Forwarder, fresh, shared};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_token_is_told_from_a_customers_and_from_none() {
-    let operator = Operator::of(shared());
+async fn a_wrong_token_a_customers_token_and_no_token_are_distinguished() {
+    let operator = Operator::for_system(shared());
     for (token, code) in
         [(None, "unauthenticated"), (Some("nonsense"), "unauthenticated"), (Some("dev:alice"), "forbidden")]
     {
-        let said = Operator { token, ..operator.clone() }.run(&["sale", "list", "--json"]);
-        assert_eq!(said.code, 5, "{said:?}");
-        assert_eq!(said.error()["problem"]["code"], code);
-        assert!(said.error()["hint"].as_str().expect("a hint").contains("ADMIN_TOKEN"));
+        let finished = Operator { token, ..operator.clone() }.run(&["sale", "list", "--json"]);
+        assert_eq!(finished.code, 5, "{finished:?}");
+        assert_eq!(finished.error()["problem"]["code"], code);
+        assert!(finished.error()["hint"].as_str().expect("a hint").contains("ADMIN_TOKEN"));
     }
-    let said = Operator { token: None, ..operator }.run(&["sale", "list"]);
-    assert!(said.err.starts_with("error: ") && said.err.contains("\n  try: "), "{}", said.err);
+    let finished = Operator { token: None, ..operator }.run(&["sale", "list"]);
+    assert!(finished.err.starts_with("error: ") && finished.err.contains("\n  try: "), "{}", finished.err);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_there_and_what_is_not_allowed_have_codes_of_their_own() {
-    let (operator, sale) = (Operator::of(shared()), fresh("refused"));
+async fn not_found_and_not_allowed_have_different_exit_codes() {
+    let (operator, sale) = (Operator::for_system(shared()), fresh("refused"));
     let order = "0199b1de-0000-7000-8000-000000000000";
     for arguments in [
         &["sale", "show", &sale][..],
@@ -40,18 +39,28 @@ async fn what_is_not_there_and_what_is_not_allowed_have_codes_of_their_own() {
         &["orders", "show", &sale, order],
         &["dead-letters", "replay", "999999999"],
     ] {
-        let said = operator.run(&[arguments, &["--json"]].concat());
-        assert_eq!((said.code, &said.error()["kind"]), (4, &json!("not_found")), "{arguments:?}: {said:?}");
+        let finished = operator.run(&[arguments, &["--json"]].concat());
+        assert_eq!(
+            (finished.code, &finished.error()["kind"]),
+            (4, &json!("not_found")),
+            "{arguments:?}: {finished:?}"
+        );
     }
-    operator.fed(&["sale", "apply", "-", "--sale", &sale], &terms(&[("A", 1, Some(1))]).to_string()).ok();
-    let said = operator.run(&["sale", "pause", &sale, "--json"]);
-    assert_eq!((said.code, &said.error()["problem"]["code"]), (1, &json!("illegal_move")), "{said:?}");
+    operator
+        .run_with_input(&["sale", "apply", "-", "--sale", &sale], &terms(&[("A", 1, Some(1))]).to_string())
+        .ok();
+    let finished = operator.run(&["sale", "pause", &sale, "--json"]);
+    assert_eq!(
+        (finished.code, &finished.error()["problem"]["code"]),
+        (1, &json!("illegal_move")),
+        "{finished:?}"
+    );
     assert_eq!(operator.run(&["sale", "rebuild", &sale, "--yes"]).code, 1);
 }
 
 #[test]
-fn wrong_usage_is_told_before_anything_is_sent() {
-    let nobody = Operator { admin_url: "http://127.0.0.1:1".into(), token: None };
+fn wrong_usage_is_reported_before_anything_is_sent() {
+    let offline = Operator { admin_url: "http://127.0.0.1:1".into(), token: None };
     for arguments in [
         &["sale", "open"][..],
         &["sale", "open", "no/name"],
@@ -61,14 +70,14 @@ fn wrong_usage_is_told_before_anything_is_sent() {
         &["wallet", "credit", "alice", "10", "won"],
         &["--admin-url", "localhost:80", "sale", "list"],
     ] {
-        assert_eq!(nobody.run(arguments).code, 2, "{arguments:?}");
-        let said = nobody.run(&[arguments, &["--json"]].concat());
-        assert_eq!((said.code, &said.error()["kind"]), (2, &json!("usage")), "{arguments:?}");
+        assert_eq!(offline.run(arguments).code, 2, "{arguments:?}");
+        let finished = offline.run(&[arguments, &["--json"]].concat());
+        assert_eq!((finished.code, &finished.error()["kind"]), (2, &json!("usage")), "{arguments:?}");
     }
-    // A file of authorities without one is no reason to believe nobody else's word.
+    // A CA file without a certificate is an error; falling back to the system's CAs would hide it.
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
-    assert_eq!(nobody.run(&["--ca-file", source, "sale", "list"]).code, 2);
-    let help = nobody.run(&["--help"]).ok().out;
+    assert_eq!(offline.run(&["--ca-file", source, "sale", "list"]).code, 2);
+    let help = offline.run(&["--help"]).ok().out;
     for code in 0..=8 {
         assert!(
             help.lines().any(|line| line.starts_with(&format!("  {code}  "))),
@@ -78,25 +87,25 @@ fn wrong_usage_is_told_before_anything_is_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_gateway_that_is_away_or_hangs_is_unreachable_within_the_time_that_was_given() {
-    let away = Operator { admin_url: "http://127.0.0.1:1".into(), token: Some("t") };
-    let said = away.run(&["sale", "list", "--json"]);
-    assert_eq!((said.code, &said.error()["kind"]), (6, &json!("unreachable")), "{said:?}");
-    assert_eq!(away.run(&["status"]).code, 6);
+async fn a_gateway_that_is_down_or_hangs_is_unreachable_within_the_timeout() {
+    let down = Operator { admin_url: "http://127.0.0.1:1".into(), token: Some("t") };
+    let finished = down.run(&["sale", "list", "--json"]);
+    assert_eq!((finished.code, &finished.error()["kind"]), (6, &json!("unreachable")), "{finished:?}");
+    assert_eq!(down.run(&["status"]).code, 6);
 
     let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
     let hangs =
         Operator { admin_url: format!("http://{}", silent.local_addr().expect("bound")), token: Some("t") };
     let begun = std::time::Instant::now();
     assert_eq!(hangs.run(&["sale", "list", "--timeout", "1"]).code, 6);
-    // Whether it was opened is not known: that is another word than "not opened".
-    let said = hangs.run(&["sale", "open", "mugs", "--timeout", "1", "--json"]);
-    assert_eq!((said.code, &said.error()["kind"]), (6, &json!("outcome_unknown")), "{said:?}");
+    // It is unknown whether the sale was opened, which is reported differently from "not opened".
+    let finished = hangs.run(&["sale", "open", "mugs", "--timeout", "1", "--json"]);
+    assert_eq!((finished.code, &finished.error()["kind"]), (6, &json!("outcome_unknown")), "{finished:?}");
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
 }
 
 #[test]
-fn something_that_is_no_gateway_is_called_so() {
+fn a_server_that_is_no_gateway_is_reported() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("bound");
     std::thread::spawn(move || {
@@ -107,13 +116,17 @@ fn something_that_is_no_gateway_is_called_so() {
         }
     });
     let operator = Operator { admin_url: format!("http://{address}"), token: Some("t") };
-    let said = operator.run(&["sale", "list"]);
-    assert_eq!(said.code, 6);
-    assert!(said.err.contains("not understood") && said.err.contains("--admin-url"), "{}", said.err);
+    let finished = operator.run(&["sale", "list"]);
+    assert_eq!(finished.code, 6);
+    assert!(
+        finished.err.contains("unexpected response") && finished.err.contains("--admin-url"),
+        "{}",
+        finished.err
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_answer_doubles_no_credit() {
+async fn a_lost_response_credits_only_once() {
     let (client, customer) = (shared().client(), fresh("rich"));
     let (way, admin_url) = Forwarder::start_for_url(&format!("{}/", shared().gateways[0].1)).await;
     let operator = Operator { admin_url, token: Some("dev-admin") };
@@ -126,10 +139,10 @@ async fn a_lost_answer_doubles_no_credit() {
     testkit::until("the credit is stored", async || balance().await == Some(50_000)).await;
     way.cut();
     way.mend();
-    let said = crediting.join().expect("it ends").ok();
-    assert_eq!(said.json()["balance"], 50_000);
-    let key = said.json()["key"].as_str().expect("a key").to_owned();
-    assert!(said.err.contains(&key), "whoever is interrupted has it: {}", said.err);
+    let finished = crediting.join().expect("it ends").ok();
+    assert_eq!(finished.json()["balance"], 50_000);
+    let key = finished.json()["key"].as_str().expect("a key").to_owned();
+    assert!(finished.err.contains(&key), "an interrupted user has the key: {}", finished.err);
 
     let again =
         |amount| operator.run(&["wallet", "credit", &customer, amount, "KRW", "--key", &key, "--json"]);

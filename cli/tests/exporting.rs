@@ -1,4 +1,4 @@
-//! Settled orders as files: what is in them is what is in Postgres, and a file is whole or not there.
+//! Exported files hold what Postgres holds, and a file is either complete or not created.
 
 mod support;
 
@@ -8,15 +8,14 @@ use std::process::Command;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
 use serde_json::{Value, json};
-use support::{Folder, Operator, finished};
+use support::{Folder, Operator, run_to_end};
 use testkit::client::{order_body, terms};
 use testkit::{Forwarder, fresh, shared};
 
-/// Orders that are copied beside those that customers place: more than two pages, and more than one group would be
-/// of pages.
+/// The number of orders that are copied in addition to those that customers place: more than two pages.
 const COPIES: i64 = 1_100;
 
-/// A sale with orders of every kind: paid, cancelled, of two lines; and many more of the first one's like.
+/// Creates a sale with orders of every kind (paid, cancelled, with two lines) and many copies of the first one.
 async fn sold(copies: i64) -> String {
     let (client, sale, db) = (shared().client(), fresh("export"), shared().database().await);
     let mut there = terms(&[("A", 1000, Some(100)), ("B", 250, None)]);
@@ -63,7 +62,7 @@ async fn sold(copies: i64) -> String {
     sale
 }
 
-/// Rows by their names, as Postgres has them: newest first, times in milliseconds.
+/// Returns the rows in Postgres by column name: newest first, times in milliseconds.
 async fn in_postgres(sale: &str) -> Vec<Value> {
     let rows = shared()
         .database()
@@ -117,7 +116,7 @@ fn in_csv(text: &[u8]) -> Vec<BTreeMap<String, String>> {
     csv::Reader::from_reader(text).deserialize().map(|row| row.expect("a row")).collect()
 }
 
-/// A row of CSV says what a row of Postgres does.
+/// Asserts that a CSV row equals a row of Postgres.
 fn assert_same(csv: &BTreeMap<String, String>, expected: &Value) {
     for (name, expected) in expected.as_object().expect("a row") {
         let written = &csv[name];
@@ -137,7 +136,7 @@ fn assert_same(csv: &BTreeMap<String, String>, expected: &Value) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn csv_and_parquet_hold_what_postgres_does() {
-    let (operator, folder, sale) = (Operator::of(shared()), Folder::new(), sold(COPIES).await);
+    let (operator, folder, sale) = (Operator::for_system(shared()), Folder::new(), sold(COPIES).await);
     let expected = in_postgres(&sale).await;
     assert_eq!(expected.len() as i64, COPIES + 3);
     assert!(
@@ -150,8 +149,8 @@ async fn csv_and_parquet_hold_what_postgres_does() {
     csv.iter().zip(&expected).for_each(|(row, expected)| assert_same(row, expected));
 
     let file = folder.path().join("orders.parquet").display().to_string();
-    let told = operator.run(&["export", &sale, "--output", &file, "--json"]).ok().json();
-    assert_eq!((&told["orders"], &told["format"]), (&json!(expected.len()), &json!("parquet")));
+    let result = operator.run(&["export", &sale, "--output", &file, "--json"]).ok().json();
+    assert_eq!((&result["orders"], &result["format"]), (&json!(expected.len()), &json!("parquet")));
     let rows = in_parquet(&file);
     assert_eq!(rows.len(), expected.len());
     for (row, expected) in rows.iter().zip(&expected) {
@@ -159,8 +158,8 @@ async fn csv_and_parquet_hold_what_postgres_does() {
     }
 
     let csv_file = folder.path().join("lines.csv").display().to_string();
-    let told = operator.run(&["export", &sale, "--lines", "-o", &csv_file, "--json"]).ok().json();
-    assert_eq!((&told["orders"], &told["rows"]), (&json!(expected.len()), &json!(expected.len() + 1)));
+    let result = operator.run(&["export", &sale, "--lines", "-o", &csv_file, "--json"]).ok().json();
+    assert_eq!((&result["orders"], &result["rows"]), (&json!(expected.len()), &json!(expected.len() + 1)));
     let lines = in_csv(&std::fs::read(&csv_file).expect("the file"));
     let parquet_file = folder.path().join("lines.parquet").display().to_string();
     operator.run(&["export", &sale, "--lines", "-o", &parquet_file]).ok();
@@ -184,42 +183,42 @@ async fn csv_and_parquet_hold_what_postgres_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_appears_whole_or_not_at_all() {
-    let (operator, folder, sale) = (Operator::of(shared()), Folder::new(), sold(600).await);
-    let there = || std::fs::read_dir(folder.path()).expect("the folder").count();
+async fn a_file_is_created_complete_or_not_at_all() {
+    let (operator, folder, sale) = (Operator::for_system(shared()), Folder::new(), sold(600).await);
+    let file_count = || std::fs::read_dir(folder.path()).expect("the folder").count();
     let file = folder.path().join("orders.csv").display().to_string();
 
-    // What is there is not replaced unasked.
+    // An existing file is not overwritten without --force.
     std::fs::write(&file, "mine").expect("written");
     let refused = operator.run(&["export", &sale, "--output", &file]);
     assert_eq!(refused.code, 2);
     assert!(refused.err.contains("--force"), "{}", refused.err);
-    assert_eq!(std::fs::read_to_string(&file).expect("it is there"), "mine");
+    assert_eq!(std::fs::read_to_string(&file).expect("the file exists"), "mine");
 
-    // A disk that takes no more: 8 kB a file.
+    // A full disk: at most 8 kB per file.
     for name in [&file, &folder.path().join("orders.parquet").display().to_string()] {
         let script = "trap '' XFSZ; ulimit -f 8; exec \"$0\" \"$@\"";
         let inner = operator.command(&["export", &sale, "--output", name, "--force", "--json"]);
         let mut command = Command::new("bash");
         command.args(["-c", script]).arg(inner.get_program()).args(inner.get_args());
         command.envs(inner.get_envs().map(|(name, value)| (name, value.expect("set"))));
-        let said = finished(command, "");
-        assert_eq!((said.code, &said.error()["kind"]), (7, &json!("file")), "{said:?}");
-        assert!(said.err.contains("File too large"), "{}", said.err);
-        assert_eq!(there(), 1, "nothing half is left");
+        let finished = run_to_end(command, "");
+        assert_eq!((finished.code, &finished.error()["kind"]), (7, &json!("file")), "{finished:?}");
+        assert!(finished.err.contains("File too large"), "{}", finished.err);
+        assert_eq!(file_count(), 1, "no incomplete file is left");
     }
-    assert_eq!(std::fs::read_to_string(&file).expect("it is there"), "mine");
+    assert_eq!(std::fs::read_to_string(&file).expect("the file exists"), "mine");
     for format in ["csv", "parquet"] {
-        let said = operator.run(&["export", &sale, "--output", "/dev/full", "--format", format]);
-        assert_eq!(said.code, 7, "{said:?}");
-        assert!(said.err.contains("/dev/full: No space left on device"), "{}", said.err);
+        let finished = operator.run(&["export", &sale, "--output", "/dev/full", "--format", format]);
+        assert_eq!(finished.code, 7, "{finished:?}");
+        assert!(finished.err.contains("/dev/full: No space left on device"), "{}", finished.err);
     }
     let mut command = Command::new("bash");
     command.args(["-c", "\"$0\" export \"$1\" > /dev/full", env!("CARGO_BIN_EXE_flashsale"), &sale]);
     command.env("ADMIN_URL", &operator.admin_url).env("ADMIN_TOKEN", "dev-admin");
-    let said = finished(command, "");
-    assert_eq!(said.code, 7);
-    assert!(said.err.contains("cannot write the output: No space left on device"), "{}", said.err);
+    let finished = run_to_end(command, "");
+    assert_eq!(finished.code, 7);
+    assert!(finished.err.contains("cannot write the output: No space left on device"), "{}", finished.err);
 
     operator.run(&["export", &sale, "--output", &file, "--force"]).ok();
     assert_eq!(in_csv(&std::fs::read(&file).expect("the file")).len(), 603);
@@ -228,31 +227,31 @@ async fn a_file_appears_whole_or_not_at_all() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_export_that_is_interrupted_leaves_no_file() {
     let (folder, sale) = (Folder::new(), sold(COPIES).await);
-    let there = || std::fs::read_dir(folder.path()).expect("the folder").count();
+    let file_count = || std::fs::read_dir(folder.path()).expect("the folder").count();
     let file = folder.path().join("orders.csv");
     let name = file.display().to_string();
     let (way, admin_url) = Forwarder::start_for_url(&format!("{}/", shared().gateways[0].1)).await;
     let operator = Operator { admin_url, token: Some("dev-admin") };
-    // It may have every page before the way is closed: then once more.
-    let mut child = testkit::eventually("it is caught between two pages", async || {
-        let _ = std::fs::remove_file(&file); // of the time before
+    // The export may fetch every page before the connection is blocked: then try again.
+    let mut child = testkit::eventually("it is blocked between two pages", async || {
+        let _ = std::fs::remove_file(&file); // from the previous attempt
         way.mend();
         let mut child = operator.command(&["export", &sale, "--output", &name]).spawn().expect("it starts");
-        testkit::until("there is a file", async || there() > 0).await;
+        testkit::until("the file exists", async || file_count() > 0).await;
         way.hang();
         tokio::time::sleep(std::time::Duration::from_millis(300)).await;
         child.try_wait().expect("a child").is_none().then_some(child)
     })
     .await;
-    assert!(!file.exists(), "it is no file of that name before it is whole");
+    assert!(!file.exists(), "the file does not exist before it is complete");
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill").success());
     let status = testkit::eventually("it has ended", async || child.try_wait().expect("a child")).await;
-    assert_eq!((status.code(), there()), (Some(130), 0));
+    assert_eq!((status.code(), file_count()), (Some(130), 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_exported_leaves_no_file() {
-    let (operator, folder) = (Operator::of(shared()), Folder::new());
+    let (operator, folder) = (Operator::for_system(shared()), Folder::new());
     let file = folder.path().join("none.csv").display().to_string();
     assert_eq!(operator.run(&["export", &fresh("none"), "--output", &file]).code, 4);
     assert_eq!(operator.run(&["export", "x", "--format", "parquet"]).code, 2, "not to standard output");

@@ -1,15 +1,15 @@
-//! What is wrong with a definition is shown where it stands. Each file in `faults/` has its faults beside it, as a
-//! person sees them; after a change that is meant, UPDATE_EXPECTED=1 writes them anew.
+//! Faults of a definition are shown at their positions. Each file in `faults/` has its expected output next to it;
+//! UPDATE_EXPECTED=1 updates the expected output after an intended change.
 
 mod support;
 
 use std::path::Path;
 
 use serde_json::json;
-use support::{Folder, Operator, finished};
+use support::{Folder, Operator, run_to_end};
 
-/// Nobody listens there: what is wrong is found before anything is sent.
-fn nobody() -> Operator {
+/// Returns an operator whose gateway does not exist: faults are found before anything is sent.
+fn offline() -> Operator {
     Operator { admin_url: "http://127.0.0.1:1".into(), token: None }
 }
 
@@ -24,27 +24,27 @@ fn every_fault_is_shown_with_its_line_and_a_caret() {
     files.sort();
     assert!(files.len() >= 8, "{files:?}");
     for name in files {
-        let mut command = nobody().command(&["sale", "apply", &name]);
+        let mut command = offline().command(&["sale", "apply", &name]);
         command.current_dir(&folder);
-        let said = finished(command, "");
-        assert_eq!((said.code, said.out.as_str()), (3, ""), "{said:?}");
+        let finished = run_to_end(command, "");
+        assert_eq!((finished.code, finished.out.as_str()), (3, ""), "{finished:?}");
         let expected = folder.join(format!("{name}.expected"));
         if std::env::var_os("UPDATE_EXPECTED").is_some() {
-            std::fs::write(&expected, &said.err).expect("written");
+            std::fs::write(&expected, &finished.err).expect("written");
         }
         let expected = std::fs::read_to_string(&expected).unwrap_or_default();
-        assert_eq!(said.err, expected, "{name}");
+        assert_eq!(finished.err, expected, "{name}");
     }
 }
 
 #[test]
 fn programs_get_the_faults_with_line_and_column() {
-    let said = nobody().fed(
+    let finished = offline().run_with_input(
         &["sale", "apply", "-", "--json"],
         "sale_id = \"mugs\"\ntitle = \"머그\"\ncurrency = \"KRW\"\nitems = [ { sku = \"머그\", name = \"x\", price = 1 } ]\n",
     );
-    assert_eq!(said.code, 3);
-    let error = said.error();
+    assert_eq!(finished.code, 3);
+    let error = finished.error();
     assert_eq!((&error["kind"], &error["exit_code"]), (&json!("invalid_file"), &json!(3)));
     let fault = &error["faults"][0];
     assert_eq!(
@@ -55,13 +55,13 @@ fn programs_get_the_faults_with_line_and_column() {
 }
 
 #[test]
-fn a_file_that_is_not_there_or_no_text_is_a_failure_of_its_own() {
+fn a_missing_file_and_a_binary_file_are_errors_of_their_own() {
     let folder = Folder::new();
     let missing = folder.path().join("none.toml").display().to_string();
-    let said = nobody().run(&["sale", "apply", &missing]);
-    assert_eq!(said.code, 7);
-    assert!(said.err.contains("none.toml: No such file or directory"), "{}", said.err);
+    let finished = offline().run(&["sale", "apply", &missing]);
+    assert_eq!(finished.code, 7);
+    assert!(finished.err.contains("none.toml: No such file or directory"), "{}", finished.err);
     let binary = folder.path().join("binary.toml");
     std::fs::write(&binary, [0xff, 0xfe]).expect("written");
-    assert_eq!(nobody().run(&["sale", "apply", &binary.display().to_string()]).code, 7);
+    assert_eq!(offline().run(&["sale", "apply", &binary.display().to_string()]).code, 7);
 }

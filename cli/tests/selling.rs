@@ -1,4 +1,4 @@
-//! From a file to a sale that sells, and on to its end, each by one command.
+//! A sale's life from the command line: defined in a file, opened, sold, closed.
 
 mod support;
 
@@ -7,7 +7,7 @@ use support::{Folder, Operator};
 use testkit::client::{order_body, terms};
 use testkit::{fresh, shared};
 
-/// A definition of one item.
+/// Returns a definition with one item.
 fn definition(sale: &str, total: u64) -> String {
     format!(
         "sale_id = \"{sale}\"\ntitle = \"Mugs\"\ncurrency = \"KRW\"\n\n\
@@ -17,7 +17,7 @@ fn definition(sale: &str, total: u64) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sale_is_defined_changed_opened_and_closed_from_the_command_line() {
-    let (operator, folder, sale) = (Operator::of(shared()), Folder::new(), fresh("mugs"));
+    let (operator, folder, sale) = (Operator::for_system(shared()), Folder::new(), fresh("mugs"));
     let file = folder.file("mugs.toml", &definition(&sale, 5));
 
     let would = operator.run(&["sale", "apply", &file, "--dry-run", "--json"]).ok().json();
@@ -42,7 +42,7 @@ async fn a_sale_is_defined_changed_opened_and_closed_from_the_command_line() {
     let accepted = client.order_until_answered(&sale, "alice", "k", &order_body(&[("MUG", 2)])).await;
     assert_eq!(accepted.status, 202, "{accepted:?}");
     client.until_settled(&sale, "alice", &accepted.order_id()).await;
-    // Too few units are free for less.
+    // The total cannot be lowered below the held units.
     folder.file("mugs.toml", &definition(&sale, 1));
     let refused = operator.run(&["sale", "apply", &file, "--json"]);
     assert_eq!((refused.code, &refused.error()["problem"]["code"]), (1, &json!("stock_in_use")));
@@ -56,10 +56,10 @@ async fn a_sale_is_defined_changed_opened_and_closed_from_the_command_line() {
     operator.run(&["sale", "resume", &sale, "--wait"]).ok();
     let epoch = |shown: serde_json::Value| shown["epoch"].as_u64().expect("an epoch");
     let before = epoch(operator.run(&["sale", "show", &sale, "--json"]).ok().json());
-    assert_eq!(operator.run(&["sale", "rebuild", &sale]).code, 2, "nobody can be asked");
+    assert_eq!(operator.run(&["sale", "rebuild", &sale]).code, 2, "confirmation is required");
     let rebuilt = operator.run(&["sale", "rebuild", &sale, "--yes", "--wait", "--json"]).ok().json();
     assert!(epoch(rebuilt) > before);
-    assert_eq!(operator.run(&["sale", "close", &sale]).code, 2, "nobody can be asked");
+    assert_eq!(operator.run(&["sale", "close", &sale]).code, 2, "confirmation is required");
     operator.run(&["sale", "close", &sale, "--yes", "--wait"]).ok();
     let again = operator.run(&["sale", "open", &sale]);
     assert_eq!(again.code, 1, "{again:?}");
@@ -72,28 +72,29 @@ async fn a_sale_is_defined_changed_opened_and_closed_from_the_command_line() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_shown_as_a_definition_can_be_applied_again() {
-    let (operator, sale) = (Operator::of(shared()), fresh("again"));
-    let mut there = terms(&[("A", 1000, Some(3)), ("B", 5, None)]);
-    there["opens_at"] = json!("2027-01-31T11:00:00.000Z");
-    there["discount_policies"] = json!([{ "id": "TEN", "kind": "percent", "value": 10, "max_discount": 5 }]);
-    operator.fed(&["sale", "apply", "-", "--sale", &sale], &there.to_string()).ok();
+async fn a_printed_definition_can_be_applied_again() {
+    let (operator, sale) = (Operator::for_system(shared()), fresh("again"));
+    let mut body = terms(&[("A", 1000, Some(3)), ("B", 5, None)]);
+    body["opens_at"] = json!("2027-01-31T11:00:00.000Z");
+    body["discount_policies"] = json!([{ "id": "TEN", "kind": "percent", "value": 10, "max_discount": 5 }]);
+    operator.run_with_input(&["sale", "apply", "-", "--sale", &sale], &body.to_string()).ok();
     for format in [&[][..], &["--json"]] {
         let shown = operator.run(&[&["sale", "show", &sale, "--definition"], format].concat()).ok().out;
-        let again = operator.fed(&["sale", "apply", "-", "--json"], &shown).ok().json();
+        let again = operator.run_with_input(&["sale", "apply", "-", "--json"], &shown).ok().json();
         assert_eq!((&again["sale_id"], &again["result"]), (&json!(sale), &json!("unchanged")), "{shown}");
     }
     let template = operator.run(&["sale", "template"]).ok().out;
     let name = fresh("template");
-    operator.fed(&["sale", "apply", "-", "--sale", &name], &template).ok();
+    operator.run_with_input(&["sale", "apply", "-", "--sale", &name], &template).ok();
     let json = operator.run(&["sale", "template", "--json"]).ok().out;
-    let again = operator.fed(&["sale", "apply", "-", "--sale", &name, "--json"], &json).ok().json();
+    let again =
+        operator.run_with_input(&["sale", "apply", "-", "--sale", &name, "--json"], &json).ok().json();
     assert_eq!(again["result"], "unchanged");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn status_tells_what_is_there_and_how_the_sales_stand() {
-    let (operator, sale) = (Operator::of(shared()), fresh("status"));
+async fn status_shows_dependencies_and_sales() {
+    let (operator, sale) = (Operator::for_system(shared()), fresh("status"));
     shared().client().open_sale(&sale, terms(&[("A", 1000, Some(3))])).await;
     let status = operator.run(&["status", "--json"]).ok().json();
     assert_eq!(status["ready"], true);
@@ -103,5 +104,5 @@ async fn status_tells_what_is_there_and_how_the_sales_stand() {
     let sales = status["overview"]["sales"].as_array().expect("sales");
     assert!(sales.iter().any(|shown| shown["sale_id"] == sale.as_str()), "{status}");
     let text = operator.run(&["status"]).ok().out;
-    assert!(text.contains("ready") && text.contains(&sale) && text.contains("settlement is "), "{text}");
+    assert!(text.contains("ready") && text.contains(&sale) && text.contains("lag "), "{text}");
 }

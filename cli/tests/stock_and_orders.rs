@@ -1,4 +1,4 @@
-//! What operators look at and decide beside the sale itself: each command once, for people and for programs.
+//! Each command for stock, orders, dead letters and wallets once, with text and with JSON output.
 
 mod support;
 
@@ -11,8 +11,8 @@ use testkit::client::{order_body, terms};
 use testkit::{environment, eventually, fresh, shared};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stock_is_shown_side_by_side_and_brought_in_line() {
-    let (operator, client, sale) = (Operator::of(shared()), shared().client(), fresh("stock"));
+async fn stock_is_compared_and_synchronized() {
+    let (operator, client, sale) = (Operator::for_system(shared()), shared().client(), fresh("stock"));
     client.open_sale(&sale, terms(&[("A", 1000, Some(1500)), ("B", 5, None)])).await;
     let order = client.order_until_answered(&sale, "c", "k", &order_body(&[("A", 2)])).await;
     client.until_settled(&sale, "c", &order.order_id()).await;
@@ -24,14 +24,14 @@ async fn stock_is_shown_side_by_side_and_brought_in_line() {
     assert_eq!(cells, ["A", "1,500", "1,498", "1,498", "2", "0", "0", "0"]);
     assert!(text.contains("unlimited") && !text.contains('\x1b'), "{text}");
 
-    assert_eq!(operator.run(&["inventory", &sale, "--sync"]).code, 2, "nobody can be asked");
+    assert_eq!(operator.run(&["inventory", &sale, "--sync"]).code, 2, "confirmation is required");
     let synced = operator.run(&["inventory", &sale, "--sync", "--yes", "--json"]).ok().json();
     assert!(synced["epoch"].as_u64() > stock["epoch"].as_u64(), "{synced}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn orders_are_found_and_their_goods_moved() {
-    let (operator, client, sale) = (Operator::of(shared()), shared().client(), fresh("orders"));
+async fn orders_are_found_and_their_delivery_is_advanced() {
+    let (operator, client, sale) = (Operator::for_system(shared()), shared().client(), fresh("orders"));
     client.open_sale(&sale, terms(&[("A", 1000, Some(50))])).await;
     let rich = fresh("rich");
     operator.run(&["wallet", "credit", &rich, "5000", "KRW"]).ok();
@@ -50,8 +50,8 @@ async fn orders_are_found_and_their_goods_moved() {
     assert_eq!((&rest["orders"][0]["order_id"], &rest["next_cursor"]), (&json!(order), &Value::Null));
     let text = operator.run(&["orders", "list", &sale, "--limit", "2"]).ok().out;
     assert!(text.contains("alice") && text.contains(&format!("--cursor {cursor}")), "{text}");
-    let text = operator.run(&["orders", "list", &sale, "--customer", "nobody"]).ok().out;
-    assert_eq!(text, "No order.\n");
+    let text = operator.run(&["orders", "list", &sale, "--customer", "stranger"]).ok().out;
+    assert_eq!(text, "No orders.\n");
 
     let show = || operator.run(&["orders", "show", &sale, &order, "--json"]);
     testkit::until("it is prepared", async || show().ok().json()["status"] == "preparing").await;
@@ -71,7 +71,7 @@ async fn orders_are_found_and_their_goods_moved() {
     assert!(operator.run(&["sale", "report", &sale]).ok().out.contains("Revenue (KRW, minor units)"));
 }
 
-/// A record in the sale's partition that nobody can read, with units.
+/// Produces a record with units into the sale's partition that cannot be decoded.
 async fn poison(sale: &str) {
     let db = shared().database().await;
     let row =
@@ -90,10 +90,10 @@ async fn poison(sale: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn dead_letters_are_listed_and_decided_about() {
-    let (operator, client, sale) = (Operator::of(shared()), shared().client(), fresh("dead"));
+async fn dead_letters_are_listed_replayed_and_discarded() {
+    let (operator, client, sale) = (Operator::for_system(shared()), shared().client(), fresh("dead"));
     client.open_sale(&sale, terms(&[("A", 1000, Some(5))])).await;
-    assert_eq!(operator.run(&["dead-letters", "list", "--sale", &sale]).ok().out, "No dead letter.\n");
+    assert_eq!(operator.run(&["dead-letters", "list", "--sale", &sale]).ok().out, "No dead letters.\n");
     poison(&sale).await;
     let list = || operator.run(&["dead-letters", "list", "--sale", &sale, "--state", "undecided", "--json"]);
     let letter = eventually("it is listed", async || {
@@ -104,10 +104,10 @@ async fn dead_letters_are_listed_and_decided_about() {
     assert!(text.contains("malformed") && text.contains("2 A"), "{text}");
     let id = letter["id"].to_string();
     let replayed = operator.run(&["dead-letters", "replay", &id, "--json"]).ok().json();
-    assert_eq!(replayed["state"], "undecided", "it cannot be read today either");
-    assert_eq!(operator.run(&["dead-letters", "discard", &id]).code, 2, "nobody can be asked");
-    let said = operator.run(&["dead-letters", "discard", &id, "--yes"]).ok().out;
-    assert!(said.starts_with(&format!("dead letter {id}: discarded")), "{said}");
+    assert_eq!(replayed["state"], "undecided", "it still cannot be decoded");
+    assert_eq!(operator.run(&["dead-letters", "discard", &id]).code, 2, "confirmation is required");
+    let finished = operator.run(&["dead-letters", "discard", &id, "--yes"]).ok().out;
+    assert!(finished.starts_with(&format!("dead letter {id}: discarded")), "{finished}");
     let refused = operator.run(&["dead-letters", "replay", &id, "--json"]);
     assert_eq!((refused.code, &refused.error()["problem"]["code"]), (1, &json!("illegal_move")));
     let wrong = operator.run(&["dead-letters", "list", "--state", "lost", "--json"]);
@@ -115,16 +115,16 @@ async fn dead_letters_are_listed_and_decided_about() {
 }
 
 #[test]
-fn shells_learn_the_commands() {
-    let nobody = Operator { admin_url: "http://127.0.0.1:1".into(), token: None };
+fn completion_scripts_contain_the_commands() {
+    let offline = Operator { admin_url: "http://127.0.0.1:1".into(), token: None };
     for shell in ["bash", "zsh", "fish"] {
-        let script = nobody.run(&["completions", shell]).ok().out;
+        let script = offline.run(&["completions", shell]).ok().out;
         assert!(script.contains("dead-letters") && script.contains("dry-run"), "{shell}");
     }
-    // The script is one that bash takes.
-    let script = nobody.run(&["completions", "bash"]).ok().out;
+    // Bash accepts the script.
+    let script = offline.run(&["completions", "bash"]).ok().out;
     let mut bash = std::process::Command::new("bash");
     bash.args(["-c", "source /dev/stdin && complete -p flashsale"]);
-    let said = support::finished(bash, &script).ok();
-    assert!(said.out.contains("_flashsale"), "{said:?}");
+    let finished = support::run_to_end(bash, &script).ok();
+    assert!(finished.out.contains("_flashsale"), "{finished:?}");
 }

@@ -1,4 +1,4 @@
-//! The live view: on a terminal as a person sees it, and as lines where there is none.
+//! The live view on a terminal, and as lines without one.
 
 mod support;
 
@@ -13,7 +13,7 @@ use support::Operator;
 use testkit::client::{order_body, terms};
 use testkit::{Forwarder, fresh, shared, until};
 
-/// A program on a terminal of its own, and what is on its screen.
+/// A program on a pseudo-terminal, and the contents of its screen.
 struct Terminal {
     keyboard: std::fs::File,
     screen: Arc<Mutex<vt100::Parser>>,
@@ -21,7 +21,7 @@ struct Terminal {
 }
 
 impl Terminal {
-    /// Starts the command in a session of its own, so that it hears Ctrl-C and changes of size.
+    /// Starts the command in its own session, so that it receives Ctrl-C and changes of size.
     fn start(command: &Command, lines: u16, columns: u16) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
         grantpt(&master).expect("ours");
@@ -70,12 +70,12 @@ impl Terminal {
         self.keyboard.write_all(keys.as_bytes()).expect("typed");
     }
 
-    /// Waits for the end; the terminal must be as it was.
-    async fn ended(mut self) -> i32 {
+    /// Waits until the program exits, and checks that the terminal is restored.
+    async fn exit_code(mut self) -> i32 {
         let status =
             testkit::eventually("the program has ended", async || self.child.try_wait().expect("a child"))
                 .await;
-        until("the terminal is as it was", async || {
+        until("the terminal is restored", async || {
             let screen = self.screen.lock().expect("whole");
             !screen.screen().alternate_screen() && !screen.screen().hide_cursor()
         })
@@ -91,7 +91,7 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        let _ = self.child.kill(); // it may have ended by itself
+        let _ = self.child.kill(); // it may have exited already
         let _ = self.child.wait();
     }
 }
@@ -102,7 +102,7 @@ fn resize(terminal: &std::fs::File, lines: u16, columns: u16) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_terminal_shows_the_sale_as_it_goes_and_is_left_as_it_was() {
+async fn a_terminal_shows_the_sale_live_and_is_restored() {
     let (client, sale) = (shared().client(), fresh("watched"));
     client.open_sale(&sale, terms(&[("MUG", 1000, Some(4)), ("CUP", 1, None)])).await;
     let (way, admin_url) = Forwarder::start_for_url(&format!("{}/", shared().gateways[0].1)).await;
@@ -118,11 +118,11 @@ async fn a_terminal_shows_the_sale_as_it_goes_and_is_left_as_it_was() {
     terminal.shows("1 orders settled").await;
 
     way.cut();
-    terminal.shows("NO ANSWER").await;
+    terminal.shows("NO RESPONSE").await;
     way.mend();
     terminal.shows("live ").await;
 
-    // Everything that fits is there at any size; the last line is the last line.
+    // Everything that fits is shown at any size; the last line stays at the bottom.
     for (lines, columns) in [(12, 50), (5, 20), (2, 8), (30, 110)] {
         terminal.resize(lines, columns);
         until(&format!("{lines} lines of {columns} are filled"), async || {
@@ -133,24 +133,24 @@ async fn a_terminal_shows_the_sale_as_it_goes_and_is_left_as_it_was() {
     }
     terminal.shows("3 left  1 held").await;
     terminal.press("q");
-    assert_eq!(terminal.ended().await, 0);
+    assert_eq!(terminal.exit_code().await, 0);
 
     let mut terminal = Terminal::start(&operator.command(&["watch"]), 24, 80);
     terminal.shows(&sale[..8]).await;
     terminal.press("\x03");
-    assert_eq!(terminal.ended().await, 0);
+    assert_eq!(terminal.exit_code().await, 0);
     let terminal = Terminal::start(&operator.command(&["watch"]), 24, 80);
     terminal.shows("accepted").await;
     let pid = terminal.child.id().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill").success());
-    assert_eq!(terminal.ended().await, 0);
+    assert_eq!(terminal.exit_code().await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_terminal_a_line_a_second_is_written_also_while_nobody_answers() {
+async fn without_a_terminal_one_line_per_second_is_printed_also_during_an_outage() {
     let (client, sale) = (shared().client(), fresh("lines"));
     client.open_sale(&sale, terms(&[("A", 1000, Some(4))])).await;
-    let text = Operator::of(shared()).run(&["watch", &sale, "--for", "1.5"]).ok().out;
+    let text = Operator::for_system(shared()).run(&["watch", &sale, "--for", "1.5"]).ok().out;
     assert!(text.lines().count() >= 2, "{text}");
     assert!(text.lines().all(|line| line.contains(&sale) && line.contains(" A:4/4")), "{text}");
 
@@ -174,8 +174,8 @@ async fn without_a_terminal_a_line_a_second_is_written_also_while_nobody_answers
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_watched_that_is_not_there() {
-    let operator = Operator::of(shared());
+async fn watching_an_unknown_sale_fails() {
+    let operator = Operator::for_system(shared());
     assert_eq!(operator.run(&["watch", &fresh("none"), "--for", "1"]).code, 4);
     assert_eq!(Operator { token: Some("dev:alice"), ..operator }.run(&["watch"]).code, 5);
 }

@@ -1,4 +1,4 @@
-//! What is wrong with a definition, shown where it stands.
+//! Faults of a definition file, with their positions.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -7,20 +7,20 @@ use annotate_snippets::renderer::DEFAULT_TERM_WIDTH;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use serde_json::{Value, json};
 
-/// A fault at its place.
+/// A fault and its position in the file.
 #[derive(Debug, Clone)]
 pub(crate) struct Fault {
-    /// The file's name, and what it says.
+    /// The name and the text of the file.
     pub(super) source: Arc<Source>,
-    /// In bytes.
+    /// The position in bytes.
     pub(super) span: Range<usize>,
-    /// What is wrong.
+    /// The message: what is wrong.
     pub(super) what: String,
-    /// What would be right.
+    /// A suggestion what would be right.
     pub(super) help: Option<String>,
 }
 
-/// A file.
+/// A definition file.
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) name: String,
@@ -28,11 +28,11 @@ pub(super) struct Source {
 }
 
 impl Fault {
-    /// As compilers show it: the file, the line, and a caret below what is wrong.
-    pub(crate) fn drawn(&self, coloured: bool) -> String {
+    /// Renders the fault as compilers do: the file, the line, and carets below the faulty part.
+    pub(crate) fn render(&self, coloured: bool) -> String {
         let Source { name, text } = &*self.source;
         let snippet = Snippet::source(text.as_str()).path(name.as_str());
-        let snippet = snippet.annotation(AnnotationKind::Primary.span(self.shown_span()));
+        let snippet = snippet.annotation(AnnotationKind::Primary.span(self.first_line_span()));
         let mut group = Level::ERROR.primary_title(self.what.as_str()).element(snippet);
         if let Some(help) = &self.help {
             group = group.element(Level::HELP.message(help.as_str()));
@@ -41,8 +41,8 @@ impl Fault {
         renderer.term_width(DEFAULT_TERM_WIDTH).render(&[group])
     }
 
-    /// A fault of several lines is shown on its first one.
-    fn shown_span(&self) -> Range<usize> {
+    /// Returns the part of the span on its first line.
+    fn first_line_span(&self) -> Range<usize> {
         let text = &self.source.text;
         let start = self.span.start.min(text.len());
         let end = self.span.end.clamp(start, text.len());
@@ -50,16 +50,16 @@ impl Fault {
         start..line
     }
 
-    /// The line and the column (in characters), from 1.
-    fn place(&self) -> (usize, usize) {
-        let before = &self.source.text[..self.shown_span().start];
+    /// Returns the line and the column (in characters), both counted from 1.
+    fn position(&self) -> (usize, usize) {
+        let before = &self.source.text[..self.first_line_span().start];
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
         (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
     }
 
-    /// For programs.
+    /// Returns the JSON for programs.
     pub(crate) fn as_json(&self) -> Value {
-        let (line, column) = self.place();
+        let (line, column) = self.position();
         let mut fault =
             json!({ "file": self.source.name, "line": line, "column": column, "message": self.what });
         if let Some(help) = &self.help {

@@ -1,5 +1,5 @@
-//! A TOML or JSON document as a tree in which every value knows where it stands, so that whatever is wrong with
-//! it can be shown there. Both formats become the same tree.
+//! A TOML or JSON document as a tree in which every value has its position in the text, so that each fault can be shown
+//! there. Both formats produce the same tree.
 
 use std::ops::Range;
 
@@ -9,14 +9,14 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use toml::de::{DeTable, DeValue};
 
-/// A document that is no document: where it ceases to be one, and why.
+/// A syntax error and its position.
 #[derive(Debug)]
 pub(super) struct Malformed {
     pub(super) span: Range<usize>,
     pub(super) why: String,
 }
 
-/// A value and where it stands.
+/// A value and its position.
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) span: Range<usize>,
@@ -25,7 +25,7 @@ pub(super) struct Node {
 
 #[derive(Debug)]
 pub(super) enum Content {
-    /// No table and no list.
+    /// A value that is neither a table nor a list.
     Scalar(Value),
     List(Vec<Node>),
     Table(Vec<Entry>),
@@ -39,7 +39,7 @@ pub(super) struct Entry {
     pub(super) value: Node,
 }
 
-/// One step from a value into it.
+/// One step of a path into a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
     Key(String),
@@ -47,7 +47,7 @@ pub(super) enum Step {
 }
 
 impl Node {
-    /// Without its places.
+    /// Returns the value without positions.
     pub(super) fn to_value(&self) -> Value {
         match &self.content {
             Content::Scalar(value) => value.clone(),
@@ -58,29 +58,29 @@ impl Node {
         }
     }
 
-    /// The value that a path leads to.
-    pub(super) fn at(&self, path: &[Step]) -> Option<&Self> {
+    /// Returns the value at a path.
+    pub(super) fn find(&self, path: &[Step]) -> Option<&Self> {
         let Some((step, rest)) = path.split_first() else { return Some(self) };
         match (&self.content, step) {
-            (Content::List(all), Step::Index(index)) => all.get(*index)?.at(rest),
-            (Content::Table(_), Step::Key(key)) => self.entry(key)?.value.at(rest),
+            (Content::List(all), Step::Index(index)) => all.get(*index)?.find(rest),
+            (Content::Table(_), Step::Key(key)) => self.entry(key)?.value.find(rest),
             _ => None,
         }
     }
 
-    /// The same, to be changed.
-    pub(super) fn at_mut(&mut self, path: &[Step]) -> Option<&mut Self> {
+    /// Returns the value at a path, mutably.
+    pub(super) fn find_mut(&mut self, path: &[Step]) -> Option<&mut Self> {
         let Some((step, rest)) = path.split_first() else { return Some(self) };
         match (&mut self.content, step) {
-            (Content::List(all), Step::Index(index)) => all.get_mut(*index)?.at_mut(rest),
+            (Content::List(all), Step::Index(index)) => all.get_mut(*index)?.find_mut(rest),
             (Content::Table(entries), Step::Key(key)) => {
-                entries.iter_mut().find(|entry| entry.key == *key)?.value.at_mut(rest)
+                entries.iter_mut().find(|entry| entry.key == *key)?.value.find_mut(rest)
             }
             _ => None,
         }
     }
 
-    /// A member, with its key.
+    /// Returns a member of a table, with its key.
     pub(super) fn entry(&self, key: &str) -> Option<&Entry> {
         match &self.content {
             Content::Table(entries) => entries.iter().find(|entry| entry.key == key),
@@ -88,10 +88,10 @@ impl Node {
         }
     }
 
-    /// Takes what a path leads to out of the tree; whether it was there.
+    /// Removes and returns the value at a path.
     pub(super) fn remove(&mut self, path: &[Step]) -> Option<Self> {
         let (last, parent) = path.split_last()?;
-        match (&mut self.at_mut(parent)?.content, last) {
+        match (&mut self.find_mut(parent)?.content, last) {
             (Content::List(all), Step::Index(index)) if *index < all.len() => Some(all.remove(*index)),
             (Content::Table(entries), Step::Key(key)) => {
                 let at = entries.iter().position(|entry| entry.key == *key)?;
@@ -102,8 +102,8 @@ impl Node {
     }
 }
 
-/// Reads TOML. All that is wrong with its form is told at once.
-pub(super) fn of_toml(text: &str) -> Result<Node, Vec<Malformed>> {
+/// Parses TOML. Returns all syntax errors.
+pub(super) fn parse_toml(text: &str) -> Result<Node, Vec<Malformed>> {
     let (table, errors) = DeTable::parse_recoverable(text);
     if errors.is_empty() {
         return Ok(Node { span: 0..0, content: toml_table(table.get_ref()) });
@@ -122,14 +122,14 @@ fn toml_table(table: &DeTable<'_>) -> Content {
         value: toml_value(value),
     };
     let mut entries: Vec<Entry> = table.iter().map(entry).collect();
-    entries.sort_by_key(|entry| entry.key_span.start); // as they stand in the file
+    entries.sort_by_key(|entry| entry.key_span.start); // in the order of the file
     Content::Table(entries)
 }
 
 fn toml_value(value: &toml::Spanned<DeValue<'_>>) -> Node {
     let content = match value.get_ref() {
         DeValue::String(text) => Content::Scalar(text.as_ref().into()),
-        // Beyond 64 bits it is no amount of anything: as text it is refused with its digits.
+        // A number of more than 64 bits becomes text, so that it is refused with its digits.
         DeValue::Integer(number) => {
             let parsed = i64::from_str_radix(number.as_str(), number.radix());
             Content::Scalar(parsed.map_or_else(|_| number.as_str().into(), Value::from))
@@ -146,8 +146,8 @@ fn toml_value(value: &toml::Spanned<DeValue<'_>>) -> Node {
     Node { span: value.span(), content }
 }
 
-/// Reads JSON. Its first fault of form ends it.
-pub(super) fn of_json(text: &str) -> Result<Node, Vec<Malformed>> {
+/// Parses JSON. Returns the first syntax error, or all repeated keys.
+pub(super) fn parse_json(text: &str) -> Result<Node, Vec<Malformed>> {
     serde_json::from_str::<IgnoredAny>(text).map_err(|error| vec![malformed_json(text, &error)])?;
     let root: &RawValue = serde_json::from_str(text).map_err(|error| vec![malformed_json(text, &error)])?;
     let mut repeated = vec![];
@@ -167,7 +167,7 @@ fn malformed_json(text: &str, error: &serde_json::Error) -> Malformed {
     Malformed { span: at..(at + 1).min(text.len()), why }
 }
 
-/// The members of a JSON object, still as they are written.
+/// The members of a JSON object as raw text, repeated keys included.
 struct Members<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Members<'de> {
@@ -192,10 +192,10 @@ impl<'de> Deserialize<'de> for Members<'de> {
 
 fn json_value(text: &str, raw: &RawValue, repeated: &mut Vec<Malformed>) -> Node {
     let written = raw.get();
-    // A raw value is borrowed from the text: it lies in it.
+    // A raw value is borrowed from the text, so that the difference is its position.
     let start = written.as_ptr() as usize - text.as_ptr() as usize;
     let span = start..start + written.len();
-    // The whole text has been read once: its parts can be read.
+    // The whole text has been parsed once, so that its parts are valid.
     let content = match written.as_bytes().first() {
         Some(b'{') => {
             let Members(members) = serde_json::from_str(written).unwrap_or(Members(vec![]));
@@ -205,7 +205,7 @@ fn json_value(text: &str, raw: &RawValue, repeated: &mut Vec<Malformed>) -> Node
                 let key_span = json_key(text, &key, value.span.start);
                 if entries.iter().any(|entry| entry.key == key) {
                     repeated
-                        .push(Malformed { span: key_span.clone(), why: format!("`{key}` is already there") });
+                        .push(Malformed { span: key_span.clone(), why: format!("duplicate key `{key}`") });
                 }
                 entries.push(Entry { key, key_span, value });
             }
@@ -220,10 +220,10 @@ fn json_value(text: &str, raw: &RawValue, repeated: &mut Vec<Malformed>) -> Node
     Node { span, content }
 }
 
-/// Where the key before a value stands.
+/// Returns the position of the key before a value.
 fn json_key(text: &str, key: &str, value_start: usize) -> Range<usize> {
     let before = text[..value_start].trim_end().trim_end_matches(':').trim_end();
-    // A key that is written with escapes is longer than it reads: then its end alone is shown.
+    // A key with escapes is longer than its value: then only its end is shown.
     let start = before.strip_suffix(&format!("\"{key}\"")).map_or(before.len().saturating_sub(1), str::len);
     start..before.len()
 }

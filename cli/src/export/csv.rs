@@ -4,14 +4,14 @@ use std::io::{self, Write};
 
 use super::order::{Cell, Row, Shape};
 
-/// Writes rows.
+/// A writer of CSV rows.
 pub(super) struct Csv<W: Write> {
     writer: csv::Writer<W>,
     shape: Shape,
 }
 
 impl<W: Write> Csv<W> {
-    /// Begins with the header.
+    /// Starts a file and writes the header.
     pub(super) fn new(out: W, shape: Shape) -> io::Result<Self> {
         let mut writer = csv::Writer::from_writer(out);
         let names = shape.columns().into_iter().map(|column| column.name);
@@ -34,7 +34,7 @@ impl<W: Write> Csv<W> {
         Ok(self.writer.write_record(None::<&[u8]>)?)
     }
 
-    /// Writes what is left; returns where it went.
+    /// Flushes the rest and returns the output.
     pub(super) fn finish(self) -> io::Result<W> {
         self.writer
             .into_inner()

@@ -1,5 +1,5 @@
-//! `flashsale export`: all settled orders of a sale, page by page, into a file. Memory is bounded whatever their
-//! number: a page of orders, and a group of rows.
+//! `flashsale export`: writes all settled orders of a sale to a file, page by page. Memory is bounded for any number of
+//! orders: one page of orders and one group of rows.
 
 mod csv;
 mod order;
@@ -20,9 +20,9 @@ use self::target::Target;
 use crate::api::{Api, Call};
 use crate::arguments::{Export, Format};
 use crate::failure::Failure;
-use crate::output::Reader;
+use crate::output::OutputFormat;
 
-/// Orders of a page: as many as the server gives.
+/// The number of orders per page: the maximum that the server returns.
 const PAGE_ORDERS: u32 = 500;
 
 #[derive(Deserialize)]
@@ -31,14 +31,14 @@ struct Page {
     next_cursor: Option<String>,
 }
 
-/// What was written.
+/// The numbers of orders and rows that were written.
 #[derive(Default)]
 struct Written {
     orders: u64,
     rows: u64,
 }
 
-/// A file that is being written, in its format.
+/// An open file in one of the formats.
 enum File {
     Csv(Box<Csv<Target>>),
     Parquet(Box<Parquet<Target>>),
@@ -67,29 +67,29 @@ impl File {
     }
 }
 
-/// Runs the command.
-pub(crate) async fn run(api: &Api, reader: Reader, export: &Export) -> Result<(), Failure> {
+/// Runs `flashsale export`.
+pub(crate) async fn run(api: &Api, output: OutputFormat, export: &Export) -> Result<(), Failure> {
     let to_stdout = export.output == Path::new("-");
     let by_name = export.output.extension().is_some_and(|extension| extension == "parquet");
     let format = export.format.unwrap_or(if by_name { Format::Parquet } else { Format::Csv });
-    if to_stdout && (format == Format::Parquet || reader == Reader::Program) {
-        return Err(Failure::Usage("Parquet, and --json beside it, need a file: give --output FILE.".into()));
+    if to_stdout && (format == Format::Parquet || output == OutputFormat::Json) {
+        return Err(Failure::Usage("Parquet and --json require a file: pass --output FILE.".into()));
     }
     let shape = if export.lines { Shape::Lines } else { Shape::Orders };
-    // Whether there is such a sale, before there is a file.
+    // The first page is fetched before the file is created, so that an unknown sale creates none.
     let first = page(api, export, None).await?;
     let target = Target::open(&export.output, export.force)?;
     let failed = |error: io::Error| match to_stdout {
         true => Failure::Output(error),
         false => Failure::file(&export.output, error),
     };
-    // A file that is not kept is removed when it is dropped: an interruption must come to that.
+    // An incomplete file is removed when it is dropped, also after an interruption.
     let written = tokio::select! {
         written = write(api, export, first, format, target, shape, failed) => written,
         _ = tokio::signal::ctrl_c() => Err(Failure::Interrupted),
     };
     let written = match written {
-        // Whoever reads has seen enough.
+        // The output has closed the pipe.
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
         written => written?,
     };
@@ -101,7 +101,7 @@ pub(crate) async fn run(api: &Api, reader: Reader, export: &Export) -> Result<()
         "sale_id": export.sale, "file": export.output.display().to_string(), "format": format,
         "orders": written.orders, "rows": written.rows,
     });
-    reader.told(&answer, || {
+    output.print(&answer, || {
         format!(
             "{} orders, {} rows: {}\n",
             thousands(written.orders),
@@ -141,6 +141,6 @@ async fn write(
             cursor => next = page(api, export, cursor).await?,
         }
     }
-    file.finish().map_err(&failed)?.keep()?;
+    file.finish().map_err(&failed)?.commit()?;
     Ok(written)
 }

@@ -1,4 +1,4 @@
-//! An order as it is exported: its row, and its columns, the same for every format.
+//! The columns and rows of an exported order, the same for every format.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use contract::order::PaymentMethod;
 use contract::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// A settled order, as operators are told of it.
+/// A settled order, as the admin API returns it.
 #[derive(Debug, Deserialize)]
 pub(super) struct Order {
     order_id: OrderId,
@@ -48,7 +48,7 @@ struct Delivery {
     tracking_number: Option<String>,
 }
 
-/// What of an order is what and how many.
+/// A line of an order.
 #[derive(Debug, Deserialize, Serialize)]
 pub(super) struct Line {
     pub(super) sku: Sku,
@@ -56,25 +56,25 @@ pub(super) struct Line {
     pub(super) unit_price: u64,
 }
 
-/// A row: an order, or one of its lines with its number from 1.
+/// A row of the file: an order, or one of its lines with its number, counted from 1.
 pub(super) struct Row<'a> {
     pub(super) order: &'a Order,
     pub(super) line: Option<(usize, &'a Line)>,
 }
 
-/// What a column holds.
+/// The type of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Text,
-    /// A text, or nothing.
+    /// A text that may be missing.
     MaybeText,
-    /// Counts and amounts: at most 2^53 - 1.
+    /// A count or an amount, at most 2^53 - 1.
     Integer,
-    /// UTC, to the millisecond.
+    /// A time in UTC, in milliseconds.
     Time,
 }
 
-/// One value.
+/// The value of one cell.
 #[derive(Debug, PartialEq)]
 pub(super) enum Cell<'a> {
     Text(Cow<'a, str>),
@@ -83,7 +83,7 @@ pub(super) enum Cell<'a> {
     Nothing,
 }
 
-/// A column: its name, what it holds, and where it comes from.
+/// A column: its name, its type, and the function that returns its value in a row.
 pub(super) struct Column {
     pub(super) name: &'static str,
     pub(super) kind: Kind,
@@ -104,7 +104,7 @@ macro_rules! columns {
     };
 }
 
-/// The columns of both shapes that tell which order it is.
+/// The columns of both shapes, which identify the order.
 const COMMON: &[Column] = columns! {
     "order_id" Text |row| text(row.order.order_id.to_string());
     "sale_id" Text |row| text(row.order.sale_id.as_str());
@@ -115,7 +115,7 @@ const COMMON: &[Column] = columns! {
     "currency" Text |row| text(row.order.currency.to_string());
 };
 
-/// Further ones of an order.
+/// The further columns of an order.
 const OF_ORDER: &[Column] = columns! {
     "subtotal" Integer |row| Cell::Integer(row.order.subtotal);
     "discount" Integer |row| Cell::Integer(row.order.discount);
@@ -132,7 +132,7 @@ const OF_ORDER: &[Column] = columns! {
     "tracking_number" MaybeText |row| maybe(row.order.delivery.as_ref().and_then(|delivery| delivery.tracking_number.as_deref()));
 };
 
-/// Further ones of a line.
+/// The further columns of an order line.
 const OF_LINE: &[Column] = columns! {
     "line" Integer |row| Cell::Integer(row.line.map_or(0, |(number, _)| number as u64));
     "sku" Text |row| text(row.line.map_or("", |(_, line)| line.sku.as_str()));
@@ -140,23 +140,23 @@ const OF_LINE: &[Column] = columns! {
     "unit_price" Integer |row| Cell::Integer(row.line.map_or(0, |(_, line)| line.unit_price));
 };
 
-/// Which rows there are.
+/// The unit of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
-    /// One an order; its lines are one column more, `lines`, in each format's own way.
+    /// One row per order. Its lines are a further column, `lines`, encoded as each format does.
     Orders,
-    /// One a line.
+    /// One row per order line.
     Lines,
 }
 
 impl Shape {
-    /// The columns, without `lines`.
+    /// Returns the columns, without `lines`.
     pub(super) fn columns(self) -> Vec<&'static Column> {
         let further = if self == Self::Orders { OF_ORDER } else { OF_LINE };
         COMMON.iter().chain(further).collect()
     }
 
-    /// An order's rows.
+    /// Returns the rows of an order.
     pub(super) fn rows(self, order: &Order) -> Vec<Row<'_>> {
         match self {
             Self::Orders => vec![Row { order, line: None }],

@@ -1,4 +1,4 @@
-//! Orders as Apache Parquet, without Arrow: a few columns of texts and numbers do not need it.
+//! Orders as Apache Parquet, without Arrow, which a few columns of texts and numbers do not need.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -12,27 +12,27 @@ use ::parquet::schema::parser::parse_message_type;
 
 use super::order::{Cell, Kind, Row, Shape};
 
-/// Rows of one group: what is kept in memory at once, some ten megabytes.
+/// The number of rows per group. A group is kept in memory and takes some ten megabytes.
 const GROUP_ROWS: usize = 20_000;
 
-/// A column of the group that is being filled.
+/// The buffered values of a column of the present group.
 #[derive(Debug, Default)]
-struct Filling {
+struct ColumnBuffer {
     texts: Vec<ByteArray>,
     numbers: Vec<i64>,
-    /// 1 where there is a value; for columns that may have none.
+    /// Definition levels of an optional column: 1 for a value, 0 for none.
     defined: Vec<i16>,
-    /// 0 where a row begins; for lists.
+    /// Repetition levels of a list: 0 where a row begins.
     repeated: Vec<i16>,
 }
 
-/// Writes rows, a group at a time.
+/// A writer of Parquet rows, one group at a time.
 pub(super) struct Parquet<W: Write + Send> {
     writer: SerializedFileWriter<W>,
     shape: Shape,
-    columns: Vec<Filling>,
-    /// SKU, quantity and price of the list `lines`.
-    lines: [Filling; 3],
+    columns: Vec<ColumnBuffer>,
+    /// The SKU, quantity and price of the list `lines`.
+    lines: [ColumnBuffer; 3],
     rows: usize,
 }
 
@@ -53,7 +53,7 @@ fn schema(shape: Shape) -> String {
     format!("message orders {{\n{fields}}}")
 }
 
-/// As the failure of writing that it is.
+/// Returns the I/O error inside a Parquet error, if there is one.
 fn io(error: ParquetError) -> io::Error {
     match error {
         ParquetError::External(error) => match error.downcast::<io::Error>() {
@@ -65,25 +65,25 @@ fn io(error: ParquetError) -> io::Error {
 }
 
 impl<W: Write + Send> Parquet<W> {
-    /// Begins a file.
+    /// Starts a file with the schema of a shape.
     pub(super) fn new(out: W, shape: Shape) -> io::Result<Self> {
         let schema = parse_message_type(&schema(shape)).map_err(io)?;
         let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
         let writer = SerializedFileWriter::new(out, Arc::new(schema), Arc::new(properties)).map_err(io)?;
-        let columns = shape.columns().iter().map(|_| Filling::default()).collect();
+        let columns = shape.columns().iter().map(|_| ColumnBuffer::default()).collect();
         Ok(Self { writer, shape, columns, lines: Default::default(), rows: 0 })
     }
 
     pub(super) fn write(&mut self, row: &Row<'_>) -> io::Result<()> {
-        for (column, filling) in self.shape.columns().into_iter().zip(&mut self.columns) {
+        for (column, buffer) in self.shape.columns().into_iter().zip(&mut self.columns) {
             let cell = (column.cell)(row);
             if column.kind == Kind::MaybeText {
-                filling.defined.push((cell != Cell::Nothing).into());
+                buffer.defined.push((cell != Cell::Nothing).into());
             }
             match cell {
-                Cell::Text(text) => filling.texts.push(text.as_bytes().to_vec().into()),
-                Cell::Integer(number) => filling.numbers.push(number as i64), // below 2^53
-                Cell::Time(at) => filling.numbers.push(at.0 as i64),
+                Cell::Text(text) => buffer.texts.push(text.as_bytes().to_vec().into()),
+                Cell::Integer(number) => buffer.numbers.push(number as i64), // below 2^53
+                Cell::Time(at) => buffer.numbers.push(at.0 as i64),
                 Cell::Nothing => {}
             }
         }
@@ -100,15 +100,15 @@ impl<W: Write + Send> Parquet<W> {
             skus.texts.push(line.sku.as_str().as_bytes().to_vec().into());
             quantities.numbers.push(line.quantity as i64);
             prices.numbers.push(line.unit_price as i64);
-            for filling in [&mut *skus, &mut *quantities, &mut *prices] {
-                filling.defined.push(1);
-                filling.repeated.push((at > 0).into());
+            for buffer in [&mut *skus, &mut *quantities, &mut *prices] {
+                buffer.defined.push(1);
+                buffer.repeated.push((at > 0).into());
             }
         }
         if row.order.lines.is_empty() {
-            for filling in &mut self.lines {
-                filling.defined.push(0);
-                filling.repeated.push(0);
+            for buffer in &mut self.lines {
+                buffer.defined.push(0);
+                buffer.repeated.push(0);
             }
         }
     }
@@ -116,13 +116,13 @@ impl<W: Write + Send> Parquet<W> {
     fn flush(&mut self) -> io::Result<()> {
         let mut group = self.writer.next_row_group().map_err(io)?;
         let kinds = self.shape.columns().into_iter().map(|column| column.kind);
-        for (kind, filling) in kinds.zip(&mut self.columns) {
-            write_column(&mut group, kind, std::mem::take(filling)).map_err(io)?;
+        for (kind, buffer) in kinds.zip(&mut self.columns) {
+            write_column(&mut group, kind, std::mem::take(buffer)).map_err(io)?;
         }
         if self.shape == Shape::Orders {
             let kinds = [Kind::Text, Kind::Integer, Kind::Integer];
-            for (kind, filling) in kinds.into_iter().zip(&mut self.lines) {
-                write_column(&mut group, kind, std::mem::take(filling)).map_err(io)?;
+            for (kind, buffer) in kinds.into_iter().zip(&mut self.lines) {
+                write_column(&mut group, kind, std::mem::take(buffer)).map_err(io)?;
             }
         }
         group.close().map_err(io)?;
@@ -130,7 +130,7 @@ impl<W: Write + Send> Parquet<W> {
         Ok(())
     }
 
-    /// Writes what is left, and the footer without which it is no file; returns where it went.
+    /// Writes the remaining rows and the footer, and returns the output.
     pub(super) fn finish(mut self) -> io::Result<W> {
         if self.rows > 0 {
             self.flush()?;
@@ -142,20 +142,20 @@ impl<W: Write + Send> Parquet<W> {
 fn write_column<W: Write + Send>(
     group: &mut SerializedRowGroupWriter<'_, W>,
     kind: Kind,
-    filling: Filling,
+    buffer: ColumnBuffer,
 ) -> Result<(), ParquetError> {
     let missing = || ParquetError::General("the schema has fewer columns than the rows".into());
     let mut column = group.next_column()?.ok_or_else(missing)?;
     let levels = |levels: &Vec<i16>| (!levels.is_empty()).then(|| levels.clone());
-    let (defined, repeated) = (levels(&filling.defined), levels(&filling.repeated));
+    let (defined, repeated) = (levels(&buffer.defined), levels(&buffer.repeated));
     match kind {
         Kind::Text | Kind::MaybeText => {
             let typed = column.typed::<ByteArrayType>();
-            typed.write_batch(&filling.texts, defined.as_deref(), repeated.as_deref())?;
+            typed.write_batch(&buffer.texts, defined.as_deref(), repeated.as_deref())?;
         }
         Kind::Integer | Kind::Time => {
             let typed = column.typed::<Int64Type>();
-            typed.write_batch(&filling.numbers, defined.as_deref(), repeated.as_deref())?;
+            typed.write_batch(&buffer.numbers, defined.as_deref(), repeated.as_deref())?;
         }
     }
     column.close()

@@ -1,4 +1,4 @@
-//! Where an export goes: a file that appears whole or not at all, or standard output.
+//! The target of an export: standard output, or a file that is created atomically.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -9,35 +9,35 @@ use tempfile::NamedTempFile;
 
 use crate::failure::Failure;
 
-/// Who may read a new file: as the umask says.
+/// The permissions of a new file, before the umask.
 const MODE: u32 = 0o666;
 
-/// Something to be written to.
+/// An open target.
 pub(super) enum Target {
     Stdout(io::Stdout),
-    /// Beside the file that it becomes at the end.
+    /// A temporary file in the same folder, renamed at the end.
     New {
         file: BufWriter<NamedTempFile>,
         path: PathBuf,
         replace: bool,
     },
-    /// A pipe or a device: nothing can take its place.
+    /// A pipe or a device, which is written directly.
     Special(File),
 }
 
 impl Target {
-    /// Nothing of that name is there yet, or it may be replaced.
+    /// Opens a target. An existing file is an error unless it may be replaced.
     pub(super) fn open(path: &Path, replace: bool) -> Result<Self, Failure> {
         if path == Path::new("-") {
             return Ok(Self::Stdout(io::stdout()));
         }
         let failed = |error| Failure::file(path, error);
         match std::fs::metadata(path) {
-            Ok(there) if there.is_dir() => return Err(failed(io::ErrorKind::IsADirectory.into())),
-            Ok(there) if !there.is_file() => {
+            Ok(found) if found.is_dir() => return Err(failed(io::ErrorKind::IsADirectory.into())),
+            Ok(found) if !found.is_file() => {
                 return File::options().write(true).open(path).map(Self::Special).map_err(failed);
             }
-            Ok(_) if !replace => return Err(is_there(path)),
+            Ok(_) if !replace => return Err(already_exists(path)),
             _ => {}
         }
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -47,8 +47,8 @@ impl Target {
         Ok(Self::New { file, path: path.to_owned(), replace })
     }
 
-    /// All has been written: now it is there.
-    pub(super) fn keep(self) -> Result<(), Failure> {
+    /// Flushes the target, and gives a new file its final name.
+    pub(super) fn commit(self) -> Result<(), Failure> {
         match self {
             Self::Stdout(mut out) => out.flush().map_err(Failure::Output),
             Self::Special(_) => Ok(()),
@@ -56,10 +56,12 @@ impl Target {
                 let failed = |error| Failure::file(&path, error);
                 let file = file.into_inner().map_err(|error| failed(error.into_error()))?;
                 file.as_file().sync_all().map_err(failed)?;
-                let kept = if replace { file.persist(&path) } else { file.persist_noclobber(&path) };
-                match kept {
+                let renamed = if replace { file.persist(&path) } else { file.persist_noclobber(&path) };
+                match renamed {
                     Ok(_) => Ok(()),
-                    Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Err(is_there(&path)),
+                    Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
+                        Err(already_exists(&path))
+                    }
                     Err(error) => Err(failed(error.error)),
                 }
             }
@@ -67,8 +69,8 @@ impl Target {
     }
 }
 
-fn is_there(path: &Path) -> Failure {
-    Failure::Usage(format!("{} is there already: give --force to replace it", path.display()))
+fn already_exists(path: &Path) -> Failure {
+    Failure::Usage(format!("{} already exists: pass --force to overwrite it", path.display()))
 }
 
 impl Write for Target {

@@ -1,4 +1,4 @@
-//! Brings a sale to what a file says, and tells what that changed.
+//! Creates or updates a sale from a definition file, and reports the changes.
 
 use std::io::Read;
 use std::path::Path;
@@ -10,51 +10,51 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::difference;
-use crate::api::{Api, Call, Repeat};
+use crate::api::{Api, Call, Idempotency};
 use crate::definition;
 use crate::failure::Failure;
-use crate::output::Reader;
+use crate::output::OutputFormat;
 
-/// Longest definition that is read; the server takes as much.
+/// The maximum size of a definition file, which is also the server's limit.
 const FILE_BYTES_MAX: u64 = 256 * 1024;
 
-/// `flashsale sale apply`.
+/// Runs `flashsale sale apply`.
 pub(super) async fn apply(
     api: &Api,
-    reader: Reader,
+    output: OutputFormat,
     file: &Path,
     sale: Option<SaleId>,
     dry_run: bool,
 ) -> Result<(), Failure> {
     let (name, text) = read(file)?;
     let wanted = definition::read(&name, text, sale).map_err(|faults| Failure::Invalid { name, faults })?;
-    let there = super::find(api, &wanted.sale).await?;
-    let before = there.as_ref().and_then(terms_of);
+    let stored = super::find(api, &wanted.sale).await?;
+    let before = stored.as_ref().and_then(terms_of);
     let changes = difference::between(before.as_ref(), &wanted.terms);
-    let mut result = match (&there, changes.is_empty()) {
+    let mut result = match (&stored, changes.is_empty()) {
         (None, _) => "created",
         (Some(_), false) => "changed",
         (Some(_), true) => "unchanged",
     };
-    if !dry_run && (there.is_none() || !changes.is_empty()) {
-        // Terms of names, numbers and texts always serialize.
+    if !dry_run && (stored.is_none() || !changes.is_empty()) {
+        // Terms consist of names, numbers and texts, which always serialize.
         let body = serde_json::to_value(&wanted.terms).unwrap_or_default();
         let path = ["admin", "v1", "sales", wanted.sale.as_str()];
-        let (status, _) = api.answered(Call::new(Method::PUT, &path, Repeat::Harmless).body(body)).await?;
+        let (status, _) = api.send(Call::new(Method::PUT, &path, Idempotency::Idempotent).body(body)).await?;
         if status == StatusCode::CREATED {
-            result = "created"; // it was there, and has gone since
+            result = "created"; // it existed, but was deleted in the meantime
         }
     }
     let answer = json!({ "sale_id": wanted.sale, "result": result, "dry_run": dry_run, "changes": changes });
-    reader.told(&answer, || {
+    output.print(&answer, || {
         let would = if dry_run { "would be " } else { "" };
         let next = match result {
             "created" if !dry_run => {
-                format!("It is a draft: `flashsale sale open {} --wait` lets customers in.\n", wanted.sale)
+                format!("The sale is a draft. To open it: flashsale sale open {} --wait\n", wanted.sale)
             }
             _ => String::new(),
         };
-        format!("{}: {would}{result}\n{}{next}", wanted.sale, difference::drawn(&changes))
+        format!("{}: {would}{result}\n{}{next}", wanted.sale, difference::render(&changes))
     })
 }
 
@@ -71,12 +71,12 @@ fn read(file: &Path) -> Result<(String, String), Failure> {
     };
     read.map_err(|error| Failure::file(file, error))?;
     if text.len() as u64 > FILE_BYTES_MAX {
-        return Err(Failure::Usage(format!("{name}: longer than {FILE_BYTES_MAX} bytes")));
+        return Err(Failure::Usage(format!("{name}: the file is longer than {FILE_BYTES_MAX} bytes")));
     }
     Ok((name, text))
 }
 
-/// The terms among what the server tells of a sale. Which members are terms, the contract's type knows.
+/// Extracts the terms from a sale as the server returns it. The contract's type defines which members are terms.
 pub(super) fn terms_of(shown: &Map<String, Value>) -> Option<SaleTerms> {
     let least = json!({ "title": "", "currency": Currency::KRW, "items": [] });
     let least = serde_json::from_value::<SaleTerms>(least).and_then(serde_json::to_value).ok()?;

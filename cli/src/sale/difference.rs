@@ -1,5 +1,4 @@
-//! What changes between two definitions, field by field: items and policies are told apart by their names, not by
-//! their places.
+//! The differences between two definitions, by field. Items and policies are matched by their ids, not by position.
 
 use std::collections::BTreeMap;
 
@@ -8,16 +7,16 @@ use serde::Serialize;
 use serde_json::Value;
 use terminal::{Style, styled};
 
-/// A field that is not the same; `None` where it is not there at all.
+/// A field that differs; a value is `None` if the field does not exist.
 #[derive(Debug, Serialize, PartialEq)]
 pub(super) struct Change {
-    /// As `items.MUG.price`.
+    /// The path of the field, such as `items.MUG.price`.
     pub(super) field: String,
     pub(super) before: Option<Value>,
     pub(super) after: Option<Value>,
 }
 
-/// All changes, in the order of their names.
+/// Returns all changes, sorted by field.
 pub(super) fn between(before: Option<&SaleTerms>, after: &SaleTerms) -> Vec<Change> {
     let mut before = before.map(fields).unwrap_or_default();
     let mut changes = vec![];
@@ -38,7 +37,7 @@ pub(super) fn between(before: Option<&SaleTerms>, after: &SaleTerms) -> Vec<Chan
 
 fn fields(terms: &SaleTerms) -> BTreeMap<String, Value> {
     let mut all = BTreeMap::new();
-    // Terms of names, numbers and texts always serialize.
+    // Terms consist of names, numbers and texts, which always serialize.
     flatten("", serde_json::to_value(terms).unwrap_or_default(), &mut all);
     all
 }
@@ -62,8 +61,8 @@ fn flatten(name: &str, value: Value, all: &mut BTreeMap<String, Value>) {
     }
 }
 
-/// A line a change: what goes in red, what comes in green.
-pub(super) fn drawn(changes: &[Change]) -> String {
+/// Renders one line per change: removals in red, additions in green.
+pub(super) fn render(changes: &[Change]) -> String {
     let mut text = String::new();
     for Change { field, before, after } in changes {
         let line = match (before, after) {
@@ -91,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn items_are_compared_by_name_and_not_by_place() {
+    fn items_are_compared_by_id_and_not_by_position() {
         let item = |sku: &str, price: u64| serde_json::json!({ "sku": sku, "name": sku, "price": price, "total": 5 });
         let before = terms(serde_json::json!([item("A", 1), item("B", 2)]));
         assert_eq!(between(Some(&before), &terms(serde_json::json!([item("B", 2), item("A", 1)]))), []);
@@ -108,6 +107,6 @@ mod tests {
                 "items.B.price"
             ]
         );
-        assert_eq!(drawn(&changes[5..]), "  ~ items.B.price: 2 → 3\n");
+        assert_eq!(render(&changes[5..]), "  ~ items.B.price: 2 → 3\n");
     }
 }

@@ -1,4 +1,4 @@
-//! Sales as they are: a list, one of them, its report; and a template to begin with.
+//! Commands that list sales, show a sale or its report, and print the template.
 
 use contract::ids::SaleId;
 use serde_json::{Map, Value};
@@ -8,18 +8,18 @@ use super::apply::terms_of;
 use crate::api::{Api, Call};
 use crate::definition;
 use crate::failure::Failure;
-use crate::output::{self, Reader};
+use crate::output::{self, OutputFormat};
 
-/// A definition with every field explained.
+/// A sample definition that explains every field.
 const TEMPLATE: &str = include_str!("template.toml");
 
-/// `flashsale sale list`.
-pub(super) async fn list(api: &Api, reader: Reader) -> Result<(), Failure> {
-    let body = super::all(api).await?;
-    reader.told(&body, || table(&body["sales"]))
+/// Runs `flashsale sale list`.
+pub(super) async fn list(api: &Api, output: OutputFormat) -> Result<(), Failure> {
+    let body = super::fetch_all(api).await?;
+    output.print(&body, || table(&body["sales"]))
 }
 
-/// Sales, one a line.
+/// Renders one line per sale.
 fn table(sales: &Value) -> String {
     let mut table = Table::new(&["sale", "title", "state", "ready", "items", "units", "opens", "closes"]);
     for sale in sales.as_array().into_iter().flatten() {
@@ -38,7 +38,7 @@ fn table(sales: &Value) -> String {
         ]);
     }
     if table.is_empty() {
-        "There is no sale yet: `flashsale sale template` shows how to define one.\n".into()
+        "There are no sales yet. `flashsale sale template` shows how to define one.\n".into()
     } else {
         table.to_string()
     }
@@ -52,23 +52,28 @@ fn readiness(sale: &Value) -> String {
     }
 }
 
-/// `flashsale sale show`.
-pub(super) async fn one(api: &Api, reader: Reader, sale: &SaleId, definition: bool) -> Result<(), Failure> {
-    let shown = super::existing(api, sale).await?;
+/// Runs `flashsale sale show`.
+pub(super) async fn show(
+    api: &Api,
+    output: OutputFormat,
+    sale: &SaleId,
+    definition: bool,
+) -> Result<(), Failure> {
+    let body = super::fetch(api, sale).await?;
     if !definition {
-        return reader.told(&shown, || drawn(&shown));
+        return output.print(&body, || render(&body));
     }
-    let strange = |why: String| Failure::Strange { url: api.url().into(), why };
-    let terms = terms_of(&shown).ok_or_else(|| strange(format!("the terms of {sale} cannot be read")))?;
-    let json = definition::to_json(sale, &terms).map_err(|error| strange(error.to_string()))?;
-    let toml = definition::write_toml(sale, &terms).map_err(|error| strange(error.to_string()))?;
-    reader.told(&json, || toml)
+    let invalid = |why: String| Failure::UnexpectedResponse { url: api.url().into(), why };
+    let terms = terms_of(&body).ok_or_else(|| invalid(format!("the terms of {sale} cannot be decoded")))?;
+    let json = definition::to_json(sale, &terms).map_err(|error| invalid(error.to_string()))?;
+    let toml = definition::write_toml(sale, &terms).map_err(|error| invalid(error.to_string()))?;
+    output.print(&json, || toml)
 }
 
-fn drawn(shown: &Map<String, Value>) -> String {
-    let whole = Value::Object(shown.clone());
+fn render(body: &Map<String, Value>) -> String {
+    let whole = Value::Object(body.clone());
     let mut facts = Table::new(&["", ""]);
-    for (name, value) in shown {
+    for (name, value) in body {
         match value {
             Value::Array(_) | Value::Object(_) | Value::Null => {}
             Value::String(text) => drop(facts.row([name.clone(), text.clone()])),
@@ -80,7 +85,7 @@ fn drawn(shown: &Map<String, Value>) -> String {
         text += &format!("  rebuild: {}\n", whole["rebuild"]);
     }
     text += &heading("Items\n");
-    let mut items = Table::new(&["sku", "name", "price", "total", "at most"]);
+    let mut items = Table::new(&["sku", "name", "price", "total", "max per order"]);
     for item in whole["items"].as_array().into_iter().flatten() {
         let number = |name: &str| item[name].as_u64().map(thousands);
         items.row([
@@ -93,7 +98,7 @@ fn drawn(shown: &Map<String, Value>) -> String {
     }
     text += &items.to_string();
     let policies = whole["discount_policies"].as_array().into_iter().flatten();
-    let mut discounts = Table::new(&["discount", "kind", "value", "from", "at most"]);
+    let mut discounts = Table::new(&["discount", "kind", "value", "min total", "max discount"]);
     for policy in policies {
         let number = |name: &str| policy[name].as_u64().map_or_else(|| "–".into(), thousands);
         discounts.row([
@@ -111,31 +116,31 @@ fn drawn(shown: &Map<String, Value>) -> String {
     text
 }
 
-/// `flashsale sale template`.
-pub(super) fn template(reader: Reader) -> Result<(), Failure> {
-    match reader {
-        Reader::Person => output::write(TEMPLATE),
-        Reader::Program => {
+/// Runs `flashsale sale template`.
+pub(super) fn template(output: OutputFormat) -> Result<(), Failure> {
+    match output {
+        OutputFormat::Text => output::write(TEMPLATE),
+        OutputFormat::Json => {
             let invalid = |faults| Failure::Invalid { name: "template".into(), faults };
             let definition = definition::read("template", TEMPLATE.into(), None).map_err(invalid)?;
             let json = definition::to_json(&definition.sale, &definition.terms);
-            reader.told(&json.map_err(|error| Failure::Output(error.into()))?, String::new)
+            output.print(&json.map_err(|error| Failure::Output(error.into()))?, String::new)
         }
     }
 }
 
-/// `flashsale sale report`.
-pub(super) async fn report(api: &Api, reader: Reader, sale: &SaleId) -> Result<(), Failure> {
+/// Runs `flashsale sale report`.
+pub(super) async fn report(api: &Api, output: OutputFormat, sale: &SaleId) -> Result<(), Failure> {
     let report: Value = api.call(Call::get(&["admin", "v1", "sales", sale.as_str(), "report"])).await?;
-    reader.told(&report, || told(&report))
+    output.print(&report, || render_report(&report))
 }
 
-fn told(report: &Value) -> String {
+fn render_report(report: &Value) -> String {
     let number = |value: &Value| value.as_u64().map_or_else(|| "–".into(), thousands);
     let text = |value: &Value| value.as_str().unwrap_or("–").to_owned();
     let currency = text(&report["currency"]);
     let mut out = format!(
-        "{} ({}), counted {}\n",
+        "{} ({}), counted at {}\n",
         text(&report["title"]),
         text(&report["state"]),
         text(&report["counted_at"])
@@ -164,15 +169,15 @@ fn told(report: &Value) -> String {
     }
     out += &revenue.to_string();
     out += &heading("Sold out\n");
-    let mut gone = Table::new(&["sku", "units", "at", "seconds"]);
+    let mut sold_out = Table::new(&["sku", "units", "sold out at", "seconds"]);
     for item in report["sell_out"]["items"].as_array().into_iter().flatten() {
         let seconds = item["seconds"].as_f64().map_or_else(|| "–".into(), |seconds| format!("{seconds:.1}"));
-        gone.row([text(&item["sku"]), number(&item["total"]), text(&item["sold_out_at"]), seconds]);
+        sold_out.row([text(&item["sku"]), number(&item["total"]), text(&item["sold_out_at"]), seconds]);
     }
-    out += &gone.to_string();
-    let pace = &report["orders_per_second"];
-    let average = pace["average"].as_f64().unwrap_or_default();
-    out + &format!("\n  at most {} orders a second, {average:.1} on average\n", number(&pace["peak"]))
+    out += &sold_out.to_string();
+    let rate = &report["orders_per_second"];
+    let average = rate["average"].as_f64().unwrap_or_default();
+    out + &format!("\n  peak {} orders per second, average {average:.1}\n", number(&rate["peak"]))
 }
 
 #[cfg(test)]
@@ -181,7 +186,7 @@ mod tests {
     use crate::definition;
 
     #[test]
-    fn the_template_is_a_definition_and_survives_being_written() {
+    fn the_template_is_a_valid_definition_and_survives_a_round_trip() {
         let read = definition::read("template.toml", TEMPLATE.into(), None).unwrap();
         let written = definition::write_toml(&read.sale, &read.terms).unwrap();
         let again = definition::read("again.toml", written, None).unwrap();

@@ -1,27 +1,27 @@
-//! A look as one line, for logs and for programs.
+//! A snapshot as one line of text or of JSON.
 
 use serde_json::{Value, json};
 use terminal::thousands;
 
 use super::rates::Rates;
-use crate::overview::{Look, Overview};
+use crate::overview::{Overview, Snapshot};
 
-/// For people.
-pub(super) fn text(seen: &Overview, rates: Rates) -> String {
+/// Renders the line for people.
+pub(super) fn text(overview: &Overview, rates: Rates) -> String {
     let rate = |rate: Option<f64>| rate.map_or_else(|| "–".into(), |rate| thousands(rate.round() as u64));
     let count = |count: Option<u64>| count.map_or_else(|| "–".into(), thousands);
     let mut line = format!(
         "{}  accepted {}/s  refused {}/s  settled {}/s  lag {} records {} s  outbox {}  dead letters {}",
-        clock(seen),
+        clock(overview),
         rate(rates.accepted_per_second),
         rate(rates.refused_per_second),
         rate(rates.settled_per_second),
-        count(seen.lag_records()),
-        seen.lag_seconds().map_or_else(|| "–".into(), |seconds| format!("{seconds:.1}")),
-        thousands(seen.outbox_entries()),
-        count(seen.dead_letters),
+        count(overview.lag_records()),
+        overview.lag_seconds().map_or_else(|| "–".into(), |seconds| format!("{seconds:.1}")),
+        thousands(overview.outbox_entries()),
+        count(overview.dead_letters),
     );
-    for sale in &seen.sales {
+    for sale in &overview.sales {
         line += &format!(
             "  | {} {}{}",
             sale.sale_id,
@@ -34,19 +34,19 @@ pub(super) fn text(seen: &Overview, rates: Rates) -> String {
             line += &format!(" {}:{left}/{total}", item.sku);
         }
     }
-    for dependency in seen.dependencies.iter().filter(|dependency| !dependency.up) {
-        line += &format!("  | {} is missing", dependency.name);
+    for dependency in overview.dependencies.iter().filter(|dependency| !dependency.up) {
+        line += &format!("  | {} is down", dependency.name);
     }
     line
 }
 
-/// For programs: the whole look, and the rates.
-pub(super) fn json(look: &Look, rates: Rates) -> Value {
-    json!({ "time": look.told["time"], "rates": rates, "overview": look.told })
+/// Returns the line for programs: the whole snapshot and the rates.
+pub(super) fn json(snapshot: &Snapshot, rates: Rates) -> Value {
+    json!({ "time": snapshot.raw["time"], "rates": rates, "overview": snapshot.raw })
 }
 
-/// The time of a look, in UTC.
-pub(super) fn clock(seen: &Overview) -> String {
-    let text = seen.time.to_string();
+/// Returns the time of a snapshot, in UTC.
+pub(super) fn clock(overview: &Overview) -> String {
+    let text = overview.time.to_string();
     text.get(11..19).unwrap_or_default().to_owned()
 }

@@ -1,4 +1,4 @@
-//! `flashsale watch`: the sale as it goes, on a terminal; one line a second where there is none.
+//! `flashsale watch`: the live view on a terminal; without a terminal, one line per second.
 
 mod line;
 mod rates;
@@ -18,100 +18,102 @@ use self::rates::History;
 use self::screen::View;
 use crate::api::Api;
 use crate::failure::Failure;
-use crate::output::{self, Reader};
-use crate::overview::Look;
+use crate::output::{self, OutputFormat};
+use crate::overview::Snapshot;
+use crate::sale::not_found;
 
-/// Between two looks.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// A gateway shares a look for half a second: a sale that it lacks may be younger than the look.
-const SHARED_FOR: Duration = Duration::from_millis(500);
-/// A look that takes longer has failed; the next one is not kept waiting.
-const LOOK_MAX: Duration = Duration::from_secs(3);
-/// Lines of a page of the list.
-const PAGE: u16 = 10;
+/// The interval between two snapshots.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// A gateway caches its overview for half a second: a sale that is not in it may have been created since.
+const CACHE_AGE_MAX: Duration = Duration::from_millis(500);
+/// The timeout of one request, after which the next one is sent.
+const POLL_TIMEOUT: Duration = Duration::from_secs(3);
+/// The number of lines that Page Up and Page Down scroll.
+const PAGE_LINES: u16 = 10;
 
-/// Looks until told to end, or for so long. The first look must succeed; later ones may fail for as long as they do.
+/// Runs `flashsale watch` until it is ended or the time limit is reached. The first snapshot must succeed; later ones may
+/// fail for any time.
 pub(crate) async fn run(
     api: &Api,
-    reader: Reader,
+    output: OutputFormat,
     sale: Option<SaleId>,
     limit: Option<f64>,
 ) -> Result<(), Failure> {
-    let mut first = Look::take(api, sale.as_ref()).await?;
-    if sale.is_some() && first.seen.sales.is_empty() {
-        tokio::time::sleep(SHARED_FOR).await;
-        first = Look::take(api, sale.as_ref()).await?;
+    let mut first = Snapshot::fetch(api, sale.as_ref()).await?;
+    if sale.is_some() && first.overview.sales.is_empty() {
+        tokio::time::sleep(CACHE_AGE_MAX).await;
+        first = Snapshot::fetch(api, sale.as_ref()).await?;
     }
-    if let (Some(sale), true) = (&sale, first.seen.sales.is_empty()) {
-        return Err(Failure::NotFound {
-            what: format!("there is no sale {sale}"),
-            hint: "`flashsale sale list` shows those there are".into(),
-        });
+    if let (Some(sale), true) = (&sale, first.overview.sales.is_empty()) {
+        return Err(not_found(sale));
     }
     let until = limit.map(|seconds| Instant::now() + Duration::from_secs_f64(seconds));
-    let looks = Looks { api: api.within(LOOK_MAX), sale, until };
-    if reader == Reader::Person && io::stdout().is_terminal() && io::stdin().is_terminal() {
-        on_screen(looks, first).await
+    let poller = Poller { api: api.with_timeout(POLL_TIMEOUT), sale, until };
+    if output == OutputFormat::Text && io::stdout().is_terminal() && io::stdin().is_terminal() {
+        on_screen(poller, first).await
     } else {
-        by_line(looks, reader, first).await
+        by_line(poller, output, first).await
     }
 }
 
-struct Looks {
+struct Poller {
     api: Api,
     sale: Option<SaleId>,
     until: Option<Instant>,
 }
 
-impl Looks {
-    /// Looks once a second into a channel, until the time is over or nobody listens.
-    fn start(self) -> mpsc::Receiver<Result<Look, Failure>> {
-        let (tell, told) = mpsc::channel(1);
+impl Poller {
+    /// Polls once per second and sends each result to a channel, until the time limit or until the channel is closed.
+    fn start(self) -> mpsc::Receiver<Result<Snapshot, Failure>> {
+        let (sender, receiver) = mpsc::channel(1);
         tokio::spawn(async move {
-            let mut every = tokio::time::interval_at(tokio::time::Instant::now() + LOOK_EVERY, LOOK_EVERY);
-            every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut interval =
+                tokio::time::interval_at(tokio::time::Instant::now() + POLL_INTERVAL, POLL_INTERVAL);
+            interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
-                every.tick().await;
+                interval.tick().await;
                 let is_over = self.until.is_some_and(|until| Instant::now() >= until);
-                if is_over || tell.send(Look::take(&self.api, self.sale.as_ref()).await).await.is_err() {
+                if is_over || sender.send(Snapshot::fetch(&self.api, self.sale.as_ref()).await).await.is_err()
+                {
                     return;
                 }
             }
         });
-        told
+        receiver
     }
 }
 
-async fn by_line(looks: Looks, reader: Reader, first: Look) -> Result<(), Failure> {
+async fn by_line(poller: Poller, output: OutputFormat, first: Snapshot) -> Result<(), Failure> {
     let mut history = History::default();
-    let mut looks = looks.start();
-    let mut next: Option<Result<Look, Failure>> = Some(Ok(first));
-    while let Some(looked) = next {
-        let text = match (looked, reader) {
-            (Ok(look), Reader::Person) => {
-                let rates = history.push(&look.seen);
-                line::text(&look.seen, rates)
+    let mut snapshots = poller.start();
+    let mut next: Option<Result<Snapshot, Failure>> = Some(Ok(first));
+    while let Some(result) = next {
+        let text = match (result, output) {
+            (Ok(snapshot), OutputFormat::Text) => {
+                let rates = history.push(&snapshot.overview);
+                line::text(&snapshot.overview, rates)
             }
-            (Ok(look), Reader::Program) => {
-                let rates = history.push(&look.seen);
-                line::json(&look, rates).to_string()
+            (Ok(snapshot), OutputFormat::Json) => {
+                let rates = history.push(&snapshot.overview);
+                line::json(&snapshot, rates).to_string()
             }
-            (Err(failure), Reader::Person) => format!("no answer: {failure}"),
-            (Err(failure), Reader::Program) => failure.as_json().to_string(),
+            (Err(failure), OutputFormat::Text) => format!("no response: {failure}"),
+            (Err(failure), OutputFormat::Json) => failure.as_json().to_string(),
         };
-        if !output::goes_on((text + "\n").as_bytes())? {
+        if !output::write_bytes((text + "\n").as_bytes())? {
             return Ok(());
         }
-        next = looks.recv().await;
+        next = snapshots.recv().await;
     }
     Ok(())
 }
 
-/// The terminal as it was, whatever happens: also after a panic, whose message would be lost on the other screen.
+/// The alternate screen. The terminal is restored when this is dropped, also after a panic, whose message would be lost
+/// otherwise.
 struct Screen(DefaultTerminal);
 
 impl Screen {
-    fn take() -> Result<Self, Failure> {
+    fn enter() -> Result<Self, Failure> {
         ratatui::try_init().map(Self).map_err(Failure::Output)
     }
 }
@@ -122,31 +124,31 @@ impl Drop for Screen {
     }
 }
 
-async fn on_screen(looks: Looks, first: Look) -> Result<(), Failure> {
+async fn on_screen(poller: Poller, first: Snapshot) -> Result<(), Failure> {
     let mut ended = signals().map_err(Failure::Output)?;
     let mut view = View {
-        url: looks.api.url().into(),
-        seen: first.seen,
+        url: poller.api.url().into(),
+        overview: first.overview,
         history: History::default(),
-        lost: None,
+        outage: None,
         scroll: 0,
         coloured: terminal::is_coloured(&io::stdout()),
     };
-    view.history.push(&view.seen);
-    let mut heard = Instant::now();
-    let mut looks = looks.start();
-    let mut screen = Screen::take()?;
+    view.history.push(&view.overview);
+    let mut last_response = Instant::now();
+    let mut snapshots = poller.start();
+    let mut screen = Screen::enter()?;
     let mut keys = events();
     loop {
         screen.0.draw(|frame| screen::draw(frame, &view)).map_err(Failure::Output)?;
         tokio::select! {
-            looked = looks.recv() => match looked {
+            result = snapshots.recv() => match result {
                 None => return Ok(()),
-                Some(Ok(look)) => {
-                    view.history.push(&look.seen);
-                    (view.seen, view.lost, heard) = (look.seen, None, Instant::now());
+                Some(Ok(snapshot)) => {
+                    view.history.push(&snapshot.overview);
+                    (view.overview, view.outage, last_response) = (snapshot.overview, None, Instant::now());
                 }
-                Some(Err(failure)) => view.lost = Some((heard.elapsed(), failure.to_string())),
+                Some(Err(failure)) => view.outage = Some((last_response.elapsed(), failure.to_string())),
             },
             event = keys.recv() => match event {
                 Some(Event::Key(key)) if key.kind == KeyEventKind::Press => match key.code {
@@ -154,30 +156,30 @@ async fn on_screen(looks: Looks, first: Look) -> Result<(), Failure> {
                     KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => return Ok(()),
                     KeyCode::Up => view.scroll = view.scroll.saturating_sub(1),
                     KeyCode::Down => view.scroll = view.scroll.saturating_add(1),
-                    KeyCode::PageUp => view.scroll = view.scroll.saturating_sub(PAGE),
-                    KeyCode::PageDown => view.scroll = view.scroll.saturating_add(PAGE),
+                    KeyCode::PageUp => view.scroll = view.scroll.saturating_sub(PAGE_LINES),
+                    KeyCode::PageDown => view.scroll = view.scroll.saturating_add(PAGE_LINES),
                     KeyCode::Home => view.scroll = 0,
                     _ => {}
                 },
-                Some(_) => {} // drawn again, at the new size
-                None => return Ok(()), // the terminal is gone
+                Some(_) => {} // redrawn at the new size
+                None => return Ok(()), // the terminal is closed
             },
             () = ended.recv() => return Ok(()),
         }
     }
 }
 
-/// What is typed, and changes of size; read by a thread of its own, which ends with the program.
+/// Receives key presses and changes of size, from a thread that ends with the program.
 fn events() -> mpsc::Receiver<Event> {
-    let (tell, told) = mpsc::channel(16);
+    let (sender, receiver) = mpsc::channel(16);
     std::thread::spawn(move || {
         while let Ok(event) = event::read() {
-            if tell.blocking_send(event).is_err() {
+            if sender.blocking_send(event).is_err() {
                 return;
             }
         }
     });
-    told
+    receiver
 }
 
 /// The signals that end a program.

@@ -1,5 +1,5 @@
-//! The program as an operator runs it: as a process, with the address and the token of a system of the tests.
-#![allow(dead_code, missing_docs, unreachable_pub)] // each test program uses a part of it
+//! Runs the program as an operator does: as a process, with the address and the token of a test system.
+#![allow(dead_code, missing_docs, unreachable_pub)] // each test program uses a part of this module
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -9,29 +9,29 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use testkit::System;
 
-/// No command of these tests takes longer.
+/// The time limit of each command.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// What a command said, and how it ended.
+/// The output and the exit code of a command.
 #[derive(Debug)]
-pub struct Said {
+pub struct Finished {
     pub code: i32,
     pub out: String,
     pub err: String,
 }
 
-impl Said {
-    /// Standard output as JSON.
+impl Finished {
+    /// Parses standard output as JSON.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
-    /// The error on standard error, as JSON.
+    /// Parses the error on standard error.
     pub fn error(&self) -> Value {
         let whole: Value =
             serde_json::from_str(&self.err).unwrap_or_else(|error| panic!("{error}: {self:?}"));
         whole["error"].clone()
     }
-    /// Its output, of a command that did what it was asked.
+    /// Asserts that the command succeeded.
     #[track_caller]
     pub fn ok(self) -> Self {
         assert_eq!(self.code, 0, "{self:?}");
@@ -39,7 +39,7 @@ impl Said {
     }
 }
 
-/// Whose commands these are.
+/// The address and the token with which commands run.
 #[derive(Clone)]
 pub struct Operator {
     pub admin_url: String,
@@ -47,12 +47,12 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// Of a system's first gateway.
-    pub fn of(system: &System) -> Self {
+    /// Creates an operator of a system's first gateway.
+    pub fn for_system(system: &System) -> Self {
         Self { admin_url: system.gateways[0].1.clone(), token: Some("dev-admin") }
     }
 
-    /// The program with these arguments, still to be started.
+    /// Returns the command with these arguments, not yet started.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_flashsale"));
         command.args(arguments).env_clear().env("ADMIN_URL", &self.admin_url);
@@ -62,35 +62,35 @@ impl Operator {
         command
     }
 
-    /// Runs a command to its end.
-    pub fn run(&self, arguments: &[&str]) -> Said {
-        self.fed(arguments, "")
+    /// Runs a command until it exits.
+    pub fn run(&self, arguments: &[&str]) -> Finished {
+        self.run_with_input(arguments, "")
     }
 
-    /// Runs a command with something on its standard input. Blocks: what is asked runs on other threads.
-    pub fn fed(&self, arguments: &[&str], input: &str) -> Said {
-        finished(self.command(arguments), input)
+    /// Runs a command with standard input. This blocks the thread; the system under test runs on others.
+    pub fn run_with_input(&self, arguments: &[&str], input: &str) -> Finished {
+        run_to_end(self.command(arguments), input)
     }
 }
 
-/// Runs a command to its end, within a limit.
-pub fn finished(mut command: Command, input: &str) -> Said {
+/// Runs a command until it exits, and checks the time limit.
+pub fn run_to_end(mut command: Command, input: &str) -> Finished {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let begun = Instant::now();
     let mut child = command.spawn().expect("the program starts");
     let mut stdin = child.stdin.take().expect("piped");
-    let _ = stdin.write_all(input.as_bytes()); // it may not want to read it
+    let _ = stdin.write_all(input.as_bytes()); // the command may not read it
     drop(stdin);
     let output = child.wait_with_output().expect("it ends");
     assert!(begun.elapsed() < LIMIT, "{command:?} took {:?}", begun.elapsed());
-    Said {
+    Finished {
         code: output.status.code().expect("it was not killed"),
         out: String::from_utf8(output.stdout).expect("text"),
         err: String::from_utf8(output.stderr).expect("text"),
     }
 }
 
-/// A folder of the test's own; deleted with the value.
+/// A temporary folder, which is deleted when the value is dropped.
 pub struct Folder(PathBuf);
 
 impl Folder {
@@ -102,7 +102,7 @@ impl Folder {
     pub fn path(&self) -> &Path {
         &self.0
     }
-    /// Writes a file; returns its name as an argument.
+    /// Writes a file and returns its path.
     pub fn file(&self, name: &str, text: &str) -> String {
         let path = self.0.join(name);
         std::fs::write(&path, text).expect("a file");
@@ -112,6 +112,6 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0); // left-overs in the temporary folder do no harm
+        let _ = std::fs::remove_dir_all(&self.0); // remaining files in the temporary folder do no harm
     }
 }

@@ -1,5 +1,5 @@
-//! A crowd at two gateways and two settlers, with a rebalance in mid-burst: everything is sold once,
-//! in one gap-free order.
+//! Many customers at two gateways and two settlers, with a rebalance during the burst: every unit is sold once,
+//! and the sequences have no gap.
 
 use std::collections::HashSet;
 
@@ -19,7 +19,7 @@ async fn two_gateways_and_two_settlers_sell_every_unit_once_through_a_rebalance(
         clients[0].open_sale(sale, terms(&[("A", 1000, Some(UNITS / sales.len() as u64))])).await;
         clients[1].until_sale(sale, "open", true).await;
     }
-    let crowd: Vec<_> = (0..CUSTOMERS)
+    let requests: Vec<_> = (0..CUSTOMERS)
         .map(|i| {
             let (client, sale) = (clients[i % 2].clone(), sales[i % sales.len()].clone());
             tokio::spawn(async move {
@@ -29,11 +29,11 @@ async fn two_gateways_and_two_settlers_sell_every_unit_once_through_a_rebalance(
             })
         })
         .collect();
-    // A third settler joins and leaves while the crowd is served: partitions move twice.
+    // A third settler joins and leaves while the customers are served: partitions move twice.
     let joined = system.add_settlement(&[]);
     let mut accepted = vec![];
-    for (i, one) in crowd.into_iter().enumerate() {
-        let (sale, answer) = one.await.unwrap();
+    for (i, request) in requests.into_iter().enumerate() {
+        let (sale, answer) = request.await.unwrap();
         match answer.status.as_u16() {
             202 => accepted.push((sale, answer.order_id(), answer.body["sequence"].as_u64().unwrap())),
             _ => assert_eq!(answer.code(), "sold_out", "{:?}", answer.body),
@@ -61,13 +61,13 @@ async fn two_gateways_and_two_settlers_sell_every_unit_once_through_a_rebalance(
         let settled: Vec<(String, u64)> =
             rows.iter().map(|row| (row.get(0), row.get::<_, i64>(1) as u64)).collect();
         let sequences: Vec<u64> = settled.iter().map(|(_, sequence)| *sequence).collect();
-        assert_eq!(sequences, (1..=settled.len() as u64).collect::<Vec<_>>(), "no gap, no double");
-        let told: HashSet<_> = accepted
+        assert_eq!(sequences, (1..=settled.len() as u64).collect::<Vec<_>>(), "no gap, no duplicate");
+        let acknowledged: HashSet<_> = accepted
             .iter()
-            .filter(|(of, ..)| of == sale)
+            .filter(|(accepted_sale, ..)| accepted_sale == sale)
             .map(|(_, id, sequence)| (id.clone(), *sequence))
             .collect();
-        assert_eq!(settled.into_iter().collect::<HashSet<_>>(), told, "each 202 has its row");
+        assert_eq!(settled.into_iter().collect::<HashSet<_>>(), acknowledged, "each 202 has its row");
         let row = database
             .query_one("SELECT total, held FROM sale_item WHERE sale_id = $1", &[sale])
             .await

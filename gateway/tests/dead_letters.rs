@@ -1,4 +1,4 @@
-//! The operator's list of records that could not be applied, and what is done with them.
+//! The operator's list of dead letters, and their replay and discard.
 
 use contract::record::{Headers, RecordType};
 use process::kafka::{Message, Producer, ProducerSettings};
@@ -14,7 +14,7 @@ async fn letters(client: &Client, query: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_poisoned_record_is_shown_with_its_bytes_and_given_up_by_the_operator() {
+async fn a_poison_record_is_listed_with_its_bytes_and_can_be_discarded() {
     let client = shared().client();
     let sale = fresh("poison");
     client.open_sale(&sale, terms(&[("A", 1000, Some(5))])).await;
@@ -37,10 +37,11 @@ async fn a_poisoned_record_is_shown_with_its_bytes_and_given_up_by_the_operator(
         value: Some(b"\x00\xffpoison"),
         headers: &headers,
     };
-    producer.send(&message).expect("room").await.expect("acknowledged");
+    producer.send(&message).expect("queue capacity").await.expect("acknowledged");
 
     let query = format!("state=undecided&sale={sale}");
-    let letter = testkit::eventually("it is listed", async || letters(&client, &query).await.pop()).await;
+    let letter =
+        testkit::eventually("the dead letter is listed", async || letters(&client, &query).await.pop()).await;
     assert_eq!((&letter["reason"], &letter["units"]), (&json!("malformed"), &json!({"A": 2})));
     assert_eq!(letter["value_base64"], "AP9wb2lzb24=");
     let inventory = async || {
@@ -64,7 +65,7 @@ async fn a_poisoned_record_is_shown_with_its_bytes_and_given_up_by_the_operator(
 }
 
 #[tokio::test]
-async fn what_the_list_cannot_understand_is_refused() {
+async fn an_invalid_list_query_is_refused() {
     let client = shared().client();
     for query in ["state=nonsense", "limit=0", "cursor=x"] {
         let answer = client.admin(Method::GET, &format!("/admin/v1/dead-letters?{query}"), None).await;

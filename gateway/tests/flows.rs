@@ -1,5 +1,5 @@
-//! Whole journeys through the system, each named after what it shows: what shops of other makes do with an
-//! order, done here. The one that is told by events is in `three_groups.rs`.
+//! End-to-end journeys that other shop systems offer, each named after the behaviour that it demonstrates. The
+//! journey that follows the events is in `three_groups.rs`.
 
 #![allow(clippy::unwrap_used)] // a failed step is a failed test
 
@@ -15,21 +15,22 @@ async fn credit(client: &Client, customer: &str, amount: u64) {
     assert_eq!(answer.status, 201, "{answer:?}");
 }
 
-/// Polls the status, as a shop's page does, until the order has come so far.
+/// Polls the status, as a shop's page does, until the order reaches a status. Returns the observed statuses with
+/// their progress.
 async fn poll(client: &Client, customer: &str, sale: &str, order: &str, status: &str) -> Vec<(String, u64)> {
     let path = format!("/v1/sales/{sale}/orders/{order}/status");
-    let mut seen: Vec<(String, u64)> = Vec::new();
+    let mut observed: Vec<(String, u64)> = Vec::new();
     until(&format!("{order} is {status}"), async || {
         let shown = client.get(customer, &path).await;
         assert_eq!(shown.status, 200, "{shown:?}");
         let at = shown.body["status"].as_str().unwrap().to_string();
-        if seen.last().is_none_or(|(last, _)| *last != at) {
-            seen.push((at.clone(), shown.body["progress_percentage"].as_u64().unwrap()));
+        if observed.last().is_none_or(|(last, _)| *last != at) {
+            observed.push((at.clone(), shown.body["progress_percentage"].as_u64().unwrap()));
         }
         at == status
     })
     .await;
-    seen
+    observed
 }
 
 async fn inventory(client: &Client, sale: &str) -> Vec<Value> {
@@ -38,7 +39,7 @@ async fn inventory(client: &Client, sale: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn one_transaction_pays_and_ships_or_stores_while_the_customer_polls_and_repeats() {
+async fn one_transaction_pays_and_ships_or_stores_while_the_customer_polls_and_retries() {
     let (client, other) = (shared().client(), shared().gateway_client(1));
     let (sale, customer) = (fresh("b"), fresh("c"));
     let mut terms = terms(&[("A", 1000, Some(10))]);
@@ -51,9 +52,9 @@ async fn one_transaction_pays_and_ships_or_stores_while_the_customer_polls_and_r
         body["payment"] = json!({"method": "wallet"});
         body["fulfilment"] = json!(fulfilment);
         let order = client.order_until_answered(&sale, &customer, fulfilment, &body).await.order_id();
-        let seen = poll(&client, &customer, &sale, &order, reached).await;
-        assert!(seen.is_sorted_by_key(|(_, progress)| *progress), "{seen:?}");
-        // The same order, and the same payment, again and elsewhere.
+        let observed = poll(&client, &customer, &sale, &order, reached).await;
+        assert!(observed.is_sorted_by_key(|(_, progress)| *progress), "{observed:?}");
+        // The same order and the same payment again, at the other gateway.
         let again = other.order_until_answered(&sale, &customer, fulfilment, &body).await;
         assert!(again.replayed() && again.order_id() == order);
         let path = format!("/v1/sales/{sale}/orders/{order}");
@@ -74,27 +75,27 @@ async fn one_transaction_pays_and_ships_or_stores_while_the_customer_polls_and_r
 }
 
 #[tokio::test]
-async fn an_order_of_several_items_without_balance_rolls_all_of_them_back() {
+async fn an_order_of_several_items_without_balance_releases_every_item() {
     let client = shared().client();
     let (sale, customer) = (fresh("c"), fresh("c"));
     let mut terms = terms(&[("A", 1000, Some(5)), ("B", 700, Some(5)), ("C", 10, None)]);
     terms["max_orders_per_customer"] = Value::Null;
     client.open_sale(&sale, terms).await;
     let full = inventory(&client, &sale).await;
-    credit(&client, &customer, 3399).await; // one won too little
+    credit(&client, &customer, 3399).await; // one won short
     let mut body = order_body(&[("A", 2), ("B", 2)]);
     body["payment"] = json!({"method": "wallet"});
     let failed = client.order_until_answered(&sale, &customer, "k1", &body).await;
     assert_eq!(failed.body["total"], 3400);
     poll(&client, &customer, &sale, &failed.order_id(), "cancelled").await;
-    let back = eventually("all units are back", async || {
+    let back = eventually("all units are released", async || {
         let items = inventory(&client, &sale).await;
         items.iter().all(|item| item["drift"] == 0 || item["drift"].is_null()).then_some(items)
     })
     .await;
     assert_eq!(back, full, "each unit of each item");
-    let purse = client.get(&customer, "/v1/wallet").await.body;
-    assert_eq!((&purse["balance"], purse["entries"].as_array().unwrap().len()), (&json!(3399), 1));
+    let wallet = client.get(&customer, "/v1/wallet").await.body;
+    assert_eq!((&wallet["balance"], wallet["entries"].as_array().unwrap().len()), (&json!(3399), 1));
 
     credit(&client, &customer, 1).await;
     let paid = client.order_until_answered(&sale, &customer, "k2", &body).await.order_id();
@@ -105,7 +106,7 @@ async fn an_order_of_several_items_without_balance_rolls_all_of_them_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_want_few_with_discount_and_fee_and_a_cancelled_one_makes_room() {
+async fn scarce_units_sell_once_with_discount_and_fee_and_a_cancellation_frees_a_unit() {
     const SKU: &str = "PRD_240701120000001_0001_101";
     let (client, other) = (shared().client(), shared().gateway_client(1));
     let sale = fresh("d");
@@ -115,7 +116,7 @@ async fn many_want_few_with_discount_and_fee_and_a_cancelled_one_makes_room() {
     terms["discount_policies"] = json!([{"id": "ten", "kind": "percent", "value": 10, "min_total": 0}]);
     client.open_sale(&sale, terms).await;
     other.until_sale(&sale, "open", true).await;
-    // 12,345 less 1,234 (a tenth, rounded down) and 3,000 for the delivery.
+    // 12,345 minus 1,234 (10 %, rounded down) plus 3,000 for the delivery.
     let mut body = order_body(&[(SKU, 1)]);
     body["discount_policy_id"] = json!("ten");
     body["expected_total"] = json!(14_110);
@@ -149,15 +150,15 @@ async fn many_want_few_with_discount_and_fee_and_a_cancelled_one_makes_room() {
             ["subtotal", "discount", "delivery_fee", "total"].map(|name| answer.body[name].as_u64().unwrap());
         assert_eq!(amounts, [12_345, 1_234, 3_000, 14_111]);
     }
-    let (customer, gone) = &sold[0];
-    let path = format!("/v1/sales/{sale}/orders/{}", gone.order_id());
+    let (customer, cancelled) = &sold[0];
+    let path = format!("/v1/sales/{sale}/orders/{}", cancelled.order_id());
     assert_eq!(other.call(customer, Method::DELETE, &path, None).await.status, 202);
-    until("somebody else gets the unit", async || {
+    until("another customer gets the unit", async || {
         client.order(&sale, "patient", "k", &body).await.status == 202
     })
     .await;
     assert_eq!(client.order_until_answered(&sale, "late", "k", &body).await.code(), "sold_out");
-    let item = eventually("at rest", async || {
+    let item = eventually("the stock is at rest", async || {
         let item = inventory(&client, &sale).await[0].clone();
         (item["drift"] == 0 && item["held"] == 10).then_some(item)
     })
@@ -167,21 +168,27 @@ async fn many_want_few_with_discount_and_fee_and_a_cancelled_one_makes_room() {
 
 const SECRET: &str = "whsec_c2VjcmV0LW9mLXRoZS1wYXltZW50LXByb3ZpZGVy";
 
-/// The provider's word about an order's payment, signed.
-async fn provider_says(client: &Client, customer: &str, sale: &str, order: &str, result: &str) -> Answer {
+/// Sends the provider's signed callback about the payment of an order.
+async fn send_provider_callback(
+    client: &Client,
+    customer: &str,
+    sale: &str,
+    order: &str,
+    result: &str,
+) -> Answer {
     let shown = client.get(customer, &format!("/v1/sales/{sale}/orders/{order}")).await.body;
-    let told = json!({"payment_id": shown["payment"]["payment_id"], "order_id": order, "sale_id": sale,
+    let callback = json!({"payment_id": shown["payment"]["payment_id"], "order_id": order, "sale_id": sale,
                       "result": result, "amount": shown["total"], "currency": "KRW"});
-    let (body, id, at) = (told.to_string(), fresh("msg"), process::walltime::now().0 / 1000);
-    let signature = Secret::parse(SECRET).unwrap().sign(&id, at, body.as_bytes());
+    let (body, id, timestamp) = (callback.to_string(), fresh("msg"), process::walltime::now().0 / 1000);
+    let signature = Secret::parse(SECRET).unwrap().sign(&id, timestamp, body.as_bytes());
     let request =
         client.request(Method::POST, "/v1/payments/callback").header("content-type", "application/json");
-    let request = request.header("webhook-id", id).header("webhook-timestamp", at.to_string());
+    let request = request.header("webhook-id", id).header("webhook-timestamp", timestamp.to_string());
     client.send(request.header("webhook-signature", signature).body(body)).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_at_once_buy_the_sample_goods_pay_by_callback_and_get_them() {
+async fn ten_concurrent_customers_order_pay_by_callback_and_receive_delivery() {
     let gateway_args = vec!["--payment-webhook-secret".into(), SECRET.into()];
     let system = System::start(Shape { gateway_args, ..Shape::default() }).await;
     let client = system.client();
@@ -204,12 +211,12 @@ async fn ten_at_once_buy_the_sample_goods_pay_by_callback_and_get_them() {
     for order in orders.collect::<Vec<_>>() {
         placed.push(order.await.unwrap());
     }
-    // Nine cards are good. Each callback comes twice.
+    // Nine of ten payments succeed. Each callback is sent twice.
     for (n, (customer, order)) in placed.iter().enumerate() {
         poll(&client, customer, &sale, order, "payment_requested").await;
         let (result, reached) = if n == 9 { ("failed", "cancelled") } else { ("succeeded", "preparing") };
         for _ in 0..2 {
-            assert_eq!(provider_says(&client, customer, &sale, order, result).await.status, 200);
+            assert_eq!(send_provider_callback(&client, customer, &sale, order, result).await.status, 200);
         }
         poll(&client, customer, &sale, order, reached).await;
     }
@@ -222,7 +229,7 @@ async fn ten_at_once_buy_the_sample_goods_pay_by_callback_and_get_them() {
         poll(&client, customer, &sale, order, status).await;
         assert_eq!(client.get(customer, &delivery).await.body["status"], status);
     }
-    let items = eventually("the refused one's units are back", async || {
+    let items = eventually("the units of the failed payment are released", async || {
         let items = inventory(&client, &sale).await;
         (items[0]["drift"] == 0 && items[1]["drift"] == 0).then_some(items)
     })

@@ -1,5 +1,5 @@
-//! Both sides of an ambiguous produce, on librdkafka's own mock cluster: whether the record is in the
-//! log or not, nothing is promised and nothing is released.
+//! Both outcomes of an ambiguous produce request, on librdkafka's mock cluster: whether the log has stored the
+//! record or not, nothing is promised and nothing is released.
 
 use std::time::Duration;
 
@@ -30,11 +30,11 @@ impl Log {
         Self { cluster, producer }
     }
 
-    /// One that has acknowledged its first record: an idempotent producer takes a while to begin.
-    async fn warm() -> Self {
+    /// Starts a log that has acknowledged a first record, because an idempotent producer needs a while to initialise.
+    async fn start_warm() -> Self {
         let log = Self::start();
-        while log.len() == 0 {
-            let _ = log.produce().await; // a time-out may come first; what counts is the log
+        while log.record_count() == 0 {
+            let _ = log.produce().await; // the first attempts may time out; only the log counts
         }
         log
     }
@@ -50,8 +50,8 @@ impl Log {
         self.producer.send(&message)?.await
     }
 
-    /// Records in the log, read to its end.
-    fn len(&self) -> usize {
+    /// Reads the log to its end and returns the number of records.
+    fn record_count(&self) -> usize {
         let consumer: BaseConsumer = ClientConfig::new()
             .set("bootstrap.servers", self.cluster.bootstrap_servers())
             .set("group.id", "t")
@@ -63,7 +63,7 @@ impl Log {
         consumer.assign(&partitions).expect("assigned");
         let mut count = 0;
         loop {
-            match consumer.poll(Duration::from_secs(10)).expect("the log answers") {
+            match consumer.poll(Duration::from_secs(10)).expect("the log responds") {
                 Ok(message) => count = message.offset() as usize + 1,
                 Err(rdkafka::error::KafkaError::PartitionEOF(_)) => return count,
                 Err(error) => panic!("{error}"),
@@ -73,35 +73,35 @@ impl Log {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_record_whose_acknowledgement_is_lost_is_in_the_log_and_its_outcome_unknown() {
-    let log = Log::warm().await;
-    let before = log.len();
-    log.cluster.broker_round_trip_time(1, Duration::from_secs(3)).expect("slow");
+async fn a_record_whose_acknowledgement_is_lost_is_stored_and_its_outcome_is_unknown() {
+    let log = Log::start_warm().await;
+    let before = log.record_count();
+    log.cluster.broker_round_trip_time(1, Duration::from_secs(3)).expect("a slow broker");
     let slow = log.produce().await;
     assert!(matches!(slow, Err(ProduceError::Unknown(_))), "{slow:?}");
-    log.cluster.broker_round_trip_time(1, Duration::ZERO).expect("quick again");
-    assert_eq!(log.len(), before + 1, "it is there all the same");
+    log.cluster.broker_round_trip_time(1, Duration::ZERO).expect("a fast broker");
+    assert_eq!(log.record_count(), before + 1, "the log has stored the record nevertheless");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_that_never_reached_the_broker_has_the_same_unknown_outcome() {
-    let log = Log::warm().await;
-    let before = log.len();
+    let log = Log::start_warm().await;
+    let before = log.record_count();
     log.cluster.broker_down(1).expect("down");
     let lost = log.produce().await;
     assert!(matches!(lost, Err(ProduceError::Unknown(_))), "{lost:?}");
     log.cluster.broker_up(1).expect("up");
-    assert_eq!(log.len(), before, "it is not there");
+    assert_eq!(log.record_count(), before, "the log has not stored the record");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_acknowledgement_without_a_valid_lease_promises_nothing() {
-    let log = Log::warm().await;
-    let before = log.len();
+    let log = Log::start_warm().await;
+    let before = log.record_count();
     let hand_off = HandOff::new(log.producer.clone(), log.producer.clone(), "orders".into(), Leases::new());
     let record =
         LogRecord { headers: Headers::with_epoch(RecordType::Barrier, Epoch(1)), value: b"{}".to_vec() };
     let sale = SaleId::parse("s").expect("a name");
     assert_eq!(hand_off.start(&sale, Epoch(1), 0, &record).await, HandedOff::Unknown);
-    assert_eq!(log.len(), before + 1, "the log has it; the lease does not");
+    assert_eq!(log.record_count(), before + 1, "the log has stored the record, but the lease is invalid");
 }

@@ -1,4 +1,4 @@
-//! An order's changes as they happen: over both ways, from any gateway, each once and none left out.
+//! Live updates of an order over both transports and from any gateway: each change is delivered exactly once.
 
 use std::time::SystemTime;
 
@@ -31,8 +31,8 @@ async fn cancel(client: &Client, customer: &str, sale: &str, order: &str) {
     assert_eq!(answer.status, 202, "{answer:?}");
 }
 
-/// A sale that both gateways sell.
-async fn opened(units: u64) -> (Client, Client, String) {
+/// Opens a sale at both gateways.
+async fn open_sale(units: u64) -> (Client, Client, String) {
     let (client, other) = (shared().client(), shared().gateway_client(1));
     let sale = fresh("live");
     client.open_sale(&sale, terms(&[("A", 1000, Some(units))])).await;
@@ -40,13 +40,13 @@ async fn opened(units: u64) -> (Client, Client, String) {
     (client, other, sale)
 }
 
-/// The part of an event id that grows.
+/// Returns the sequence of an event ID, which increases with every event.
 fn seq(id: &str) -> i64 {
     id.split_once('-').expect("partition-seq").1.parse().expect("a number")
 }
 
-/// Passes over the state before settlement, which only the fastest readers see.
-async fn settled(stream: &mut EventStream) -> Event {
+/// Returns the first event after settlement. Only the fastest clients see the state before it.
+async fn first_settled_event(stream: &mut EventStream) -> Event {
     let first = stream.next().await.expect("a first event");
     if first.name != "order.processing" {
         return first;
@@ -55,7 +55,7 @@ async fn settled(stream: &mut EventStream) -> Event {
     stream.next().await.expect("a second event")
 }
 
-async fn settled_message(socket: &mut LiveSocket) -> Value {
+async fn first_settled_message(socket: &mut LiveSocket) -> Value {
     let first = socket.next().await.expect("a first message");
     if first["status"] != "processing" {
         return first;
@@ -65,21 +65,21 @@ async fn settled_message(socket: &mut LiveSocket) -> Value {
 }
 
 #[tokio::test]
-async fn an_order_is_followed_to_its_end_over_both_ways_from_the_other_gateway() {
-    let (client, other, sale) = opened(5).await;
+async fn an_order_is_followed_to_its_end_over_both_transports_from_the_other_gateway() {
+    let (client, other, sale) = open_sale(5).await;
     let order = client.order_until_answered(&sale, "mina", "k", &order_body(&[("A", 1)])).await.order_id();
     let korean = events_of(&other, "mina", &sale, &order).header("Accept-Language", "ko");
     let mut stream = EventStream::open(korean).await.expect("a stream");
     let mut socket = socket_of(&other, "mina", &sale, &order, "").await.expect("a socket");
 
-    let created = settled(&mut stream).await;
+    let created = first_settled_event(&mut stream).await;
     assert!(stream.retry_ms.is_some_and(|pause| pause >= 1000));
     let status = client.request(Method::GET, &format!("/v1/sales/{sale}/orders/{order}/status"));
     let mut status = client.send(status.bearer_auth("dev:mina").header("Accept-Language", "ko")).await.body;
-    status["last_updated"] = created.data["last_updated"].clone(); // of the event, of the row: not quite the same
+    status["last_updated"] = created.data["last_updated"].clone(); // the event's and the row's times differ slightly
     assert_eq!((created.name.as_str(), &created.data), ("order.created", &status));
     let id = created.id.expect("an id");
-    let message = settled_message(&mut socket).await;
+    let message = first_settled_message(&mut socket).await;
     let expected = (&json!(id), &json!("order.created"), &json!("created"), &json!(order));
     assert_eq!((&message["id"], &message["event"], &message["status"], &message["order_id"]), expected);
 
@@ -92,7 +92,7 @@ async fn an_order_is_followed_to_its_end_over_both_ways_from_the_other_gateway()
     assert_eq!((&message["status"], &message["id"]), (&json!("cancelled"), &json!(last.id)));
     assert_eq!(socket.next().await.expect_err("the end").0, 1000);
 
-    // A browser returns by itself, until it is told that nothing follows.
+    // A browser reconnects automatically until the response says that no event follows.
     let last_id = last.id.expect("an id");
     for gateway in [&client, &other] {
         let again = events_of(gateway, "mina", &sale, &order).header("Last-Event-ID", &last_id);
@@ -100,25 +100,26 @@ async fn an_order_is_followed_to_its_end_over_both_ways_from_the_other_gateway()
         let resume = format!("&last_event_id={last_id}");
         let mut socket = socket_of(gateway, "mina", &sale, &order, &resume).await.expect("a socket");
         assert_eq!(socket.next().await.expect_err("the end").0, 1000);
-        let mut anew = EventStream::open(events_of(gateway, "mina", &sale, &order)).await.expect("a stream");
-        assert_eq!(anew.next().await.map(|event| event.name), Some("order.cancelled".to_string()));
-        assert_eq!(anew.next().await, None);
+        let mut restarted =
+            EventStream::open(events_of(gateway, "mina", &sale, &order)).await.expect("a stream");
+        assert_eq!(restarted.next().await.map(|event| event.name), Some("order.cancelled".to_string()));
+        assert_eq!(restarted.next().await, None);
     }
 }
 
 #[tokio::test]
-async fn a_resumed_stream_leaves_nothing_out_and_repeats_nothing() {
-    let (client, other, sale) = opened(5).await;
+async fn a_resumed_stream_neither_skips_nor_repeats_an_event() {
+    let (client, other, sale) = open_sale(5).await;
     let order = client.order_until_answered(&sale, "c", "k", &order_body(&[("A", 1)])).await.order_id();
     let mut stream = EventStream::open(events_of(&other, "c", &sale, &order)).await.expect("a stream");
-    let created = settled(&mut stream).await.id.expect("an id");
+    let created = first_settled_event(&mut stream).await.id.expect("an id");
     drop(stream);
     cancel(&client, "c", &sale, &order).await;
     testkit::until("it is cancelled", async || {
         client.get("c", &format!("/v1/sales/{sale}/orders/{order}")).await.body["status"] == "cancelled"
     })
     .await;
-    // At another gateway than before, by the header and by the parameter.
+    // At the other gateway, by the header and by the parameter.
     let by_header = events_of(&client, "c", &sale, &order).header("Last-Event-ID", &created);
     let parameter =
         format!("/v1/sales/{sale}/orders/{order}/events?last_event_id={created}&access_token=dev:c");
@@ -129,17 +130,17 @@ async fn a_resumed_stream_leaves_nothing_out_and_repeats_nothing() {
     }
     let resume = format!("&last_event_id={created}");
     let mut socket = socket_of(&client, "c", &sale, &order, &resume).await.expect("a socket");
-    assert_eq!(socket.next().await.expect("what was missed")["status"], "cancelled");
+    assert_eq!(socket.next().await.expect("the missed message")["status"], "cancelled");
     assert_eq!(socket.next().await.expect_err("the end").0, 1000);
 }
 
-/// Streams that are torn and resumed again and again while their orders change: whatever moment a stream
-/// begins at, it goes on exactly where the one before ended.
+/// Streams are repeatedly disconnected and resumed while their orders change: a stream continues exactly where the
+/// previous one ended, whenever it is opened.
 #[tokio::test(flavor = "multi_thread")]
-async fn no_moment_to_connect_is_a_wrong_one() {
-    let (client, other, sale) = opened(200).await;
-    let run = fresh("c"); // wallets are not of one sale
-    let followed = (0..40).map(|n| {
+async fn a_stream_can_be_resumed_at_any_time_without_loss() {
+    let (client, other, sale) = open_sale(200).await;
+    let run = fresh("c"); // wallets are shared by all sales
+    let followers = (0..40).map(|n| {
         let (client, other, sale) = (client.clone(), other.clone(), sale.clone());
         let customer = format!("{run}-{n}");
         tokio::spawn(async move {
@@ -155,7 +156,7 @@ async fn no_moment_to_connect_is_a_wrong_one() {
                     (client.clone(), customer.clone(), sale.clone(), order.clone());
                 async move { cancel(&client, &customer, &sale, &order).await }
             });
-            let (mut seen, mut last_id) = (vec![], None::<String>);
+            let (mut received, mut last_id) = (vec![], None::<String>);
             for gateway in [&other, &client].into_iter().cycle() {
                 let mut request = events_of(gateway, &customer, &sale, &order);
                 if let Some(id) = &last_id {
@@ -164,14 +165,14 @@ async fn no_moment_to_connect_is_a_wrong_one() {
                 let mut stream = match EventStream::open(request).await {
                     Ok(stream) => stream,
                     Err(status) => {
-                        assert_eq!(status, 204, "{seen:?}");
+                        assert_eq!(status, 204, "{received:?}");
                         break;
                     }
                 };
-                // Two events at most each, so that the next stream begins in the middle of things.
+                // Read at most two events of each stream, so that the next one starts in the middle.
                 for _ in 0..2 {
                     let Some(event) = stream.next().await else { break };
-                    seen.extend(event.id);
+                    received.extend(event.id);
                 }
                 last_id = stream.last_event_id.clone().or(last_id);
             }
@@ -181,21 +182,21 @@ async fn no_moment_to_connect_is_a_wrong_one() {
             let rows = "SELECT partition || '-' || seq FROM order_event WHERE order_id = $1 ORDER BY seq";
             let rows = database.query(rows, &[&order]).await.expect("rows");
             let happened: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
-            // A first stream begins with the newest state, and from there on with everything.
+            // The first stream starts with the newest state and delivers every later event.
             let from =
-                happened.iter().position(|id| Some(id) == seen.first()).expect("an event that happened");
-            assert_eq!(seen, happened[from..], "of {happened:?}");
+                happened.iter().position(|id| Some(id) == received.first()).expect("an event that happened");
+            assert_eq!(received, happened[from..], "of {happened:?}");
         })
     });
-    for one in followed.collect::<Vec<_>>() {
-        one.await.expect("followed");
+    for follower in followers.collect::<Vec<_>>() {
+        follower.await.expect("no panic");
     }
 }
 
-/// The first stream of a gateway starts the reader of the topic, which takes a while: what happens meanwhile must
-/// reach it.
+/// The first stream of a gateway starts the consumer of the topic, which takes a while. The stream must receive the
+/// events of that time.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_stream_of_a_gateway_misses_nothing_that_happens_as_it_begins() {
+async fn the_first_stream_of_a_gateway_misses_no_event_that_happens_while_it_opens() {
     const GATEWAYS: usize = 4;
     let system = System::start(Shape { gateways: GATEWAYS, ..Shape::default() }).await;
     let sale = fresh("first");
@@ -213,18 +214,18 @@ async fn the_first_stream_of_a_gateway_misses_nothing_that_happens_as_it_begins(
         let opening = EventStream::open(events_of(client, customer, &sale, order));
         let (stream, ()) = tokio::join!(opening, cancel(client, customer, &sale, order));
         let mut stream = stream.expect("a stream");
-        let mut told = vec![];
+        let mut names = vec![];
         while let Some(event) = stream.next().await {
-            told.push(event.name);
+            names.push(event.name);
         }
-        assert!(told == ["order.created", "order.cancelled"] || told == ["order.cancelled"], "{told:?}");
+        assert!(names == ["order.created", "order.cancelled"] || names == ["order.cancelled"], "{names:?}");
     }
 }
 
-/// A change between the reading of the history and its arrival: it is not in what was read, and has been told to
-/// everybody before the stream begins.
+/// A change between the query of the history and the arrival of its result: the result does not contain it, and it
+/// was delivered to all subscribers before the stream begins.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_that_happens_while_the_history_is_on_its_way_is_not_lost() {
+async fn a_change_that_happens_while_the_history_is_in_transit_is_not_lost() {
     let mut system = System::start(Shape::default()).await;
     let direct = system.database_url.clone();
     let (postgres, through) = Forwarder::start_for_url(&direct).await;
@@ -234,36 +235,36 @@ async fn a_change_that_happens_while_the_history_is_on_its_way_is_not_lost() {
     let (client, slow) = (system.client(), system.gateway_client(1));
     let sale = fresh("late");
     client.open_sale(&sale, terms(&[("A", 1000, Some(5))])).await;
-    testkit::until("the other gateway sells it", async || {
+    testkit::until("the other gateway sells the item", async || {
         let url = slow.request(Method::GET, &format!("/v1/sales/{sale}"));
-        url.send().await.is_ok_and(|answer| answer.status() == 200) // nobody listens at first
+        url.send().await.is_ok_and(|answer| answer.status() == 200) // the listener is not open at first
     })
     .await;
     let order = client.order_until_answered(&sale, "c", "k", &order_body(&[("A", 1)])).await.order_id();
     client.until_settled(&sale, "c", &order).await;
     let open = || EventStream::open(events_of(&slow, "c", &sale, &order));
-    let mut told = open().await.expect("a stream"); // knows what every stream of this gateway was told
-    assert_eq!(told.next().await.map(|event| event.name), Some("order.created".to_owned()));
+    let mut observer = open().await.expect("a stream"); // receives what every stream of this gateway receives
+    assert_eq!(observer.next().await.map(|event| event.name), Some("order.created".to_owned()));
     for _ in 0..4 {
-        drop(open().await.expect("a stream")); // each connection has prepared the question
+        drop(open().await.expect("a stream")); // every connection has prepared the query
     }
 
     let database = system.database().await;
     let since: SystemTime = database.query_one("SELECT now()", &[]).await.expect("a time").get(0);
     postgres.hold_responses();
     let opening = tokio::spawn(open());
-    let asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle' \
+    let answered = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle' \
                  AND query LIKE '%ORDER BY e.seq%' AND query LIKE '-- What happened to one order%' \
                  AND state_change > $1";
-    testkit::until("Postgres has answered", async || {
-        database.query_one(asked, &[&since]).await.expect("a number").get::<_, i64>(0) > 0
+    testkit::until("Postgres has sent its answer", async || {
+        database.query_one(answered, &[&since]).await.expect("a number").get::<_, i64>(0) > 0
     })
     .await;
     cancel(&client, "c", &sale, &order).await;
-    assert_eq!(told.next().await.map(|event| event.name), Some("order.cancelled".to_owned()));
+    assert_eq!(observer.next().await.map(|event| event.name), Some("order.cancelled".to_owned()));
     postgres.mend();
     let mut stream = opening.await.expect("no panic").expect("a stream");
-    let first = stream.next().await.expect("what was read").name;
+    let first = stream.next().await.expect("the state in the history").name;
     assert!(["order.created", "order.processing"].contains(&first.as_str()), "{first}");
     assert_eq!(stream.next().await.map(|event| event.name), Some("order.cancelled".to_owned()));
     assert_eq!(stream.next().await, None);
@@ -271,8 +272,8 @@ async fn a_change_that_happens_while_the_history_is_on_its_way_is_not_lost() {
 
 #[tokio::test]
 async fn only_its_customer_follows_an_order() {
-    let (client, _, sale) = opened(5).await;
-    let order = client.order_until_answered(&sale, "mine", "k", &order_body(&[("A", 1)])).await.order_id();
+    let (client, _, sale) = open_sale(5).await;
+    let order = client.order_until_answered(&sale, "owner", "k", &order_body(&[("A", 1)])).await.order_id();
     let path = format!("/v1/sales/{sale}/orders/{order}");
     let refused = async |request: RequestBuilder| {
         let answer = tokio::time::timeout(testkit::wait::PATIENCE, client.send(request)).await;
@@ -281,16 +282,16 @@ async fn only_its_customer_follows_an_order() {
     let anonymous = |path: &str| client.request(Method::GET, path);
 
     assert_eq!(refused(events_of(&client, "other", &sale, &order)).await, "not_found");
-    client.until_settled(&sale, "mine", &order).await;
+    client.until_settled(&sale, "owner", &order).await;
     assert_eq!(
         refused(events_of(&client, "other", &sale, &order)).await,
         "not_found",
-        "nor once it is settled"
+        "nor after it is settled"
     );
-    assert_eq!(refused(events_of(&client, "mine", &sale, "nonsense")).await, "not_found");
-    assert_eq!(refused(events_of(&client, "mine", "no-such-sale", &order)).await, "unknown_sale");
+    assert_eq!(refused(events_of(&client, "owner", &sale, "nonsense")).await, "not_found");
+    assert_eq!(refused(events_of(&client, "owner", "no-such-sale", &order)).await, "unknown_sale");
     let unknown = "019caa3f-8c7d-7abc-8a7b-d1bca63a8fa9";
-    assert_eq!(refused(events_of(&client, "mine", &sale, unknown)).await, "not_found");
+    assert_eq!(refused(events_of(&client, "owner", &sale, unknown)).await, "not_found");
     assert_eq!(refused(anonymous(&format!("{path}/events"))).await, "unauthenticated");
     assert_eq!(refused(anonymous(&format!("{path}/events?access_token=mine"))).await, "unauthenticated");
     assert_eq!(refused(anonymous(&format!("{path}/events?access_token=dev-admin"))).await, "forbidden");
@@ -300,7 +301,7 @@ async fn only_its_customer_follows_an_order() {
         "only here"
     );
     for id in ["x", "1", "99-1", "0-"] {
-        let request = events_of(&client, "mine", &sale, &order).header("Last-Event-ID", id);
+        let request = events_of(&client, "owner", &sale, &order).header("Last-Event-ID", id);
         assert_eq!(refused(request).await, "malformed_request", "{id}");
     }
     let no_upgrade = anonymous(&format!("{path}/ws?access_token=dev:mine"));

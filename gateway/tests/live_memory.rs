@@ -1,4 +1,4 @@
-//! What an open stream costs a gateway in memory: a real gateway process, real connections.
+//! Measures the memory that an open stream costs a gateway, with a real gateway process and real connections.
 //!
 //! ```text
 //! ./dev test -p gateway --test live_memory -- --ignored --nocapture
@@ -18,9 +18,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 const STREAMS: usize = 10_000;
-/// Of the open streams, so many orders change.
+/// The number of orders with an open stream that change.
 const MOVES: usize = 500;
-const AT_ONCE: usize = 32;
+const CONCURRENCY: usize = 32;
 
 struct Gateway {
     process: Child,
@@ -55,18 +55,18 @@ impl Gateway {
 
 impl Drop for Gateway {
     fn drop(&mut self) {
-        let _ = self.process.kill(); // it may have ended by itself
+        let _ = self.process.kill(); // the process may have exited already
         let _ = self.process.wait();
     }
 }
 
-/// Does something with each number, [`AT_ONCE`] at a time.
-async fn each<R: Send + 'static, F: Future<Output = R> + Send + 'static>(
+/// Calls an asynchronous function for each number, [`CONCURRENCY`] at a time.
+async fn for_each<R: Send + 'static, F: Future<Output = R> + Send + 'static>(
     numbers: std::ops::Range<usize>,
     work: impl Fn(usize) -> F + Clone + Send + 'static,
 ) -> Vec<R> {
     let numbers = Arc::new(Mutex::new(VecDeque::from_iter(numbers)));
-    let workers = (0..AT_ONCE).map(|_| {
+    let workers = (0..CONCURRENCY).map(|_| {
         let (numbers, work) = (numbers.clone(), work.clone());
         tokio::spawn(async move {
             let mut done = vec![];
@@ -90,12 +90,12 @@ async fn read_until(stream: &mut TcpStream, wanted: &str) {
     while !text.contains(wanted) {
         let mut read = [0; 1024];
         let count = stream.read(&mut read).await.expect("unbroken");
-        assert!(count > 0, "the stream ended, and {wanted} was not told: {text}");
-        text.push_str(&String::from_utf8_lossy(&read[..count])); // a WebSocket's frames have heads
+        assert!(count > 0, "the stream ended before {wanted} was received: {text}");
+        text.push_str(&String::from_utf8_lossy(&read[..count])); // WebSocket frames have binary headers
     }
 }
 
-async fn cost_of_a_stream(system: &System, way: &'static str, extra: &'static str) -> u64 {
+async fn cost_of_a_stream(system: &System, transport: &'static str, extra: &'static str) -> u64 {
     let gateway = Gateway::start(system);
     let client = gateway.client();
     testkit::until("the gateway is ready", async || {
@@ -106,7 +106,7 @@ async fn cost_of_a_stream(system: &System, way: &'static str, extra: &'static st
     let sale = fresh("memory");
     client.open_sale(&sale, terms(&[("A", 1000, Some(STREAMS as u64))])).await;
     let orders: Arc<Vec<String>> = Arc::new(
-        each(0..STREAMS, {
+        for_each(0..STREAMS, {
             let (client, sale) = (client.clone(), sale.clone());
             move |n| {
                 let (client, sale) = (client.clone(), sale.clone());
@@ -124,25 +124,25 @@ async fn cost_of_a_stream(system: &System, way: &'static str, extra: &'static st
         let (sale, orders, public) = (sale.clone(), orders.clone(), gateway.public);
         move |n: usize| {
             let request = format!(
-                "GET /v1/sales/{sale}/orders/{}/{way} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer dev:c{n}\r\n{extra}\r\n",
+                "GET /v1/sales/{sale}/orders/{}/{transport} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer dev:c{n}\r\n{extra}\r\n",
                 orders[n]
             );
             async move {
                 let mut stream = TcpStream::connect(public).await.expect("connected");
-                stream.write_all(request.as_bytes()).await.expect("asked");
+                stream.write_all(request.as_bytes()).await.expect("the request is sent");
                 read_until(&mut stream, "\"status\":\"created\"").await;
                 stream
             }
         }
     };
-    drop(open(0).await); // the first stream starts what all of them share
+    drop(open(0).await); // the first stream starts the shared consumer
     let before = gateway.resident_bytes();
-    let begun = Instant::now();
-    let mut streams = each(0..STREAMS, open).await;
-    let (opened, resident) = (begun.elapsed(), gateway.resident_bytes());
+    let started = Instant::now();
+    let mut streams = for_each(0..STREAMS, open).await;
+    let (opened, resident) = (started.elapsed(), gateway.resident_bytes());
 
-    let begun = Instant::now();
-    let cancelled = each(0..MOVES, move |n| {
+    let started = Instant::now();
+    let cancelled = for_each(0..MOVES, move |n| {
         let (client, path) = (client.clone(), format!("/v1/sales/{sale}/orders/{}", orders[n]));
         async move {
             let request = client.request(Method::DELETE, &path).bearer_auth(format!("dev:c{n}"));
@@ -151,14 +151,14 @@ async fn cost_of_a_stream(system: &System, way: &'static str, extra: &'static st
     });
     assert!(cancelled.await.iter().all(|status| *status == 202));
     for stream in &mut streams[..MOVES] {
-        let told = read_until(stream, "\"status\":\"cancelled\"");
-        tokio::time::timeout(Duration::from_secs(60), told).await.expect("told in time");
+        let delivery = read_until(stream, "\"status\":\"cancelled\"");
+        tokio::time::timeout(Duration::from_secs(60), delivery).await.expect("delivered in time");
     }
-    let told = begun.elapsed();
+    let delivered = started.elapsed();
     let cost = resident.saturating_sub(before) / STREAMS as u64;
     println!(
-        "{way}: {STREAMS} streams opened in {opened:.1?}, {} MiB before, {} MiB with them, {cost} bytes a stream; \
-         {MOVES} orders cancelled and told in {told:.1?}",
+        "{transport}: {STREAMS} streams opened in {opened:.1?}, {} MiB before, {} MiB with them, {cost} bytes a stream; \
+         {MOVES} orders cancelled and delivered in {delivered:.1?}",
         before >> 20,
         resident >> 20
     );
@@ -166,14 +166,14 @@ async fn cost_of_a_stream(system: &System, way: &'static str, extra: &'static st
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "opens 20,000 connections; run by hand"]
+#[ignore = "opens 20,000 connections; run it manually"]
 async fn ten_thousand_open_streams_cost_little() {
     let system = System::start(Shape { gateways: 0, ..Shape::default() }).await;
     let upgrade = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
                    sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     let (events, socket) =
         (cost_of_a_stream(&system, "events", "").await, cost_of_a_stream(&system, "ws", upgrade).await);
-    // Two buffers of 8 KiB are hyper's for each connection; a WebSocket gives them back.
-    assert!(events < 40_000, "{events} bytes an event stream");
-    assert!(socket < 20_000, "{socket} bytes a WebSocket");
+    // hyper allocates two buffers of 8 KiB for each connection; a WebSocket releases them.
+    assert!(events < 40_000, "{events} bytes per event stream");
+    assert!(socket < 20_000, "{socket} bytes per WebSocket");
 }

@@ -1,4 +1,4 @@
-//! The operator's view in a real browser, on a whole system with analytics. The journeys are in
+//! The operator's page in a real browser, with a complete system including analytics. The journeys are in
 //! `storefront/browser/operator.js`.
 
 use contract::ids::{CustomerId, Epoch, IdempotencyKey, SaleId, Sequence, Sku};
@@ -10,13 +10,13 @@ use testkit::client::terms;
 use testkit::system::{Shape, free_address};
 use testkit::{Program, System, environment};
 
-/// Writes an order of more units than there are into the log, as a gateway that has promised them would.
-async fn promise_too_much(system: &System, sale: &str) {
+/// Appends an order of more units than exist to the log, like a gateway that has promised them.
+async fn oversell(system: &System, sale: &str) {
     let select = "SELECT partition FROM sale WHERE sale_id = $1";
     let row = system.database().await.query_one(select, &[&sale]).await.expect("the sale");
     let partition: i32 = row.get(0);
     let sale = SaleId::parse(sale).expect("a name");
-    let customer = CustomerId::parse("told-202").expect("a name");
+    let customer = CustomerId::parse("oversold").expect("a name");
     let key = IdempotencyKey::parse("k").expect("a key");
     let line = Line { sku: Sku::parse("LAMP").expect("a name"), quantity: 5, unit_price: 100 };
     let order = Order::plain(&sale, customer, key, walltime::now(), [line]);
@@ -39,17 +39,17 @@ async fn promise_too_much(system: &System, sale: &str) {
         value: Some(&record.value),
         headers: &record.headers.encode(),
     };
-    producer.send(&message).expect("room").await.expect("acknowledged");
+    producer.send(&message).expect("queue capacity").await.expect("acknowledged");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn operators_run_a_sale_in_a_browser_and_see_whatever_is_wrong() {
+async fn operators_run_a_sale_in_a_browser_and_see_every_problem() {
     let system = System::start(Shape::default()).await;
     let listen = free_address().to_string();
     let own = ["--log-filter", "warn", "analytics", "--analytics-listen", &listen].map(String::from);
     let _analytics = Program::start("downstream", system.service_args().into_iter().chain(own));
     let client = system.client();
     client.open_sale("letters", terms(&[("LAMP", 100, Some(3))])).await;
-    promise_too_much(&system, "letters").await;
+    oversell(&system, "letters").await;
     testkit::browser::run_journeys("operator.js", &system).await;
 }

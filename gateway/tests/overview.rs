@@ -1,4 +1,5 @@
-//! The operator's look at everything: true at rest, shared by who asks at once, and there whatever is away.
+//! The operator's overview: correct at rest, shared by concurrent requests, and available while a dependency is
+//! down.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -11,33 +12,34 @@ use testkit::client::{order_body, terms};
 use testkit::system::Shape;
 use testkit::{Client, Forwarder, RedisServer, System, environment, fresh, shared};
 
-/// Longer than a look may take: whatever hangs, an operator is answered.
+/// The limit of a response time, which holds even while a dependency hangs: longer than collecting an overview
+/// may take.
 const ANSWERED_WITHIN: Duration = Duration::from_millis(1500);
 
 async fn overview(client: &Client) -> Value {
-    let begun = Instant::now();
+    let started = Instant::now();
     let answer = client.admin(Method::GET, "/admin/v1/overview", None).await;
     assert_eq!(answer.status, 200, "{:?}", answer.body);
-    assert!(begun.elapsed() < ANSWERED_WITHIN, "took {:?}", begun.elapsed());
+    assert!(started.elapsed() < ANSWERED_WITHIN, "took {:?}", started.elapsed());
     answer.body
 }
 
-fn of<'a>(overview: &'a Value, sale: &str) -> &'a Value {
+fn sale_in<'a>(overview: &'a Value, sale: &str) -> &'a Value {
     let sales = overview["sales"].as_array().expect("sales");
     sales.iter().find(|shown| shown["sale_id"] == sale).unwrap_or(&Value::Null)
 }
 
-/// Waits for a look in which a sale is as it should be.
+/// Waits for an overview in which a sale fulfils a condition.
 async fn until_sale(client: &Client, sale: &str, what: &str, is: impl Fn(&Value) -> bool) -> Value {
     testkit::eventually(what, async || {
         let now = overview(client).await;
-        is(of(&now, sale)).then_some(now)
+        is(sale_in(&now, sale)).then_some(now)
     })
     .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn at_rest_it_tells_what_was_sold_refused_and_settled() {
+async fn at_rest_the_overview_shows_what_was_sold_refused_and_settled() {
     let client = shared().client();
     let sale = fresh("overview");
     let draft = fresh("draft");
@@ -62,7 +64,7 @@ async fn at_rest_it_tells_what_was_sold_refused_and_settled() {
         "sold_out"
     );
 
-    let now = until_sale(&client, &sale, "what was sold is told", |shown| {
+    let now = until_sale(&client, &sale, "the sold units are shown", |shown| {
         shown["orders_settled"] == 3
             && shown["outbox_entries"] == 0
             && shown["lag_records"] == 0
@@ -70,7 +72,7 @@ async fn at_rest_it_tells_what_was_sold_refused_and_settled() {
             && shown["items"][0]["sold"] == 1
     })
     .await;
-    let shown = of(&now, &sale);
+    let shown = sale_in(&now, &sale);
     assert_eq!(
         shown["items"],
         json!([
@@ -85,11 +87,11 @@ async fn at_rest_it_tells_what_was_sold_refused_and_settled() {
         (&json!("open"), &json!(true), &json!(1))
     );
     assert_eq!(
-        (&of(&now, &draft)["state"], &of(&now, &draft)["outbox_entries"]),
+        (&sale_in(&now, &draft)["state"], &sale_in(&now, &draft)["outbox_entries"]),
         (&json!("draft"), &Value::Null)
     );
     assert_eq!(now["why"], json!({}));
-    testkit::until("all dependencies are there", async || {
+    testkit::until("all dependencies are up", async || {
         let now = overview(&client).await;
         let all = now["dependencies"].as_array().expect("dependencies").clone();
         let up = |name| all.iter().any(|is| is["name"] == name && is["up"] == true && is["why"].is_null());
@@ -101,7 +103,7 @@ async fn at_rest_it_tells_what_was_sold_refused_and_settled() {
         now["log"].as_array().expect("the log").iter().find(|log| log["partition"].as_i64() == partition);
     assert_eq!(log, Some(&json!({"partition": partition, "lag_records": 0, "lag_seconds": 0.0})));
 
-    // Other tests of this program count on the same gateway.
+    // Other tests of this process use the same gateway, so its counters grow.
     let grown = |name: &str| {
         now["gateway"][name].as_u64().expect("a count") - before[name].as_u64().expect("a count")
     };
@@ -119,34 +121,35 @@ async fn at_rest_it_tells_what_was_sold_refused_and_settled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_asks_at_once_shares_one_look() {
+async fn concurrent_requests_share_one_overview() {
     let client = shared().client();
-    let asked = (0..60).map(|_| {
+    let requests = (0..60).map(|_| {
         let client = client.clone();
         tokio::spawn(async move { overview(&client).await["time"].as_str().expect("a time").to_string() })
     });
-    let begun = Instant::now();
-    let mut looks = HashSet::new();
-    for answer in asked.collect::<Vec<_>>() {
-        looks.insert(answer.await.expect("an answer"));
+    let started = Instant::now();
+    let mut times = HashSet::new();
+    for answer in requests.collect::<Vec<_>>() {
+        times.insert(answer.await.expect("an answer"));
     }
-    // One that was there, and one for each half second that this took.
-    let most = 2 + begun.elapsed().as_millis() as usize / 500;
-    assert!(looks.len() <= most, "{} looks", looks.len());
-    testkit::until("a later look is a new one", async || {
-        !looks.contains(overview(&client).await["time"].as_str().expect("a time"))
+    // The cached overview, and one for each half second that this took.
+    let limit = 2 + started.elapsed().as_millis() as usize / 500;
+    assert!(times.len() <= limit, "{} overviews", times.len());
+    testkit::until("a later request gets a new overview", async || {
+        !times.contains(overview(&client).await["time"].as_str().expect("a time"))
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn orders_of_a_record_that_was_set_aside_are_not_settled() {
+async fn orders_of_a_dead_letter_are_not_counted_as_settled() {
     let client = shared().gateway_client(1);
     let sale = fresh("aside");
     client.open_sale(&sale, terms(&[("A", 1000, Some(9))])).await;
     assert_eq!(client.order_until_answered(&sale, "a", "k", &order_body(&[("A", 1)])).await.status, 202);
-    let before = until_sale(&client, &sale, "it is settled", |shown| shown["orders_settled"] == 1).await;
-    let partition = of(&before, &sale)["partition"].as_i64().expect("a partition") as i32;
+    let before =
+        until_sale(&client, &sale, "the order is settled", |shown| shown["orders_settled"] == 1).await;
+    let partition = sale_in(&before, &sale)["partition"].as_i64().expect("a partition") as i32;
     let settings = ProducerSettings { linger_ms: 0.0, timeout_ms: 10_000, queue_messages_max: 100 };
     let producer = Producer::start(&environment("KAFKA_BROKERS"), "test", &settings).expect("a producer");
     let units = [(contract::ids::Sku::parse("A").expect("a name"), 2)].into();
@@ -158,18 +161,18 @@ async fn orders_of_a_record_that_was_set_aside_are_not_settled() {
         value: Some(b"poison"),
         headers: &headers,
     };
-    producer.send(&message).expect("room").await.expect("acknowledged");
-    let now = until_sale(&client, &sale, "it is set aside", |shown| {
+    producer.send(&message).expect("queue capacity").await.expect("acknowledged");
+    let now = until_sale(&client, &sale, "the record is a dead letter", |shown| {
         shown["items"][0]["dead_lettered"] == 2 && shown["lag_records"] == 0
     })
     .await;
-    assert_eq!(of(&now, &sale)["orders_settled"], 1, "{now}");
+    assert_eq!(sale_in(&now, &sale)["orders_settled"], 1, "{now}");
     assert!(now["dead_letters"].as_u64() > Some(0), "{now}");
     assert_eq!(now["guard_trips"], 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_away_is_null_with_its_reason_and_the_rest_is_told() {
+async fn the_values_of_a_dependency_that_is_down_are_null_with_a_reason() {
     let mut redis = RedisServer::start().await;
     let none = Shape { gateways: 0, settlements: 0, redis_url: Some(redis.url()), ..Shape::default() };
     let mut system = System::start(none).await;
@@ -180,7 +183,7 @@ async fn what_is_away_is_null_with_its_reason_and_the_rest_is_told() {
     system.add_gateway(&[]);
     system.database_url = direct;
     let client = system.client();
-    testkit::until("both are there", async || {
+    testkit::until("gateway and settlement are up", async || {
         let put = format!("/admin/v1/sales/{}", fresh("probe"));
         let request = client.admin_request(Method::PUT, &put).json(&terms(&[("A", 1, Some(1))]));
         request.send().await.is_ok_and(|answer| answer.status() == 201)
@@ -192,14 +195,14 @@ async fn what_is_away_is_null_with_its_reason_and_the_rest_is_told() {
         client.order_until_answered(&sale, customer, "k", &order_body(&[("A", 1)])).await.status
     };
     assert_eq!(order("a").await, 202);
-    let whole = |shown: &Value| {
+    let is_complete = |shown: &Value| {
         let item = &shown["items"][0];
         item["held"].is_u64()
             && item["drift"] == 0
             && shown["lag_records"] == 0
             && shown["outbox_entries"] == 0
     };
-    until_sale(&client, &sale, "all is told", whole).await;
+    until_sale(&client, &sale, "every value is shown", is_complete).await;
 
     for (hangs, customer) in [(false, "b"), (true, "c")] {
         if hangs {
@@ -208,12 +211,14 @@ async fn what_is_away_is_null_with_its_reason_and_the_rest_is_told() {
             postgres.cut()
         }
         assert_eq!(order(customer).await, 202, "Postgres is not needed to sell");
-        let now =
-            until_sale(&client, &sale, "Postgres is away, the log has been settled all the same", |shown| {
-                shown["items"][0]["held"].is_null() && shown["lag_records"] == 0
-            })
-            .await;
-        let (shown, item) = (of(&now, &sale), &of(&now, &sale)["items"][0]);
+        let now = until_sale(
+            &client,
+            &sale,
+            "Postgres is down for the gateway, and settlement has settled the log",
+            |shown| shown["items"][0]["held"].is_null() && shown["lag_records"] == 0,
+        )
+        .await;
+        let (shown, item) = (sale_in(&now, &sale), &sale_in(&now, &sale)["items"][0]);
         assert!(now["why"]["postgres"].is_string() && now["why"]["redis"].is_null(), "{now}");
         assert_eq!((&item["total"], &item["sold"], &item["drift"]), (&json!(5), &Value::Null, &Value::Null));
         assert_eq!((&item["available"], &shown["outbox_entries"]), (&item["redis_available"], &json!(0)));
@@ -223,24 +228,24 @@ async fn what_is_away_is_null_with_its_reason_and_the_rest_is_told() {
             (&json!("open"), &json!("A test"), &Value::Null)
         );
         postgres.mend();
-        until_sale(&client, &sale, "all is told again", whole).await;
+        until_sale(&client, &sale, "every value is shown again", is_complete).await;
     }
 
     redis.pause();
     let now = until_sale(&client, &sale, "Redis hangs", |shown| shown["items"][0]["drift"].is_null()).await;
-    let item = &of(&now, &sale)["items"][0];
+    let item = &sale_in(&now, &sale)["items"][0];
     assert_eq!(
         (&item["held"], &item["available"], &item["redis_available"]),
         (&json!(3), &json!(2), &Value::Null)
     );
     redis.resume();
-    until_sale(&client, &sale, "Redis goes on", whole).await;
+    until_sale(&client, &sale, "Redis has resumed", is_complete).await;
     redis.kill();
-    let now = testkit::eventually("Redis is away", async || {
+    let now = testkit::eventually("Redis is down", async || {
         Some(overview(&client).await).filter(|now| now["why"]["redis"].is_string())
     })
     .await;
-    let shown = of(&now, &sale);
+    let shown = sale_in(&now, &sale);
     assert_eq!((&shown["outbox_entries"], &shown["orders_settled"]), (&Value::Null, &json!(3)));
     testkit::until("readiness and overview agree", async || {
         let now = overview(&client).await;
@@ -249,5 +254,6 @@ async fn what_is_away_is_null_with_its_reason_and_the_rest_is_told() {
     })
     .await;
     redis.run().await;
-    until_sale(&client, &sale, "it was rebuilt", |shown| whole(shown) && shown["epoch"] == 2).await;
+    until_sale(&client, &sale, "the sale was rebuilt", |shown| is_complete(shown) && shown["epoch"] == 2)
+        .await;
 }

@@ -1,4 +1,4 @@
-//! The pages for people, as browsers fetch them.
+//! The storefront and operator pages as a browser fetches them.
 
 #![allow(clippy::unwrap_used)] // a failed step is a failed test
 
@@ -10,14 +10,15 @@ async fn send(request: RequestBuilder) -> Response {
     request.send().await.expect("an answer")
 }
 
-/// A client that takes what comes: the one of other tests may ask for gzip, and unpack it unseen.
+/// An HTTP client that sees the bytes as sent. The client of other tests may request gzip and decompress it
+/// transparently.
 struct Browser {
     http: reqwest::Client,
     address: String,
 }
 
 impl Browser {
-    fn of(system: &System, gateway: usize) -> Self {
+    fn connect(system: &System, gateway: usize) -> Self {
         testkit::tls::install_crypto_provider();
         let http = reqwest::Client::builder().no_gzip().build().unwrap();
         Self { http, address: system.gateways[gateway].0.clone() }
@@ -43,16 +44,16 @@ fn header<'a>(answer: &'a Response, name: &str) -> &'a str {
     answer.headers().get(name).map_or("", |value| value.to_str().unwrap())
 }
 
-/// The addresses in a page that lead to files of its own.
+/// Returns the paths of the page's own assets.
 fn assets(html: &str) -> Vec<String> {
     html.split('"').filter(|text| text.starts_with("assets/")).map(|text| format!("/{text}")).collect()
 }
 
 #[tokio::test]
-async fn the_storefront_is_served_where_it_is_wanted_and_nowhere_else() {
+async fn the_storefront_is_served_only_where_it_is_enabled() {
     let shape = Shape { gateway_args: vec!["--storefront".into()], ..Shape::default() };
     let mut system = System::start(shape).await;
-    let client = Browser::of(&system, 0);
+    let client = Browser::connect(&system, 0);
 
     let index = send(get(&client, "/")).await;
     assert_eq!(index.status(), 200);
@@ -68,7 +69,7 @@ async fn the_storefront_is_served_where_it_is_wanted_and_nowhere_else() {
     let (tag, html) = (header(&index, "etag").to_owned(), index.text().await.unwrap());
     assert!(tag.starts_with('"'), "a strong tag: {tag}");
 
-    // Every file is there, for good, and smaller for those who take it compressed.
+    // Every asset exists, is immutable, and is smaller when compressed.
     let assets = assets(&html);
     assert!(assets.iter().any(|path| path.ends_with(".js")), "{assets:?}");
     for path in &assets {
@@ -84,10 +85,10 @@ async fn the_storefront_is_served_where_it_is_wanted_and_nowhere_else() {
         }
     }
 
-    // Who has it is told so; who asks for the head gets that.
-    for known in [tag.as_str(), "\"other\", *", &format!("W/{tag}")] {
-        let again = send(get(&client, "/").header("If-None-Match", known)).await;
-        assert_eq!((again.status().as_u16(), header(&again, "etag")), (304, tag.as_str()), "{known}");
+    // A matching ETag gets 304, and a HEAD request gets the headers.
+    for tags in [tag.as_str(), "\"other\", *", &format!("W/{tag}")] {
+        let again = send(get(&client, "/").header("If-None-Match", tags)).await;
+        assert_eq!((again.status().as_u16(), header(&again, "etag")), (304, tag.as_str()), "{tags}");
         assert_eq!(again.bytes().await.unwrap().len(), 0);
     }
     let changed = send(get(&client, "/").header("If-None-Match", "\"other\"")).await;
@@ -96,7 +97,7 @@ async fn the_storefront_is_served_where_it_is_wanted_and_nowhere_else() {
     assert_eq!((head.status().as_u16(), header(&head, "etag")), (200, tag.as_str()));
     assert_eq!(header(&head, "content-length"), html.len().to_string());
 
-    // Anything else is what it was.
+    // Other paths are unaffected.
     for (method, path, code) in [
         (Method::GET, "/assets/nothing.js", "not_found"),
         (Method::GET, "/assets/%2e%2e/Cargo.toml", "not_found"),
@@ -107,16 +108,16 @@ async fn the_storefront_is_served_where_it_is_wanted_and_nowhere_else() {
         assert_eq!(self::code(client.request(method, path)).await, code, "{path}");
     }
 
-    // Its use is counted, apart from what the API does.
+    // Page requests have a metric label of their own, apart from the API's.
     let metrics =
         reqwest::get(format!("{}/metrics", system.gateways[0].1)).await.unwrap().text().await.unwrap();
     assert!(metrics.contains(r#"gateway_requests_total{route="page",outcome="ok"}"#), "{metrics}");
 
-    // Without the flag there is none.
+    // Without the flag, no page is served.
     system.add_gateway(&[]);
-    let without = Browser::of(&system, 1);
-    testkit::until("the other gateway answers", async || {
-        get(&without, "/v1/sales").send().await.is_ok() // nobody listens at first
+    let without = Browser::connect(&system, 1);
+    testkit::until("the other gateway is up", async || {
+        get(&without, "/v1/sales").send().await.is_ok() // the listener is not open at first
     })
     .await;
     for path in ["/", assets[0].as_str()] {
@@ -125,7 +126,7 @@ async fn the_storefront_is_served_where_it_is_wanted_and_nowhere_else() {
 }
 
 #[tokio::test]
-async fn the_operators_view_is_on_the_admin_listener_and_what_it_shows_is_not() {
+async fn the_operators_page_is_public_on_the_admin_listener_but_its_data_is_not() {
     let system = System::start(Shape::default()).await;
     let admin = &system.gateways[0].1;
     let index = reqwest::get(format!("{admin}/")).await.unwrap();

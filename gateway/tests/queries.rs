@@ -1,4 +1,4 @@
-//! What customers may ask: sales, availability, their orders.
+//! The queries of customers: sales, availability, and their orders.
 
 use reqwest::Method;
 use serde_json::json;
@@ -6,7 +6,7 @@ use testkit::client::{order_body, terms};
 use testkit::{fresh, shared};
 
 #[tokio::test]
-async fn a_sale_is_shown_as_documented_and_unchanged_ones_cost_nothing() {
+async fn a_sale_is_returned_as_documented_and_an_unchanged_one_gets_304() {
     let client = shared().client();
     let sale = fresh("shown");
     let mut sold_by = terms(&[("A", 1000, Some(7)), ("U", 10, None)]);
@@ -46,7 +46,7 @@ async fn a_sale_is_shown_as_documented_and_unchanged_ones_cost_nothing() {
     assert_eq!(client.send(again).await.status, 304);
     let all = client.send(client.request(Method::GET, "/v1/sales")).await;
     let found = all.body["sales"].as_array().unwrap().iter().any(|shown| shown["sale_id"] == sale.as_str());
-    assert!(found, "the list holds the sale");
+    assert!(found, "the list contains the sale");
 }
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn remaining_stock_and_availability_follow_the_orders() {
 }
 
 #[tokio::test]
-async fn an_order_is_there_straight_after_the_202_and_settles_with_its_history() {
+async fn an_order_is_readable_immediately_after_the_202_and_settles_with_its_history() {
     let client = shared().client();
     let sale = fresh("order");
     let mut sold_by = terms(&[("A", 1000, Some(7)), ("B", 500, Some(7))]);
@@ -92,7 +92,7 @@ async fn an_order_is_there_straight_after_the_202_and_settles_with_its_history()
 
     let path = format!("/v1/sales/{sale}/orders/{id}");
     let shown = shared().gateway_client(1).get("buyer", &path).await;
-    assert_eq!(shown.status, 200, "any gateway knows it at once: {:?}", shown.body);
+    assert_eq!(shown.status, 200, "every gateway returns it immediately: {:?}", shown.body);
     let settled = client.until_settled(&sale, "buyer", &id).await;
     assert_eq!(settled["status"], "created");
     assert_eq!(
@@ -119,15 +119,15 @@ async fn an_order_is_there_straight_after_the_202_and_settles_with_its_history()
     let status = client.get("buyer", &format!("{path}/status")).await;
     assert_eq!((&status.body["order_id"], &status.body["status"]), (&json!(id), &json!("created")));
 
-    assert_eq!(client.get("somebody-else", &path).await.status, 404, "another customer's order");
+    assert_eq!(client.get("another-customer", &path).await.status, 404, "another customer's order");
     assert_eq!(client.get("buyer", &format!("/v1/sales/{sale}/orders/no-uuid")).await.status, 404);
     assert_eq!(client.send(client.request(Method::GET, &path)).await.status, 401);
 }
 
 #[tokio::test]
-async fn my_orders_come_newest_first_page_by_page() {
+async fn a_customers_orders_are_listed_newest_first_page_by_page() {
     let client = shared().client();
-    let sale = fresh("mine");
+    let sale = fresh("own");
     let mut sold_by = terms(&[("A", 1000, Some(70))]);
     sold_by["max_orders_per_customer"] = json!(10);
     client.open_sale(&sale, sold_by).await;
@@ -139,7 +139,7 @@ async fn my_orders_come_newest_first_page_by_page() {
     }
     client.order_until_answered(&sale, "other", "k", &order_body(&[("A", 1)])).await;
     let all = client.get("c", &format!("/v1/sales/{sale}/orders")).await.body;
-    assert_eq!(all["orders"].as_array().unwrap().len(), 5, "those before settlement too");
+    assert_eq!(all["orders"].as_array().unwrap().len(), 5, "including orders that are not settled yet");
     client.until_settled(&sale, "c", &ids[4]).await;
     let (mut found, mut cursor) = (vec![], String::new());
     loop {

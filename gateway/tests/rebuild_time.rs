@@ -1,5 +1,5 @@
-//! How long a sale with 100,000 live orders is closed after Redis came back empty. Not part of the tests (it
-//! measures): `cargo test -p gateway --test rebuild_time -- --ignored --nocapture`
+//! Measures how long a sale with 100,000 live orders stays closed after Redis restarts empty. It is a measurement and
+//! therefore not part of the tests: `cargo test -p gateway --test rebuild_time -- --ignored --nocapture`
 
 use std::time::{Duration, Instant};
 
@@ -8,11 +8,11 @@ use testkit::system::Shape;
 use testkit::{RedisServer, System, fresh};
 
 const ORDERS: i64 = 100_000;
-/// The lease wait, and what everything else may take.
+/// The wait for leases plus the allowance for everything else.
 const LIMIT: Duration = Duration::from_millis(3500 + 4000);
 const ROUNDS: usize = 3;
 
-/// Orders as settlement would have written them: one unit each.
+/// Inserts orders of one unit each, as settlement would have stored them.
 async fn insert_orders(database: &tokio_postgres::Client, sale: &str) {
     let orders = "INSERT INTO customer_order (order_id, sale_id, customer_id, status, sequence, epoch, subtotal, \
                       discount, delivery_fee, total, currency, idempotency_key, request_digest, hold_seconds, \
@@ -35,12 +35,12 @@ async fn insert_orders(database: &tokio_postgres::Client, sale: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "it measures"]
+#[ignore = "a measurement"]
 async fn a_sale_with_100_000_live_orders_is_open_again_within_the_lease_wait_and_4_s() {
-    // Each round a system of its own: a sale that is lost again and again waits longer each time.
+    // Each round has its own system, because repeated state losses of one sale increase the rebuild backoff.
     for round in 0..ROUNDS {
         let took = reopens_after().await;
-        println!("round {round}: sells again {took:?} after Redis was back");
+        println!("round {round}: sells again {took:?} after the restart of Redis");
         assert!(took < LIMIT, "{took:?}");
     }
 }
@@ -53,14 +53,14 @@ async fn reopens_after() -> Duration {
     client.open_sale(&sale, terms(&[("A", 1000, Some(ORDERS as u64 + 10))])).await;
     insert_orders(&database, &sale).await;
     redis.kill();
-    testkit::until("it is noticed", async || {
-        client.order(&sale, "nobody", "k", &order_body(&[("A", 1)])).await.status == 503
+    testkit::until("the loss is detected", async || {
+        client.order(&sale, "probe", "k", &order_body(&[("A", 1)])).await.status == 503
     })
     .await;
     redis.run().await;
-    let back = Instant::now();
+    let restarted = Instant::now();
     let answer = client.order_until_answered(&sale, "new", "k", &order_body(&[("A", 1)])).await;
-    let took = back.elapsed();
+    let took = restarted.elapsed();
     let shown = (answer.status.as_u16(), answer.body["sequence"].as_i64());
     assert_eq!(shown, (202, Some(ORDERS + 1)), "{:?}", answer.body);
     took

@@ -1,11 +1,11 @@
-//! Every refusal over HTTP, and which one goes first where several apply.
+//! Every refusal over HTTP, and its precedence where several apply.
 
 use reqwest::Method;
 use serde_json::{Value, json};
 use testkit::client::{order_body, terms};
 use testkit::{Answer, fresh, shared};
 
-/// Sends an order whose every part can be wrong.
+/// Sends an order request of which every part can be invalid.
 async fn send(
     sale: &str,
     auth: Option<&str>,
@@ -40,13 +40,13 @@ fn assert_refused(answer: &Answer, status: u16, code: &str) {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_the_request_is_told_in_the_documented_order() {
+async fn faults_of_a_request_are_reported_in_the_documented_precedence() {
     let sale = fresh("refusals");
     shared().client().open_sale(&sale, terms(&[("A", 1000, Some(10))])).await;
     let good = order_body(&[("A", 1)]).to_string().into_bytes();
     let huge = vec![b' '; 17 * 1024];
 
-    // Each request has the fault named, and every fault that comes later in the order.
+    // Each request has the reported fault and every fault of lower precedence.
     assert_refused(&send("no-such-sale", None, None, None, &huge).await, 401, "unauthenticated");
     assert_refused(&send("no-such-sale", Some("Basic x"), None, None, &huge).await, 401, "unauthenticated");
     assert_refused(
@@ -83,7 +83,7 @@ async fn what_is_wrong_with_the_request_is_told_in_the_documented_order() {
         json!({"items": [{"sku": "A", "quantity": 11}]}), // over the item's limit of 10
         json!({"items": [{"sku": "A", "quantity": 1}, {"sku": "A", "quantity": 1}]}),
         json!({"items": [{"sku": "not a name", "quantity": 1}]}),
-        json!({"items": [{"sku": "NONE", "quantity": 0}]}), // invalid goes before unknown
+        json!({"items": [{"sku": "NONE", "quantity": 0}]}), // "invalid" takes precedence over "unknown"
         json!({"items": [{"sku": "A", "quantity": 1}], "discount_policy_id": "none"}),
         json!({"items": [{"sku": "A", "quantity": 1}], "shipping_address":
             {"name": "a\u{7}b", "line1": "x", "city": "x", "postal_code": "x", "country": "KR"}}),
@@ -98,14 +98,14 @@ async fn what_is_wrong_with_the_request_is_told_in_the_documented_order() {
 }
 
 #[tokio::test]
-async fn the_scripts_refusals_keep_their_order_too() {
+async fn refusals_by_the_script_keep_their_precedence_too() {
     let client = shared().client();
     let sale = fresh("order");
     client.open_sale(&sale, terms(&[("A", 1000, Some(2)), ("B", 1000, Some(5))])).await;
     let first = client.order_until_answered(&sale, "buyer", "k1", &order_body(&[("A", 2)])).await;
     assert_eq!(first.status, 202, "{:?}", first.body);
 
-    // Key, then window and state, then the customer's limit, then stock.
+    // The key, then the window and the state, then the customer's limit, then the stock.
     let reused = client.order(&sale, "buyer", "k1", &order_body(&[("A", 1)])).await;
     assert_refused(&reused, 422, "idempotency_key_reused");
     let duplicate = client.order(&sale, "buyer", "k2", &order_body(&[("A", 1)])).await;
@@ -138,7 +138,7 @@ async fn the_scripts_refusals_keep_their_order_too() {
 }
 
 #[tokio::test]
-async fn the_window_is_kept_by_redis_clock() {
+async fn the_sale_window_follows_the_clock_of_redis() {
     let client = shared().client();
     let (early, late) = (fresh("early"), fresh("late"));
     let mut before = terms(&[("A", 1000, Some(2))]);
@@ -167,7 +167,7 @@ async fn a_draft_is_unknown_to_customers() {
 }
 
 #[tokio::test]
-async fn paths_methods_and_roles_are_told_apart() {
+async fn unknown_paths_wrong_methods_and_missing_roles_are_distinguished() {
     let client = shared().client();
     let get = async |method: Method, path: &str| client.send(client.request(method, path)).await;
     assert_refused(&get(Method::GET, "/v1/nothing").await, 404, "not_found");
@@ -177,12 +177,12 @@ async fn paths_methods_and_roles_are_told_apart() {
     let (_, admin) = &shared().gateways[0];
     let as_customer = reqwest::Client::new().get(format!("{admin}/admin/v1/sales")).bearer_auth("dev:c");
     assert_refused(&client.send(as_customer).await, 403, "forbidden");
-    let nobody = reqwest::Client::new().get(format!("{admin}/admin/v1/sales"));
-    assert_refused(&client.send(nobody).await, 401, "unauthenticated");
+    let anonymous = reqwest::Client::new().get(format!("{admin}/admin/v1/sales"));
+    assert_refused(&client.send(anonymous).await, 401, "unauthenticated");
 }
 
 #[tokio::test]
-async fn refusals_speak_the_customers_language_and_keep_their_code() {
+async fn refusals_are_in_the_customers_language_and_keep_their_code() {
     let client = shared().client();
     let request = client.request(Method::GET, "/v1/sales/none").header("Accept-Language", "ko-KR,ko;q=0.9");
     let answer = client.send(request).await;

@@ -1,4 +1,4 @@
-//! The same request again gets the first answer, whatever has happened since.
+//! Idempotency: repeating a request returns the first response, whatever has happened since.
 
 use reqwest::Method;
 use serde_json::json;
@@ -17,7 +17,7 @@ async fn a_customer_whose_202_was_lost_gets_it_again_after_sell_out_pause_and_cl
     let first = client.order_until_answered(&sale, "buyer", "key", &body).await;
     assert_eq!(first.status, 202, "{:?}", first.body);
 
-    // Sold out: wait until gateways refuse from memory, which must never hit the buyer.
+    // Sold out: the gateways refuse from their stock cache, which must never affect the buyer.
     for gateway in [&client, &other] {
         testkit::until("the sale is shown sold out", async || {
             gateway.get("x", &format!("/v1/sales/{sale}")).await.body["items"][0]["remaining"] == 0
@@ -45,13 +45,13 @@ async fn a_customer_whose_202_was_lost_gets_it_again_after_sell_out_pause_and_cl
 }
 
 #[tokio::test]
-async fn white_space_and_member_order_do_not_make_another_request() {
+async fn white_space_and_member_order_do_not_change_the_request() {
     let client = shared().client();
     let sale = fresh("canonical");
     client.open_sale(&sale, terms(&[("A", 1000, Some(5))])).await;
     let send = async |body: &'static str| {
-        // A busy machine may answer 503, which says nothing about the body.
-        testkit::eventually("an answer that is no 503", async || {
+        // A busy machine may respond with 503, which does not depend on the body.
+        testkit::eventually("a response other than 503", async || {
             let request = client.request(Method::POST, &format!("/v1/sales/{sale}/orders"));
             let request = request
                 .bearer_auth("dev:c")
@@ -94,7 +94,7 @@ async fn prices_that_change_do_not_change_the_first_answer() {
 }
 
 #[tokio::test]
-async fn a_client_that_hangs_up_after_sending_finds_its_order_at_the_other_gateway() {
+async fn a_client_that_disconnects_after_sending_finds_its_order_at_the_other_gateway() {
     let (client, other) = (shared().client(), shared().gateway_client(1));
     let sale = fresh("hang-up");
     client.open_sale(&sale, terms(&[("A", 1000, Some(50))])).await;
@@ -111,7 +111,7 @@ async fn a_client_that_hangs_up_after_sending_finds_its_order_at_the_other_gatew
             text.len()
         );
         socket.write_all(request.as_bytes()).await.unwrap();
-        drop(socket); // gone before any answer
+        drop(socket); // disconnected before any response
         let answer = other.order_until_answered(&sale, &customer, "k", &body).await;
         assert_eq!(answer.status, 202, "{:?}", answer.body);
         let settled = other.until_settled(&sale, &customer, &answer.order_id()).await;
@@ -122,11 +122,11 @@ async fn a_client_that_hangs_up_after_sending_finds_its_order_at_the_other_gatew
         .await
         .query_one("SELECT count(*) FROM customer_order WHERE sale_id = $1", &[&sale])
         .await;
-    assert_eq!(rows.unwrap().get::<_, i64>(0), 50, "one order a customer, whichever request made it");
+    assert_eq!(rows.unwrap().get::<_, i64>(0), 50, "one order per customer, whichever request made it");
 }
 
 #[tokio::test]
-async fn the_same_key_at_both_gateways_at_once_makes_one_order() {
+async fn concurrent_requests_with_one_key_at_both_gateways_make_one_order() {
     let (client, other) = (shared().client(), shared().gateway_client(1));
     let sale = fresh("twice");
     client.open_sale(&sale, terms(&[("A", 1000, Some(500))])).await;
@@ -143,16 +143,17 @@ async fn the_same_key_at_both_gateways_at_once_makes_one_order() {
         })
     });
     for pair in pairs.collect::<Vec<_>>() {
-        let (one, two) = pair.await.unwrap();
-        assert_eq!((one.status.as_u16(), two.status.as_u16()), (202, 202), "{:?} {:?}", one.body, two.body);
-        assert_eq!(one.body, two.body);
-        // Both, where whoever came first was not told of it and had to repeat.
-        assert!(one.replayed() || two.replayed(), "only one of them is the first");
+        let (first, second) = pair.await.unwrap();
+        let statuses = (first.status.as_u16(), second.status.as_u16());
+        assert_eq!(statuses, (202, 202), "{:?} {:?}", first.body, second.body);
+        assert_eq!(first.body, second.body);
+        // Both are replays if the first request got no 202 and had to be retried.
+        assert!(first.replayed() || second.replayed(), "at most one of them is the original response");
     }
 }
 
 #[tokio::test]
-async fn without_a_limit_a_customer_orders_often_and_each_key_stands_for_itself() {
+async fn without_a_limit_a_customer_may_order_often_and_each_key_has_its_own_order() {
     let client = shared().client();
     let sale = fresh("unlimited");
     let mut sold_by = terms(&[("A", 10, None), ("B", 10, Some(100))]);
@@ -169,7 +170,7 @@ async fn without_a_limit_a_customer_orders_often_and_each_key_stands_for_itself(
             "{:?}",
             answer.body
         );
-        // Straight after the 202 the order is there, settled or not, at any gateway.
+        // Immediately after the 202 every gateway returns the order, settled or not.
         let shown = shared()
             .gateway_client(1)
             .get("c", &format!("/v1/sales/{sale}/orders/{}", answer.order_id()))

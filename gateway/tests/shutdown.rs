@@ -1,4 +1,4 @@
-//! A gateway that is told to stop answers what it has begun and takes nothing new.
+//! A gateway that receives a stop signal completes the requests in progress and accepts no new ones.
 
 use std::time::{Duration, Instant};
 
@@ -15,9 +15,9 @@ async fn orders_in_flight_are_answered_and_settled_when_the_gateway_stops() {
     first.open_sale(&sale, terms(&[("A", 1000, Some(5000))])).await;
     stopping.until_sale(&sale, "open", true).await;
 
-    // A crowd that asks until it is no longer served; each customer one order at a time.
+    // Concurrent clients that send requests until the gateway no longer accepts them, one order at a time each.
     let (url, admin) = system.gateways[1].clone();
-    let crowd: Vec<_> = (0..32)
+    let clients: Vec<_> = (0..32)
         .map(|i| {
             let (url, sale) = (url.clone(), sale.clone());
             tokio::spawn(async move {
@@ -41,22 +41,22 @@ async fn orders_in_flight_are_answered_and_settled_when_the_gateway_stops() {
             })
         })
         .collect();
-    testkit::until("the crowd is being served", async || {
+    testkit::until("orders are being settled", async || {
         let database = system.database().await;
         database.query_one("SELECT count(*) FROM customer_order", &[]).await.unwrap().get::<_, i64>(0) > 50
     })
     .await;
-    let begun = Instant::now();
+    let started = Instant::now();
     stop.cancel();
     let mut accepted = vec![];
-    for one in crowd {
-        accepted.extend(one.await.unwrap());
+    for client in clients {
+        accepted.extend(client.await.unwrap());
     }
-    testkit::until("the admin listener is gone", async || {
+    testkit::until("the admin listener is closed", async || {
         reqwest::get(format!("{admin}/health/live")).await.is_err()
     })
     .await;
-    assert!(begun.elapsed() < Duration::from_secs(10), "took {:?}", begun.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(10), "took {:?}", started.elapsed());
 
     let database = system.database().await;
     testkit::until("every 202 of the stopped gateway is settled", async || {

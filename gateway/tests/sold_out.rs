@@ -1,4 +1,5 @@
-//! Sold out: answered from memory, never to someone who may hold an order, and only while it is true.
+//! Fast refusals: "sold out" is answered from the stock cache, never to a customer who may hold an order, and only
+//! while it is true.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use testkit::client::{order_body, terms};
 use testkit::system::Shape;
 use testkit::{Answer, Client, RedisServer, System, fresh};
 
-/// How often this Redis was asked for a script.
+/// Returns the number of script calls that this Redis has received.
 async fn script_calls(redis: &Redis) -> u64 {
     let stats: String =
         redis.command("INFO", vec![Bytes::from_static(b"commandstats")]).await.expect("Redis");
@@ -23,27 +24,27 @@ async fn script_calls(redis: &Redis) -> u64 {
     calls.expect("scripts were called")
 }
 
-/// Waits until strangers are told "sold out" without a script call for each.
-async fn until_refused_from_memory(client: &Client, redis: &Redis, sale: &str, body: &Value) {
-    const STRANGERS: u64 = 300;
-    testkit::until("strangers are refused without a script call for each", async || {
+/// Waits until new customers are refused with "sold out" without a script call for each.
+async fn until_refused_from_cache(client: &Client, redis: &Redis, sale: &str, body: &Value) {
+    const NEW_CUSTOMERS: u64 = 300;
+    testkit::until("new customers are refused without a script call for each", async || {
         let before = script_calls(redis).await;
-        for i in 0..STRANGERS {
+        for i in 0..NEW_CUSTOMERS {
             let refused = client.order_until_answered(sale, &format!("stranger-{i}"), "k", body).await;
             assert_eq!(refused.code(), "sold_out", "{:?}", refused.body);
             assert_eq!((&refused.body["sku"], &refused.body["remaining"]), (&"A".into(), &0.into()));
         }
-        script_calls(redis).await - before < STRANGERS / 4
+        script_calls(redis).await - before < NEW_CUSTOMERS / 4
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn strangers_are_refused_from_memory_and_buyers_always_reach_the_script() {
+async fn new_customers_are_refused_from_the_cache_and_buyers_always_reach_the_script() {
     let redis = RedisServer::start().await;
     let system = System::start(Shape { redis_url: Some(redis.url()), ..Shape::default() }).await;
     let client = system.client();
-    let sale = fresh("gone");
+    let sale = fresh("sold-out");
     let mut sold_by = terms(&[("A", 1000, Some(3)), ("B", 1000, Some(3))]);
     client.open_sale(&sale, sold_by.clone()).await;
     let body = order_body(&[("A", 1)]);
@@ -52,8 +53,8 @@ async fn strangers_are_refused_from_memory_and_buyers_always_reach_the_script() 
         firsts.push(client.order_until_answered(&sale, &format!("buyer-{i}"), "k", &body).await);
     }
 
-    until_refused_from_memory(&client, &redis.client().await, &sale, &body).await;
-    // In the same state, whoever may hold an order gets the script's answer.
+    until_refused_from_cache(&client, &redis.client().await, &sale, &body).await;
+    // In the same state, a customer who may hold an order gets the script's reply.
     for _ in 0..50 {
         for (i, first) in firsts.iter().enumerate() {
             let again = client.order(&sale, &format!("buyer-{i}"), "k", &body).await;
@@ -62,7 +63,7 @@ async fn strangers_are_refused_from_memory_and_buyers_always_reach_the_script() 
         let duplicate = client.order(&sale, "buyer-0", "another", &body).await;
         assert_eq!(duplicate.code(), "duplicate_order");
     }
-    // What is left is sold, and so is what comes back.
+    // Remaining units are still sold, and so are units that are added.
     let other_item = client.order_until_answered(&sale, "stranger-1", "k2", &order_body(&[("B", 1)])).await;
     assert_eq!(other_item.status, 202, "{:?}", other_item.body);
     sold_by["items"][0]["total"] = 4.into();
@@ -73,16 +74,16 @@ async fn strangers_are_refused_from_memory_and_buyers_always_reach_the_script() 
     .await;
 }
 
-/// Units that come back are sold again within this, from the release on.
+/// The time within which released units are sold again.
 const SOLD_AGAIN_WITHIN_MS: u64 = 600;
 
-/// Redis' clock: the only one by which anything is timed here.
+/// Returns the time of Redis' clock, the only clock that these tests use.
 async fn redis_ms(redis: &Redis) -> u64 {
     let (seconds, micros): (u64, u64) = redis.command("TIME", vec![]).await.expect("Redis");
     seconds * 1000 + micros / 1000
 }
 
-/// When `release.lua` was applied: it announces when the units can be taken.
+/// Returns when `release.lua` was applied, from the announced time at which the units become available.
 async fn released_ms(redis: &Redis, keys: &SaleKeys) -> u64 {
     testkit::eventually("units are announced", async || {
         let range = [keys.returning.as_str(), "0", "0"].map(|arg| Bytes::from(arg.to_string()));
@@ -93,7 +94,7 @@ async fn released_ms(redis: &Redis, keys: &SaleKeys) -> u64 {
     .await
 }
 
-/// Orders until there is a 202; returns it, and when it came.
+/// Orders until the response is a 202; returns it with its time.
 async fn order_until_sold(client: &Client, redis: &Redis, sale: &str, customer: &str) -> (Answer, u64) {
     const EVERY: Duration = Duration::from_millis(2);
     loop {
@@ -106,8 +107,8 @@ async fn order_until_sold(client: &Client, redis: &Redis, sale: &str, customer: 
     }
 }
 
-/// From the moment at which `release.lua` gave the unit back, which is when gateways can first hear of it, to
-/// the 202 of whoever asks for it all the time at a gateway that refused from memory until then.
+/// Measures from the time at which `release.lua` returned the unit, which is when gateways can first read it, to the
+/// 202 of a customer who retries constantly at a gateway that refused from its cache until then.
 #[tokio::test(flavor = "multi_thread")]
 async fn returned_units_sell_again_soon_after_the_release() {
     const ROUNDS: usize = 20;
@@ -121,29 +122,29 @@ async fn returned_units_sell_again_soon_after_the_release() {
     let keys = SaleKeys::new(&SaleId::parse(&sale).expect("a name"), Epoch(1));
     let body = order_body(&[("A", 1)]);
     let mut id = client.order_until_answered(&sale, "c0", "k", &body).await.order_id();
-    let (mut told, mut taken) = (Vec::new(), Vec::new());
+    let (mut accepted, mut reserved) = (Vec::new(), Vec::new());
     for round in 1..=ROUNDS {
-        until_refused_from_memory(&other, &redis, &sale, &body).await;
+        until_refused_from_cache(&other, &redis, &sale, &body).await;
         let (holder, next) = (format!("c{}", round - 1), format!("c{round}"));
         let cancel = client.request(Method::DELETE, &format!("/v1/sales/{sale}/orders/{id}"));
-        let asking = async { order_until_sold(&other, &redis, &sale, &next).await };
+        let ordering = async { order_until_sold(&other, &redis, &sale, &next).await };
         let cancelling = async {
             assert_eq!(client.send(cancel.bearer_auth(format!("dev:{holder}"))).await.status, 202);
             released_ms(&redis, &keys).await
         };
-        let ((answer, told_ms), released_ms) =
-            tokio::time::timeout(testkit::wait::PATIENCE, async { tokio::join!(asking, cancelling) })
+        let ((answer, accepted_ms), released_ms) =
+            tokio::time::timeout(testkit::wait::PATIENCE, async { tokio::join!(ordering, cancelling) })
                 .await
                 .expect("sold again");
         let expires = answer.body["hold_expires_at"].as_str().and_then(Timestamp::parse).expect("a time");
-        told.push(told_ms - released_ms);
-        taken.push(expires.0 - 3_600_000 - released_ms);
+        accepted.push(accepted_ms - released_ms);
+        reserved.push(expires.0 - 3_600_000 - released_ms);
         id = answer.order_id();
     }
-    for (what, times) in [("taken", &mut taken), ("told 202", &mut told)] {
+    for (what, times) in [("reserved", &mut reserved), ("accepted", &mut accepted)] {
         times.sort_unstable();
         println!("{what}, ms after the release: {times:?}");
     }
-    assert!(taken[0] >= ANNOUNCE_MS, "not before every gateway has heard of them");
-    assert!(told[ROUNDS - 1] <= SOLD_AGAIN_WITHIN_MS, "told after {told:?} ms");
+    assert!(reserved[0] >= ANNOUNCE_MS, "not before every gateway's stock snapshot has expired");
+    assert!(accepted[ROUNDS - 1] <= SOLD_AGAIN_WITHIN_MS, "accepted after {accepted:?} ms");
 }

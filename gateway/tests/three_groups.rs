@@ -1,5 +1,5 @@
-//! The life of an order as its events tell it, from its placing to the money's return: payments, notification and
-//! analytics follow it, each a process of its own with a position of its own, and none needs another.
+//! The lifecycle of an order as its consumer groups see it, from acceptance to refund: payments, notification and
+//! analytics are independent processes with their own positions.
 
 #![allow(clippy::unwrap_used)] // a failed step is a failed test
 
@@ -20,15 +20,15 @@ use uuid::Uuid;
 
 const SECRET: &str = "whsec_c2VjcmV0LW9mLXRoZS1wYXltZW50LXByb3ZpZGVy";
 const GROUPS: [&str; 3] = ["payments", "notification", "analytics"];
-/// One question to Kafka may take so long.
-const ASK_MAX: Duration = Duration::from_secs(10);
+/// The timeout of one request to Kafka.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The next offset of each partition of `order-events`.
 type Positions = BTreeMap<i32, i64>;
 
-/// A shop whose goods go on by themselves, and who follows its events.
+/// A system whose deliveries advance automatically, with the consumer groups of its events.
 struct Shop {
-    // Dropped in this order: nobody asks who is gone.
+    // The fields are dropped in this order, so that no process calls one that has stopped.
     groups: BTreeMap<&'static str, Program>,
     _provider: Program,
     mail: MailServer,
@@ -92,7 +92,7 @@ impl Shop {
         answer.is_ok_and(|answer| answer.status().is_success())
     }
 
-    /// Places an order that is paid at once by a card with this token. Mails go to the customer's address.
+    /// Places an order that is paid immediately by a card with this token. Mails go to the customer's address.
     async fn order(&self, sale: &str, customer: &str, token: &str) -> String {
         let mut body = order_body(&[("A", 1)]);
         body["payment"] = json!({"method": "card", "token": token});
@@ -100,19 +100,19 @@ impl Shop {
         self.system.client().order_until_answered(sale, &who, "k", &body).await.order_id()
     }
 
-    /// Where `order-events` ends.
+    /// Returns the end offsets of `order-events`.
     fn ends(&self) -> Positions {
         let topic = self.topic();
         tokio::task::block_in_place(|| {
-            let kafka = self.asking("nobody");
-            let metadata = kafka.fetch_metadata(Some(&topic), ASK_MAX).unwrap();
+            let kafka = self.group_client("none");
+            let metadata = kafka.fetch_metadata(Some(&topic), REQUEST_TIMEOUT).unwrap();
             let partitions = metadata.topics()[0].partitions().iter().map(|partition| partition.id());
-            let end = |partition| kafka.fetch_watermarks(&topic, partition, ASK_MAX).unwrap().1;
+            let end = |partition| kafka.fetch_watermarks(&topic, partition, REQUEST_TIMEOUT).unwrap().1;
             partitions.map(|partition| (partition, end(partition))).collect()
         })
     }
 
-    /// How far a group has come, as it would itself be told after a restart: in Kafka, or with what it counts.
+    /// Returns the position from which a group would resume after a restart: from Kafka, or for analytics from Postgres.
     async fn committed(&self, group: &str) -> Positions {
         let topic = self.topic();
         let mut positions: Positions = self.ends().into_keys().map(|partition| (partition, 0)).collect();
@@ -123,12 +123,12 @@ impl Shop {
             return positions;
         }
         tokio::task::block_in_place(|| {
-            let mut asked = TopicPartitionList::new();
+            let mut list = TopicPartitionList::new();
             for partition in positions.keys() {
-                asked.add_partition(&topic, *partition);
+                list.add_partition(&topic, *partition);
             }
-            let told = self.asking(group).committed_offsets(asked, ASK_MAX).unwrap();
-            for element in told.elements() {
+            let committed = self.group_client(group).committed_offsets(list, REQUEST_TIMEOUT).unwrap();
+            for element in committed.elements() {
                 if let Offset::Offset(next) = element.offset() {
                     positions.insert(element.partition(), next);
                 }
@@ -141,22 +141,22 @@ impl Shop {
         format!("{}order-events", self.system.topic_prefix)
     }
 
-    /// A client that asks about a group and is no member of it.
-    fn asking(&self, group: &str) -> BaseConsumer<LogContext> {
+    /// Creates a client that queries a group without being a member of it.
+    fn group_client(&self, group: &str) -> BaseConsumer<LogContext> {
         let mut config = kafka::client(&environment("KAFKA_BROKERS"), "test");
         config.set("group.id", format!("{}{group}", self.system.topic_prefix));
         config.create_with_context(LogContext).unwrap()
     }
 
-    /// Waits until these groups have passed every event.
-    async fn retry(&self, groups: &[&str]) {
+    /// Waits until these groups have processed every event.
+    async fn until_processed(&self, groups: &[&str]) {
         for group in groups {
             let done = async || self.committed(group).await == self.ends();
-            until(&format!("{group} has passed every event"), done).await;
+            until(&format!("{group} has processed every event"), done).await;
         }
     }
 
-    /// What the provider has of an order, each payment of it: captured, refunded.
+    /// Returns the amounts captured and refunded by the provider, for each payment of an order.
     async fn charged(&self, sale: &str, order: &str) -> Vec<(u64, u64)> {
         let page = reqwest::get(self.url("provider", &format!("/v1/ledger?sale={sale}"))).await.unwrap();
         let page: Value = serde_json::from_slice(&page.bytes().await.unwrap()).unwrap();
@@ -166,7 +166,7 @@ impl Shop {
             .collect()
     }
 
-    /// What a customer was told, in the order of the events.
+    /// Returns the subjects of the mails to a customer, in the order of the events.
     fn mails_to(&self, customer: &str) -> Vec<String> {
         let to = format!("\nTo: {customer}@example.com\n");
         let mails = self.mail.mails().into_iter().filter(|mail| mail.contains(&to));
@@ -174,7 +174,7 @@ impl Shop {
             let value = mail.lines().find_map(|line| line.strip_prefix(name)).unwrap();
             value.trim().to_owned()
         };
-        // `<partition-seq.order@…>`: a second mail about the same event would have the same.
+        // `<partition-seq.order@…>`: a second mail about the same event would have the same ID.
         let seq = |id: &str| id.split_once('-').unwrap().1.split_once('.').unwrap().0.parse::<i64>().unwrap();
         let mut mails: Vec<_> =
             mails.map(|mail| (seq(&line(&mail, "Message-ID:")), line(&mail, "Subject:"))).collect();
@@ -187,7 +187,7 @@ impl Shop {
         self.system.client().admin(Method::GET, &path, None).await.body
     }
 
-    /// How many events an order has, and how many of them analytics has counted.
+    /// Returns the number of events of an order, and the number that analytics has counted.
     async fn counted(&self, order: &str) -> (i64, i64) {
         let select = "SELECT (SELECT count(*) FROM order_event WHERE order_id = $1), \
                       (SELECT bit_count(seen::bit(32)) FROM analytics_order WHERE order_id = $1)";
@@ -200,7 +200,7 @@ impl Shop {
 impl Drop for Shop {
     fn drop(&mut self) {
         let folder = self.journal.parent().unwrap();
-        let _ = std::fs::remove_dir_all(folder); // left-overs in the temporary folder do no harm
+        let _ = std::fs::remove_dir_all(folder); // leftovers in the temporary folder are harmless
     }
 }
 
@@ -219,44 +219,44 @@ const REFUSED: &str = "Your payment for A test was refused";
 const RETURNED: &str = "Your money for A test is back";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn three_groups_follow_orders_from_their_placing_to_their_end_each_for_itself() {
+async fn three_groups_follow_orders_from_acceptance_to_their_end_independently() {
     let mut shop = Shop::open().await;
     let client = shop.system.client();
     let sale = fresh("a");
     client.open_sale(&sale, terms(&[("A", 1000, Some(10))])).await;
 
-    // One order through all that happens by itself: placed, paid, shipped, delivered.
+    // One order goes through every automatic step: accepted, paid, shipped, delivered.
     let kept = shop.order(&sale, "kim", "tok_approve").await;
     until_status(&client, "kim", &sale, &kept, "delivered").await;
-    shop.retry(&GROUPS).await;
+    shop.until_processed(&GROUPS).await;
     assert_eq!(shop.charged(&sale, &kept).await, [(1000, 0)]);
     assert_eq!(shop.mails_to("kim"), [PAID, SHIPPED, DELIVERED]);
     assert_eq!(shop.counted(&kept).await, (7, 7));
 
-    // Another, which is not paid, while nobody tells customers anything. The others go on.
+    // Another order is not paid while notification is stopped. The other groups continue.
     shop.groups.remove("notification").unwrap().stop().await;
     let stopped_at = shop.committed("notification").await;
-    assert_eq!(stopped_at, shop.ends(), "stopping forgot what was done");
+    assert_eq!(stopped_at, shop.ends(), "stopping lost the position");
     let refused = shop.order(&sale, "lee", "tok_decline").await;
     until_status(&client, "lee", &sale, &refused, "cancelled").await;
-    shop.retry(&["payments", "analytics"]).await;
+    shop.until_processed(&["payments", "analytics"]).await;
     assert_eq!(shop.counted(&refused).await, (4, 4));
     assert_eq!(shop.committed("notification").await, stopped_at);
     assert_eq!(shop.mails_to("lee"), [""; 0]);
 
-    // It goes on where it was, and the others notice nothing.
+    // Notification resumes where it stopped, and the other groups are unaffected.
     let others = [shop.committed("payments").await, shop.committed("analytics").await];
     shop.start("notification").await;
-    shop.retry(&["notification"]).await;
+    shop.until_processed(&["notification"]).await;
     assert_eq!(shop.mails_to("lee"), [REFUSED]);
-    assert_eq!(shop.mails_to("kim"), [PAID, SHIPPED, DELIVERED], "nothing is told again");
+    assert_eq!(shop.mails_to("kim"), [PAID, SHIPPED, DELIVERED], "no mail is sent again");
     assert_eq!([shop.committed("payments").await, shop.committed("analytics").await], others);
 
-    // The first comes back, and its money with it.
+    // The first order is returned and refunded.
     let refund = format!("/v1/sales/{sale}/orders/{kept}/refund");
     assert_eq!(client.call("kim", Method::POST, &refund, None).await.status, 202);
     until_status(&client, "kim", &sale, &kept, "refunded").await;
-    shop.retry(&GROUPS).await;
+    shop.until_processed(&GROUPS).await;
     assert_eq!(shop.charged(&sale, &kept).await, [(1000, 1000)]);
     assert_eq!(shop.mails_to("kim"), [PAID, SHIPPED, DELIVERED, RETURNED]);
     assert_eq!(shop.counted(&kept).await, (9, 9));
@@ -266,7 +266,7 @@ async fn three_groups_follow_orders_from_their_placing_to_their_end_each_for_its
         "cancelled": 1, "shipped": 1, "delivered": 1, "refund_requested": 1, "refunded": 1});
     assert_eq!((&report["funnel"], &report["revenue"]["net"]), (&funnel, &json!(0)), "{report}");
     for (group, program) in &mut shop.groups {
-        assert!(program.is_running(), "{group} has ended");
+        assert!(program.is_running(), "{group} has stopped");
         let metrics = reqwest::get(format!("http://{}/metrics", shop.listens[group])).await.unwrap();
         let metrics = metrics.text().await.unwrap();
         let dead = metrics.lines().find(|line| line.starts_with("consumer_dead_letters_total{"));

@@ -1,5 +1,5 @@
-//! Redis compared with Postgres: what is tampered with is shown with its sign and amount and repaired; what is
-//! only on its way is never called drift.
+//! The reconciliation of Redis with Postgres: tampering is reported with its sign and amount and repaired; units in
+//! transit are never reported as drift.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +11,7 @@ use testkit::client::{order_body, terms};
 use testkit::system::Shape;
 use testkit::{Client, System, fresh};
 
-/// Changes of totals while it sells.
+/// The number of changes of totals during the sale.
 const CHANGES: u64 = 60;
 const CUSTOMERS_AT_ONCE: usize = 4;
 
@@ -21,7 +21,7 @@ async fn system(repair_after_ms: &str) -> System {
     System::start(Shape { gateways: 2, settlement_args, ..Shape::default() }).await
 }
 
-/// The value of a metric whose labels contain all of these.
+/// Returns the value of the metric whose labels contain all of these values.
 async fn metric(system: &System, name: &str, labels: &[&str]) -> Option<f64> {
     let url = format!("{}/metrics", system.settlements[0]);
     let page = reqwest::get(url).await.expect("an answer").text().await.expect("a page");
@@ -38,12 +38,12 @@ async fn comparisons(system: &System, sale: &str, result: &str) -> f64 {
     metric(system, "reconciliations_total", &[sale, result]).await.unwrap_or(0.0)
 }
 
-/// Changes the units that Redis has, behind everyone's back.
+/// Changes the number of units in Redis without going through a script.
 async fn tamper(system: &System, sale: &str, epoch: u64, sku: &str, units: i64) {
     let redis = lua::Redis::connect_once(&system.redis_url, std::time::Duration::from_secs(2)).await;
     let key = format!("fs:{{{sale}}}:{epoch}:stock");
     let args = [key, sku.to_string(), units.to_string()].map(Bytes::from).to_vec();
-    let _: i64 = redis.expect("Redis is there").command("HINCRBY", args).await.expect("tampered");
+    let _: i64 = redis.expect("Redis is up").command("HINCRBY", args).await.expect("tampered");
 }
 
 async fn shown(client: &Client, sale: &str) -> Value {
@@ -52,11 +52,13 @@ async fn shown(client: &Client, sale: &str) -> Value {
     sales.into_iter().find(|shown| shown["sale_id"] == sale).expect("the sale")
 }
 
-/// Waits for the rebuild that a drift brings, and for the sale to sell again.
+/// Waits for the rebuild that a drift causes, and for the sale to be open again.
 async fn until_repaired(system: &System, client: &Client, sale: &str) {
-    testkit::until("a rebuild says why", async || shown(client, sale).await["rebuild"]["reason"] == "drift")
-        .await;
-    testkit::until("it is repaired", async || {
+    testkit::until("a rebuild reports its reason", async || {
+        shown(client, sale).await["rebuild"]["reason"] == "drift"
+    })
+    .await;
+    testkit::until("the drift is repaired", async || {
         let now = shown(client, sale).await;
         now["rebuild"].is_null() && now["epoch"] == 2
     })
@@ -65,19 +67,19 @@ async fn until_repaired(system: &System, client: &Client, sale: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tampering_while_nothing_happens_is_shown_and_repaired() {
+async fn tampering_with_an_idle_sale_is_reported_and_repaired() {
     let system = system("1500").await;
     let client = system.client();
     let sale = fresh("idle");
     client.open_sale(&sale, terms(&[("A", 1000, Some(10)), ("B", 1000, Some(10)), ("C", 1000, None)])).await;
     let order = client.order_until_answered(&sale, "a", "k", &order_body(&[("A", 2), ("C", 1)])).await;
     client.until_settled(&sale, "a", &order.order_id()).await;
-    testkit::until("they agree", async || drift(&system, &sale, "A").await == Some(0.0)).await;
-    assert_eq!(drift(&system, &sale, "C").await, None, "nothing is counted, nothing can drift");
+    testkit::until("Redis and Postgres agree", async || drift(&system, &sale, "A").await == Some(0.0)).await;
+    assert_eq!(drift(&system, &sale, "C").await, None, "an unlimited item has no count that could drift");
 
     tamper(&system, &sale, 1, "A", 3).await;
     tamper(&system, &sale, 1, "B", -2).await;
-    testkit::until("it is shown", async || {
+    testkit::until("the drift is reported", async || {
         drift(&system, &sale, "A").await == Some(3.0) && drift(&system, &sale, "B").await == Some(-2.0)
     })
     .await;
@@ -88,9 +90,13 @@ async fn tampering_while_nothing_happens_is_shown_and_repaired() {
     assert_eq!((&items[1]["redis_available"], &items[1]["drift"]), (&json!(10), &json!(0)), "{items}");
 }
 
-/// Customers who order one after another until told to stop; returns how many were accepted.
-fn crowd(system: &System, sale: &str, stop: &Arc<AtomicBool>) -> Vec<tokio::task::JoinHandle<usize>> {
-    let each = (0..CUSTOMERS_AT_ONCE).map(|n| {
+/// Starts customers who order one after another until `stop` is set. Each task returns the number of acceptances.
+fn start_customers(
+    system: &System,
+    sale: &str,
+    stop: &Arc<AtomicBool>,
+) -> Vec<tokio::task::JoinHandle<usize>> {
+    let customers = (0..CUSTOMERS_AT_ONCE).map(|n| {
         let (client, sale, stop) = (system.gateway_client(n % 2), sale.to_string(), stop.clone());
         tokio::spawn(async move {
             let mut accepted = 0;
@@ -102,7 +108,7 @@ fn crowd(system: &System, sale: &str, stop: &Arc<AtomicBool>) -> Vec<tokio::task
                 let answer =
                     client.order_until_answered(&sale, &customer, "k", &order_body(&[("A", 1)])).await;
                 accepted += usize::from(answer.status == 202);
-                // Some change their minds at once.
+                // Some customers cancel immediately.
                 if answer.status == 202 && order % 5 == 0 {
                     let path = format!("/v1/sales/{sale}/orders/{}", answer.order_id());
                     let cancel = client.request(Method::DELETE, &path).bearer_auth(format!("dev:{customer}"));
@@ -113,37 +119,41 @@ fn crowd(system: &System, sale: &str, stop: &Arc<AtomicBool>) -> Vec<tokio::task
             accepted
         })
     });
-    each.collect()
+    customers.collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tampering_while_it_sells_is_shown_and_repaired() {
+async fn tampering_during_a_sale_is_reported_and_repaired() {
     let system = system("1500").await;
     let client = system.client();
     let sale = fresh("busy");
     client.open_sale(&sale, terms(&[("A", 1000, Some(1_000_000))])).await;
     system.gateway_client(1).until_sale(&sale, "open", true).await;
     let stop = Arc::new(AtomicBool::new(false));
-    let crowd = crowd(&system, &sale, &stop);
-    testkit::until("they agree while it sells", async || comparisons(&system, &sale, "agree").await >= 3.0)
-        .await;
+    let customers = start_customers(&system, &sale, &stop);
+    testkit::until("Redis and Postgres agree during the sale", async || {
+        comparisons(&system, &sale, "agree").await >= 3.0
+    })
+    .await;
     tamper(&system, &sale, 1, "A", -7).await;
-    testkit::until("it is shown", async || drift(&system, &sale, "A").await == Some(-7.0)).await;
+    testkit::until("the drift is reported", async || drift(&system, &sale, "A").await == Some(-7.0)).await;
     until_repaired(&system, &client, &sale).await;
     let agreed = comparisons(&system, &sale, "agree").await;
-    testkit::until("they agree again", async || comparisons(&system, &sale, "agree").await > agreed + 3.0)
-        .await;
+    testkit::until("Redis and Postgres agree again", async || {
+        comparisons(&system, &sale, "agree").await > agreed + 3.0
+    })
+    .await;
     stop.store(true, Ordering::Relaxed);
     let mut accepted = 0;
-    for customer in crowd {
-        accepted += customer.await.expect("the crowd is served");
+    for customer in customers {
+        accepted += customer.await.expect("no panic");
     }
-    assert!(accepted > 100, "{accepted}: it sold all the time");
-    assert_eq!(shown(&client, &sale).await["epoch"], 2, "one rebuild, and no other");
+    assert!(accepted > 100, "{accepted}: the sale continued throughout");
+    assert_eq!(shown(&client, &sale).await["epoch"], 2, "exactly one rebuild");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_on_its_way_is_never_called_drift() {
+async fn units_in_transit_are_never_reported_as_drift() {
     let system = system("600000").await;
     let client = system.client();
     let sale = fresh("in-flight");
@@ -151,13 +161,13 @@ async fn what_is_on_its_way_is_never_called_drift() {
     client.open_sale(&sale, sold_by.clone()).await;
     system.gateway_client(1).until_sale(&sale, "open", true).await;
     let stop = Arc::new(AtomicBool::new(false));
-    let crowd = crowd(&system, &sale, &stop);
-    // Totals go up and down meanwhile, some at once, some as soon as a comparison has agreed.
+    let customers = start_customers(&system, &sale, &stop);
+    // Meanwhile the totals change, some immediately, some as soon as a comparison has agreed.
     let mut changes = 0;
     for n in 0..CHANGES {
         let agreed = comparisons(&system, &sale, "agree").await;
         let agrees = async || n % 6 > 0 || comparisons(&system, &sale, "agree").await > agreed;
-        testkit::until("they agree in between", agrees).await;
+        testkit::until("Redis and Postgres agree in between", agrees).await;
         sold_by["items"][0]["total"] = json!(20_000 + 100 * (n % 7));
         sold_by["items"][1]["total"] = json!(100 + 10 * (n % 3));
         let put = client.admin(Method::PUT, &format!("/admin/v1/sales/{sale}"), Some(&sold_by)).await;
@@ -165,19 +175,20 @@ async fn what_is_on_its_way_is_never_called_drift() {
     }
     stop.store(true, Ordering::Relaxed);
     let mut accepted = 0;
-    for customer in crowd {
-        accepted += customer.await.expect("the crowd is served");
+    for customer in customers {
+        accepted += customer.await.expect("no panic");
     }
     assert!(changes >= CHANGES / 2 && accepted > 100, "{changes} changes, {accepted} orders");
-    let proven = (comparisons(&system, &sale, "agree").await, comparisons(&system, &sale, "drift").await);
+    let (agree, drifts) =
+        (comparisons(&system, &sale, "agree").await, comparisons(&system, &sale, "drift").await);
     let mut others = vec![];
     for result in ["change_unsettled", "outbox_waits", "log_unsettled", "no_answer", "moved_on", "lost"] {
         others.push((result, comparisons(&system, &sale, result).await));
     }
-    println!("{accepted} orders, {changes} changes of totals: {} comparisons agree; {others:?}", proven.0);
-    assert_eq!(proven.1, 0.0, "{proven:?}");
+    println!("{accepted} orders, {changes} changes of totals: {} comparisons agree; {others:?}", agree);
+    assert_eq!(drifts, 0.0, "{agree} comparisons agree");
     let after = comparisons(&system, &sale, "agree").await;
-    testkit::until("and at rest they agree", async || {
+    testkit::until("Redis and Postgres agree at rest", async || {
         comparisons(&system, &sale, "agree").await >= after + 3.0
             && drift(&system, &sale, "A").await == Some(0.0)
     })

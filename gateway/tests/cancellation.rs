@@ -1,4 +1,4 @@
-//! Orders that end: by their customers' word or unpaid, and what customers see of it.
+//! Cancellation of orders, by their customers or because they were not paid, and what customers see.
 
 use std::time::Duration;
 
@@ -28,8 +28,8 @@ async fn until_status(client: &Client, sale: &str, customer: &str, order: &str, 
     .await
 }
 
-/// Takes two units as a gateway that dies before it tells the log: the outbox alone has the order.
-async fn reserve_and_die(sale: &str, customer: &str) -> String {
+/// Reserves two units like a gateway that crashes before the hand-off: only the outbox contains the order.
+async fn reserve_without_hand_off(sale: &str, customer: &str) -> String {
     let sale = SaleId::parse(sale).expect("a name");
     let (owner, key) =
         (CustomerId::parse(customer).expect("a name"), IdempotencyKey::parse("k").expect("a key"));
@@ -41,43 +41,42 @@ async fn reserve_and_die(sale: &str, customer: &str) -> String {
     let select = "SELECT epoch, scripts FROM sale WHERE sale_id = $1 AND ready";
     let row = shared().database().await.query_one(select, &[&sale.as_str()]).await.expect("a ready sale");
     let scripts: ScriptDigests = serde_json::from_value(row.get(1)).expect("digests");
-    let redis =
-        Redis::connect_once(&shared().redis_url, Duration::from_secs(2)).await.expect("Redis is there");
+    let redis = Redis::connect_once(&shared().redis_url, Duration::from_secs(2)).await.expect("Redis is up");
     let terms = Terms { opens_at: None, closes_at: None, state: SaleState::Open, limit: Some(1) };
     let keys = SaleKeys::new(&sale, Epoch(row.get::<_, i64>(0) as u64));
     let candidate = Candidate::new(&order, serde_json::to_vec(&order).expect("JSON").into(), true);
     let deadline = redis.deadline().await.expect("the time");
-    let decided = reserve(&redis, &scripts.reserve, &keys, &terms, deadline, &[], &[&candidate]).await;
-    assert_eq!(decided.expect("a reply").expect("not lost").accepted, 1);
+    let reply = reserve(&redis, &scripts.reserve, &keys, &terms, deadline, &[], &[&candidate]).await;
+    assert_eq!(reply.expect("a reply").expect("not lost").accepted, 1);
     order.id.to_string()
 }
 
 #[tokio::test]
-async fn a_cancellation_does_not_overtake_its_order_on_the_way_into_the_log() {
+async fn a_cancellation_is_never_appended_to_the_log_before_its_order() {
     let client = shared().client();
     let sale = fresh("behind");
     client.open_sale(&sale, terms(&[("A", 1000, Some(5))])).await;
-    let id = reserve_and_die(&sale, "c").await;
-    // Until the relay has brought the order into the log, a command would lie before it, and find nothing.
-    testkit::until("the command is taken", async || {
-        let told = cancel(&client, "c", &sale, &id).await;
-        assert!(told.status == 202 || told.code() == "outcome_unknown", "{told:?}");
-        told.status == 202
+    let id = reserve_without_hand_off(&sale, "c").await;
+    // Until the relay has appended the order to the log, a command would precede it and find no order.
+    testkit::until("the command is accepted", async || {
+        let answer = cancel(&client, "c", &sale, &id).await;
+        assert!(answer.status == 202 || answer.code() == "outcome_unknown", "{answer:?}");
+        answer.status == 202
     })
     .await;
     until_status(&client, &sale, "c", &id, "cancelled").await;
 }
 
 #[tokio::test]
-async fn a_sale_goes_on_after_an_order_of_something_unlimited_was_cancelled() {
+async fn a_sale_continues_after_the_cancellation_of_an_order_of_an_unlimited_item() {
     let client = shared().client();
     let sale = fresh("unlimited");
     client.open_sale(&sale, terms(&[("A", 1000, Some(1)), ("B", 1000, None)])).await;
     let first = client.order_until_answered(&sale, "c", "k1", &order_body(&[("A", 1), ("B", 2)])).await;
     assert_eq!(first.status, 202, "{:?}", first.body);
     assert_eq!(cancel(&client, "c", &sale, &first.order_id()).await.status, 202);
-    // The unit comes back to others, through a script that has seen the units without a limit, too.
-    testkit::until("somebody else gets the unit", async || {
+    // The unit becomes available again, through a release call that also contains the unlimited item's units.
+    testkit::until("another customer gets the unit", async || {
         let answer = client.order(&sale, "d", "k1", &order_body(&[("A", 1), ("B", 1)])).await;
         assert_ne!(answer.code(), "outcome_unknown", "{answer:?}");
         answer.status == 202
@@ -86,7 +85,7 @@ async fn a_sale_goes_on_after_an_order_of_something_unlimited_was_cancelled() {
 }
 
 #[tokio::test]
-async fn a_cancelled_order_may_be_followed_by_another_and_keeps_its_key() {
+async fn a_customer_may_order_again_after_a_cancellation_and_the_first_key_still_replays() {
     let (client, other) = (shared().client(), shared().gateway_client(1));
     let sale = fresh("cancel");
     client.open_sale(&sale, terms(&[("A", 1000, Some(5))])).await;
@@ -96,23 +95,23 @@ async fn a_cancelled_order_may_be_followed_by_another_and_keeps_its_key() {
     assert_eq!(first.status, 202, "{:?}", first.body);
     let id = first.order_id();
 
-    // At once, while nobody has settled it, and doubled, at another gateway.
-    let told = cancel(&client, "c", &sale, &id).await;
-    assert_eq!(told.status, 202, "{:?}", told.body);
-    assert_eq!((&told.body["order_id"], &told.body["command"]), (&json!(id), &json!("cancel")));
-    assert_eq!(cancel(&other, "c", &sale, &id).await.body, told.body);
+    // Immediately, before the order is settled, and a second time at another gateway.
+    let cancelled = cancel(&client, "c", &sale, &id).await;
+    assert_eq!(cancelled.status, 202, "{:?}", cancelled.body);
+    assert_eq!((&cancelled.body["order_id"], &cancelled.body["command"]), (&json!(id), &json!("cancel")));
+    assert_eq!(cancel(&other, "c", &sale, &id).await.body, cancelled.body);
     let shown = until_status(&client, &sale, "c", &id, "cancelled").await.body;
     assert_eq!((&shown["cancel_reason"], &shown["can_cancel"]), (&json!("customer"), &json!(false)));
     let history: Vec<_> =
         shown["history"].as_array().expect("a history").iter().map(|h| &h["status"]).collect();
     assert_eq!(history, [&json!("created"), &json!("cancelled")]);
     let notes = shown["notes"].as_array().map_or(&[][..], Vec::as_slice);
-    // The doubled command came before anybody had settled the first one, or not at all.
+    // The second command was appended before the first one was settled, or not at all.
     assert!(notes.iter().all(|n| n["command"] == "cancel" && n["result"] == "illegal"), "{notes:?}");
-    assert_eq!(cancel(&client, "c", &sale, &id).await.body, told.body, "the same 202 afterwards");
+    assert_eq!(cancel(&client, "c", &sale, &id).await.body, cancelled.body, "the same 202 afterwards");
 
-    // The customer may order again; the first key still tells of the first order.
-    let second = testkit::eventually("there is room for another order", async || {
+    // The customer may order again; the first key still returns the first order.
+    let second = testkit::eventually("the customer may order again", async || {
         let answer = client.order(&sale, "c", "k2", &body).await;
         (answer.status == 202).then_some(answer)
     })
@@ -125,15 +124,15 @@ async fn a_cancelled_order_may_be_followed_by_another_and_keeps_its_key() {
 }
 
 #[tokio::test]
-async fn only_its_customer_may_cancel_an_order_and_only_while_it_can_be() {
+async fn only_its_customer_may_cancel_an_order_and_only_while_its_state_allows_it() {
     let client = shared().client();
-    let sale = fresh("mine");
+    let sale = fresh("own");
     let mut terms = terms(&[("A", 1000, Some(5))]);
     terms["hold_seconds"] = json!(1);
     client.open_sale(&sale, terms).await;
     let order = client.order_until_answered(&sale, "c", "k", &order_body(&[("A", 1)])).await;
     let id = order.order_id();
-    assert_eq!(cancel(&client, "somebody-else", &sale, &id).await.code(), "not_found");
+    assert_eq!(cancel(&client, "another-customer", &sale, &id).await.code(), "not_found");
     assert_eq!(cancel(&client, "c", &sale, "019caa3f-8c7d-7abc-8a7b-d1bca63a8fa9").await.code(), "not_found");
     assert_eq!(cancel(&client, "c", &sale, "nonsense").await.code(), "not_found");
     assert_eq!(cancel(&client, "c", "no-such-sale", &id).await.code(), "unknown_sale");
@@ -148,7 +147,7 @@ async fn only_its_customer_may_cancel_an_order_and_only_while_it_can_be() {
 }
 
 #[tokio::test]
-async fn units_that_come_back_are_sold_again_and_sold_out_ends_by_itself() {
+async fn released_units_are_sold_again_without_intervention() {
     let (client, other) = (shared().client(), shared().gateway_client(1));
     let sale = fresh("again");
     client.open_sale(&sale, terms(&[("A", 1000, Some(3))])).await;
@@ -158,7 +157,7 @@ async fn units_that_come_back_are_sold_again_and_sold_out_ends_by_itself() {
     for customer in ["a", "b", "c"] {
         ids.push(client.order_until_answered(&sale, customer, "k", &body).await.order_id());
     }
-    // Sold out, from memory, at both gateways.
+    // Both gateways refuse from their stock cache.
     for gateway in [&client, &other] {
         testkit::until("it is sold out", async || {
             gateway.order(&sale, "late", "k", &body).await.code() == "sold_out"

@@ -1,4 +1,4 @@
-//! What customers and operators do with an order once it is theirs: pay, cancel, send back, follow.
+//! What customers and operators do with an accepted order: pay, cancel, refund, and follow it.
 
 #![allow(clippy::unwrap_used)] // a failed step is a failed test
 
@@ -22,22 +22,22 @@ async fn inventory(client: &Client, sale: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_wallet_pays_an_order_that_is_shipped_delivered_and_sent_back() {
+async fn a_wallet_pays_an_order_that_is_shipped_delivered_and_refunded() {
     let fast = ["--delivery-ship-after", "0", "--delivery-scan-after", "0", "--delivery-deliver-after", "1"];
     let settlement_args = fast.map(String::from).to_vec();
     let system = System::start(Shape { settlement_args, ..Shape::default() }).await;
     let client = system.client();
     let (sale, customer) = (fresh("pay"), fresh("c"));
     client.open_sale(&sale, terms(&[("A", 1000, Some(5))])).await;
-    let won = json!({"amount": 2500, "currency": "KRW"});
-    let credited = client.credit(&customer, "gift", &won).await;
+    let gift = json!({"amount": 2500, "currency": "KRW"});
+    let credited = client.credit(&customer, "gift", &gift).await;
     assert_eq!((credited.status.as_u16(), &credited.body["balance"]), (201, &json!(2500)));
-    assert_eq!(client.credit(&customer, "gift", &won).await.body["balance"], 2500, "once a key");
+    assert_eq!(client.credit(&customer, "gift", &gift).await.body["balance"], 2500, "one credit per key");
     let other = client.credit(&customer, "gift", &json!({"amount": 1, "currency": "KRW"})).await;
     assert_eq!(other.code(), "idempotency_key_reused");
     for (bad, code) in [
         (json!({"amount": 0, "currency": "KRW"}), "invalid_amount"),
-        (json!({"amount": 1, "currency": "won"}), "malformed_request"),
+        (json!({"amount": 1, "currency": "gift"}), "malformed_request"),
         (json!({"amount": 1, "currency": "KRW", "more": 1}), "malformed_request"),
     ] {
         assert_eq!(client.credit(&customer, "bad", &bad).await.code(), code);
@@ -49,12 +49,16 @@ async fn a_wallet_pays_an_order_that_is_shipped_delivered_and_sent_back() {
     let paid = client.call(&customer, Method::POST, &format!("{path}/payment"), wallet()).await;
     assert_eq!((paid.status.as_u16(), &paid.body["command"]), (202, &json!("pay")), "{paid:?}");
     let again = client.call(&customer, Method::POST, &format!("{path}/payment"), wallet()).await;
-    assert_eq!((again.status.as_u16(), &again.body), (202, &paid.body), "the same for a doubled one");
+    assert_eq!(
+        (again.status.as_u16(), &again.body),
+        (202, &paid.body),
+        "the same response to a repeated command"
+    );
 
     let delivered = until_status(&client, &customer, &path, "delivered").await;
     let statuses: Vec<_> =
         delivered["history"].as_array().unwrap().iter().map(|h| h["status"].as_str().unwrap()).collect();
-    let way = [
+    let path_to_delivery = [
         "created",
         "payment_requested",
         "payment_completed",
@@ -63,8 +67,12 @@ async fn a_wallet_pays_an_order_that_is_shipped_delivered_and_sent_back() {
         "in_transit",
         "delivered",
     ];
-    let moves: Vec<_> = statuses.iter().filter(|status| way.contains(status)).copied().collect();
-    assert!(moves.starts_with(&way[..4]) && moves.ends_with(&["delivered"]), "{statuses:?}");
+    let transitions: Vec<_> =
+        statuses.iter().filter(|status| path_to_delivery.contains(status)).copied().collect();
+    assert!(
+        transitions.starts_with(&path_to_delivery[..4]) && transitions.ends_with(&["delivered"]),
+        "{statuses:?}"
+    );
     assert_eq!(
         (&delivered["payment"]["status"], &delivered["payment"]["amount"]),
         (&json!("captured"), &json!(2000))
@@ -78,9 +86,9 @@ async fn a_wallet_pays_an_order_that_is_shipped_delivered_and_sent_back() {
         assert!(delivery[member].is_string(), "{member} of {delivery}");
     }
     assert_eq!((&delivery["status"], &delivery["order_id"]), (&json!("delivered"), &json!(id)));
-    let purse = client.get(&customer, "/v1/wallet").await.body;
-    assert_eq!((&purse["balance"], &purse["currency"]), (&json!(500), &json!("KRW")));
-    let entries: Vec<_> = purse["entries"]
+    let wallet = client.get(&customer, "/v1/wallet").await.body;
+    assert_eq!((&wallet["balance"], &wallet["currency"]), (&json!(500), &json!("KRW")));
+    let entries: Vec<_> = wallet["entries"]
         .as_array()
         .unwrap()
         .iter()
@@ -99,12 +107,12 @@ async fn a_wallet_pays_an_order_that_is_shipped_delivered_and_sent_back() {
     let refunded = until_status(&client, &customer, &path, "refunded").await;
     assert_eq!(refunded["payment"]["status"], "refunded");
     assert_eq!(client.get(&customer, "/v1/wallet").await.body["balance"], 2500);
-    assert_eq!(inventory(&client, &sale).await["sold"], 2, "what was shipped stays sold");
+    assert_eq!(inventory(&client, &sale).await["sold"], 2, "shipped units stay sold");
 }
 
-/// Where orders stand is read for many at once: each command is judged by its own order, whoever else asks.
+/// Order states are read in batches: each command is checked against its own order, whatever the batch contains.
 #[tokio::test]
-async fn in_a_burst_of_payments_everyone_pays_for_their_own_order() {
+async fn in_a_burst_of_payments_each_command_is_checked_against_its_own_order() {
     let client = shared().client();
     let sales = [fresh("burst"), fresh("burst")];
     for sale in &sales {
@@ -145,7 +153,7 @@ async fn in_a_burst_of_payments_everyone_pays_for_their_own_order() {
 }
 
 #[tokio::test]
-async fn a_payment_in_the_order_without_money_cancels_it_and_the_units_are_sold_again() {
+async fn an_order_with_an_uncovered_payment_is_cancelled_and_its_units_are_sold_again() {
     let client = shared().client();
     let (sale, customer) = (fresh("poor"), fresh("c"));
     client.open_sale(&sale, terms(&[("A", 1000, Some(1))])).await;
@@ -169,7 +177,7 @@ async fn a_payment_in_the_order_without_money_cancels_it_and_the_units_are_sold_
 }
 
 #[tokio::test]
-async fn what_the_lifecycle_does_not_have_is_refused_at_once() {
+async fn transitions_that_the_lifecycle_does_not_allow_are_refused_at_once() {
     let client = shared().client();
     let (sale, customer) = (fresh("refused"), fresh("c"));
     client.open_sale(&sale, terms(&[("A", 1000, Some(5))])).await;
@@ -191,7 +199,8 @@ async fn what_the_lifecycle_does_not_have_is_refused_at_once() {
         .call("stranger", Method::POST, &format!("{path}/payment"), Some(json!({"method": "card"})))
         .await;
     assert_eq!(stranger.code(), "not_found");
-    // The card is asked; nobody answers here. Another method comes too late, a cancellation does not.
+    // The card payment is requested, and no provider responds here. Another method is refused now; a cancellation
+    // is not.
     assert_eq!(pay(json!({"method": "card", "token": "t"})).await.status, 202);
     until_status(&client, &customer, &path, "payment_requested").await;
     assert_eq!(pay(json!({"method": "wallet"})).await.code(), "illegal_move");
@@ -201,7 +210,7 @@ async fn what_the_lifecycle_does_not_have_is_refused_at_once() {
 }
 
 #[tokio::test]
-async fn an_operator_finds_orders_and_moves_their_goods() {
+async fn an_operator_finds_orders_and_advances_their_deliveries() {
     let client = shared().client();
     let (sale, customer) = (fresh("goods"), fresh("c"));
     let mut terms = terms(&[("A", 1000, Some(5))]);
@@ -226,7 +235,7 @@ async fn an_operator_finds_orders_and_moves_their_goods() {
     };
     assert_eq!(found("").await, (vec![open.clone(), paid.clone()], Value::Null));
     assert_eq!(found("?status=preparing").await.0, std::slice::from_ref(&paid));
-    assert_eq!(found("?customer=nobody").await.0, Vec::<String>::new());
+    assert_eq!(found("?customer=unknown").await.0, Vec::<String>::new());
     let (first, cursor) = found(&format!("?customer={customer}&limit=1")).await;
     let next = found(&format!("?limit=1&cursor={}", cursor.as_str().unwrap())).await;
     assert_eq!((first, next.0), (vec![open.clone()], vec![paid.clone()]));
@@ -248,7 +257,7 @@ async fn an_operator_finds_orders_and_moves_their_goods() {
     let shown = until_status(&client, &customer, &path, "in_transit").await;
     let last: Vec<_> =
         shown["history"].as_array().unwrap().iter().rev().take(2).map(|h| &h["status"]).collect();
-    assert_eq!(last, [&json!("in_transit"), &json!("shipped")], "through the states between");
-    assert_eq!(patch(&paid, "in_transit").await.status, 202, "it has come so far");
+    assert_eq!(last, [&json!("in_transit"), &json!("shipped")], "through the intermediate states");
+    assert_eq!(patch(&paid, "in_transit").await.status, 202, "the delivery already has this status");
     assert_eq!(patch(&paid, "shipped").await.code(), "illegal_move");
 }

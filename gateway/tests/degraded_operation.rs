@@ -1,4 +1,4 @@
-//! What goes on while Postgres is away or settlement stands still, and how it ends by itself.
+//! Degraded operation while Postgres is down or settlement is stalled, and the recovery without intervention.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ async fn readiness(system: &System) -> (u16, Value) {
     (status, serde_json::from_slice(&answer.bytes().await.expect("a body")).expect("JSON"))
 }
 
-/// The value of a metric of the first gateway.
+/// Returns the value of a metric of the first gateway.
 async fn metric(system: &System, name: &str) -> f64 {
     let page = reqwest::get(format!("{}/metrics", system.gateways[0].1)).await.expect("an answer");
     let page = page.text().await.expect("a page");
@@ -21,7 +21,7 @@ async fn metric(system: &System, name: &str) -> f64 {
     line.map_or(0.0, |value| value.trim().parse().expect("a number"))
 }
 
-/// A whole system whose processes reach Postgres through a forwarder only.
+/// Starts a system whose processes reach Postgres only through a forwarder.
 async fn system_through_forwarder() -> (System, Forwarder) {
     let none = Shape { gateways: 0, settlements: 0, ..Shape::default() };
     let mut system = System::start(none).await;
@@ -37,17 +37,17 @@ async fn system_through_forwarder() -> (System, Forwarder) {
 
 async fn until_started(system: &System) {
     testkit::until("the gateway is ready", async || {
-        // Nobody listens at first.
+        // The listener is not open at first.
         let answer = reqwest::get(format!("{}/health/ready", system.gateways[0].1)).await;
         answer.is_ok_and(|answer| answer.status() == 200)
     })
     .await;
 }
 
-async fn opened(client: &Client, units: u64) -> String {
+async fn open_sale(client: &Client, units: u64) -> String {
     let sale = fresh("degraded");
-    // The first sale of a system finds the log's partitions only once settlement has made them.
-    testkit::until("settlement is there", async || {
+    // The first sale of a system finds the log's partitions only after settlement has created them.
+    testkit::until("settlement is up", async || {
         let put = format!("/admin/v1/sales/{}", fresh("probe"));
         client.admin(reqwest::Method::PUT, &put, Some(&terms(&[("A", 1, Some(1))]))).await.status == 201
     })
@@ -57,18 +57,18 @@ async fn opened(client: &Client, units: u64) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_postgres_is_away_or_hangs_it_sells_and_fresh_orders_are_processing() {
+async fn while_postgres_is_down_or_hangs_sales_continue_and_new_orders_are_processing() {
     let (system, postgres) = system_through_forwarder().await;
     let client = system.client();
-    let sale = opened(&client, 100).await;
-    let mut told = vec![];
+    let sale = open_sale(&client, 100).await;
+    let mut accepted = vec![];
     for hangs in [false, true] {
         if hangs {
             postgres.hang()
         } else {
             postgres.cut()
         }
-        testkit::until("readiness names it, and stays", async || {
+        testkit::until("readiness reports Postgres and stays unready", async || {
             let (status, body) = readiness(&system).await;
             status == 200 && body["dependencies"]["postgres"]["up"] == false
         })
@@ -77,12 +77,12 @@ async fn while_postgres_is_away_or_hangs_it_sells_and_fresh_orders_are_processin
             let customer = format!("c{hangs}{n}");
             let answer = client.order_until_answered(&sale, &customer, "k", &order_body(&[("A", 1)])).await;
             assert_eq!(answer.status, 202, "{:?}", answer.body);
-            let begun = Instant::now();
+            let started = Instant::now();
             let shown =
                 client.get(&customer, &format!("/v1/sales/{sale}/orders/{}", answer.order_id())).await;
             assert_eq!((shown.status.as_u16(), &shown.body["status"]), (200, &"processing".into()));
-            assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
-            told.push((customer, answer));
+            assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+            accepted.push((customer, answer));
         }
         let shown = client.get("anyone", &format!("/v1/sales/{sale}")).await;
         assert_eq!(shown.status, 200, "{shown:?}");
@@ -90,25 +90,25 @@ async fn while_postgres_is_away_or_hangs_it_sells_and_fresh_orders_are_processin
         let refused = tokio::time::timeout(testkit::wait::PATIENCE, operator).await.expect("an answer");
         assert_eq!((refused.status.as_u16(), refused.code()), (503, "database_unavailable"));
         postgres.mend();
-        for (customer, answer) in &told {
+        for (customer, answer) in &accepted {
             let settled = client.until_settled(&sale, customer, &answer.order_id()).await;
             assert_eq!(settled["sequence"], answer.body["sequence"]);
         }
     }
-    testkit::until("it is there again", async || {
+    testkit::until("Postgres is up again", async || {
         readiness(&system).await.1["dependencies"]["postgres"]["up"] == true
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn orders_are_refused_early_while_settlement_stands_still_or_is_dead() {
+async fn orders_are_refused_early_while_settlement_is_stalled_or_dead() {
     let mut system = System::start(Shape { gateways: 0, settlements: 0, ..Shape::default() }).await;
     let settler = system.add_settlement(&[]);
     system.add_gateway(&["--admission-lag-max".into(), "1".into()]);
     until_started(&system).await;
     let client = system.client();
-    let sale = opened(&client, 100).await;
+    let sale = open_sale(&client, 100).await;
     let shed = r#"gateway_shed_total{reason="settlement_behind"}"#;
     let order = async |customer: &str| client.order(&sale, customer, "k", &order_body(&[("A", 1)])).await;
     let refused = async |why: &str, first: &str| {
@@ -121,7 +121,7 @@ async fn orders_are_refused_early_while_settlement_stands_still_or_is_dead() {
         })
         .await;
         assert!(metric(&system, shed).await > before, "counted");
-        testkit::until("readiness says so, and stays", async || {
+        testkit::until("readiness reports it and stays unready", async || {
             let (status, body) = readiness(&system).await;
             let settlement = &body["dependencies"]["settlement"];
             status == 200 && settlement["up"] == false && settlement["why"].is_string()
@@ -129,15 +129,15 @@ async fn orders_are_refused_early_while_settlement_stands_still_or_is_dead() {
         .await;
     };
     let sells = async |customer: &str| {
-        testkit::until("it sells", async || order(customer).await.status == 202).await;
+        testkit::until("the sale accepts orders", async || order(customer).await.status == 202).await;
     };
     sells("a").await;
-    testkit::until("settlement is there", async || {
+    testkit::until("settlement is up", async || {
         readiness(&system).await.1["dependencies"]["settlement"]["up"] == true
     })
     .await;
 
-    // Alive, but it cannot go on: what was appended waits.
+    // Settlement is alive but cannot proceed: appended records wait.
     let mut database = system.database().await;
     let lock = database.transaction().await.expect("a transaction");
     lock.execute("SELECT FROM log_position FOR UPDATE", &[]).await.expect("locked");
@@ -146,17 +146,17 @@ async fn orders_are_refused_early_while_settlement_stands_still_or_is_dead() {
     lock.rollback().await.expect("unlocked");
     sells("c").await;
 
-    // Dead: it tells nothing new, although nothing waits.
+    // Settlement is dead: it publishes no position, although no record waits.
     settler.cancel();
-    refused("nobody has told anything for a while", "d").await;
+    refused("no settled position was published for a while", "d").await;
     system.add_settlement(&[]);
-    let begun = Instant::now();
+    let started = Instant::now();
     loop {
         let answer = client.order(&sale, "e", "k", &order_body(&[("A", 1)])).await;
         if answer.status == 202 {
             break;
         }
-        assert!(begun.elapsed() < testkit::wait::PATIENCE, "it does not recover: {:?}", answer.body);
+        assert!(started.elapsed() < testkit::wait::PATIENCE, "the sale does not recover: {:?}", answer.body);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -1,6 +1,6 @@
-//! A log that does not acknowledge, or is away: nothing waits for it in vain, nothing is lost, and it ends by
-//! itself. librdkafka's own mock cluster stands in for the log, because the real one cannot be made silent at
-//! will. There is neither settlement nor Postgres: a gateway needs neither to sell.
+//! A log that does not acknowledge or is down: orders are refused instead of waiting, nothing is lost, and the
+//! gateway recovers automatically. librdkafka's mock cluster replaces the log, because a real broker cannot be made
+//! unresponsive on demand. Neither settlement nor Postgres is running: a gateway needs neither to sell.
 
 use std::time::{Duration, Instant};
 
@@ -22,8 +22,8 @@ use testkit::{Client, environment, fresh};
 use tokio_util::sync::CancellationToken;
 
 const MARK: &str = "0123456789abcdef";
-/// Longer than a lease, shorter than a hand-off may take.
-const SILENCE: Duration = Duration::from_secs(4);
+/// The broker's round-trip time during the outage: longer than a lease, shorter than the limit of a hand-off.
+const STALL: Duration = Duration::from_secs(4);
 
 struct Shop {
     cluster: MockCluster<'static, DefaultProducerContext>,
@@ -36,7 +36,7 @@ struct Shop {
 }
 
 impl Drop for Shop {
-    /// The gateway ends while its log is still there.
+    /// Stops the gateway while its log is still running.
     fn drop(&mut self) {
         self.stop.cancel();
         let ended = self.running.take().map(std::thread::JoinHandle::join);
@@ -44,8 +44,8 @@ impl Drop for Shop {
     }
 }
 
-/// What a rebuild leaves in Redis, and what the publisher says of it.
-async fn built(redis: &Redis, sale: &SaleId) -> SalePublication {
+/// Writes the state of a rebuilt sale to Redis and returns its publication.
+async fn build_sale(redis: &Redis, sale: &SaleId) -> SalePublication {
     let keys = SaleKeys::new(sale, Epoch(1));
     let fields = [&keys.stock, ":next", "1", ":released", "0", "A", "1000", "=A", "1000"];
     let args = fields.map(|arg| Bytes::copy_from_slice(arg.as_bytes())).to_vec();
@@ -76,16 +76,16 @@ impl Shop {
             cluster.create_topic(topic, 1, 1).expect("a topic");
         }
         let redis = Redis::connect_once(&environment("REDIS_URL"), Duration::from_secs(2)).await;
-        let redis = redis.expect("Redis is there");
-        let sale = SaleId::parse(&fresh("silent")).expect("a name");
-        let publication = built(&redis, &sale).await;
+        let redis = redis.expect("Redis is up");
+        let sale = SaleId::parse(&fresh("stalled")).expect("a name");
+        let publication = build_sale(&redis, &sale).await;
         let settings = ProducerSettings { linger_ms: 0.0, timeout_ms: 10_000, queue_messages_max: 100 };
         let producer = Producer::start(&cluster.bootstrap_servers(), "test", &settings).expect("a producer");
         let value = serde_json::to_vec(&publication).expect("JSON");
         let key = publication.key();
         let message =
             Message { topic: "sales", partition: Some(0), key: &key, value: Some(&value), headers: &[] };
-        producer.send(&message).expect("room").await.expect("acknowledged");
+        producer.send(&message).expect("queue capacity").await.expect("acknowledged");
 
         let (public, admin) = (free_address(), free_address());
         let settings = gateway::Settings::parse_from([
@@ -100,7 +100,7 @@ impl Shop {
             "--redis-url",
             &environment("REDIS_URL"),
             "--database-url",
-            "postgres://nobody@127.0.0.1:1/nothing",
+            "postgres://unused@127.0.0.1:1/nothing",
         ]);
         let stop = CancellationToken::new();
         let ends = stop.clone();
@@ -119,7 +119,7 @@ impl Shop {
     }
 
     async fn readiness(&self) -> (u16, Value) {
-        // Nobody listens at first.
+        // The listener is not open at first.
         let Ok(answer) = reqwest::get(format!("{}/health/ready", self.admin)).await else {
             return (0, Value::Null);
         };
@@ -134,14 +134,14 @@ impl Shop {
         page.lines().find_map(|line| line.strip_prefix(&name)).map_or(0.0, |n| n.parse().expect("a number"))
     }
 
-    /// Orders that the script has accepted.
+    /// Returns the number of orders that the script has accepted.
     async fn accepted(&self) -> u64 {
         let args = [SaleKeys::new(&self.sale, Epoch(1)).stock, ":next".into()].map(Bytes::from).to_vec();
         self.redis.command::<u64>("HGET", args).await.expect("a number") - 1
     }
 
     async fn sells_again(&self, customer: &str) {
-        testkit::until("it sells again", async || {
+        testkit::until("the sale accepts orders again", async || {
             let answer = self.client.order(self.sale.as_str(), customer, "k", &order()).await;
             answer.status == 202
         })
@@ -154,68 +154,71 @@ fn order() -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_the_log_is_silent_orders_are_refused_at_once_and_it_ends_with_an_acknowledgement() {
+async fn while_the_log_is_unresponsive_orders_are_refused_at_once_until_an_acknowledgement_arrives() {
     let shop = Shop::open().await;
-    shop.cluster.broker_round_trip_time(1, SILENCE).expect("silent");
-    // Two batches are on their way into the log; there is no place for a third.
-    let mut on_their_way = vec![];
+    shop.cluster.broker_round_trip_time(1, STALL).expect("a stalled broker");
+    // Two batches are in transit to the log; the limit leaves no capacity for a third.
+    let mut in_transit = vec![];
     for n in 0..2 {
         let before = shop.accepted().await;
         let (client, sale) = (shop.client.clone(), shop.sale.clone());
-        on_their_way.push(tokio::spawn(async move {
+        in_transit.push(tokio::spawn(async move {
             client.order(sale.as_str(), &format!("w{n}"), "k", &order()).await
         }));
-        testkit::until("it is reserved", async || shop.accepted().await > before).await;
+        testkit::until("the order is reserved", async || shop.accepted().await > before).await;
     }
     let timed = async |customer: &str| {
-        let begun = Instant::now();
+        let started = Instant::now();
         let answer = shop.client.order(shop.sale.as_str(), customer, "k", &order()).await;
         assert_eq!((answer.status.as_u16(), answer.code()), (503, "log_unavailable"), "{:?}", answer.body);
         assert!(answer.headers.contains_key("retry-after"), "{answer:?}");
-        begun.elapsed()
+        started.elapsed()
     };
     let waited = timed("waits").await;
-    assert!(waited < Duration::from_millis(1500), "told after a second of silence: {waited:?}");
+    assert!(
+        waited < Duration::from_millis(1500),
+        "refused after a second without an acknowledgement: {waited:?}"
+    );
     assert!(shop.shed("log_silent").await >= 1.0);
-    let begun = Instant::now();
+    let started = Instant::now();
     for n in 0..10 {
         let took = timed(&format!("late{n}")).await;
-        assert!(took < Duration::from_millis(300), "{took:?}: it waited in turn");
+        assert!(took < Duration::from_millis(300), "{took:?}: the request waited in the queue");
     }
-    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
-    assert_eq!(shop.accepted().await, 3, "nothing was reserved for those who were refused");
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    assert_eq!(shop.accepted().await, 3, "nothing was reserved for the refused orders");
 
-    shop.cluster.broker_round_trip_time(1, Duration::ZERO).expect("quick again");
+    shop.cluster.broker_round_trip_time(1, Duration::ZERO).expect("a fast broker");
     shop.sells_again("after").await;
-    for waiting in on_their_way {
+    for waiting in in_transit {
         let answer = waiting.await.expect("an answer");
         assert!(answer.status == 202 || answer.code() == "outcome_unknown", "{:?}", answer.body);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_the_log_is_away_nothing_is_promised_and_new_orders_are_refused_early() {
+async fn while_the_log_is_down_nothing_is_promised_and_new_orders_are_refused_early() {
     let shop = Shop::open().await;
     shop.cluster.broker_down(1).expect("down");
-    testkit::until("readiness names the log", async || {
+    testkit::until("readiness reports the lease", async || {
         let (status, body) = shop.readiness().await;
         status == 503 && body["dependencies"]["lease"]["up"] == false
     })
     .await;
     let before = shop.accepted().await;
     for n in 0..10 {
-        let begun = Instant::now();
+        let started = Instant::now();
         let answer = shop.client.order(shop.sale.as_str(), &format!("c{n}"), "k", &order()).await;
         assert_eq!((answer.status.as_u16(), answer.code()), (503, "log_unavailable"), "{:?}", answer.body);
-        assert!(begun.elapsed() < Duration::from_millis(300), "{:?}", begun.elapsed());
+        assert!(started.elapsed() < Duration::from_millis(300), "{:?}", started.elapsed());
     }
-    assert_eq!(shop.accepted().await, before, "nothing is reserved that could not be recorded");
-    // Known to have failed only when a heartbeat has.
-    testkit::until("readiness names Kafka, too", async || {
+    assert_eq!(shop.accepted().await, before, "nothing is reserved that the log cannot record");
+    // Kafka counts as failed only after a heartbeat has failed.
+    testkit::until("readiness reports Kafka, too", async || {
         shop.readiness().await.1["dependencies"]["kafka"]["up"] == false
     })
     .await;
     shop.cluster.broker_up(1).expect("up");
     shop.sells_again("after").await;
-    testkit::until("and is ready", async || shop.readiness().await.0 == 200).await;
+    testkit::until("the gateway is ready again", async || shop.readiness().await.0 == 200).await;
 }

@@ -1,4 +1,4 @@
-//! The operator's side: definitions, states, totals, stock side by side.
+//! The admin API for operators: definitions, states, totals and inventory.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -34,7 +34,7 @@ async fn a_definition_is_checked_stored_and_replaced_while_it_is_a_draft() {
 }
 
 #[tokio::test]
-async fn states_move_as_an_operator_expects_and_repeats_are_harmless() {
+async fn sale_states_change_as_documented_and_repeated_actions_have_no_effect() {
     let client = shared().client();
     let sale = fresh("states");
     let act = async |action: &str| {
@@ -65,36 +65,36 @@ async fn states_move_as_an_operator_expects_and_repeats_are_harmless() {
 }
 
 #[tokio::test]
-async fn a_gateway_tells_whether_it_acts_by_what_is_stored() {
+async fn a_gateway_reports_whether_the_stored_state_is_in_force() {
     let client = shared().client();
     let sale = fresh("in-force");
     put(&client, &sale, &terms(&[("A", 1, Some(1))])).await;
     let shown = async || {
         let all = client.admin(Method::GET, "/admin/v1/sales", None).await.body;
         let sales = all["sales"].as_array().cloned().unwrap_or_default();
-        sales.into_iter().find(|shown| shown["sale_id"] == sale.as_str()).expect("it is listed")
+        sales.into_iter().find(|shown| shown["sale_id"] == sale.as_str()).expect("the sale is listed")
     };
-    assert_eq!(shown().await["in_force"], true, "a draft is unknown, as it should be");
+    assert_eq!(shown().await["in_force"], true, "a draft is in force while it is unknown to customers");
     let act = async |action: &str| {
         client.admin(Method::POST, &format!("/admin/v1/sales/{sale}/{action}"), None).await.body
     };
-    assert_eq!(act("open").await["in_force"], false, "nobody can have heard of it yet");
+    assert_eq!(act("open").await["in_force"], false, "no gateway can have read it yet");
     for (action, code) in
         [("open", "sold_out"), ("pause", "sale_paused"), ("resume", "sold_out"), ("close", "sale_closed")]
     {
         act(action).await;
-        testkit::until("it is in force", async || {
+        testkit::until("the state is in force", async || {
             let shown = shown().await;
             shown["in_force"] == true && (shown["ready"] == true || action == "close")
         })
         .await;
-        let told = client.order(&sale, "c", "k", &order_body(&[("A", 2)])).await;
-        assert_eq!(told.code(), code, "{action}: {:?}", told.body);
+        let answer = client.order(&sale, "c", "k", &order_body(&[("A", 2)])).await;
+        assert_eq!(answer.code(), code, "{action}: {:?}", answer.body);
     }
 }
 
 #[tokio::test]
-async fn totals_are_raised_and_lowered_while_the_sale_goes_on() {
+async fn totals_can_be_raised_and_lowered_while_the_sale_is_open() {
     let client = shared().client();
     let sale = fresh("totals");
     let mut sold_by = terms(&[("A", 1000, Some(2))]);
@@ -134,12 +134,12 @@ async fn totals_are_raised_and_lowered_while_the_sale_goes_on() {
     sold_by["items"][0]["total"] = json!(3);
     let lowered = put(&client, &sale, &sold_by).await;
     assert_eq!(lowered.status, 200, "{:?}", lowered.body);
-    assert_eq!(put(&client, &sale, &sold_by).await.status, 200, "a repeat changes nothing");
+    assert_eq!(put(&client, &sale, &sold_by).await.status, 200, "a repetition has no effect");
     assert_eq!(
         client.order_until_answered(&sale, "d", "k", &order_body(&[("A", 1)])).await.code(),
         "sold_out"
     );
-    testkit::until("stock agrees", async || {
+    testkit::until("Redis and Postgres agree", async || {
         let item = inventory(&client, &sale).await["items"][0].clone();
         item == json!({"sku": "A", "total": 3, "database_available": 0, "redis_available": 0, "held": 3,
                        "sold": 0, "dead_lettered": 0, "drift": 0})
@@ -148,7 +148,7 @@ async fn totals_are_raised_and_lowered_while_the_sale_goes_on() {
 }
 
 #[tokio::test]
-async fn items_come_and_go_by_a_rebuild_that_keeps_every_order() {
+async fn a_rebuild_adds_and_removes_items_and_keeps_every_order() {
     let client = shared().client();
     let sale = fresh("items");
     client.open_sale(&sale, terms(&[("A", 1000, Some(5)), ("B", 1000, Some(5))])).await;
@@ -174,15 +174,15 @@ async fn items_come_and_go_by_a_rebuild_that_keeps_every_order() {
 }
 
 #[tokio::test]
-async fn a_rebuild_asked_for_by_the_operator_changes_nothing_for_customers() {
+async fn a_rebuild_requested_by_an_operator_changes_nothing_for_customers() {
     let client = shared().client();
     let sale = fresh("sync");
     client.open_sale(&sale, terms(&[("A", 1000, Some(3))])).await;
     let first = client.order_until_answered(&sale, "a", "k", &order_body(&[("A", 1)])).await;
     client.until_settled(&sale, "a", &first.order_id()).await;
     let before = inventory(&client, &sale).await["epoch"].as_u64().unwrap();
-    let asked = client.admin(Method::POST, &format!("/admin/v1/sales/{sale}/inventory/sync"), None).await;
-    assert_eq!(asked.status, 202, "{:?}", asked.body);
+    let requested = client.admin(Method::POST, &format!("/admin/v1/sales/{sale}/inventory/sync"), None).await;
+    assert_eq!(requested.status, 202, "{:?}", requested.body);
     testkit::until("a newer epoch is ready", async || {
         let now = inventory(&client, &sale).await;
         now["ready"] == true && now["epoch"].as_u64() > Some(before) && now["items"][0]["drift"] == 0

@@ -1,5 +1,4 @@
-//! Redis forgets in the middle of selling: the sale closes itself, is rebuilt without anyone's word, and
-//! goes on where it was.
+//! Redis loses its state during a sale: the sale closes, is rebuilt automatically, and continues where it was.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -14,14 +13,14 @@ use testkit::{Answer, Client, RedisServer, System, fresh};
 
 const UNITS: u64 = 120;
 const CUSTOMERS: usize = 200;
-/// Customers at once, so that the fault comes upon orders at every step.
-const AT_ONCE: usize = 16;
-/// Acceptances before the fault.
+/// The number of concurrent customers, so that the fault hits orders at every step.
+const CONCURRENCY: usize = 16;
+/// The number of acceptances before the fault.
 const BEFORE: usize = 40;
 
 async fn command(redis: &RedisServer, name: &'static str, args: &[&'static str]) {
     let args = args.iter().map(|arg| Bytes::from_static(arg.as_bytes())).collect();
-    let _: String = redis.client().await.command(name, args).await.expect("Redis is there");
+    let _: String = redis.client().await.command(name, args).await.expect("Redis is up");
 }
 
 async fn rebuild_of(client: &Client, sale: &str) -> Value {
@@ -30,9 +29,9 @@ async fn rebuild_of(client: &Client, sale: &str) -> Value {
     sales.iter().find(|shown| shown["sale_id"] == sale).expect("the sale")["rebuild"].clone()
 }
 
-/// The answer that is not a 503, and the codes of those that were.
-async fn insist(client: &Client, sale: &str, customer: &str) -> (Answer, Vec<String>) {
-    let (begun, mut codes) = (Instant::now(), vec![]);
+/// Retries until the response is not a 503. Returns it with the codes of the 503 responses.
+async fn order_until_available(client: &Client, sale: &str, customer: &str) -> (Answer, Vec<String>) {
+    let (started, mut codes) = (Instant::now(), vec![]);
     loop {
         let answer = client.order(sale, customer, "k", &order_body(&[("A", 1)])).await;
         if answer.status != 503 {
@@ -40,13 +39,14 @@ async fn insist(client: &Client, sale: &str, customer: &str) -> (Answer, Vec<Str
         }
         assert!(answer.headers.contains_key("retry-after"), "{answer:?}");
         codes.push(answer.code().to_string());
-        assert!(begun.elapsed() < testkit::wait::PATIENCE, "the sale does not reopen: {:?}", answer.body);
+        assert!(started.elapsed() < testkit::wait::PATIENCE, "the sale does not reopen: {:?}", answer.body);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
-/// A sale in whose middle something happens to Redis. Returns the reasons for which it was rebuilt.
-async fn sells_everything_once_through(fault: impl AsyncFnOnce(&mut RedisServer)) -> HashSet<String> {
+/// Injects a fault into Redis during a sale, checks that every unit is sold exactly once, and returns the reasons of
+/// the rebuilds.
+async fn sells_every_unit_once_despite(fault: impl AsyncFnOnce(&mut RedisServer)) -> HashSet<String> {
     let mut redis = RedisServer::start().await;
     let shape = Shape { gateways: 2, settlements: 2, redis_url: Some(redis.url()), ..Shape::default() };
     let system = System::start(shape).await;
@@ -54,16 +54,16 @@ async fn sells_everything_once_through(fault: impl AsyncFnOnce(&mut RedisServer)
     let sale = fresh("lost");
     clients[0].open_sale(&sale, terms(&[("A", 1000, Some(UNITS))])).await;
     clients[1].until_sale(&sale, "open", true).await;
-    assert_eq!(rebuild_of(&clients[0], &sale).await, Value::Null, "nothing is due");
+    assert_eq!(rebuild_of(&clients[0], &sale).await, Value::Null, "no rebuild is in progress");
 
     let accepted: Arc<Mutex<Vec<(String, Answer)>>> = Arc::default();
     let refused: Arc<Mutex<HashSet<String>>> = Arc::default();
-    let crowd = (0..AT_ONCE).map(|n| {
+    let customers = (0..CONCURRENCY).map(|n| {
         let (client, sale) = (clients[n % 2].clone(), sale.clone());
         let (accepted, refused) = (accepted.clone(), refused.clone());
         tokio::spawn(async move {
-            for customer in (n..CUSTOMERS).step_by(AT_ONCE).map(|n| format!("c{n}")) {
-                let (answer, codes) = insist(&client, &sale, &customer).await;
+            for customer in (n..CUSTOMERS).step_by(CONCURRENCY).map(|n| format!("c{n}")) {
+                let (answer, codes) = order_until_available(&client, &sale, &customer).await;
                 refused.lock().expect("no panic").extend(codes);
                 match answer.status.as_u16() {
                     202 => accepted.lock().expect("no panic").push((customer, answer)),
@@ -72,13 +72,14 @@ async fn sells_everything_once_through(fault: impl AsyncFnOnce(&mut RedisServer)
             }
         })
     });
-    let crowd: Vec<_> = crowd.collect();
-    testkit::until("it sells", async || accepted.lock().expect("no panic").len() >= BEFORE).await;
+    let customers: Vec<_> = customers.collect();
+    testkit::until("the sale accepts orders", async || accepted.lock().expect("no panic").len() >= BEFORE)
+        .await;
     fault(&mut redis).await;
 
     let mut reasons = HashSet::new();
     let mut steps = HashSet::new();
-    testkit::until("it is rebuilt", async || {
+    testkit::until("the sale is rebuilt", async || {
         let shown = rebuild_of(&clients[0], &sale).await;
         if shown.is_null() {
             return !steps.is_empty();
@@ -90,16 +91,16 @@ async fn sells_everything_once_through(fault: impl AsyncFnOnce(&mut RedisServer)
     })
     .await;
     assert!(steps.contains("leases"), "{steps:?}");
-    for customer in crowd {
-        customer.await.expect("the crowd is served");
+    for customer in customers {
+        customer.await.expect("no panic");
     }
     let refused = refused.lock().expect("no panic").clone();
-    assert!(refused.contains("sale_rebuilding"), "it closes itself: {refused:?}");
+    assert!(refused.contains("sale_rebuilding"), "the sale closes automatically: {refused:?}");
 
     let accepted = accepted.lock().expect("no panic").clone();
     assert_eq!(accepted.len() as u64, UNITS, "every unit is sold, none twice");
     for ((customer, first), client) in accepted.iter().zip(clients.iter().cycle()) {
-        let (again, _) = insist(client, &sale, customer).await;
+        let (again, _) = order_until_available(client, &sale, customer).await;
         assert_eq!((again.replayed() || first.replayed(), &again.body), (true, &first.body));
     }
     let database = system.database().await;
@@ -112,13 +113,13 @@ async fn sells_everything_once_through(fault: impl AsyncFnOnce(&mut RedisServer)
     let rows = database.query(ids, &[&sale]).await.expect("Postgres");
     let settled: HashSet<String> = rows.iter().map(|row| row.get(0)).collect();
     assert_eq!(settled, accepted.iter().map(|(_, first)| first.order_id()).collect());
-    assert_eq!(rebuild_of(&clients[0], &sale).await, Value::Null, "and nothing more is due");
+    assert_eq!(rebuild_of(&clients[0], &sale).await, Value::Null, "no further rebuild is in progress");
     reasons
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flushall_in_mid_sale_closes_it_until_it_is_rebuilt_by_itself() {
-    let reasons = sells_everything_once_through(async |redis| command(redis, "FLUSHALL", &[]).await).await;
+async fn a_flushall_during_a_sale_closes_it_until_it_is_rebuilt_automatically() {
+    let reasons = sells_every_unit_once_despite(async |redis| command(redis, "FLUSHALL", &[]).await).await;
     assert!(
         ["gateway_lost", "lost", "state_missing"].iter().any(|proof| reasons.contains(*proof)),
         "{reasons:?}"
@@ -126,12 +127,12 @@ async fn a_flushall_in_mid_sale_closes_it_until_it_is_rebuilt_by_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restart_without_data_in_mid_sale_closes_it_until_it_is_rebuilt_by_itself() {
+async fn a_restart_without_data_during_a_sale_closes_it_until_it_is_rebuilt_automatically() {
     let restart = async |redis: &mut RedisServer| {
         redis.kill();
         redis.run().await;
     };
-    let reasons = sells_everything_once_through(restart).await;
+    let reasons = sells_every_unit_once_despite(restart).await;
     assert!(
         ["gateway_lost", "no_script", "state_missing"].iter().any(|proof| reasons.contains(*proof)),
         "{reasons:?}"
@@ -139,28 +140,29 @@ async fn a_restart_without_data_in_mid_sale_closes_it_until_it_is_rebuilt_by_its
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_script_flush_in_mid_sale_closes_it_until_it_is_rebuilt_by_itself() {
+async fn a_script_flush_during_a_sale_closes_it_until_it_is_rebuilt_automatically() {
     let reasons =
-        sells_everything_once_through(async |redis| command(redis, "SCRIPT", &["FLUSH"]).await).await;
+        sells_every_unit_once_despite(async |redis| command(redis, "SCRIPT", &["FLUSH"]).await).await;
     assert!(["gateway_lost", "no_script"].iter().any(|proof| reasons.contains(*proof)), "{reasons:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_redis_is_away_nothing_is_sold_and_readiness_comes_and_goes_with_it() {
+async fn while_redis_is_down_nothing_is_sold_and_readiness_follows_redis() {
     let mut redis = RedisServer::start().await;
     let system = System::start(Shape { redis_url: Some(redis.url()), ..Shape::default() }).await;
     let client = system.client();
-    let sale = fresh("away");
+    let sale = fresh("down");
     client.open_sale(&sale, terms(&[("A", 1000, Some(3))])).await;
     let ready = format!("{}/health/ready", system.gateways[0].1);
     let readiness = async || reqwest::get(&ready).await.expect("an answer");
 
     redis.kill();
-    testkit::until("readiness names Redis", async || {
+    testkit::until("readiness reports Redis", async || {
         let answer = readiness().await;
-        let gone = answer.status() == 503;
+        let is_unready = answer.status() == 503;
         let body: Value = serde_json::from_slice(&answer.bytes().await.expect("a body")).expect("JSON");
-        gone && body["dependencies"]["redis"]["up"] == false
+        is_unready
+            && body["dependencies"]["redis"]["up"] == false
             && body["dependencies"]["redis"]["why"].is_string()
     })
     .await;
@@ -172,11 +174,11 @@ async fn while_redis_is_away_nothing_is_sold_and_readiness_comes_and_goes_with_i
         let row = database.query_one("SELECT epoch FROM sale WHERE sale_id = $1", &[&sale]).await;
         row.expect("Postgres").get(0)
     };
-    assert_eq!(epoch().await, 1, "no epoch is taken while there is no Redis to build it in");
+    assert_eq!(epoch().await, 1, "no epoch is claimed while Redis is down");
 
     redis.run().await;
-    testkit::until("readiness comes back", async || readiness().await.status() == 200).await;
-    let (first, codes) = insist(&client, &sale, "c").await;
+    testkit::until("the gateway is ready again", async || readiness().await.status() == 200).await;
+    let (first, codes) = order_until_available(&client, &sale, "c").await;
     assert_eq!((first.status.as_u16(), &first.body["sequence"]), (202, &1.into()), "{:?}", first.body);
     assert!(codes.iter().any(|code| code == "sale_rebuilding"), "{codes:?}");
     assert_eq!(epoch().await, 2);
@@ -194,27 +196,27 @@ async fn while_redis_hangs_orders_are_refused_at_once_and_reads_come_from_postgr
 
     redis.pause();
     let timed = async |customer: &str| {
-        let begun = Instant::now();
+        let started = Instant::now();
         let body = order_body(&[("A", 1)]);
-        let asked = client.order(&sale, customer, "k", &body);
-        let answer = tokio::time::timeout(Duration::from_secs(5), asked).await.expect("it does not wait");
+        let request = client.order(&sale, customer, "k", &body);
+        let answer = tokio::time::timeout(Duration::from_secs(5), request).await.expect("a prompt response");
         assert_eq!(answer.status, 503, "{:?}", answer.body);
         assert!(answer.headers.contains_key("retry-after"), "{answer:?}");
-        (answer.code().to_string(), begun.elapsed())
+        (answer.code().to_string(), started.elapsed())
     };
     let (code, took) = timed("waits").await;
-    assert_eq!(code, "outcome_unknown", "its call may still be carried out");
+    assert_eq!(code, "outcome_unknown", "Redis may still execute the call");
     assert!(took > Duration::from_millis(900), "{took:?}");
-    // Many at once, for longer than a call may take: none of them waits.
-    let begun = Instant::now();
+    // Further requests, for longer than the timeout of a call: none of them waits.
+    let started = Instant::now();
     let mut refused = 0;
-    while begun.elapsed() < Duration::from_millis(1500) {
+    while started.elapsed() < Duration::from_millis(1500) {
         let (code, took) = timed(&format!("c{refused}")).await;
         assert_eq!(code, "stock_unavailable");
         assert!(took < Duration::from_millis(500), "{took:?} at {refused}");
         refused += 1;
     }
-    assert!(refused > 20, "{refused} in {:?}", begun.elapsed());
+    assert!(refused > 20, "{refused} in {:?}", started.elapsed());
     let shown = client.get("c", &format!("/v1/sales/{sale}")).await;
     assert_eq!(
         (shown.status.as_u16(), &shown.body["items"][0]["remaining"]),
@@ -223,15 +225,15 @@ async fn while_redis_hangs_orders_are_refused_at_once_and_reads_come_from_postgr
     );
     let order = client.get("c", &format!("/v1/sales/{sale}/orders/{}", first.order_id())).await;
     assert_eq!((order.status.as_u16(), &order.body), (200, &settled));
-    testkit::until("readiness names it", async || {
+    testkit::until("readiness reports Redis", async || {
         let answer = reqwest::get(format!("{}/health/ready", system.gateways[0].1)).await.expect("an answer");
-        let gone = answer.status() == 503;
-        gone && answer.text().await.expect("a body").contains(r#""redis":{"up":false"#)
+        let is_unready = answer.status() == 503;
+        is_unready && answer.text().await.expect("a body").contains(r#""redis":{"up":false"#)
     })
     .await;
 
     redis.resume();
-    let (answer, _) = insist(&client, &sale, "after").await;
+    let (answer, _) = order_until_available(&client, &sale, "after").await;
     assert_eq!(answer.status, 202, "{:?}", answer.body);
     assert_eq!(rebuild_of(&client, &sale).await, Value::Null, "nothing was lost");
     let database = system.database().await;

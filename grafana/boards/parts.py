@@ -161,10 +161,21 @@ def variable(name, label, query, description, multi=True):
 
 
 SALE = variable("sale", "Sale", "label_values(sale_epoch, sale)", "Which sales are shown.")
-GATEWAY = variable("instance", "Gateway", "label_values(gateway_lease_seconds_left, instance)", "Which gateways are shown.")
-SETTLER = variable("instance", "Settlement", "label_values(settlement_batch_orders_count, instance)", "Which settlement processes are shown.")
-PROCESS = variable("instance", "Process", "label_values(process_start_time_seconds, instance)", "Which processes are shown.")
-GROUP = variable("group", "Consumer group", "label_values(consumer_lag_records, group)", "Which consumer groups are shown.")
+GATEWAY = variable(
+    "instance", "Gateway", "label_values(gateway_lease_seconds_left, instance)", "Which gateways are shown."
+)
+SETTLER = variable(
+    "instance",
+    "Settlement",
+    "label_values(settlement_batch_orders_count, instance)",
+    "Which settlement processes are shown.",
+)
+PROCESS = variable(
+    "instance", "Process", "label_values(process_start_time_seconds, instance)", "Which processes are shown."
+)
+GROUP = variable(
+    "group", "Consumer group", "label_values(consumer_lag_records, group)", "Which consumer groups are shown."
+)
 
 _DATA_SOURCE = {
     "name": "datasource",
@@ -203,7 +214,9 @@ def _annotations(sales):
     now, before = (f"(max by (sale, state) (sale_state{sales}{offset}) == 1)" for offset in ("", " offset 5s"))
     new, old = (f"max by (sale) (sale_epoch{sales}{offset})" for offset in ("", " offset 5s"))
     return [
-        _annotation("Sale states", "blue", f"{now} unless {before}", "{{sale}}: {{state}}", "the state is now {{state}}"),
+        _annotation(
+            "Sale states", "blue", f"{now} unless {before}", "{{sale}}: {{state}}", "the state is now {{state}}"
+        ),
         _annotation("Rebuilds", "orange", f"({new} - {old}) > 0", "{{sale}}: rebuilt", "a new epoch has started"),
     ]
 

@@ -26,7 +26,10 @@ cmd_chaos() {
     QUIET=yes dev_here up --services-only
     say
     run_in_session env FLASHSALE_BIN_DIR="$CHAOS_BIN_DIR" FLASHSALE_TOXIPROXY="$TOXIPROXY" \
-        FLASHSALE_CHAOS_PORTS="$(IFS=,; printf '%s' "${ports[*]}")" "$CHAOS_BIN_DIR/chaos" "$@"
+        FLASHSALE_CHAOS_PORTS="$(
+            IFS=,
+            printf '%s' "${ports[*]}"
+        )" "$CHAOS_BIN_DIR/chaos" "$@"
 }
 
 require_go() {

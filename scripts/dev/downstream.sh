@@ -34,7 +34,10 @@ mail_command_line() {
 start_mail() {
     local begun_ms command
     begun_ms=$(now_ms)
-    if is_alive mail; then await_ready mail 20; return; fi
+    if is_alive mail; then
+        await_ready mail 20
+        return
+    fi
     mkdir -p "$DATA_DIR"
     mapfile -t command < <(mail_command_line)
     spawn mail "${command[@]}"

@@ -42,6 +42,7 @@ usage: ./dev COMMAND [ARGUMENT…]
   psql      open a database prompt
   logs      print or follow the logs
   docs      regenerate the reference and build the documentation as a site
+  lint      check the format and style of the sources, in every language
   reset     stop the stack and delete its data
 
   help COMMAND   more about a command
@@ -172,6 +173,15 @@ usage: ./dev docs
 Generates the pages of docs/reference/ from their sources, builds all of docs/ as a site in .dev/book/, and prints the
 path of its first page. Tests fail if a generated page differs from its source, a link is broken, or a command does
 not do what the page says.
+TEXT
+            ;;
+        lint)
+            cat <<TEXT
+usage: ./dev lint [LANGUAGE…] [--fix]
+Runs one formatter and one linter for each of rust (rustfmt), javascript (Biome), lua (StyLua, luacheck), sql (sqlfluff),
+python (Ruff) and shell (shfmt, shellcheck). Without a language it runs all. The tools are pinned and installed once.
+Clippy is not included, because it builds everything: .ci/run runs it.
+  --fix   rewrite the files where a tool can
 TEXT
             ;;
         reset)

@@ -14,7 +14,10 @@ fetch_kafka() {
     begun_ms=$(now_ms)
     mkdir -p "$CACHE_DIR"
     exec {fd}>"$CACHE_DIR/kafka.lock"
-    flock -w 600 "$fd" || { say_error "another ./dev has been downloading Kafka for more than 600 s"; return 1; }
+    flock -w 600 "$fd" || {
+        say_error "another ./dev has been downloading Kafka for more than 600 s"
+        return 1
+    }
     if ! kafka_is_cached; then
         log=$LOG_DIR/maven.log
         say_step kafka "downloading Kafka $KAFKA_VERSION (about 45 MB, once)"
@@ -46,9 +49,16 @@ start_kafka() {
     local begun_ms java_options
     fetch_kafka
     begun_ms=$(now_ms)
-    if is_alive kafka; then await_ready kafka 30; return; fi
+    if is_alive kafka; then
+        await_ready kafka 30
+        return
+    fi
     server_properties >"$STACK_DIR/server.properties"
-    format_kafka || { say_error "Kafka's storage could not be formatted"; show_log_tail "$LOG_DIR/kafka-format.log"; return 1; }
+    format_kafka || {
+        say_error "Kafka's storage could not be formatted"
+        show_log_tail "$LOG_DIR/kafka-format.log"
+        return 1
+    }
     mapfile -t java_options < <(kafka_java_options)
     spawn kafka java "${java_options[@]}" kafka.Kafka "$STACK_DIR/server.properties"
     await_ready kafka 60

@@ -4,17 +4,27 @@
 
 JAVA_MAJOR_MIN=17 # Kafka 4's brokers need it
 
-# require_packages services|programs|tests: installs what the services need; for `programs` also what building and
-# running them needs; for `tests` also what only the tests need.
+# require_packages services|programs|tests|lint: installs what the services need; for `programs` also what building and
+# running them needs; for `tests` also what only the tests need; for `lint` only what ./dev lint needs.
 require_packages() {
     local missing=() what=()
-    need_for_services
-    [ "$1" = services ] || need_for_programs
-    [ "$1" != tests ] || need_for_tests
+    case $1 in
+        services) need_for_services ;;
+        programs)
+            need_for_services
+            need_for_programs
+            ;;
+        tests)
+            need_for_services
+            need_for_programs
+            need_for_tests
+            ;;
+        lint) need_for_lint ;;
+    esac
     if [ "${#missing[@]}" -gt 0 ]; then
         install_or_list
     fi
-    if [ "$1" != services ]; then
+    if [ "$1" = programs ] || [ "$1" = tests ]; then
         find_cargo || die "cargo is missing: install Rust 1.88 or newer (for instance with rustup), then run this again"
     fi
 }
@@ -44,6 +54,7 @@ need_for_programs() {
 }
 
 need_for_tests() {
+    command -v shellcheck >/dev/null || { missing+=(shellcheck) what+=("ShellCheck"); }
     # The test of the documentation runs its commands, most of which use curl.
     command -v curl >/dev/null || { missing+=(curl) what+=("curl"); }
     # The pages are tested in a browser, also in Korean.
@@ -54,6 +65,16 @@ need_for_tests() {
     command -v fc-list >/dev/null || { missing+=(fontconfig) what+=("fontconfig (fc-list)"); }
     fc-list :lang=ko 2>/dev/null | grep -q . || { missing+=(fonts-nanum) what+=("a Korean font"); }
     # A program from PyPI tests the API, in its own virtual environment.
+    python3 -c 'import ensurepip, venv' 2>/dev/null || { missing+=(python3-venv) what+=("Python 3.11 or newer with venv"); }
+}
+
+need_for_lint() {
+    command -v shellcheck >/dev/null || { missing+=(shellcheck) what+=("ShellCheck"); }
+    command -v shfmt >/dev/null || { missing+=(shfmt) what+=("shfmt"); }
+    command -v luacheck >/dev/null || { missing+=(lua-check) what+=("luacheck"); }
+    # Biome and StyLua come from npm, Ruff and sqlfluff from PyPI.
+    command -v node >/dev/null || { missing+=(nodejs) what+=("Node.js 18 or newer"); }
+    command -v npm >/dev/null || { missing+=(npm) what+=("npm"); }
     python3 -c 'import ensurepip, venv' 2>/dev/null || { missing+=(python3-venv) what+=("Python 3.11 or newer with venv"); }
 }
 

@@ -64,7 +64,10 @@ postgres_command_line() {
 start_postgres() {
     local begun_ms bin home port command
     begun_ms=$(now_ms)
-    if is_alive postgres; then await_ready postgres 20; return; fi
+    if is_alive postgres; then
+        await_ready postgres 20
+        return
+    fi
     make_postgres_home
     bin=$(postgres_bin_dir)
     home=$(postgres_home)
@@ -84,7 +87,10 @@ start_postgres() {
     mapfile -t command < <(postgres_command_line)
     spawn postgres "${command[@]}"
     await_ready postgres 60
-    make_database "$bin" "$port" || { show_log_tail "$LOG_DIR/postgres.log"; return 1; }
+    make_database "$bin" "$port" || {
+        show_log_tail "$LOG_DIR/postgres.log"
+        return 1
+    }
     say_step postgres "ready on 127.0.0.1:$port ($(since_ms "$begun_ms"))"
 }
 

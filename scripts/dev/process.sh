@@ -187,7 +187,7 @@ stop_signal_of() {
 }
 stop_limit_s_of() {
     case $1 in
-        gateway-* | settlement-*) echo 12 ;; # they drain within 10 s
+        gateway-* | settlement-*) echo 12 ;;                  # they drain within 10 s
         payments-* | notification-* | analytics-*) echo 15 ;; # they finish an event, leave the group, flush messages
         kafka) echo 20 ;;
         *) echo 15 ;;

@@ -10,7 +10,10 @@ redis_command_line() {
 start_redis() {
     local begun_ms command
     begun_ms=$(now_ms)
-    if is_alive redis; then await_ready redis 20; return; fi
+    if is_alive redis; then
+        await_ready redis 20
+        return
+    fi
     mkdir -p "$DATA_DIR/redis"
     mapfile -t command < <(redis_command_line)
     spawn redis "${command[@]}"
@@ -21,7 +24,10 @@ start_redis() {
 start_redis_cluster() {
     local begun_ms
     begun_ms=$(now_ms)
-    if is_alive redis-cluster; then await_ready redis-cluster 20; return; fi
+    if is_alive redis-cluster; then
+        await_ready redis-cluster 20
+        return
+    fi
     mkdir -p "$DATA_DIR/redis-cluster"
     spawn redis-cluster redis-server "$ROOT/deploy/redis.conf" --bind 127.0.0.1 --protected-mode yes \
         --port "$(port_of redis-cluster)" --dir "$DATA_DIR/redis-cluster" --daemonize no \

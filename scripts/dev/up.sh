@@ -7,12 +7,30 @@ cmd_up() {
     local gateways='' settlements='' services_only='' build_only='' core='' arguments=("$@")
     while [ $# -gt 0 ]; do
         case $1 in
-            --gateways=* | --settlements=*) set -- "${1%%=*}" "${1#*=}" "${@:2}"; continue ;;
-            --gateways) gateways=$(instances "$@"); shift 2 ;;
-            --settlements) settlements=$(instances "$@"); shift 2 ;;
-            --services-only) services_only=yes; shift ;;
-            --build-only) build_only=yes; shift ;;
-            --core) core=yes; shift ;;
+            --gateways=* | --settlements=*)
+                set -- "${1%%=*}" "${1#*=}" "${@:2}"
+                continue
+                ;;
+            --gateways)
+                gateways=$(instances "$@")
+                shift 2
+                ;;
+            --settlements)
+                settlements=$(instances "$@")
+                shift 2
+                ;;
+            --services-only)
+                services_only=yes
+                shift
+                ;;
+            --build-only)
+                build_only=yes
+                shift
+                ;;
+            --core)
+                core=yes
+                shift
+                ;;
             *) die "unknown option of ./dev up: $1 (see ./dev help up)" ;;
         esac
     done

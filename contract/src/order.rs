@@ -76,6 +76,11 @@ impl Fulfilment {
             Self::Store => "store",
         }
     }
+
+    /// Parses the name on the wire and in Postgres.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Ship, Self::Store].into_iter().find(|fulfilment| fulfilment.as_str() == name)
+    }
 }
 
 /// Where an order is sent.

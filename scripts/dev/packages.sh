@@ -79,11 +79,9 @@ need_for_lint() {
 }
 
 find_cargo() {
-    if ! command -v cargo >/dev/null; then
-        [ -x "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" ] || return 1
-        PATH=${CARGO_HOME:-$HOME/.cargo}/bin:$PATH
-    fi
-    use_pinned_toolchain
+    command -v cargo >/dev/null && return
+    [ -x "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" ] || return 1
+    PATH=${CARGO_HOME:-$HOME/.cargo}/bin:$PATH
 }
 
 java_is_new_enough() {

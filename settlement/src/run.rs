@@ -40,11 +40,12 @@ const REDIS_TIMEOUT: Duration = Duration::from_secs(2);
 /// Settings of the producer for the log and the topic `sales`: few messages, each of which a task awaits.
 const PRODUCER: ProducerSettings =
     ProducerSettings { linger_ms: 0.0, timeout_ms: 5000, queue_messages_max: 100_000 };
-/// The shutdown steps run one after another, within [`shutdown::DRAIN_SECONDS_MAX`]. First, running work finishes …
+/// The time limit of the first shutdown step: running tasks finish. All three steps together fit into
+/// [`shutdown::DRAIN_SECONDS_MAX`].
 const FINISH: Duration = Duration::from_secs(6);
-/// … then the consumer leaves its group …
+/// The time limit of the second step: the consumer leaves its group.
 const LEAVE: Duration = Duration::from_secs(2);
-/// … and last, queued messages are flushed.
+/// The time limit of the last step: queued messages are flushed.
 const FLUSH: Duration = Duration::from_secs(1);
 
 /// An error that prevents the process from running at all. An unavailable service is not one: the process waits.
@@ -155,7 +156,7 @@ fn start(
     tasks: &TaskTracker,
 ) -> Result<Vec<JoinHandle<()>>, RunError> {
     let (committed, committed_batches) = committed_events::channel();
-    let (commands, consumer_commands) = consumer_channel::commands();
+    let (commands, mut consumer_commands) = consumer_channel::commands();
     let (batches, consumer_events) = mpsc::channel(BATCHES_MAX);
     let settler =
         Settler::new(context.pool.clone(), context.progress.clone(), committed, context.settings.delivery);
@@ -171,7 +172,7 @@ fn start(
     tasks.spawn(positions::run(context.clone()));
     let consumer_context = context.clone();
     let consume = move || {
-        consumer::run(&consumer_context, &batches, &consumer_commands, &consumer_context.stop);
+        consumer::run(&consumer_context, &batches, &mut consumer_commands, &consumer_context.stop);
     };
     let lag_context = context.clone();
     let measure_lag = move || {

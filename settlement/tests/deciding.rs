@@ -71,7 +71,7 @@ async fn a_replayed_letter_is_judged_by_what_stands_now() {
     let last = bench.write(0, &sale, &decision(id, Replay)).await;
     bench.until_settled(0, last).await;
     let (_, state, resolution) = letter(&bench, &sale, "guard_trip").await;
-    assert_eq!((state.as_str(), resolution.as_deref()), ("replayed", Some("2 of 4 orders taken")));
+    assert_eq!((state.as_str(), resolution.as_deref()), ("replayed", Some("2 of 4 orders accepted")));
     let select = "SELECT customer_id, sequence FROM customer_order WHERE sale_id = $1 ORDER BY sequence";
     let rows = bench.db.query(select, &[&sale.as_str()]).await.unwrap();
     let rows: Vec<(String, i64)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();

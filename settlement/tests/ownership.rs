@@ -169,8 +169,8 @@ async fn a_settler_whose_memory_is_stale_is_fenced_by_the_position() {
         DecodedRecord::new(offset, record.headers, raw)
     };
     let (mut owner, mut zombie) = (settler(), settler());
-    owner.remember(0).await.unwrap();
-    zombie.remember(0).await.unwrap();
+    owner.reload(0).await.unwrap();
+    zombie.reload(0).await.unwrap();
     let next: i64 = bench
         .number("SELECT next_offset FROM log_position WHERE partition = 0 AND $1::text <> ''", &sale)
         .await;
@@ -183,7 +183,7 @@ async fn a_settler_whose_memory_is_stale_is_fenced_by_the_position() {
     let skipped = owner.settle(0, vec![record(next + 2, 3)]).await;
     assert!(matches!(skipped, Err(StoreError::OutOfPlace { .. })), "{skipped:?}");
     // It goes on from where Postgres stands.
-    zombie.remember(0).await.unwrap();
+    zombie.reload(0).await.unwrap();
     assert_eq!(zombie.settle(0, vec![record(next + 1, 2)]).await.unwrap(), next + 2);
     assert_eq!(bench.orders(&sale).await, 2);
     bench.check(&sale).await;
@@ -291,7 +291,7 @@ async fn a_log_that_has_lost_records_is_never_skipped() {
         let shown = answer.text().await.unwrap();
         shown.contains(what)
     };
-    until("readiness names it", async || says("an offset to go on from is not there").await).await;
+    until("readiness names it", async || says("the log does not have a stored offset").await).await;
     let next = "SELECT next_offset FROM log_position WHERE partition = 0 AND $1::text <> ''";
     assert_eq!(bench.number(next, &sale).await, lost);
     assert_eq!(bench.orders(&sale).await, 0);

@@ -47,7 +47,7 @@ async fn a_reservation_is_in_flight_until_the_log_has_it_and_settlement_too() {
     let bench = Bench::with_args(1, &ARGS).await;
     let (sale, epoch) = bench.open(2, None, &[("A", Some(10))]).await;
     until_compared(&bench, &sale, "agree").await;
-    let shop = Shop::of(&bench, &sale, epoch, None).await;
+    let shop = Shop::open(&bench, &sale, epoch, None).await;
     let stranded = order(&sale, "c", &[("A", 3)]);
     assert_eq!(shop.reserve(&stranded).await, Verdict::Accepted(Sequence(1)));
     until_compared(&bench, &sale, "outbox_waits").await;
@@ -74,7 +74,7 @@ async fn a_reservation_is_in_flight_until_the_log_has_it_and_settlement_too() {
 async fn a_dead_letter_takes_units_like_an_order() {
     let bench = Bench::with_args(1, &ARGS).await;
     let (sale, epoch) = bench.open(1, None, &[("A", Some(10))]).await;
-    let shop = Shop::of(&bench, &sale, epoch, None).await;
+    let shop = Shop::open(&bench, &sale, epoch, None).await;
     let poison = order(&sale, "c", &[("A", 3)]);
     assert_eq!(shop.reserve(&poison).await, Verdict::Accepted(Sequence(1)));
     let mut record = acceptance(&sale, epoch, 1, std::slice::from_ref(&poison));
@@ -97,6 +97,6 @@ async fn a_redis_that_would_give_sequences_out_again_is_rebuilt_at_once() {
     let rebuilt = bench.until_ready(&sale, epoch.0 as i64 + 1).await;
     assert_eq!(rebuilt, Epoch(epoch.0 + 1));
     until_compared(&bench, &sale, "agree").await;
-    let shop = Shop::of(&bench, &sale, rebuilt, None).await;
+    let shop = Shop::open(&bench, &sale, rebuilt, None).await;
     assert_eq!((shop.units("A").await, shop.units(":next").await), ("7".into(), "2".into()));
 }

@@ -22,7 +22,7 @@ async fn a_first_opening_takes_less_than_two_seconds() {
     let begun = std::time::Instant::now();
     let (sale, epoch) = bench.open(3, Some(1), &[("A", Some(2)), ("C", None)]).await;
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
-    let shop = Shop::of(&bench, &sale, epoch, Some(1)).await;
+    let shop = Shop::open(&bench, &sale, epoch, Some(1)).await;
     assert_eq!(
         shop.reserve(&order(&sale, "c1", &[("A", 1), ("C", 9)])).await,
         Verdict::Accepted(contract::ids::Sequence(1))
@@ -47,7 +47,7 @@ async fn a_rebuild_brings_stock_keys_limits_and_sequences_back() {
     let rebuilt = bench.until_ready(&sale, epoch.0 as i64 + 1).await;
     assert_eq!(rebuilt, Epoch(epoch.0 + 1));
 
-    let shop = Shop::of(&bench, &sale, rebuilt, Some(3)).await;
+    let shop = Shop::open(&bench, &sale, rebuilt, Some(3)).await;
     assert_eq!((shop.units("A").await, shop.units("=A").await), ("2500".into(), "5000".into()));
     assert_eq!((shop.units("B").await, shop.units(":next").await), ("u".into(), "2501".into()));
     let released = "SELECT next_seq - 1 FROM log_position WHERE partition = 2 AND $1::text <> ''";
@@ -88,7 +88,7 @@ async fn an_unlimited_sale_remembers_each_order_for_itself() {
     bench.until_orders(&sale, 3).await;
     bench.run("UPDATE sale SET rebuild_requested = true WHERE sale_id = $1", &sale).await;
     let epoch = bench.until_ready(&sale, epoch.0 as i64 + 1).await;
-    let shop = Shop::of(&bench, &sale, epoch, None).await;
+    let shop = Shop::open(&bench, &sale, epoch, None).await;
     for known in &orders {
         assert!(matches!(shop.reserve(known).await, Verdict::Replayed { order, .. } if order.id == known.id));
     }
@@ -130,7 +130,7 @@ async fn pending_items_are_made_by_the_rebuild() {
     let update = "UPDATE sale SET pending_items = $2, rebuild_requested = true WHERE sale_id = $1";
     bench.db.execute(update, &[&sale.as_str(), &items]).await.unwrap();
     let epoch = bench.until_ready(&sale, epoch.0 as i64 + 1).await;
-    let shop = Shop::of(&bench, &sale, epoch, None).await;
+    let shop = Shop::open(&bench, &sale, epoch, None).await;
     assert_eq!((shop.units("A").await, shop.units("D").await), ("0".into(), "u".into()));
     let rows = bench
         .db
@@ -149,7 +149,7 @@ async fn pending_items_are_made_by_the_rebuild() {
 async fn a_stranded_reservation_is_relayed_once_it_is_old() {
     let bench = Bench::with_args(1, &["--relay-after-ms", "400"]).await;
     let (sale, epoch) = bench.open(1, Some(1), &[("A", Some(10))]).await;
-    let shop = Shop::of(&bench, &sale, epoch, Some(1)).await;
+    let shop = Shop::open(&bench, &sale, epoch, Some(1)).await;
     // The gateway that reserved it died before its hand-off.
     for n in 0..3 {
         assert!(matches!(
@@ -171,13 +171,13 @@ async fn a_stranded_reservation_is_relayed_once_it_is_old() {
 async fn a_rebuild_drains_the_old_outbox_before_its_barrier() {
     let bench = Bench::with_args(1, &["--relay-after-ms", "600000"]).await;
     let (sale, epoch) = bench.open(1, Some(1), &[("A", Some(10))]).await;
-    let shop = Shop::of(&bench, &sale, epoch, Some(1)).await;
+    let shop = Shop::open(&bench, &sale, epoch, Some(1)).await;
     let stranded = order(&sale, "c", &[("A", 1)]);
     assert!(matches!(shop.reserve(&stranded).await, Verdict::Accepted(_)));
     bench.run("UPDATE sale SET rebuild_requested = true WHERE sale_id = $1", &sale).await;
     let epoch = bench.until_ready(&sale, epoch.0 as i64 + 1).await;
     assert_eq!(bench.orders(&sale).await, 1, "it was settled, not void");
-    let shop = Shop::of(&bench, &sale, epoch, Some(1)).await;
+    let shop = Shop::open(&bench, &sale, epoch, Some(1)).await;
     assert_eq!(shop.units("A").await, "9");
     assert!(matches!(shop.reserve(&stranded).await, Verdict::Replayed { in_outbox: false, .. }));
 }

@@ -1,26 +1,26 @@
-//! Identifies the caller. In this version the only identities are those of development mode, an explicit flag;
-//! without it the gateway does not start, because it could not tell one client from another.
+//! Who calls. In this version the only identities are those of development mode, an explicit flag;
+//! without it the gateway does not start, so that nothing is served to people it cannot tell apart.
 
 use contract::ids::CustomerId;
 use contract::problem::Code;
 use hyper::HeaderMap;
 use hyper::header::AUTHORIZATION;
 
-/// The role and the name of a caller.
+/// A caller's role and name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Caller {
-    /// A customer, who buys.
+    /// Buys.
     Customer(Customer),
-    /// An operator.
+    /// Operates.
     Admin,
 }
 
-/// A customer.
+/// Who buys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Customer {
-    /// The customer's name.
+    /// The name.
     pub id: CustomerId,
-    /// The address for messages about orders, if the token has one.
+    /// Where messages about orders go, if the identity tells.
     pub email: Option<std::sync::Arc<str>>,
 }
 
@@ -42,7 +42,7 @@ pub fn caller(headers: &HeaderMap) -> Result<Caller, Code> {
             let (name, email) =
                 rest.split_once(':').map_or((rest, None), |(name, email)| (name, Some(email)));
             let id = CustomerId::parse(name).map_err(|_| Code::Unauthenticated)?;
-            if email.is_some_and(|email| !is_plausible_address(email)) {
+            if email.is_some_and(|email| !looks_like_an_address(email)) {
                 return Err(Code::Unauthenticated);
             }
             Ok(Caller::Customer(Customer { id, email: email.map(Into::into) }))
@@ -51,18 +51,18 @@ pub fn caller(headers: &HeaderMap) -> Result<Caller, Code> {
     }
 }
 
-fn is_plausible_address(text: &str) -> bool {
+fn looks_like_an_address(text: &str) -> bool {
     let printable = text.bytes().all(|byte| byte.is_ascii_graphic());
     let parts = text.rsplit_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty());
     printable && parts && text.len() <= EMAIL_BYTES_MAX
 }
 
-/// Returns the name of the customer who calls.
+/// The name of the customer who calls.
 pub fn customer(headers: &HeaderMap) -> Result<CustomerId, Code> {
     buyer(headers).map(|customer| customer.id)
 }
 
-/// Returns the customer who calls. An operator's token is forbidden to buy.
+/// The customer who calls; an operator's token buys nothing.
 pub fn buyer(headers: &HeaderMap) -> Result<Customer, Code> {
     match caller(headers)? {
         Caller::Customer(customer) => Ok(customer),
@@ -70,7 +70,7 @@ pub fn buyer(headers: &HeaderMap) -> Result<Customer, Code> {
     }
 }
 
-/// Checks that an operator calls. A customer's token is forbidden to operate.
+/// The operator who calls; a customer's token operates nothing.
 pub fn admin(headers: &HeaderMap) -> Result<(), Code> {
     match caller(headers)? {
         Caller::Admin => Ok(()),

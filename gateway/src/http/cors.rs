@@ -1,12 +1,13 @@
-//! Cross-origin requests (CORS): which pages may call the public API from a browser.
+//! Cross-origin rules: which pages may call the public API from a browser.
 
+use bytes::Bytes;
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, HeaderValue, ORIGIN, VARY,
 };
 use hyper::{HeaderMap, StatusCode};
 
-use crate::http::response::{Response, empty};
+use crate::http::response::{Response, full};
 
 /// The listed origins.
 #[derive(Debug, Clone, Default)]
@@ -15,12 +16,12 @@ pub struct Cors {
 }
 
 impl Cors {
-    /// Returns the rules for these origins; `*` matches any.
+    /// `*` stands for any.
     pub fn new(origins: Vec<String>) -> Self {
         Self { origins: origins.into_iter().filter(|origin| !origin.is_empty()).collect() }
     }
 
-    /// Returns the request's origin if it is listed.
+    /// The request's origin, if it is listed.
     pub fn allowed(&self, headers: &HeaderMap) -> Option<HeaderValue> {
         if self.origins.is_empty() {
             return None;
@@ -31,11 +32,12 @@ impl Cors {
         listed.then(|| origin.clone())
     }
 
-    /// Returns the response to a preflight request.
+    /// The answer to a preflight request.
     pub fn preflight(&self, headers: &HeaderMap) -> Response {
-        let mut response = empty(StatusCode::NO_CONTENT);
+        let mut answer = Response::new(full(Bytes::new()));
+        *answer.status_mut() = StatusCode::NO_CONTENT;
         if let Some(origin) = self.allowed(headers) {
-            let headers = response.headers_mut();
+            let headers = answer.headers_mut();
             headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD, POST, DELETE"));
             headers.insert(
                 ACCESS_CONTROL_ALLOW_HEADERS,
@@ -44,15 +46,15 @@ impl Cors {
                 ),
             );
             headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
-            allow_origin(&mut response, origin);
+            mark(&mut answer, origin);
         }
-        response
+        answer
     }
 }
 
-/// Allows the pages of this origin to read the response.
-pub fn allow_origin(response: &mut Response, origin: HeaderValue) {
-    let headers = response.headers_mut();
+/// Lets the page of this origin read the answer.
+pub fn mark(answer: &mut Response, origin: HeaderValue) {
+    let headers = answer.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     headers.insert(
         ACCESS_CONTROL_EXPOSE_HEADERS,

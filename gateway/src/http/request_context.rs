@@ -1,13 +1,17 @@
-//! What a handler receives beside its dependencies.
+//! A call as its handler gets it.
 
 use contract::lifecycle::Language;
 use hyper::http::request::Parts;
 
-/// One request, without its body: a handler that reads a body receives it apart, because it is read once.
+use crate::state::Gateway;
+
+/// What every handler is given. The body, where there is one, comes beside it: it is read once.
 #[derive(Clone, Copy)]
 pub struct RequestContext<'a> {
-    /// The method, the path and the headers.
+    /// What it may use.
+    pub gateway: &'a Gateway,
+    /// Method, path and headers.
     pub head: &'a Parts,
-    /// The language of the response's texts for people.
+    /// The answer's.
     pub language: Language,
 }

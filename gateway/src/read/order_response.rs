@@ -197,7 +197,7 @@ pub(crate) struct StatusBody {
 }
 
 impl StatusBody {
-    pub(crate) fn new(
+    pub(crate) fn of(
         order_id: OrderId,
         status: OrderStatus,
         last_updated: Timestamp,

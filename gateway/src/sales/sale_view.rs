@@ -4,23 +4,22 @@ use contract::ids::Epoch;
 use contract::keys::SaleKeys;
 use contract::publication::SalePublication;
 
-/// A sale, and the Redis keys of its epoch.
+/// A sale as this gateway last read it.
 #[derive(Debug)]
 pub struct SaleView {
-    /// The sale as published.
+    /// As published.
     pub publication: SalePublication,
-    /// The Redis keys of its epoch.
+    /// The keys of its epoch.
     pub keys: SaleKeys,
 }
 
 impl SaleView {
-    /// Returns the epoch.
+    /// Its epoch.
     pub fn epoch(&self) -> Epoch {
         self.publication.epoch
     }
-
-    /// Returns whether the number of orders per customer is limited.
-    pub fn is_limited(&self) -> bool {
+    /// Whether orders are limited per customer.
+    pub fn limited(&self) -> bool {
         self.publication.terms.max_orders_per_customer.is_some()
     }
 }

@@ -1,18 +1,18 @@
-//! The consumer of the log, on a thread of its own: librdkafka blocks.
+//! The consumer of the log. It runs on its own thread, because librdkafka blocks.
 //!
-//! Positions live in Postgres, not in Kafka. So when the group assigns partitions, nothing is fetched
-//! until the settle loop has read where to go on ([`ConsumerCommand::Place`]), and then exactly from there.
-//! Eager assignment, because it fits that: a rebalance or an error stops every partition of the process,
-//! and one call of `assign` with explicit offsets starts them all. With few partitions, and a takeover
-//! that costs one query, there is nothing that cooperative assignment could save.
+//! Positions are stored in Postgres, not in Kafka. So when the group assigns partitions, nothing is fetched until
+//! the settle loop has read the positions ([`ConsumerCommand::Seek`]), and fetching then begins exactly there. The
+//! assignment is eager, because that suits this design: a rebalance or an error stops every partition of the
+//! process, and one call of `assign` with explicit offsets starts them all. With few partitions, and a takeover
+//! that costs one query, cooperative assignment could save nothing.
 //!
-//! Each assignment has a generation. What was gathered under an older one is dropped by whoever meets it.
+//! Each assignment has a generation. The consumer and the settle loop drop what belongs to an older one.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
 use contract::topics::ORDERS;
+use process::backoff::Backoff;
 use process::health::Health;
 use process::kafka::{ConsumerFailure, STALL_MAX, Watchdog};
 use rdkafka::config::FromClientConfigAndContext;
@@ -20,40 +20,39 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Message, Offset, TopicPartitionList};
 use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
 use tokio_util::sync::CancellationToken;
 
-use crate::consume::consumer_channel::{ConsumerCommand, ConsumerEvent};
-use crate::consume::decoded_record::DecodedRecord;
-use crate::consume::rebalance::{Rebalance, Rebalances};
+use super::consumer_channel::{ConsumerCommand, ConsumerEvent};
+use super::decoded_record::DecodedRecord;
+use super::rebalance::{Rebalance, RebalanceQueue};
 use crate::context::Context;
 use crate::context::log_ends::LogEnds;
 use crate::settings::Settings;
-use process::backoff::Backoff;
 
-/// The log as a dependency: there, and readable from where Postgres stands.
+/// The name of the log as a dependency: it is up while it can be read from the stored positions.
 pub const LOG: &str = "log";
-/// Consumer group of settlement.
+/// The consumer group of settlement.
 pub const GROUP: &str = "settlement";
-/// The group takes a partition from a silent member after this long.
+/// The group reassigns the partitions of a member that has sent no heartbeat for this duration.
 const SESSION_TIMEOUT_MS: &str = "6000";
-/// How long one poll waits where nothing is gathered; commands wait as long.
+/// The timeout of a poll while no batch is gathered. Commands are delayed by as much.
 const POLL_IDLE: Duration = Duration::from_millis(20);
-/// How long to wait for the settle loop where a whole batch is gathered.
+/// The pause while a whole batch is gathered and the settle loop is busy.
 const POLL_FULL: Duration = Duration::from_millis(1);
-/// After so long without room for a batch, partitions are paused and polling goes on, so that the group
-/// keeps us. Not sooner: pausing drops what librdkafka has fetched ahead.
+/// When the settle loop has accepted no batch for this duration, the partitions are paused and polling continues, so
+/// that the group keeps this member. Not sooner: a pause discards what librdkafka has prefetched.
 const STALL: Duration = Duration::from_millis(500);
-/// Positions are told to Kafka so often, for the usual tools; nothing reads them back.
+/// The interval of offset commits to Kafka. They serve monitoring tools; nothing reads them back.
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
-/// Longest pause between attempts to read from a log that has a gap or has lost an offset.
+/// The longest backoff before reading again from a log that has a gap or has lost an offset.
 const RETRY_MAX: Duration = Duration::from_secs(10);
 
-/// Consumes until `stop`, then leaves the group. Blocks its thread.
+/// Consumes until `stop` is cancelled, then leaves the group. Blocks its thread.
 pub fn run(
     context: &Context,
-    handovers: &mpsc::Sender<ConsumerEvent>,
-    commands: &Receiver<ConsumerCommand>,
+    events: &mpsc::Sender<ConsumerEvent>,
+    commands: &mut mpsc::Receiver<ConsumerCommand>,
     stop: &CancellationToken,
 ) {
     let mut generation = 0;
@@ -61,12 +60,12 @@ pub fn run(
     while !stop.is_cancelled() {
         match Consumer::start(&context.settings, &context.health, &context.log_ends, generation) {
             Ok(mut consumer) => {
-                if let Err(failure) = consumer.run(handovers, commands, stop) {
+                if let Err(failure) = consumer.run(events, commands, stop) {
                     failure.report_replacement();
                 }
                 generation = consumer.generation + 1;
             }
-            Err(error) => tracing::error!(%error, "cannot start the consumer"),
+            Err(error) => tracing::error!(%error, "cannot start the Kafka consumer"),
         }
         if !stop.is_cancelled() {
             std::thread::sleep(backoff.advance());
@@ -75,29 +74,29 @@ pub fn run(
 }
 
 struct Consumer {
-    /// What was paused. The client keeps a partition paused across assignments, until it is told otherwise.
-    /// Stands before the client, so that it is dropped first: it belongs to the client, which waits for it at its
-    /// end, for ever.
+    /// The paused partitions. The client keeps a partition paused across assignments, until it is resumed.
+    /// This field precedes the client, so that it is dropped first: the list belongs to the client, which
+    /// otherwise waits forever for it when it is destroyed.
     paused: Option<TopicPartitionList>,
-    consumer: BaseConsumer<Rebalances>,
+    consumer: BaseConsumer<RebalanceQueue>,
     health: Health,
     log_ends: LogEnds,
     watchdog: Watchdog,
-    /// Partitions that have not been read since they were placed; empty: the log is as it should be.
+    /// The partitions that have not been read since the last seek. Empty: the whole log can be read.
     unread: BTreeSet<i32>,
     topic: String,
     orders_max: usize,
     wait: Duration,
     generation: u64,
     partitions: Vec<i32>,
-    /// The next offset of each partition that is placed.
+    /// The next offset of each partition that is fetched.
     expected: BTreeMap<i32, i64>,
     gathered: BTreeMap<i32, Vec<DecodedRecord>>,
     gathered_orders: usize,
     gathered_since: Option<Instant>,
     queue: VecDeque<ConsumerEvent>,
     full_since: Option<Instant>,
-    /// An assignment is not announced before: pauses after errors.
+    /// The time before which an assignment is not announced: the backoff after an error.
     announce_at: Option<Instant>,
     backoff: Backoff,
     settled: BTreeMap<i32, i64>,
@@ -122,15 +121,15 @@ impl Consumer {
             .set("partition.assignment.strategy", "range,roundrobin")
             .set("session.timeout.ms", SESSION_TIMEOUT_MS)
             .set("heartbeat.interval.ms", "1000")
-            // Fewer, fuller answers: each costs the broker more than what is in it.
+            // Fewer, larger responses: each costs the broker more than its content.
             .set("fetch.min.bytes", "65536")
             .set("fetch.wait.max.ms", "20")
             .set("fetch.error.backoff.ms", "50")
-            // ConsumerCommands are small: as many as fit. The pause when they do not is a second by default.
+            // Commands are small: prefetch many. The backoff when the queue is full is a second by default.
             .set("queued.min.messages", "100000")
             .set("fetch.queue.backoff.ms", "10")
             .set("queued.max.messages.kbytes", "8192"); // half a second of the fastest burst
-        let consumer = BaseConsumer::from_config_and_context(&config, Rebalances::default())?;
+        let consumer = BaseConsumer::from_config_and_context(&config, RebalanceQueue::default())?;
         let topic = services.topic(ORDERS.name);
         consumer.subscribe(&[&topic])?;
         Ok(Self {
@@ -160,27 +159,27 @@ impl Consumer {
 
     fn run(
         &mut self,
-        handovers: &mpsc::Sender<ConsumerEvent>,
-        commands: &Receiver<ConsumerCommand>,
+        events: &mpsc::Sender<ConsumerEvent>,
+        commands: &mut mpsc::Receiver<ConsumerCommand>,
         stop: &CancellationToken,
     ) -> Result<(), ConsumerFailure> {
         while !stop.is_cancelled() {
-            self.obey(commands)?;
-            self.hand_over(handovers)?;
+            self.apply_commands(commands)?;
+            self.send_events(events)?;
             self.poll()?;
-            self.follow_group()?;
+            self.apply_rebalances()?;
             self.commit();
-            self.check()?;
+            self.check_progress()?;
         }
         self.commit_at = Instant::now();
         self.commit();
         Ok(())
     }
 
-    fn obey(&mut self, commands: &Receiver<ConsumerCommand>) -> Result<(), KafkaError> {
+    fn apply_commands(&mut self, commands: &mut mpsc::Receiver<ConsumerCommand>) -> Result<(), KafkaError> {
         loop {
             match commands.try_recv() {
-                Ok(ConsumerCommand::Place { generation, positions }) if generation == self.generation => {
+                Ok(ConsumerCommand::Seek { generation, positions }) if generation == self.generation => {
                     let mut list = TopicPartitionList::new();
                     for (partition, offset) in &positions {
                         list.add_partition_offset(&self.topic, *partition, Offset::Offset(*offset))?;
@@ -190,7 +189,7 @@ impl Consumer {
                     self.unread = positions.iter().map(|(partition, _)| *partition).collect();
                     self.expected = positions.into_iter().collect();
                     if self.unread.is_empty() {
-                        self.health.mark_up(LOG); // nothing is ours: others settle
+                        self.health.mark_up(LOG); // this process owns no partition
                     }
                 }
                 Ok(ConsumerCommand::Restart { generation }) if generation == self.generation => {
@@ -199,13 +198,13 @@ impl Consumer {
                 Ok(ConsumerCommand::Settled { partition, next_offset }) => {
                     self.settled.insert(partition, next_offset);
                 }
-                Ok(_) => {} // of an older generation
+                Ok(_) => {} // belongs to an older generation
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => return Ok(()),
             }
         }
     }
 
-    /// Nothing is fetched any more; the settle loop is asked for positions, after a pause if there is one.
+    /// Stops fetching, and requests the positions from the settle loop, after a pause if one is given.
     fn restart(&mut self, pause: Option<Duration>) -> Result<(), KafkaError> {
         self.resume()?;
         self.consumer.assign(&TopicPartitionList::new())?;
@@ -223,28 +222,29 @@ impl Consumer {
         self.queue.clear();
         self.full_since = None;
         self.announce_at = pause.map(|pause| Instant::now() + pause);
-        let handover =
-            ConsumerEvent::Assigned { generation: self.generation, partitions: self.partitions.clone() };
-        self.queue.push_back(handover);
+        let partitions = self.partitions.clone();
+        self.queue.push_back(ConsumerEvent::Assigned { generation: self.generation, partitions });
         Ok(())
     }
 
-    /// Whether the client still does what it is for. What it should see, the one that measures the lag has seen.
-    fn check(&mut self) -> Result<(), ConsumerFailure> {
+    /// Detects a client that receives nothing although the lag measurement shows that there are records.
+    fn check_progress(&mut self) -> Result<(), ConsumerFailure> {
         if !self.watchdog.is_due() {
             return Ok(());
         }
-        let lately = Instant::now() - STALL_MAX / 2;
+        let recently = Instant::now() - STALL_MAX / 2;
         let full = self.paused.is_some() || !self.queue.is_empty() || self.gathered_orders >= self.orders_max;
         let behind = !full
             && self.expected.iter().any(|(partition, expected)| {
-                self.log_ends.measurement(*partition, lately).is_some_and(|measured| measured.end > *expected)
+                self.log_ends
+                    .measurement(*partition, recently)
+                    .is_some_and(|measurement| measurement.end > *expected)
             });
-        self.watchdog.judge(behind, self.log_ends.responded_since(lately))
+        self.watchdog.judge(behind, self.log_ends.responded_since(recently))
     }
 
-    fn follow_group(&mut self) -> Result<(), KafkaError> {
-        for rebalance in self.consumer.context().take() {
+    fn apply_rebalances(&mut self) -> Result<(), KafkaError> {
+        for rebalance in self.consumer.context().drain() {
             self.watchdog.set_assigned(matches!(rebalance, Rebalance::Assigned(_)));
             let partitions = match rebalance {
                 Rebalance::Assigned(partitions) => partitions,
@@ -255,7 +255,7 @@ impl Consumer {
         Ok(())
     }
 
-    fn hand_over(&mut self, handovers: &mpsc::Sender<ConsumerEvent>) -> Result<(), KafkaError> {
+    fn send_events(&mut self, events: &mpsc::Sender<ConsumerEvent>) -> Result<(), KafkaError> {
         if self.announce_at.is_some_and(|at| at > Instant::now()) {
             return Ok(());
         }
@@ -267,14 +267,14 @@ impl Consumer {
             self.gathered_since = None;
             self.gathered_orders = 0;
         }
-        while let Some(handover) = self.queue.pop_front() {
-            match handovers.try_send(handover) {
+        while let Some(event) = self.queue.pop_front() {
+            match events.try_send(event) {
                 Ok(()) => {
                     self.full_since = None;
                     self.resume()?;
                 }
-                Err(TrySendError::Full(handover)) => {
-                    self.queue.push_front(handover);
+                Err(TrySendError::Full(event)) => {
+                    self.queue.push_front(event);
                     let since = *self.full_since.get_or_insert_with(Instant::now);
                     if since.elapsed() > STALL {
                         self.pause()?;
@@ -289,7 +289,7 @@ impl Consumer {
 
     fn pause(&mut self) -> Result<(), KafkaError> {
         if self.paused.is_none() {
-            tracing::warn!("settling takes long: the log is not read meanwhile");
+            tracing::warn!("backpressure: pausing the log until the settle loop catches up");
             let assignment = self.consumer.assignment()?;
             self.consumer.pause(&assignment)?;
             self.paused = Some(assignment);
@@ -309,11 +309,11 @@ impl Consumer {
             std::thread::sleep(POLL_FULL);
             return Ok(());
         }
-        let patience = match self.gathered_since {
+        let timeout = match self.gathered_since {
             Some(since) => self.wait.saturating_sub(since.elapsed()).clamp(POLL_FULL, POLL_IDLE),
             None => POLL_IDLE,
         };
-        match self.consumer.poll(patience) {
+        match self.consumer.poll(timeout) {
             None => Ok(()),
             Some(Ok(message)) => {
                 self.watchdog.record_progress();
@@ -323,66 +323,67 @@ impl Consumer {
                     Some(expected) if offset < expected => Ok(()),
                     Some(expected) if offset > expected => {
                         drop(message);
-                        self.records_missing(&format!(
-                            "partition {partition} goes on at {offset}, but {expected} is expected"
+                        self.report_gap(&format!(
+                            "partition {partition} continues at offset {offset}, expected {expected}"
                         ))
                     }
                     Some(_) => {
-                        let incoming = DecodedRecord::read(&message);
+                        let record = DecodedRecord::from_message(&message);
                         drop(message);
-                        self.gather(partition, incoming);
+                        self.gather(partition, record);
                         Ok(())
                     }
                 }
             }
-            Some(Err(error)) => self.failed(error),
+            Some(Err(error)) => self.handle_error(error),
         }
     }
 
-    fn gather(&mut self, partition: i32, incoming: DecodedRecord) {
-        self.expected.insert(partition, incoming.offset + 1);
-        self.gathered_orders += incoming.orders();
+    fn gather(&mut self, partition: i32, record: DecodedRecord) {
+        self.expected.insert(partition, record.offset + 1);
+        self.gathered_orders += record.orders();
         self.gathered_since.get_or_insert_with(Instant::now);
-        self.gathered.entry(partition).or_default().push(incoming);
-        self.readable(partition);
+        self.gathered.entry(partition).or_default().push(record);
+        self.mark_readable(partition);
     }
 
-    /// A partition can be read from where Postgres stands. Once all of them can, the log is sound.
-    fn readable(&mut self, partition: i32) {
+    /// Records that a partition can be read from its stored position. Once all of them can, the log is up.
+    fn mark_readable(&mut self, partition: i32) {
         if self.unread.remove(&partition) && self.unread.is_empty() {
             self.backoff.reset();
             self.health.mark_up(LOG);
         }
     }
 
-    /// Records are never skipped: somebody must look. Until then it is tried again, and said again.
-    fn records_missing(&mut self, why: &str) -> Result<(), KafkaError> {
+    /// Reports a gap in the log. Records are never skipped: an operator must decide. By then, reading is retried
+    /// and the gap reported again, with backoff.
+    fn report_gap(&mut self, why: &str) -> Result<(), KafkaError> {
         tracing::error!(
             why,
-            "the log has lost records: restore the topic, or set log_position by hand after a check"
+            "the log has lost records: restore the topic, or set log_position manually after a check"
         );
         self.health.mark_down(LOG, why);
         let pause = self.backoff.advance();
         self.restart(Some(pause))
     }
 
-    fn failed(&mut self, error: KafkaError) -> Result<(), KafkaError> {
+    fn handle_error(&mut self, error: KafkaError) -> Result<(), KafkaError> {
         match error {
             KafkaError::MessageConsumptionFatal(_) => Err(error),
             KafkaError::PartitionEOF(partition) => {
                 self.watchdog.record_progress();
-                self.readable(partition);
+                self.mark_readable(partition);
                 Ok(())
             }
             KafkaError::MessageConsumption(
                 RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange,
             ) => {
-                let why = format!("an offset to go on from is not there: {:?}", self.expected);
-                self.records_missing(&why)
+                let why = format!("the log does not have a stored offset: {:?}", self.expected);
+                self.report_gap(&why)
             }
-            // Brokers come and go: the client goes on by itself, and health tells of it.
+            // A broker connection failed: the client reconnects automatically, and the health check reports it.
             _ => {
-                tracing::debug!(%error, "consumer");
+                tracing::debug!(%error, "the consumer reported an error");
                 Ok(())
             }
         }
@@ -402,7 +403,7 @@ impl Consumer {
         if list.count() > 0
             && let Err(error) = self.consumer.commit(&list, CommitMode::Async)
         {
-            tracing::debug!(%error, "positions were not told to Kafka");
+            tracing::debug!(%error, "could not commit offsets to Kafka");
         }
     }
 }
@@ -415,7 +416,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_consumer_that_is_paused_ends() {
+    fn a_paused_consumer_can_be_dropped() {
         let cluster = MockCluster::new(1).unwrap();
         cluster.create_topic(ORDERS.name, 1, 1).unwrap();
         let brokers = cluster.bootstrap_servers();
@@ -427,14 +428,14 @@ mod tests {
         consumer.consumer.assign(&list).unwrap();
         let (begun, limit) = (Instant::now(), Duration::from_secs(20));
         while !matches!(consumer.consumer.poll(POLL_IDLE), Some(Err(KafkaError::PartitionEOF(0)))) {
-            assert!(begun.elapsed() < limit, "nothing is read");
+            assert!(begun.elapsed() < limit, "the end of the partition is not reached");
         }
         consumer.pause().unwrap();
-        let (tell, told) = std::sync::mpsc::channel();
+        let (sender, dropped) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             drop(consumer);
-            tell.send(()).unwrap();
+            sender.send(()).unwrap();
         });
-        told.recv_timeout(limit).expect("it ends");
+        dropped.recv_timeout(limit).expect("dropping the consumer returns");
     }
 }

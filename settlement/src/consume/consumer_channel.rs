@@ -1,65 +1,71 @@
-//! What the consumer's thread and the settle loop say to each other.
+//! The messages between the consumer's thread and the settle loop.
 
-use std::sync::mpsc::{Receiver, Sender};
+use tokio::sync::mpsc;
 
-use crate::consume::decoded_record::DecodedRecord;
+use super::decoded_record::DecodedRecord;
 
-/// From the settle loop.
+/// A message from the settle loop to the consumer.
 #[derive(Debug)]
 pub enum ConsumerCommand {
-    /// Go on from these offsets.
-    Place {
-        /// The assignment that they are for.
+    /// Fetch from these offsets.
+    Seek {
+        /// The generation of the assignment that the offsets are for.
         generation: u64,
-        /// Partition and next offset.
+        /// Each partition with its next offset.
         positions: Vec<(i32, i64)>,
     },
-    /// Forget everything, and ask for positions again.
+    /// Drop all gathered records and announce the assignment again, so that the settle loop reads the positions.
     Restart {
-        /// Unless that has happened meanwhile.
+        /// The generation that failed. The consumer ignores the command if it has begun another one since.
         generation: u64,
     },
-    /// For Kafka's information.
+    /// Commit an offset to Kafka, for monitoring tools.
     Settled {
-        /// Which partition.
+        /// The settled partition.
         partition: i32,
-        /// What comes next.
+        /// The offset of the next record to settle.
         next_offset: i64,
     },
 }
 
-/// To the settle loop.
+/// A message from the consumer to the settle loop.
 #[derive(Debug)]
 pub enum ConsumerEvent {
-    /// A new assignment, or the same one to begin anew.
+    /// A new assignment, or a restart of the same one.
     Assigned {
-        /// Its number.
+        /// The number of the assignment.
         generation: u64,
-        /// All that is owned now.
+        /// All partitions that this process owns now.
         partitions: Vec<i32>,
     },
-    /// Records, gathered by partition, in order.
+    /// A batch of records.
     Batch {
-        /// The assignment under which they were read.
+        /// The generation under which the records were read.
         generation: u64,
-        /// Partition and records.
+        /// Each partition with its records, in order.
         parts: Vec<(i32, Vec<DecodedRecord>)>,
     },
 }
 
-/// Where the settle loop sends its commands.
+/// The capacity for commands. A batch sends one command per partition at most, and there are at most 1000
+/// partitions, so that the settle loop does not wait for the consumer between the partitions of a batch.
+const COMMANDS_MAX: usize = 1024;
+
+/// The sender that the settle loop uses for its commands.
 #[derive(Clone)]
-pub struct ConsumerCommands(Sender<ConsumerCommand>);
+pub struct ConsumerCommands(mpsc::Sender<ConsumerCommand>);
 
 impl ConsumerCommands {
-    /// Never blocks. A consumer that has ended does not mind.
-    pub fn send(&self, command: ConsumerCommand) {
-        let _ = self.0.send(command);
+    /// Sends a command, and waits while the channel is full. This cannot deadlock: the consumer receives commands in
+    /// every iteration of its loop, and it never waits for the settle loop. A command to a consumer that has ended
+    /// is dropped.
+    pub async fn send(&self, command: ConsumerCommand) {
+        let _ = self.0.send(command).await;
     }
 }
 
-/// Both ends of the way of commands.
-pub fn commands() -> (ConsumerCommands, Receiver<ConsumerCommand>) {
-    let (sender, receiver) = std::sync::mpsc::channel();
+/// Creates the channel for commands.
+pub fn commands() -> (ConsumerCommands, mpsc::Receiver<ConsumerCommand>) {
+    let (sender, receiver) = mpsc::channel(COMMANDS_MAX);
     (ConsumerCommands(sender), receiver)
 }

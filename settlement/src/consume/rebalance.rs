@@ -1,5 +1,5 @@
-//! What the consumer group says, kept for the consumer's loop. An assignment is acknowledged with
-//! nothing to fetch: the offsets to fetch from are not known yet.
+//! The rebalance callback of the consumer group. It records what happened for the consumer's loop. It
+//! acknowledges an assignment without fetching anything: the offsets to fetch from are not known yet.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -14,24 +14,24 @@ use rdkafka::types::RDKafkaRespErr;
 /// A change of ownership.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rebalance {
-    /// These partitions, and no others, are ours.
+    /// This process owns exactly these partitions.
     Assigned(Vec<i32>),
-    /// None is.
+    /// This process owns no partition.
     Revoked,
 }
 
-/// The consumer's context.
+/// The context of the consumer: queues its rebalances.
 #[derive(Default)]
-pub struct Rebalances(Mutex<Vec<Rebalance>>);
+pub struct RebalanceQueue(Mutex<Vec<Rebalance>>);
 
-impl Rebalances {
-    /// What has happened since the last call, in order.
-    pub fn take(&self) -> Vec<Rebalance> {
+impl RebalanceQueue {
+    /// Returns and removes all rebalances since the last call, in order.
+    pub fn drain(&self) -> Vec<Rebalance> {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl ClientContext for Rebalances {
+impl ClientContext for RebalanceQueue {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         LogContext.log(level, facility, message);
     }
@@ -40,9 +40,9 @@ impl ClientContext for Rebalances {
     }
 }
 
-impl ConsumerContext for Rebalances {
+impl ConsumerContext for RebalanceQueue {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, code: RDKafkaRespErr, list: &mut TopicPartitionList) {
-        let (rebalance, done) = if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+        let (rebalance, result) = if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
             let mut partitions: Vec<i32> =
                 list.elements().iter().map(|element| element.partition()).collect();
             partitions.sort_unstable();
@@ -50,8 +50,8 @@ impl ConsumerContext for Rebalances {
         } else {
             (Rebalance::Revoked, consumer.unassign())
         };
-        if let Err(error) = done {
-            tracing::warn!(%error, ?rebalance, "the consumer did not follow its group");
+        if let Err(error) = result {
+            tracing::warn!(%error, ?rebalance, "the consumer could not apply a rebalance");
         }
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(rebalance);
     }

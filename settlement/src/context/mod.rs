@@ -5,10 +5,12 @@
 //! | [`ownership`] | the partitions that this process owns                             |
 //! | [`progress`]  | how far each partition is settled, and notifications of new work  |
 //! | [`log_ends`]  | the ends of the log's partitions                                  |
+//! | [`task_error`] | the error of a background task                                   |
 
 pub mod log_ends;
 pub mod ownership;
 pub mod progress;
+pub mod task_error;
 
 use std::sync::Arc;
 
@@ -26,7 +28,7 @@ use crate::settings::Settings;
 /// The connections and the shared state of one process. Clones are cheap and share everything.
 #[derive(Clone)]
 pub struct Context {
-    /// All settings.
+    /// The settings of the process.
     pub settings: Arc<Settings>,
     /// The connections to Postgres.
     pub pool: Pool,

@@ -1,61 +1,57 @@
-//! Word from the settle loop to those who follow it: how far each partition is, and that there is
-//! something to release or to publish. Nobody can hold the loop up.
+//! The progress of the settle loop: how far each partition is settled, and notifications that there are units to
+//! release or sales to publish. No task that waits for it can block the loop.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
 use crate::store::BatchSpan;
 
-/// Shared by the loop and its followers.
+/// The progress, shared by the settle loop and the tasks that follow it.
 #[derive(Clone, Default)]
-pub struct Progress(Arc<Inner>);
+pub struct Progress(Arc<Shared>);
 
 #[derive(Default)]
-struct Inner {
+struct Shared {
     next_offsets: Mutex<BTreeMap<i32, i64>>,
     releases: Notify,
     sales: Notify,
 }
 
 impl Progress {
-    /// The loop begins at these offsets.
-    pub fn placed(&self, positions: &[(i32, i64)]) {
+    /// Records the offsets from which the loop begins to settle.
+    pub fn record_start(&self, positions: &[(i32, i64)]) {
         self.next_offsets().extend(positions.iter().copied());
-        // What a former owner left behind is to be released, too.
+        // A former owner may have left units that are not yet released.
         self.0.releases.notify_one();
     }
 
-    /// A batch is committed.
-    pub fn settled(&self, partition: i32, span: BatchSpan, released: bool) {
+    /// Records that a batch is committed. `has_releases`: units may be released, and sales have changed.
+    pub fn record_commit(&self, partition: i32, span: BatchSpan, has_releases: bool) {
         self.next_offsets().insert(partition, span.to_offset);
-        if released {
+        if has_releases {
             self.0.releases.notify_one();
             self.0.sales.notify_one();
         }
     }
 
-    /// The next offset to settle, as far as it was ever known here.
+    /// Returns the offset of the next record to settle; `None` for a partition that this process never owned.
     pub fn next_offset(&self, partition: i32) -> Option<i64> {
         self.next_offsets().get(&partition).copied()
     }
 
-    /// Ends when there may be units to release.
-    pub async fn releases(&self) {
+    /// Waits until there may be units to release.
+    pub async fn wait_for_releases(&self) {
         self.0.releases.notified().await;
     }
-    /// Ends when a sale may have changed.
-    pub async fn sales(&self) {
+    /// Waits until a sale may have changed.
+    pub async fn wait_for_sales(&self) {
         self.0.sales.notified().await;
     }
-    /// A sale has changed.
-    pub fn sale_changed(&self) {
-        self.0.sales.notify_one();
-    }
 
-    fn next_offsets(&self) -> std::sync::MutexGuard<'_, BTreeMap<i32, i64>> {
-        // A panic while it was held cannot have left it half written: each use is one insert or read.
+    fn next_offsets(&self) -> MutexGuard<'_, BTreeMap<i32, i64>> {
+        // A panic while the lock was held cannot have left the map half written: each use is one insert or read.
         self.0.next_offsets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

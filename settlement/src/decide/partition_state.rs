@@ -1,13 +1,13 @@
-//! What the owner of a partition remembers of it, so that a batch of new orders needs no look at
-//! Postgres: the position, and of each sale how far it is settled. True as long as the position's
-//! compare-and-set succeeds, because whatever changes it moves the position in the same transaction.
-//! After any error it is thrown away.
+//! What the owner of a partition caches of it, so that a batch of new orders needs no query: the position, and for
+//! each sale how far it is settled. The cache is valid as long as the compare-and-set of the position succeeds,
+//! because every change of it moves the position in the same transaction. After any error it is discarded.
 
 use contract::ids::{Epoch, SaleId, Sku};
 use contract::money::Currency;
-use contract::record::Record;
+use contract::record::{AcceptedBatch, Record};
 use deadpool_postgres::Client;
 use rustc_hash::{FxHashMap, FxHashSet};
+use uuid::Uuid;
 
 use crate::consume::decoded_record::DecodedRecord;
 use crate::store::database::DatabaseError;
@@ -15,35 +15,35 @@ use crate::store::database::DatabaseError;
 const SELECT_POSITIONS: &str = include_str!("../../queries/select_positions.sql");
 const SELECT_SALES: &str = include_str!("../../queries/select_settled_sales.sql");
 
-/// A partition's memory.
+/// The cached state of a partition.
 #[derive(Debug)]
 pub struct PartitionState {
     /// The offset of the next record to settle.
     pub next_offset: i64,
     /// The sequence of the next event.
     pub next_seq: i64,
-    /// Sales that records have named.
+    /// The sales that records have named.
     pub sales: FxHashMap<SaleId, CachedSale>,
 }
 
-/// What is remembered of a sale.
+/// The cached state of a sale.
 #[derive(Debug)]
 pub struct CachedSale {
-    /// Where its records belong.
+    /// The partition of the sale's records.
     pub partition: i32,
-    /// Behind the highest settled sequence: a record from here on is new.
+    /// The sequence behind the highest settled one: a record from here on is new.
     pub next_sequence: u64,
-    /// Acceptances of lower epochs are void.
+    /// The highest settled barrier: acceptances of lower epochs are void.
     pub settled_epoch: Epoch,
-    /// Of all its amounts.
+    /// The currency of all amounts of the sale.
     pub currency: Currency,
-    /// All it ever offered that has not been removed without a trace.
+    /// All SKUs that the sale ever offered, except those that were removed before anyone ordered them.
     pub skus: FxHashSet<Sku>,
 }
 
 impl PartitionState {
-    /// At a position.
-    pub fn at(next_offset: i64, next_seq: i64) -> Self {
+    /// Creates the state at a position, with an empty cache of sales.
+    pub fn new(next_offset: i64, next_seq: i64) -> Self {
         Self { next_offset, next_seq, sales: FxHashMap::default() }
     }
 
@@ -51,25 +51,29 @@ impl PartitionState {
     pub async fn read(client: &Client, partitions: &[i32]) -> Result<Vec<(i32, Self)>, DatabaseError> {
         let select = client.prepare_cached(SELECT_POSITIONS).await?;
         let rows = client.query(&select, &[&contract::topics::ORDERS.name, &partitions]).await?;
-        Ok(rows.iter().map(|row| (row.get(0), Self::at(row.get(1), row.get(2)))).collect())
+        Ok(rows.iter().map(|row| (row.get(0), Self::new(row.get(1), row.get(2)))).collect())
     }
 
-    /// Reads the sales that the records name and that are not remembered, or whose SKUs are not.
-    pub async fn learn(&mut self, client: &Client, records: &[DecodedRecord]) -> Result<(), DatabaseError> {
-        let mut unknown: Vec<&str> = records
+    /// Reads the sales that the records name and that are not cached, or whose SKUs are not.
+    pub async fn cache_sales(
+        &mut self,
+        client: &Client,
+        records: &[DecodedRecord],
+    ) -> Result<(), DatabaseError> {
+        let mut missing: Vec<&str> = records
             .iter()
-            .filter(|r| !self.knows(r))
-            .filter_map(|r| r.sale.as_ref())
+            .filter(|record| !self.is_cached(record))
+            .filter_map(|record| record.sale.as_ref())
             .map(SaleId::as_str)
             .collect();
-        if unknown.is_empty() {
+        if missing.is_empty() {
             return Ok(());
         }
-        unknown.sort_unstable();
-        unknown.dedup();
+        missing.sort_unstable();
+        missing.dedup();
         let select = client.prepare_cached(SELECT_SALES).await?;
-        for row in client.query(&select, &[&unknown]).await? {
-            // Postgres holds what the gateway has parsed.
+        for row in client.query(&select, &[&missing]).await? {
+            // Postgres stores what the gateway has validated.
             let Ok(sale) = SaleId::parse(row.get(0)) else { continue };
             let Some(currency) = Currency::parse(row.get(4)) else { continue };
             let skus: Vec<&str> = row.get(5);
@@ -87,7 +91,7 @@ impl PartitionState {
         Ok(())
     }
 
-    fn knows(&self, record: &DecodedRecord) -> bool {
+    fn is_cached(&self, record: &DecodedRecord) -> bool {
         let Some(name) = &record.sale else { return true };
         let Some(sale) = self.sales.get(name) else { return false };
         record.headers.units.keys().all(|sku| sale.skus.contains(sku))
@@ -95,5 +99,31 @@ impl PartitionState {
                 Ok(Record::Totals(change)) => change.items.iter().all(|item| sale.skus.contains(&item.sku)),
                 _ => true,
             }
+    }
+
+    /// Returns the order ids of those records that may be duplicates: their sequences are not all new. Only a query
+    /// by id shows which of them are settled.
+    pub fn possible_duplicates(&self, records: &[DecodedRecord]) -> Vec<Uuid> {
+        let mut next: FxHashMap<&SaleId, u64> = FxHashMap::default();
+        let mut ids = Vec::new();
+        for batch in records.iter().filter_map(as_accepted) {
+            let Some(sale) = self.sales.get(&batch.sale_id) else { continue };
+            if batch.epoch < sale.settled_epoch && !fault::removed!("barrier") {
+                continue;
+            }
+            let next = next.entry(&batch.sale_id).or_insert(sale.next_sequence);
+            if batch.first_sequence.0 < *next {
+                ids.extend(batch.orders.iter().map(|order| order.id.0));
+            }
+            *next = (*next).max(batch.first_sequence.0 + batch.orders.len() as u64);
+        }
+        ids
+    }
+}
+
+fn as_accepted(record: &DecodedRecord) -> Option<&AcceptedBatch> {
+    match &record.body {
+        Ok(Record::Accepted(batch)) => Some(batch),
+        _ => None,
     }
 }

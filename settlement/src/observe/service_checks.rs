@@ -1,4 +1,4 @@
-//! Whether the services are there, asked about every second, apart from those who use them.
+//! Checks every second that Postgres and Redis respond, independently of the tasks that use them.
 
 use std::time::Duration;
 
@@ -9,29 +9,29 @@ use crate::context::Context;
 use crate::store::database::DatabaseError;
 
 const EVERY: Duration = Duration::from_secs(1);
-/// A service that takes longer to say hello is not there.
-const ANSWER_MAX: Duration = Duration::from_secs(2);
+/// A service that does not respond within this time is down.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Asks Postgres until the process stops.
+/// Checks Postgres until the process stops.
 pub async fn check_postgres(Context { pool, health, stop, .. }: Context) {
-    let ask = || async {
+    let check = || async {
         let client = pool.get().await?;
         client.simple_query("SELECT 1").await?;
         Ok::<_, DatabaseError>(())
     };
-    every_second("postgres", &health, &stop, ask).await;
+    check_every_second("postgres", &health, &stop, check).await;
 }
 
-/// Asks Redis until the process stops.
+/// Checks Redis until the process stops.
 pub async fn check_redis(Context { redis, health, stop, .. }: Context) {
-    every_second("redis", &health, &stop, || redis.command::<String>("PING", vec![])).await;
+    check_every_second("redis", &health, &stop, || redis.command::<String>("PING", vec![])).await;
 }
 
-async fn every_second<T, E, F>(
+async fn check_every_second<T, E, F>(
     name: &'static str,
     health: &Health,
     stop: &CancellationToken,
-    ask: impl Fn() -> F,
+    check: impl Fn() -> F,
 ) where
     E: std::fmt::Display,
     F: Future<Output = Result<T, E>>,
@@ -39,9 +39,9 @@ async fn every_second<T, E, F>(
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        match tokio::time::timeout(ANSWER_MAX, ask()).await {
-            Ok(answer) => health.report(name, &answer),
-            Err(_) => health.mark_down(name, "no answer in time"),
+        match tokio::time::timeout(TIMEOUT, check()).await {
+            Ok(result) => health.report(name, &result),
+            Err(_) => health.mark_down(name, "the service did not respond in time"),
         }
     }
 }

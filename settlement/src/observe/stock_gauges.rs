@@ -1,5 +1,6 @@
-//! Stock as Postgres has it, once a second, by the owner alone. What Redis has is compared elsewhere
-//! ([`crate::recover::reconcile`]), because only a comparison that leaves nothing in flight means anything.
+//! Gauges of the stock and the states of sales in Postgres, refreshed every second by the owner alone. The stock in
+//! Redis is compared elsewhere ([`crate::recover::reconcile`]), because only a comparison with nothing in flight is
+//! meaningful.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -14,24 +15,24 @@ use crate::store::database::DatabaseError;
 
 const EVERY: Duration = Duration::from_secs(1);
 
-/// A sale's gauges.
+/// The gauges of a sale.
 struct SaleGauges {
     epoch: Gauge,
     ready: Gauge,
     states: Vec<(SaleState, Gauge)>,
 }
 
-/// A SKU's gauges.
+/// The gauges of a SKU.
 struct SkuGauges {
-    /// Total and available; only where units are counted.
-    counted: Option<(Gauge, Gauge)>,
+    /// The total and the available units; `None` for an unlimited SKU.
+    limited: Option<(Gauge, Gauge)>,
     held: Gauge,
     sold: Gauge,
     oversold: Gauge,
 }
 
 impl SaleGauges {
-    fn new(sale: &str) -> Self {
+    fn register(sale: &str) -> Self {
         let state = |state: SaleState| {
             (state, gauge!("sale_state", "sale" => sale.to_string(), "state" => state.as_str()))
         };
@@ -41,29 +42,29 @@ impl SaleGauges {
             states: SaleState::ALL.into_iter().map(state).collect(),
         }
     }
-    fn set(&self, epoch: i64, ready: bool, now: Option<SaleState>) {
+    fn set(&self, epoch: i64, ready: bool, current: Option<SaleState>) {
         self.epoch.set(epoch as f64);
         self.ready.set(if ready { 1.0 } else { 0.0 });
         for (state, gauge) in &self.states {
-            gauge.set(if Some(*state) == now { 1.0 } else { 0.0 });
+            gauge.set(if Some(*state) == current { 1.0 } else { 0.0 });
         }
     }
 }
 
 impl SkuGauges {
-    fn new(sale: &str, sku: &str) -> Self {
+    fn register(sale: &str, sku: &str) -> Self {
         Self {
-            counted: None,
-            held: units(sale, sku, "held"),
-            sold: units(sale, sku, "sold"),
+            limited: None,
+            held: units_gauge(sale, sku, "held"),
+            sold: units_gauge(sale, sku, "sold"),
             oversold: gauge!("oversold_units", "sale" => sale.to_string(), "sku" => sku.to_string()),
         }
     }
     fn set(&mut self, sale: &str, sku: &str, stock: &Stock) {
-        if stock.total.is_some() && self.counted.is_none() {
-            self.counted = Some((units(sale, sku, "total"), units(sale, sku, "available")));
+        if stock.total.is_some() && self.limited.is_none() {
+            self.limited = Some((units_gauge(sale, sku, "total"), units_gauge(sale, sku, "available")));
         }
-        if let Some((total, available)) = &self.counted {
+        if let Some((total, available)) = &self.limited {
             total.set(stock.total.unwrap_or_default() as f64);
             available.set(stock.available().unwrap_or_default() as f64);
         }
@@ -73,13 +74,14 @@ impl SkuGauges {
     }
 }
 
-fn units(sale: &str, sku: &str, state: &'static str) -> Gauge {
+fn units_gauge(sale: &str, sku: &str, state: &'static str) -> Gauge {
     gauge!("stock_units", "sale" => sale.to_string(), "sku" => sku.to_string(), "state" => state)
 }
 
-/// A SKU in Postgres.
+/// The stock of a SKU in Postgres.
 #[derive(Debug, Clone, Default)]
 struct Stock {
+    /// `None` for an unlimited SKU.
     total: Option<i64>,
     held: i64,
     sold: i64,
@@ -87,7 +89,6 @@ struct Stock {
 }
 
 impl Stock {
-    /// `None`: unlimited.
     fn available(&self) -> Option<i64> {
         self.total.map(|total| total - self.held - self.sold - self.dead_lettered)
     }
@@ -102,14 +103,14 @@ struct Gauges {
     skus: HashMap<(String, Sku), SkuGauges>,
 }
 
-/// Sets the gauges until the process stops.
+/// Refreshes the gauges until the process stops.
 pub async fn run(context: Context) {
     let Context { pool, ownership, stop, .. } = context;
     let undecided = gauge!("dead_letters_undecided");
     let mut gauges = Gauges { undecided, sales: HashMap::new(), skus: HashMap::new() };
     while stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
-        if let Err(error) = refresh(&pool, &ownership.now(), &mut gauges).await {
-            tracing::debug!(%error, "stock gauges stand still");
+        if let Err(error) = refresh(&pool, &ownership.current(), &mut gauges).await {
+            tracing::debug!(%error, "could not refresh the stock gauges");
         }
     }
 }
@@ -127,27 +128,27 @@ async fn refresh(pool: &Pool, owned: &[i32], gauges: &mut Gauges) -> Result<(), 
     for row in rows {
         let sale: String = row.get(0);
         if sales.insert(sale.clone()) {
-            let of_sale = gauges.sales.entry(sale.clone()).or_insert_with(|| SaleGauges::new(&sale));
-            of_sale.set(row.get(2), row.get(8), SaleState::parse(row.get(1)));
+            let sale_gauges = gauges.sales.entry(sale.clone()).or_insert_with(|| SaleGauges::register(&sale));
+            sale_gauges.set(row.get(2), row.get(8), SaleState::parse(row.get(1)));
         }
         let Some(sku) = row.get::<_, Option<&str>>(3).and_then(|sku| Sku::parse(sku).ok()) else {
             continue;
         };
         let stock =
             Stock { total: row.get(4), held: row.get(5), sold: row.get(6), dead_lettered: row.get(7) };
-        let of_sku = gauges
+        let sku_gauges = gauges
             .skus
             .entry((sale.clone(), sku.clone()))
-            .or_insert_with(|| SkuGauges::new(&sale, sku.as_str()));
-        of_sku.set(&sale, sku.as_str(), &stock);
+            .or_insert_with(|| SkuGauges::register(&sale, sku.as_str()));
+        sku_gauges.set(&sale, sku.as_str(), &stock);
         items.insert((sale, sku));
     }
-    // Sales that another process owns now, and items that are not offered any more.
-    for (_, gone) in gauges.sales.iter().filter(|(sale, _)| !sales.contains(*sale)) {
-        gone.set(0, false, None);
+    // Another process owns these sales now, or these items are no longer offered.
+    for (_, former) in gauges.sales.iter().filter(|(sale, _)| !sales.contains(*sale)) {
+        former.set(0, false, None);
     }
-    for (item, gone) in gauges.skus.iter_mut().filter(|(item, _)| !items.contains(*item)) {
-        gone.set(&item.0, item.1.as_str(), &Stock::default());
+    for (item, former) in gauges.skus.iter_mut().filter(|(item, _)| !items.contains(*item)) {
+        former.set(&item.0, item.1.as_str(), &Stock::default());
     }
     Ok(())
 }

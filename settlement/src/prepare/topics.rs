@@ -1,4 +1,4 @@
-//! Making the topics exist, and a position in Postgres for each partition of the log.
+//! Creation of the topics, and of a position in Postgres for each partition of the log.
 
 use contract::topics;
 use deadpool_postgres::Pool;
@@ -9,24 +9,30 @@ use crate::store::database::DatabaseError;
 
 const INSERT_POSITIONS: &str = include_str!("../../queries/insert_positions.sql");
 
-/// Why there is nothing to settle from yet.
+/// The error of a failed preparation.
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
-    /// The topics are not there, or not as they must be.
+    /// The topics cannot be created, or an existing topic has other properties.
     #[error(transparent)]
     Topics(#[from] TopicError),
-    /// Their positions cannot be stored.
+    /// The positions cannot be stored.
     #[error(transparent)]
     Database(#[from] DatabaseError),
 }
 
-/// Creates what is missing.
+/// Creates the missing topics and positions.
 pub async fn prepare(settings: &Settings, pool: &Pool) -> Result<(), PrepareError> {
-    let own = &settings.settlement;
-    ensure(&settings.services, &topics::ALL, own.orders_partitions, own.kafka_replication_factor).await?;
+    let settlement = &settings.settlement;
+    ensure(
+        &settings.services,
+        &topics::ALL,
+        settlement.orders_partitions,
+        settlement.kafka_replication_factor,
+    )
+    .await?;
     let client = pool.get().await.map_err(DatabaseError::from)?;
     client
-        .execute(INSERT_POSITIONS, &[&topics::ORDERS.name, &own.orders_partitions])
+        .execute(INSERT_POSITIONS, &[&topics::ORDERS.name, &settlement.orders_partitions])
         .await
         .map_err(DatabaseError::from)?;
     Ok(())

@@ -1,75 +1,75 @@
-//! Events of batches that have just been committed, from the settle loop to the publisher, so that the
-//! publisher need not read back from Postgres what was in memory a moment ago. A short cut only: when
-//! there is no room the batch is left out, and the publisher finds it where it stands, in Postgres.
+//! The channel that carries the events of committed batches from the settle loop to the publisher, so that the
+//! publisher need not read back from Postgres what was just in memory. It is an optimization only: when the channel is
+//! full, the batch is left out, and the publisher reads it from Postgres.
 
 use contract::ids::OrderId;
 use contract::lifecycle::OrderStatus;
 use tokio::sync::mpsc;
 
+use super::event::Event;
 use crate::decide::effects::Effects;
-use crate::publish::event::Event;
 use crate::store::BatchSpan;
 
-/// Batches on their way, at most.
-const BATCHES: usize = 16;
+/// The capacity, in batches.
+const BATCHES_MAX: usize = 16;
 
-/// The events of one batch.
+/// The events of one committed batch.
 #[derive(Debug)]
 pub struct CommittedBatch {
-    /// Of which partition.
+    /// The partition of the batch.
     pub partition: i32,
-    /// Its first sequence.
+    /// The first event sequence of the batch.
     pub from_seq: i64,
-    /// In order; sequences that are no events (releases) may lie behind them. `None`: not in memory, to be
-    /// read from Postgres.
+    /// The events in order; sequences of releases, which are not events, may follow them. `None`: the events are not
+    /// in memory and must be read from Postgres.
     pub events: Option<Vec<Event>>,
     /// The sequence behind the batch.
     pub to_seq: i64,
 }
 
 impl CommittedBatch {
-    /// How many events it brings.
+    /// Returns the number of events in memory.
     pub fn len(&self) -> usize {
         self.events.as_ref().map_or(0, Vec::len)
     }
-    /// Whether it brings none.
+    /// Returns whether no events are in memory.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// The settle loop's end.
+/// The sender that the settle loop uses.
 pub struct CommittedEventsSender(mpsc::Sender<CommittedBatch>);
 
-/// Both ends.
+/// Creates the channel.
 pub fn channel() -> (CommittedEventsSender, mpsc::Receiver<CommittedBatch>) {
-    let (sender, receiver) = mpsc::channel(BATCHES);
+    let (sender, receiver) = mpsc::channel(BATCHES_MAX);
     (CommittedEventsSender(sender), receiver)
 }
 
 impl CommittedEventsSender {
-    /// A batch is committed.
-    pub fn tell(&self, span: BatchSpan, effects: &Effects<'_>) {
-        let Ok(room) = self.0.try_reserve() else { return };
-        let seqs = span.from_seq..;
-        let created = effects.created.iter().zip(seqs);
-        let created = created.map(|(created, seq)| Event::created(span.partition, seq, created, span.at));
-        let moves = effects.moves.order_id.iter().zip(&effects.moves.status);
-        let moves = moves.zip(effects.first_move_seq(span.from_seq)..);
-        let moves = moves.map(|((id, status), seq)| {
-            let id = OrderId(*id);
-            let (standing, status) = (effects.standing(id)?, OrderStatus::parse(status)?);
-            Some(Event::moved(span.partition, seq, id, &standing, status, span.at))
+    /// Sends the events of a committed batch, if the channel has capacity.
+    pub fn send(&self, span: BatchSpan, effects: &Effects<'_>) {
+        let Ok(permit) = self.0.try_reserve() else { return };
+        let created = effects.created.iter().zip(span.from_seq..).map(|(created, seq)| {
+            // A new order always has an event.
+            Some(Event::for_created(span.partition, seq, created, span.at))
         });
-        let events = created.map(Some).chain(moves).collect();
+        let moves = effects.moves.order_id.iter().zip(&effects.moves.status);
+        let moves = moves.zip(effects.first_move_seq(span.from_seq)..).map(|((id, status), seq)| {
+            let id = OrderId(*id);
+            let (order, status) = (effects.order_state(id)?, OrderStatus::parse(status)?);
+            Some(Event::for_transition(span.partition, seq, id, &order, status, span.at))
+        });
+        let events = created.chain(moves).collect();
         let BatchSpan { partition, from_seq, to_seq, .. } = span;
-        room.send(CommittedBatch { partition, from_seq, events, to_seq });
+        permit.send(CommittedBatch { partition, from_seq, events, to_seq });
     }
 
-    /// Something was committed that only Postgres can tell.
-    pub fn tell_of(&self, span: BatchSpan) {
-        let Ok(room) = self.0.try_reserve() else { return };
+    /// Notifies the publisher of a committed batch whose events only Postgres has.
+    pub fn send_unread(&self, span: BatchSpan) {
+        let Ok(permit) = self.0.try_reserve() else { return };
         let BatchSpan { partition, from_seq, to_seq, .. } = span;
-        room.send(CommittedBatch { partition, from_seq, events: None, to_seq });
+        permit.send(CommittedBatch { partition, from_seq, events: None, to_seq });
     }
 }

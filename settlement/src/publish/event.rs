@@ -1,4 +1,4 @@
-//! An event of an order, as the topics tell it: what became of the order, and what it did to stock.
+//! An event of an order as it is published: the new status of the order, and what it did to the stock.
 
 use contract::event::{InventoryEvent, Movement, OrderEvent, headers, order_event_type};
 use contract::ids::{CustomerId, OrderId, SaleId, Sequence, Sku};
@@ -8,38 +8,39 @@ use contract::timestamp::Timestamp;
 use process::kafka::Message;
 use tokio_postgres::Row;
 
-use crate::decide::effects::Created;
+use crate::decide::effects::CreatedOrder;
 use crate::decide::order_state::OrderState;
 use crate::store::database::DatabaseError;
 
-/// One row of `order_event`, with its order.
+/// A row of `order_event` with its order.
 #[derive(Debug)]
 pub struct Event {
-    /// Its place among the events of its partition.
+    /// The sequence of the event within its partition.
     pub seq: i64,
     partition: i32,
     order: OrderEvent,
     stock: Vec<(Sku, u64)>,
 }
 
-/// One message.
+/// One Kafka message of an event.
 pub struct EventMessage<'a> {
-    /// For `inventory-events`; else for `order-events`.
-    pub of_stock: bool,
+    /// Whether the message belongs to `inventory-events`; otherwise it belongs to `order-events`.
+    pub is_inventory: bool,
     key: &'a str,
     value: &'a [u8],
     headers: &'a [(&'static str, String)],
 }
 
 impl<'a> EventMessage<'a> {
-    /// To a topic. The partition follows the key: one order's events, and one SKU's, stay in order.
-    pub fn message(&self, topic: &'a str) -> Message<'a> {
+    /// Returns the message for a topic. Its key determines the partition, so that the events of one order, and those of
+    /// one SKU, keep their order.
+    pub fn for_topic(&self, topic: &'a str) -> Message<'a> {
         Message { topic, partition: None, key: self.key, value: Some(self.value), headers: self.headers }
     }
 }
 
 impl Event {
-    /// From a row of `select_events.sql`.
+    /// Builds the event from a row of `select_events.sql`.
     pub fn from_row(partition: i32, row: &Row) -> Result<Self, DatabaseError> {
         let seq: i64 = row.get(0);
         let invalid =
@@ -74,9 +75,9 @@ impl Event {
         })
     }
 
-    /// Of an order that has just been settled, as [`Self::from_row`] would read it back.
-    pub fn created(partition: i32, seq: i64, created: &Created<'_>, time: Timestamp) -> Self {
-        let Created { batch, order, sequence, currency } = *created;
+    /// Builds the event of an order that has just been settled, equal to what [`Self::from_row`] reads back.
+    pub fn for_created(partition: i32, seq: i64, created: &CreatedOrder<'_>, time: Timestamp) -> Self {
+        let CreatedOrder { batch, order, sequence, currency } = *created;
         let amounts = order.amounts();
         let status = OrderStatus::Created;
         Self {
@@ -101,8 +102,8 @@ impl Event {
         }
     }
 
-    /// Of an order that has just moved to a state, as [`Self::from_row`] would read it back.
-    pub fn moved(
+    /// Builds the event of an order that has just moved to a status, equal to what [`Self::from_row`] reads back.
+    pub fn for_transition(
         partition: i32,
         seq: i64,
         order_id: OrderId,
@@ -110,7 +111,7 @@ impl Event {
         status: OrderStatus,
         time: Timestamp,
     ) -> Self {
-        let stock = movement(status).map(|_| order.units()).unwrap_or_default();
+        let stock = stock_movement(status).map(|_| order.units()).unwrap_or_default();
         Self {
             seq,
             partition,
@@ -133,35 +134,38 @@ impl Event {
         }
     }
 
-    /// Tells it: to the order's followers, then of each SKU to those of stock.
-    pub fn tell<E>(&self, tell: &mut impl FnMut(&EventMessage<'_>) -> Result<(), E>) -> Result<(), E> {
+    /// Passes each message of the event to `send`: first the order's, then one per SKU if the stock moved.
+    pub fn send_messages<E>(
+        &self,
+        send: &mut impl FnMut(&EventMessage<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
         let order = &self.order;
         let id = format!("{}-{}", self.partition, self.seq);
         let key = order.order_id.to_string();
         // Structs of names, texts and numbers always serialize.
         let value = serde_json::to_vec(order).unwrap_or_default();
-        let about = headers(&id, &order_event_type(order.status), &key, order.time);
-        tell(&EventMessage { of_stock: false, key: &key, value: &value, headers: &about })?;
-        let Some(movement) = movement(order.status) else { return Ok(()) };
+        let message_headers = headers(&id, &order_event_type(order.status), &key, order.time);
+        send(&EventMessage { is_inventory: false, key: &key, value: &value, headers: &message_headers })?;
+        let Some(movement) = stock_movement(order.status) else { return Ok(()) };
         for (sku, quantity) in &self.stock {
-            let moved = InventoryEvent {
+            let event = InventoryEvent {
                 sale_id: order.sale_id.clone(),
                 order_id: Some(order.order_id.0),
                 sku: sku.clone(),
                 quantity: *quantity,
                 time: order.time,
             };
-            let value = serde_json::to_vec(&moved).unwrap_or_default();
+            let value = serde_json::to_vec(&event).unwrap_or_default();
             let key = format!("{}/{sku}", order.sale_id);
-            let about = headers(&format!("{id}-{sku}"), movement.as_str(), &key, order.time);
-            tell(&EventMessage { of_stock: true, key: &key, value: &value, headers: &about })?;
+            let message_headers = headers(&format!("{id}-{sku}"), movement.as_str(), &key, order.time);
+            send(&EventMessage { is_inventory: true, key: &key, value: &value, headers: &message_headers })?;
         }
         Ok(())
     }
 }
 
-/// What a state does to an order's units.
-fn movement(status: OrderStatus) -> Option<Movement> {
+/// Returns how an order's units move when it reaches a status.
+fn stock_movement(status: OrderStatus) -> Option<Movement> {
     match status {
         OrderStatus::Created => Some(Movement::Reserved),
         OrderStatus::PaymentCompleted => Some(Movement::Confirmed),

@@ -1,4 +1,4 @@
-//! A sale as Postgres has it, on its way to the topic `sales`.
+//! The publication of a sale: read from Postgres, and produced to the topic `sales`.
 
 use contract::ids::{Epoch, SaleId};
 use contract::money::Currency;
@@ -12,34 +12,34 @@ use tokio_postgres::{Client, Row};
 
 use crate::store::database::DatabaseError;
 
-/// Why a sale could not be published.
+/// The error of a sale that could not be published.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
-    /// Postgres failed.
+    /// A query of Postgres failed.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// The log did not acknowledge it.
+    /// Kafka did not acknowledge the message.
     #[error("the topic `sales`: {0}")]
     Produce(#[from] ProduceError),
-    /// What Postgres holds is no sale.
+    /// The rows in Postgres are not a valid sale.
     #[error("the sale {sale} cannot be published: {why}")]
-    NotASale {
-        /// Which.
+    InvalidSale {
+        /// The id of the sale.
         sale: String,
-        /// What is wrong with it.
+        /// The reason why it is invalid.
         why: String,
     },
 }
 
-/// Reads sales as they are to be published, each for itself. Drafts are left out.
+/// Reads sales as they are published, each with its own result. Drafts are left out.
 pub async fn read(
     client: &Client,
     sales: &[&str],
 ) -> Result<Vec<Result<SalePublication, PublishError>>, DatabaseError> {
     let rows = client.query(include_str!("../../queries/select_publications.sql"), &[&sales]).await?;
-    let read = rows
-        .iter()
-        .map(|row| publication(row).map_err(|why| PublishError::NotASale { sale: row.get("sale_id"), why }));
+    let read = rows.iter().map(|row| {
+        publication(row).map_err(|why| PublishError::InvalidSale { sale: row.get("sale_id"), why })
+    });
     Ok(read.collect())
 }
 
@@ -78,7 +78,7 @@ fn publication(row: &Row) -> Result<SalePublication, String> {
     })
 }
 
-/// Hands a publication for the topic `sales` to the producer; the future ends with the log's acknowledgement.
+/// Produces a publication to the topic `sales`. The future resolves with the acknowledgement of Kafka.
 pub fn produce(
     producer: &Producer,
     topic: &str,

@@ -1,7 +1,7 @@
-//! Time, for the log: when a hold has ended in a partition that is ours, or goods go on by themselves, a tick is
-//! appended, and the settle loop does what was due when it comes to it. So expiry happens in the order of the log, after every
-//! command that was acknowledged before the deadline, and exactly once whoever owns the partition by then: a
-//! former owner's tick does no more than tell the time.
+//! Ticks: the time, as records of the log. When a hold has ended in an owned partition, or a delivery is due, a tick is
+//! appended, and the settle loop does what was due when it reaches the tick. So a hold expires in the order of the
+//! log: after every command that was acknowledged before the deadline, and exactly once, no matter which process owns
+//! the partition by then. A tick of a former owner is harmless.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,43 +9,30 @@ use std::time::Duration;
 use contract::record::{Headers, RecordType, Tick};
 use contract::topics::ORDERS;
 use metrics::{Counter, counter};
+use process::backoff::Backoff;
 use process::kafka::{Message, ProduceError};
 use process::walltime;
 
 use crate::context::Context;
-use crate::store::database::DatabaseError;
-use process::backoff::Backoff;
+use crate::context::task_error::TaskError;
 
-/// How often to look for what is due.
+/// The interval at which Postgres is polled for what is due.
 const EVERY: Duration = Duration::from_millis(200);
 
-#[derive(Debug, thiserror::Error)]
-enum Error {
-    #[error(transparent)]
-    Database(#[from] DatabaseError),
-    #[error("the log: {0}")]
-    Produce(#[from] ProduceError),
-}
-impl From<tokio_postgres::Error> for Error {
-    fn from(error: tokio_postgres::Error) -> Self {
-        Self::Database(error.into())
-    }
-}
-
-/// Appends ticks to owned partitions until the process stops.
+/// Appends ticks to the owned partitions until the process stops.
 pub async fn run(context: Context) {
     let stop = context.stop.clone();
-    // The tick that each partition has not settled yet: another one would find the same orders.
+    // The tick of each partition that is not settled yet: another one would find the same orders.
     let mut pending: BTreeMap<i32, i64> = BTreeMap::new();
     let ticks = counter!("settlement_ticks_total");
     let mut backoff = Backoff::default();
     while stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
-        match stop.run_until_cancelled(tick(&context, &mut pending, &ticks)).await {
+        match stop.run_until_cancelled(append_due(&context, &mut pending, &ticks)).await {
             None => break,
             Some(Ok(())) => backoff.reset(),
             Some(Err(error)) => {
                 if backoff.should_log() {
-                    tracing::warn!(%error, "no ticks, trying again");
+                    tracing::warn!(%error, "could not append ticks; retrying");
                 }
                 backoff.pause(&stop).await;
             }
@@ -53,19 +40,23 @@ pub async fn run(context: Context) {
     }
 }
 
-async fn tick(context: &Context, pending: &mut BTreeMap<i32, i64>, ticks: &Counter) -> Result<(), Error> {
-    let owned = context.ownership.now();
-    let settled = |partition: i32, offset: i64| {
+async fn append_due(
+    context: &Context,
+    pending: &mut BTreeMap<i32, i64>,
+    ticks: &Counter,
+) -> Result<(), TaskError> {
+    let owned = context.ownership.current();
+    let is_settled = |partition: i32, offset: i64| {
         context.progress.next_offset(partition).is_some_and(|next| next > offset)
     };
-    pending.retain(|partition, offset| owned.contains(partition) && !settled(*partition, *offset));
+    pending.retain(|partition, offset| owned.contains(partition) && !is_settled(*partition, *offset));
     let idle: Vec<i32> = owned.iter().copied().filter(|partition| !pending.contains_key(partition)).collect();
     if idle.is_empty() {
         return Ok(());
     }
     let tick = Tick { at: walltime::now() };
     let due: Vec<i32> = {
-        let client = context.pool.get().await.map_err(DatabaseError::from)?;
+        let client = context.pool.get().await?;
         let select = client.prepare_cached(include_str!("../../queries/select_due.sql")).await?;
         let before = tick.due_before().to_datetime();
         client

@@ -1,4 +1,4 @@
-//! The sales that have a state in Redis now: what relay, release and gauges go through.
+//! The sales that have a ready state in Redis: relay, release and reconciliation iterate over them.
 
 use contract::ids::{Epoch, SaleId};
 use contract::keys::SaleKeys;
@@ -11,19 +11,19 @@ use crate::store::database::DatabaseError;
 /// A sale whose newest epoch is ready.
 #[derive(Debug, Clone)]
 pub struct ReadySale {
-    /// Which sale.
+    /// The id of the sale.
     pub sale: SaleId,
-    /// Where its records go.
+    /// The partition of its records.
     pub partition: i32,
     /// The epoch that sells.
     pub epoch: Epoch,
-    /// Its scripts.
+    /// The digests of its scripts.
     pub scripts: ScriptDigests,
-    /// Its keys.
+    /// Its keys in Redis.
     pub keys: SaleKeys,
 }
 
-/// Reads those of some partitions.
+/// Reads the ready sales of these partitions.
 pub async fn read(
     client: &deadpool_postgres::Client,
     partitions: &[i32],
@@ -37,7 +37,7 @@ pub async fn read(
 }
 
 impl ReadySale {
-    /// From a row that begins with sale, partition, epoch and scripts.
+    /// Builds a sale from a row that begins with its id, partition, epoch and scripts.
     pub fn from_row(row: &Row) -> Option<Self> {
         let sale = SaleId::parse(row.get(0)).ok()?;
         let epoch = Epoch(row.get::<_, i64>(2) as u64);

@@ -1,9 +1,9 @@
-//! The relay: accepted orders whose hand-off nobody has acknowledged are produced again.
+//! The relay: it produces accepted orders into the log whose gateway has not acknowledged their hand-off.
 //!
-//! An entry's age is measured here: it is as old as the moment at which this process saw it, or the
-//! sequence behind it, for the first time. No clock is compared with another, a restart only makes
-//! entries younger than they are, and a healthy outbox costs two small commands a look. An entry that is
-//! in the log already becomes a double there, which settlement drops by its order ids.
+//! The relay measures the age of an entry itself: an entry is as old as the first time at which this process saw it, or
+//! a sequence behind it. No clock is compared with another, a restart only makes entries younger than they are, and
+//! polling a healthy outbox costs two small commands. An entry that is already in the log becomes a duplicate there,
+//! which settlement drops by its order ids.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -11,36 +11,24 @@ use std::time::{Duration, Instant};
 use contract::ids::{Epoch, SaleId, Sequence};
 use contract::record::OutboxId;
 use contract::topics::ORDERS;
-use lua::RedisError;
 use lua::outbox::{self, Entry};
 use metrics::{Counter, Gauge, counter, gauge};
-use process::kafka::{Message, ProduceError};
-
-use crate::context::Context;
-use crate::recover::ready_sales::{self, ReadySale};
-use crate::recover::rebuild::request::{self, Reason};
-use crate::store::database::DatabaseError;
 use process::backoff::Backoff;
+use process::kafka::Message;
 
-/// Looks per [`RELAY_AFTER_MS`](crate::settings::Settlement::relay_after_ms): an entry is relayed at most
-/// one part of it late.
-const LOOKS: u32 = 8;
-/// Entries that are relayed at once.
+use super::ready_sales::{self, ReadySale};
+use super::rebuild::request::{self, Reason};
+use crate::context::Context;
+use crate::context::task_error::TaskError;
+
+/// The number of polls per [`RELAY_AFTER_MS`](crate::settings::Settlement::relay_after_ms): an entry is relayed at most
+/// one poll interval late.
+const POLLS: u32 = 8;
+/// The maximum number of entries that are relayed at once.
 const ENTRIES_MAX: usize = 100;
-/// Longest pause while the log does not answer.
+/// The longest backoff while Kafka does not respond.
 const RETRY_MAX: Duration = Duration::from_secs(5);
 
-#[derive(Debug, thiserror::Error)]
-enum Error {
-    #[error(transparent)]
-    Database(#[from] DatabaseError),
-    #[error("Redis: {0}")]
-    Redis(#[from] RedisError),
-    #[error("the log: {0}")]
-    Produce(#[from] ProduceError),
-}
-
-/// The relay of one process.
 struct Relay {
     context: Context,
     topic: String,
@@ -48,24 +36,24 @@ struct Relay {
     after: Duration,
 }
 
-/// What is remembered of an outbox.
-struct Watch {
+/// The ages of the entries of an outbox, with its gauges.
+struct OutboxAges {
     epoch: Epoch,
     entries: Gauge,
-    /// Entries that their gateway should have brought into the log by now.
-    old: Gauge,
-    /// When which sequence was the next one, oldest first.
+    /// Counts the entries that their gateway should have produced into the log by now.
+    old_entries: Gauge,
+    /// The next sequence at each poll, oldest first.
     marks: VecDeque<(Instant, Sequence)>,
 }
 
-impl Watch {
+impl OutboxAges {
     fn new(sale: &SaleId, epoch: Epoch) -> Self {
         let entries = gauge!("outbox_entries", "sale" => sale.to_string());
-        let old = gauge!("outbox_old_entries", "sale" => sale.to_string());
-        Self { epoch, entries, old, marks: VecDeque::new() }
+        let old_entries = gauge!("outbox_old_entries", "sale" => sale.to_string());
+        Self { epoch, entries, old_entries, marks: VecDeque::new() }
     }
 
-    /// The sequence below which every entry is older than `after`.
+    /// Returns the sequence below which every entry is older than `after`.
     fn old_below(&mut self, now: Instant, next: Sequence, after: Duration) -> Option<Sequence> {
         self.marks.push_back((now, next));
         let mut old = None;
@@ -75,7 +63,7 @@ impl Watch {
             old = Some(mark);
             self.marks.pop_front();
         }
-        // What was old stays old: the newest old mark is kept for the next look.
+        // An old entry remains old: the newest old mark is kept for the next poll.
         if let Some(mark) = old {
             self.marks.push_front((now.checked_sub(after).unwrap_or(now), mark));
         }
@@ -83,8 +71,8 @@ impl Watch {
     }
 }
 
-/// A batch below the mark, or a change that stood there when the mark was taken (or a moment later: then
-/// it is relayed early, which is harmless).
+/// Returns whether an entry is a batch below the mark, or a change that was in the outbox when the mark was set. A change
+/// may also have been added a moment later: then it is relayed early, which is harmless.
 fn is_old(id: OutboxId, mark: Sequence) -> bool {
     id.first < mark || (id.first == mark && id.orders() == 0)
 }
@@ -94,16 +82,16 @@ pub async fn run(context: Context) {
     let (topic, after) = (context.topic(&ORDERS), context.settings.settlement.relay_after());
     let stop = context.stop.clone();
     let relay = Relay { context, topic, after };
-    let mut watches: HashMap<SaleId, Watch> = HashMap::new();
+    let mut outboxes: HashMap<SaleId, OutboxAges> = HashMap::new();
     let relayed = counter!("outbox_relayed_total");
     let mut backoff = Backoff::up_to(RETRY_MAX);
-    while stop.run_until_cancelled(tokio::time::sleep(after / LOOKS)).await.is_some() {
-        match stop.run_until_cancelled(relay.look(&mut watches, &relayed)).await {
+    while stop.run_until_cancelled(tokio::time::sleep(after / POLLS)).await.is_some() {
+        match stop.run_until_cancelled(relay.poll(&mut outboxes, &relayed)).await {
             None => break,
             Some(Ok(())) => backoff.reset(),
             Some(Err(error)) => {
                 if backoff.should_log() {
-                    tracing::warn!(%error, "the relay pauses");
+                    tracing::warn!(%error, "the relay is interrupted and will be retried");
                 }
                 backoff.pause(&stop).await;
             }
@@ -112,102 +100,113 @@ pub async fn run(context: Context) {
 }
 
 impl Relay {
-    async fn look(&self, watches: &mut HashMap<SaleId, Watch>, relayed: &Counter) -> Result<(), Error> {
+    async fn poll(
+        &self,
+        outboxes: &mut HashMap<SaleId, OutboxAges>,
+        relayed: &Counter,
+    ) -> Result<(), TaskError> {
         let sales = {
-            let client = self.context.pool.get().await.map_err(DatabaseError::from)?;
-            ready_sales::read(&client, &self.context.ownership.now()).await?
+            let client = self.context.pool.get().await?;
+            ready_sales::read(&client, &self.context.ownership.current()).await?
         };
-        watches.retain(|sale, watch| {
-            let here = sales.iter().any(|ready| ready.sale == *sale && ready.epoch == watch.epoch);
-            if !here {
-                watch.entries.set(0.0);
-                watch.old.set(0.0);
+        outboxes.retain(|sale, outbox| {
+            let is_current = sales.iter().any(|ready| ready.sale == *sale && ready.epoch == outbox.epoch);
+            if !is_current {
+                outbox.entries.set(0.0);
+                outbox.old_entries.set(0.0);
             }
-            here
+            is_current
         });
         for sale in &sales {
-            let watch =
-                watches.entry(sale.sale.clone()).or_insert_with(|| Watch::new(&sale.sale, sale.epoch));
-            let (waiting, next) = tokio::try_join!(
+            let ages =
+                outboxes.entry(sale.sale.clone()).or_insert_with(|| OutboxAges::new(&sale.sale, sale.epoch));
+            let (entries, next) = tokio::try_join!(
                 outbox::len(&self.context.redis, &sale.sale, sale.epoch),
                 outbox::next_sequence(&self.context.redis, &sale.sale, sale.epoch),
             )?;
-            watch.entries.set(waiting as f64);
+            ages.entries.set(entries as f64);
             let Some(next) = next else {
-                let client = self.context.pool.get().await.map_err(DatabaseError::from)?;
+                let client = self.context.pool.get().await?;
                 request::request(&client, &sale.sale, sale.epoch, Reason::StateMissing).await?;
                 continue;
             };
-            let old = watch.old_below(Instant::now(), next, self.after);
-            match old {
-                Some(old) if waiting > 0 => self.relay(sale, old, &watch.old, relayed).await?,
-                _ => watch.old.set(0.0),
+            match ages.old_below(Instant::now(), next, self.after) {
+                Some(mark) if entries > 0 => {
+                    self.relay_below(sale, mark, &ages.old_entries, relayed).await?;
+                }
+                _ => ages.old_entries.set(0.0),
             }
         }
         Ok(())
     }
 
-    /// Produces the entries below the mark again and takes them out of the outbox.
-    async fn relay(
+    /// Produces the entries below the mark again, and removes them from the outbox.
+    async fn relay_below(
         &self,
         sale: &ReadySale,
         mark: Sequence,
-        found: &Gauge,
+        old_entries: &Gauge,
         relayed: &Counter,
-    ) -> Result<(), Error> {
+    ) -> Result<(), TaskError> {
         let mut after = None;
-        while self.context.ownership.holds(sale.partition) {
+        while self.context.ownership.owns(sale.partition) {
             let entries =
                 outbox::read(&self.context.redis, &sale.sale, sale.epoch, after, ENTRIES_MAX).await?;
-            let more = entries.len() == ENTRIES_MAX;
+            let may_have_more = entries.len() == ENTRIES_MAX;
             let old: Vec<Entry> = entries.into_iter().filter(|entry| is_old(entry.id, mark)).collect();
             if after.is_none() {
-                found.set(old.len() as f64); // until the next look, whatever becomes of them
+                old_entries.set(old.len() as f64); // until the next poll, even if they are relayed now
             }
             let Some(last) = old.last() else { return Ok(()) };
             after = Some(last.id);
-            let mut sent = Vec::with_capacity(old.len());
-            for entry in &old {
-                let record = match &entry.record {
-                    Ok(record) => record,
-                    Err(why) => {
-                        tracing::error!(sale_id = %sale.sale, entry = %entry.id, why, "an outbox entry cannot be read: it stays");
-                        continue;
-                    }
-                };
-                let message = Message {
-                    topic: &self.topic,
-                    partition: Some(sale.partition),
-                    key: sale.sale.as_str(),
-                    value: Some(&record.value),
-                    headers: &record.headers.encode(),
-                };
-                sent.push((entry.id, self.context.producer.send(&message)?));
-            }
-            let mut acknowledged = Vec::with_capacity(sent.len());
-            for (id, answer) in sent {
-                answer.await?;
-                acknowledged.push(id);
-            }
+            let acknowledged = self.produce(sale, &old).await?;
             fault::point!("settlement.after_relay");
             if !acknowledged.is_empty() {
                 relayed.increment(acknowledged.len() as u64);
-                tracing::info!(sale_id = %sale.sale, partition = sale.partition, entries = acknowledged.len(), "relayed");
-                let forgotten = outbox::acknowledge(
+                tracing::info!(sale_id = %sale.sale, partition = sale.partition, entries = acknowledged.len(), "relayed outbox entries into the log");
+                let removed = outbox::acknowledge(
                     &self.context.redis,
                     &sale.scripts.ack_outbox,
                     &sale.keys,
                     &acknowledged,
                 )
                 .await;
-                request::request_if_lost(&self.context.pool, sale, &forgotten).await?;
-                let _ = forgotten?; // lost: nothing to forget then
+                request::request_if_lost(&self.context.pool, sale, &removed).await?;
+                let _ = removed?; // if the state is lost, there is nothing to remove
             }
-            if !more {
+            if !may_have_more {
                 return Ok(());
             }
         }
         Ok(())
+    }
+
+    /// Produces entries into the log, and returns the ids of those that it has acknowledged.
+    async fn produce(&self, sale: &ReadySale, entries: &[Entry]) -> Result<Vec<OutboxId>, TaskError> {
+        let mut sent = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let record = match &entry.record {
+                Ok(record) => record,
+                Err(why) => {
+                    tracing::error!(sale_id = %sale.sale, entry = %entry.id, why, "an outbox entry cannot be decoded and remains in the outbox");
+                    continue;
+                }
+            };
+            let message = Message {
+                topic: &self.topic,
+                partition: Some(sale.partition),
+                key: sale.sale.as_str(),
+                value: Some(&record.value),
+                headers: &record.headers.encode(),
+            };
+            sent.push((entry.id, self.context.producer.send(&message)?));
+        }
+        let mut acknowledged = Vec::with_capacity(sent.len());
+        for (id, acknowledgement) in sent {
+            acknowledgement.await?;
+            acknowledged.push(id);
+        }
+        Ok(acknowledged)
     }
 }
 
@@ -218,13 +217,13 @@ mod tests {
     #[test]
     fn an_entry_is_old_when_a_mark_behind_it_is_old_enough() {
         let sale = SaleId::parse("s").unwrap();
-        let mut watch = Watch::new(&sale, Epoch(1));
+        let mut ages = OutboxAges::new(&sale, Epoch(1));
         let (begun, second, after) = (Instant::now(), Duration::from_secs(1), Duration::from_secs(2));
-        assert_eq!(watch.old_below(begun, Sequence(10), after), None);
-        assert_eq!(watch.old_below(begun + second, Sequence(20), after), None);
-        assert_eq!(watch.old_below(begun + 2 * second, Sequence(30), after), Some(Sequence(10)));
-        assert_eq!(watch.old_below(begun + 2 * second, Sequence(30), after), Some(Sequence(10)));
-        assert_eq!(watch.old_below(begun + 3 * second, Sequence(30), after), Some(Sequence(20)));
+        assert_eq!(ages.old_below(begun, Sequence(10), after), None);
+        assert_eq!(ages.old_below(begun + second, Sequence(20), after), None);
+        assert_eq!(ages.old_below(begun + 2 * second, Sequence(30), after), Some(Sequence(10)));
+        assert_eq!(ages.old_below(begun + 2 * second, Sequence(30), after), Some(Sequence(10)));
+        assert_eq!(ages.old_below(begun + 3 * second, Sequence(30), after), Some(Sequence(20)));
         assert!(is_old(OutboxId::batch(Sequence(19), 1), Sequence(20)));
         assert!(!is_old(OutboxId::batch(Sequence(20), 1), Sequence(20)));
         assert!(is_old(OutboxId { first: Sequence(20), low: 0 }, Sequence(20)));

@@ -1,5 +1,5 @@
-//! Units on their way back to Redis. Postgres has decided; the script applies each release once, by a
-//! watermark that it keeps itself and that it is asked for every time: there is no cursor here to lose.
+//! Releases units back to Redis. Postgres has decided the releases; the script applies each once, by a watermark that it
+//! stores itself and that is read before every release: settlement has no cursor that could be lost.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,56 +8,43 @@ use contract::ids::{CustomerId, OrderId, Sku};
 use contract::keys::buyer_field;
 use contract::topics::ORDERS;
 use deadpool_postgres::Pool;
+use lua::Redis;
 use lua::read_stock::read_stock;
 use lua::release::{Release, ReleaseOutcome, release};
-use lua::{Redis, RedisError};
 use metrics::{Counter, counter};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::ready_sales::{self, ReadySale};
+use super::rebuild::request::{self, Reason};
 use crate::context::Context;
-use crate::recover::ready_sales::{self, ReadySale};
-use crate::recover::rebuild::request::{self, Reason};
+use crate::context::task_error::TaskError;
 use crate::store::database::DatabaseError;
 
-/// Looks so often even if nobody says that there is something to release.
+/// The interval at which sales are polled when the settle loop reports no release.
 const EVERY: Duration = Duration::from_secs(1);
-/// Rows of one call: the script must not hold Redis up.
+/// The maximum number of rows per call: the script must not block Redis.
 const ROWS_MAX: i64 = 500;
 
-#[derive(Debug, thiserror::Error)]
-enum Error {
-    #[error(transparent)]
-    Database(#[from] DatabaseError),
-    #[error("Redis: {0}")]
-    Redis(#[from] RedisError),
-}
-impl From<tokio_postgres::Error> for Error {
-    fn from(error: tokio_postgres::Error) -> Self {
-        Self::Database(error.into())
-    }
-}
-
-/// What it counts.
-struct Metrics {
+struct ReleaseMetrics {
     releases: Counter,
-    ahead: Counter,
+    watermark_ahead: Counter,
 }
 
 /// Releases what is due in owned partitions, until the process stops.
 pub async fn run(context: Context) {
     let Context { pool, redis, ownership, progress, stop, .. } = context;
-    let metrics = Metrics {
+    let metrics = ReleaseMetrics {
         releases: counter!("settlement_releases_total"),
-        ahead: counter!("settlement_watermark_ahead_total"),
+        watermark_ahead: counter!("settlement_watermark_ahead_total"),
     };
     while !stop.is_cancelled() {
-        let woken = async { drop(tokio::time::timeout(EVERY, progress.releases()).await) };
-        stop.run_until_cancelled(woken).await;
-        let sales = match sales(&pool, &ownership.now()).await {
+        let wait = async { drop(tokio::time::timeout(EVERY, progress.wait_for_releases()).await) };
+        stop.run_until_cancelled(wait).await;
+        let sales = match owned_sales(&pool, &ownership.current()).await {
             Ok(sales) => sales,
             Err(error) => {
-                tracing::debug!(%error, "cannot ask which sales are ready");
+                tracing::debug!(%error, "could not read which sales are ready");
                 continue;
             }
         };
@@ -66,91 +53,103 @@ pub async fn run(context: Context) {
                 return;
             }
             if let Err(error) = release_all(&pool, &redis, &sale, &metrics).await {
-                tracing::debug!(sale_id = %sale.sale, %error, "units were not released, trying again");
+                tracing::debug!(sale_id = %sale.sale, %error, "could not release units; retrying");
             }
         }
     }
 }
 
-async fn sales(pool: &Pool, owned: &[i32]) -> Result<Vec<ReadySale>, DatabaseError> {
+async fn owned_sales(pool: &Pool, owned: &[i32]) -> Result<Vec<ReadySale>, DatabaseError> {
     let client = pool.get().await?;
     ready_sales::read(&client, owned).await
 }
 
-async fn release_all(pool: &Pool, redis: &Redis, sale: &ReadySale, metrics: &Metrics) -> Result<(), Error> {
-    let nothing: [Sku; 0] = [];
-    let looked = read_stock(redis, &sale.scripts.read_stock, &sale.keys, nothing.iter(), 0, false).await;
-    request::request_if_lost(pool, sale, &looked).await?;
-    let Ok(looked) = looked? else { return Ok(()) }; // lost: a rebuild will have it all
-    let mut watermark = looked.released;
+async fn release_all(
+    pool: &Pool,
+    redis: &Redis,
+    sale: &ReadySale,
+    metrics: &ReleaseMetrics,
+) -> Result<(), TaskError> {
+    let no_skus: [Sku; 0] = [];
+    let reading = read_stock(redis, &sale.scripts.read_stock, &sale.keys, no_skus.iter(), 0, false).await;
+    request::request_if_lost(pool, sale, &reading).await?;
+    let Ok(reading) = reading? else { return Ok(()) }; // lost: a rebuild will include all releases
+    let mut watermark = reading.released;
     loop {
-        let due = due(pool, sale, watermark).await?;
-        let (due, more) = match due {
-            Due::Nothing => return Ok(()),
-            Due::Ahead { last } => {
-                metrics.ahead.increment(1);
-                tracing::error!(sale_id = %sale.sale, epoch = sale.epoch.0, watermark, last, "Redis has released what Postgres does not know");
-                let client = pool.get().await.map_err(DatabaseError::from)?;
+        let (due, may_have_more) = match pending_releases(pool, sale, watermark).await? {
+            PendingReleases::None => return Ok(()),
+            PendingReleases::WatermarkAhead { last } => {
+                metrics.watermark_ahead.increment(1);
+                tracing::error!(sale_id = %sale.sale, epoch = sale.epoch.0, watermark, last, "Redis has applied releases that Postgres does not have");
+                let client = pool.get().await?;
                 request::request(&client, &sale.sale, sale.epoch, Reason::WatermarkAhead).await?;
                 return Ok(());
             }
-            Due::Some { release, more } => (release, more),
+            PendingReleases::Some { release, may_have_more } => (release, may_have_more),
         };
         fault::point!("settlement.before_release");
-        let released = release(redis, &sale.scripts.release, &sale.keys, &due).await;
-        request::request_if_lost(pool, sale, &released).await?;
-        match released? {
+        let outcome = release(redis, &sale.scripts.release, &sale.keys, &due).await;
+        request::request_if_lost(pool, sale, &outcome).await?;
+        match outcome? {
             Ok(ReleaseOutcome::Applied) => {
                 metrics.releases.increment(due.units.len() as u64);
                 let units: u64 = due.units.iter().map(|(_, units)| units).sum();
-                tracing::info!(sale_id = %sale.sale, units, to = due.to, changes = due.settled_changes.len(), cancelled = due.cancelled.len(), "released");
+                tracing::info!(sale_id = %sale.sale, units, to = due.to, changes = due.settled_changes.len(), cancelled = due.cancelled.len(), "released units to Redis");
                 watermark = due.to;
             }
-            // Another process was quicker: what it has applied must not be applied again.
+            // Another process was faster: what it has applied must not be applied again.
             Ok(ReleaseOutcome::OtherWatermark(at)) if at > watermark => watermark = at,
-            Ok(ReleaseOutcome::OtherWatermark(_)) | Err(_) => return Ok(()), // another state: look again later
+            Ok(ReleaseOutcome::OtherWatermark(_)) | Err(_) => return Ok(()), // another state: retried at the next poll
         }
-        if !more {
+        if !may_have_more {
             return Ok(());
         }
     }
 }
 
-enum Due {
-    Nothing,
-    /// The watermark lies behind the last sequence that Postgres knows.
-    Ahead {
+enum PendingReleases {
+    None,
+    /// The watermark is higher than the last sequence in Postgres.
+    WatermarkAhead {
         last: u64,
     },
     Some {
         release: Release,
-        more: bool,
+        may_have_more: bool,
     },
 }
 
-async fn due(pool: &Pool, sale: &ReadySale, watermark: u64) -> Result<Due, Error> {
-    let client = pool.get().await.map_err(DatabaseError::from)?;
+async fn pending_releases(
+    pool: &Pool,
+    sale: &ReadySale,
+    watermark: u64,
+) -> Result<PendingReleases, TaskError> {
+    let client = pool.get().await?;
     let select = client.prepare_cached(include_str!("../../queries/select_releases.sql")).await?;
     let after = i64::try_from(watermark).unwrap_or(i64::MAX);
     let rows = client.query(&select, &[&sale.sale.as_str(), &after, &ROWS_MAX]).await?;
     let Some(last) = rows.last() else {
         let select = client.prepare_cached(include_str!("../../queries/select_next_seq.sql")).await?;
         let next: i64 = client.query_one(&select, &[&ORDERS.name, &sale.partition]).await?.get(0);
-        return Ok(if after >= next { Due::Ahead { last: (next - 1) as u64 } } else { Due::Nothing });
+        return Ok(if after >= next {
+            PendingReleases::WatermarkAhead { last: (next - 1) as u64 }
+        } else {
+            PendingReleases::None
+        });
     };
     let mut release = Release { after: watermark, to: last.get::<_, i64>(0) as u64, ..Release::default() };
     let mut units: BTreeMap<Sku, u64> = BTreeMap::new();
     for row in &rows {
-        let back = row.get::<_, i64>(2) as u64; // checked to be >= 0 by the table
+        let released = row.get::<_, i64>(2) as u64; // checked to be >= 0 by the table
         if let Some(sku) = row.get::<_, Option<&str>>(1).and_then(|sku| Sku::parse(sku).ok())
-            && back > 0
+            && released > 0
         {
-            *units.entry(sku).or_default() += back;
+            *units.entry(sku).or_default() += released;
         }
-        if let Some(cancelled) = cancelled(row)
+        if let Some(cancelled) = cancelled_order(row)
             && release.cancelled.last() != Some(&cancelled)
         {
-            release.cancelled.push(cancelled); // once, for all its lines
+            release.cancelled.push(cancelled); // once for all its lines
         }
         if let Some(change) = row.get(3)
             && !release.settled_changes.contains(&change)
@@ -159,13 +158,13 @@ async fn due(pool: &Pool, sale: &ReadySale, watermark: u64) -> Result<Due, Error
         }
     }
     release.units = units.into_iter().collect();
-    Ok(Due::Some { release, more: rows.len() == ROWS_MAX as usize })
+    Ok(PendingReleases::Some { release, may_have_more: rows.len() == ROWS_MAX as usize })
 }
 
-/// The order that gave its units back, and where Redis remembers it.
-fn cancelled(row: &Row) -> Option<(Vec<u8>, OrderId)> {
+/// Returns the order whose units are released, with its field in Redis.
+fn cancelled_order(row: &Row) -> Option<(Vec<u8>, OrderId)> {
     let order = OrderId(row.get::<_, Option<Uuid>>(4)?);
     let customer = CustomerId::parse(row.get::<_, Option<&str>>(5)?).ok()?;
-    let limited: bool = row.get(6);
-    Some((buyer_field(&customer, order.request(), limited), order))
+    let is_limited: bool = row.get(6);
+    Some((buyer_field(&customer, order.request(), is_limited), order))
 }

@@ -1,4 +1,4 @@
-//! What the settle loop counts.
+//! The metrics of the settle loop.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use rustc_hash::FxHashMap;
 
 use crate::decide::effects::Effects;
 
-/// Why records become dead letters, all of them: shown from the start, so that an alert has a 0 to rise
-/// from.
+/// All reasons for which records become dead letters. They are registered at start, so that an alert sees an increase
+/// from 0.
 const REASONS: [&str; 8] = [
     "unknown_type",
     "unsupported_version",
@@ -22,23 +22,22 @@ const REASONS: [&str; 8] = [
     "guard_trip",
 ];
 
-/// Context, looked up once.
+/// The handles of the metrics.
 pub struct SettleMetrics {
     batch_orders: Histogram,
     commit_seconds: Histogram,
-    /// From the acceptance of an order to its row.
     order_seconds: Histogram,
     by_status: Vec<(&'static str, Counter)>,
     expired: Counter,
     void: Counter,
-    doubled: Counter,
+    duplicates: Counter,
     dead_letters: Vec<(&'static str, Counter)>,
-    /// Records that Postgres refused: this must stay 0.
+    /// The number of records that Postgres rejected. It must stay 0.
     pub guard_trips: Counter,
 }
 
 impl SettleMetrics {
-    /// Registers them.
+    /// Registers the metrics.
     pub fn new() -> Self {
         Self {
             batch_orders: histogram!("settlement_batch_orders"),
@@ -53,7 +52,7 @@ impl SettleMetrics {
                 .collect(),
             expired: counter!("settlement_expired_total"),
             void: counter!("settlement_void_orders_total"),
-            doubled: counter!("settlement_doubled_orders_total"),
+            duplicates: counter!("settlement_doubled_orders_total"),
             dead_letters: REASONS
                 .map(|reason| (reason, counter!("settlement_dead_letters_total", "reason" => reason)))
                 .to_vec(),
@@ -61,19 +60,19 @@ impl SettleMetrics {
         }
     }
 
-    /// A decision about a dead letter is in Postgres.
-    pub fn decided(&self, took: Duration) {
-        self.commit_seconds.record(took.as_secs_f64());
+    /// Records that the decision about a dead letter is committed.
+    pub fn record_decision(&self, duration: Duration) {
+        self.commit_seconds.record(duration.as_secs_f64());
     }
 
-    /// A batch is in Postgres.
-    pub fn committed(&self, effects: &Effects<'_>, took: Duration) {
+    /// Records that a batch is committed.
+    pub fn record_batch(&self, effects: &Effects<'_>, duration: Duration) {
         let orders = effects.orders.order_id.len();
         self.batch_orders.record(orders as f64);
-        self.commit_seconds.record(took.as_secs_f64());
+        self.commit_seconds.record(duration.as_secs_f64());
         let now = walltime::now().to_datetime();
         for accepted_at in &effects.orders.accepted_at {
-            // A gateway's clock may be ahead of ours.
+            // A gateway's clock may be ahead of this one.
             self.order_seconds.record((now - *accepted_at).as_seconds_f64().max(0.0));
         }
         let mut reached: FxHashMap<&str, u64> = FxHashMap::default();
@@ -93,18 +92,18 @@ impl SettleMetrics {
             counter!("payments_total", "method" => "wallet", "result" => *result).increment(1);
         }
         self.void.increment(effects.void_orders);
-        self.doubled.increment(effects.doubled_orders);
+        self.duplicates.increment(effects.duplicate_orders);
         for letter in &effects.dead_letters {
             match self.dead_letters.iter().find(|(reason, _)| *reason == letter.refusal.reason) {
                 Some((_, counter)) => counter.increment(1),
-                None => tracing::error!(reason = letter.refusal.reason, "a reason that is not counted"),
+                None => tracing::error!(reason = letter.refusal.reason, "no counter exists for this reason"),
             }
             tracing::error!(
                 sale_id = ?letter.record.sale,
                 offset = letter.record.offset,
                 reason = letter.refusal.reason,
                 detail = letter.refusal.detail,
-                "dead letter"
+                "stored a record as a dead letter"
             );
         }
     }

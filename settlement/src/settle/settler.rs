@@ -1,115 +1,122 @@
-//! The settle loop: batches in, one transaction each, for every partition that this process owns.
+//! The settle loop: it receives batches, and settles each in one transaction, for every partition that this process
+//! owns.
 //!
-//! Errors are never answered by skipping. Whatever goes wrong (Postgres away, a commit whose outcome is
-//! not known, another owner), the loop forgets what it knows, the consumer starts over from the position
-//! that Postgres has, and what was queued in between is dropped by its generation. Only a record that
-//! Postgres refuses for what it says is set aside, alone, as a dead letter.
+//! It never skips a record because of an error. Whatever fails (Postgres is down, the outcome of a commit is unknown,
+//! there is another owner), the loop discards its cached state, the consumer restarts from the position in Postgres,
+//! and what was queued in between is dropped by its generation. Only a record whose content Postgres rejects is set
+//! aside, alone, as a dead letter.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
 use contract::record::{Decision, Record};
 use deadpool_postgres::{Client, Pool};
+use process::backoff::{Backoff, retry};
 use process::walltime;
 use rustc_hash::FxHashMap;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::dead_letters;
+use super::metrics::SettleMetrics;
 use crate::consume::consumer_channel::{ConsumerCommand, ConsumerCommands, ConsumerEvent};
 use crate::consume::decoded_record::{DecodedRecord, Refusal};
 use crate::context::ownership::{OwnedPartitions, OwnershipSender};
 use crate::context::progress::Progress;
 use crate::decide::delivery_schedule::DeliverySchedule;
-use crate::decide::effects::{self, Effects, Now};
-use crate::decide::order_state::PriorState;
+use crate::decide::effects::{BatchTime, records};
 use crate::decide::partition_state::PartitionState;
+use crate::decide::prior_state::PriorState;
 use crate::publish::committed_events::CommittedEventsSender;
-use crate::settle::dead_letters;
-use crate::settle::metrics::SettleMetrics;
 use crate::store::database::DatabaseError;
 use crate::store::{BatchSpan, StoreError, transaction};
-use process::backoff::{Backoff, retry};
 
-/// The loop's state.
+/// The state of the settle loop.
 pub struct Settler {
     pool: Pool,
-    /// Kept for as long as it works: its prepared statements are worth more than fairness.
+    /// The connection is kept for as long as it works: its prepared statements matter more than fairness in the pool.
     client: Option<Client>,
-    memories: FxHashMap<i32, PartitionState>,
+    states: FxHashMap<i32, PartitionState>,
     metrics: SettleMetrics,
     progress: Progress,
-    news: CommittedEventsSender,
-    /// How fast goods go on by themselves.
-    pace: DeliverySchedule,
+    committed: CommittedEventsSender,
+    schedule: DeliverySchedule,
 }
 
 impl Settler {
-    /// Owns nothing yet.
-    pub fn new(pool: Pool, progress: Progress, news: CommittedEventsSender, pace: DeliverySchedule) -> Self {
-        let (memories, metrics) = (FxHashMap::default(), SettleMetrics::new());
-        Self { pool, client: None, memories, metrics, progress, news, pace }
+    /// Creates a settler that owns no partition.
+    pub fn new(
+        pool: Pool,
+        progress: Progress,
+        committed: CommittedEventsSender,
+        schedule: DeliverySchedule,
+    ) -> Self {
+        let (states, metrics) = (FxHashMap::default(), SettleMetrics::new());
+        Self { pool, client: None, states, metrics, progress, committed, schedule }
     }
 
-    /// Settles what the consumer hands over until `stop`; a transaction that has begun is finished.
+    /// Settles the batches of the consumer until `stop` is cancelled. A transaction that has begun is finished.
     pub async fn run(
         mut self,
-        mut handovers: mpsc::Receiver<ConsumerEvent>,
+        mut events: mpsc::Receiver<ConsumerEvent>,
         commands: ConsumerCommands,
-        announce: OwnershipSender,
+        owned: OwnershipSender,
         stop: CancellationToken,
     ) {
-        let mut generation = None;
+        let mut current_generation = None;
         let mut backoff = Backoff::default();
-        while let Some(Some(handover)) = stop.run_until_cancelled(handovers.recv()).await {
-            match handover {
-                ConsumerEvent::Assigned { generation: new, partitions } => {
-                    tracing::info!(?partitions, generation = new, "owns");
-                    announce.send_replace(OwnedPartitions::from(partitions.as_slice()));
-                    self.forget();
+        while let Some(Some(event)) = stop.run_until_cancelled(events.recv()).await {
+            match event {
+                ConsumerEvent::Assigned { generation, partitions } => {
+                    tracing::info!(?partitions, generation, "assigned partitions of the log");
+                    owned.send_replace(OwnedPartitions::from(partitions.as_slice()));
+                    self.discard_state();
                     let Some(positions) = self.take_over(&partitions, &stop).await else { break };
-                    generation = Some(new);
-                    commands.send(ConsumerCommand::Place { generation: new, positions });
+                    current_generation = Some(generation);
+                    commands.send(ConsumerCommand::Seek { generation, positions }).await;
                 }
-                ConsumerEvent::Batch { generation: of, parts } if Some(of) == generation => {
+                ConsumerEvent::Batch { generation, parts } if Some(generation) == current_generation => {
                     match self.settle_parts(parts, &commands).await {
                         Ok(()) => backoff.reset(),
                         Err(error) => {
                             log(&error, backoff.should_log());
-                            self.forget();
-                            generation = None;
-                            commands.send(ConsumerCommand::Restart { generation: of });
+                            self.discard_state();
+                            current_generation = None;
+                            commands.send(ConsumerCommand::Restart { generation }).await;
                             backoff.pause(&stop).await;
                         }
                     }
                 }
-                ConsumerEvent::Batch { .. } => {} // read before an error or a rebalance: it will be read again
+                // It was read before an error or a rebalance, and will be read again.
+                ConsumerEvent::Batch { .. } => {}
             }
         }
-        announce.send_replace(OwnedPartitions::from([]));
+        owned.send_replace(OwnedPartitions::from([]));
     }
 
-    fn forget(&mut self) {
-        self.memories.clear();
+    fn discard_state(&mut self) {
+        self.states.clear();
         self.client = None;
     }
 
-    /// Reads where to go on, however long it takes.
+    /// Reads the positions to continue from, and retries until it succeeds. Returns `None` at shutdown.
     async fn take_over(&mut self, partitions: &[i32], stop: &CancellationToken) -> Option<Vec<(i32, i64)>> {
         let pool = &self.pool;
         let read = || async move {
             let client = pool.get().await.map_err(DatabaseError::from)?;
-            let memories = PartitionState::read(&client, partitions).await?;
-            Ok::<_, DatabaseError>((client, memories))
+            let states = PartitionState::read(&client, partitions).await?;
+            Ok::<_, DatabaseError>((client, states))
         };
-        let (client, memories) = retry("reading the positions to settle from", stop, read).await?;
+        let (client, states) = retry("reading the positions to settle from", stop, read).await?;
         self.client = Some(client);
         let positions: Vec<_> =
-            memories.iter().map(|(partition, memory)| (*partition, memory.next_offset)).collect();
-        for partition in partitions.iter().filter(|p| !positions.iter().any(|(known, _)| known == *p)) {
-            tracing::error!(partition, "has no position in Postgres and is not settled");
+            states.iter().map(|(partition, state)| (*partition, state.next_offset)).collect();
+        let has_position = |partition: &i32| positions.iter().any(|(stored, _)| stored == partition);
+        for partition in partitions.iter().filter(|partition| !has_position(partition)) {
+            tracing::error!(partition, "the partition has no position in Postgres and is not settled");
         }
-        self.progress.placed(&positions);
-        self.memories = memories.into_iter().collect();
+        self.progress.record_start(&positions);
+        self.states = states.into_iter().collect();
         Some(positions)
     }
 
@@ -120,30 +127,30 @@ impl Settler {
     ) -> Result<(), StoreError> {
         for (partition, records) in parts {
             let next_offset = self.settle(partition, records).await?;
-            commands.send(ConsumerCommand::Settled { partition, next_offset });
+            commands.send(ConsumerCommand::Settled { partition, next_offset }).await;
         }
         Ok(())
     }
 
-    /// Settles records of one partition that follow its position; returns the next offset. A batch that
-    /// Postgres refuses is halved until the record is found that it refuses.
+    /// Settles records of one partition that follow its position, and returns the next offset. A batch that Postgres
+    /// rejects is halved until the rejected record is found.
     pub async fn settle(&mut self, partition: i32, records: Vec<DecodedRecord>) -> Result<i64, StoreError> {
-        let mut work = apart(records);
+        let mut batches = split_at_decisions(records);
         let mut next_offset = 0;
-        while let Some(mut records) = work.pop_front() {
+        while let Some(mut records) = batches.pop_front() {
             match self.settle_batch(partition, &records).await {
                 Ok(next) => next_offset = next,
                 Err(StoreError::Refused(why)) => {
-                    self.remember(partition).await?;
+                    self.reload(partition).await?;
                     if records.len() > 1 {
                         let rest = records.split_off(records.len() / 2);
-                        work.push_front(rest);
+                        batches.push_front(rest);
                     } else if let Some(record) = records.first_mut() {
-                        tracing::error!(sale_id = ?record.sale, partition, offset = record.offset, why, "guard trip");
+                        tracing::error!(sale_id = ?record.sale, partition, offset = record.offset, why, "guard trip: Postgres rejected a record");
                         self.metrics.guard_trips.increment(1);
                         record.body = Err(Refusal::new("guard_trip", why));
                     }
-                    work.push_front(records);
+                    batches.push_front(records);
                 }
                 Err(error) => return Err(error),
             }
@@ -151,11 +158,11 @@ impl Settler {
         Ok(next_offset)
     }
 
-    /// After a refusal the memory is read again: the batch has moved nothing, but nothing is assumed.
-    pub async fn remember(&mut self, partition: i32) -> Result<(), DatabaseError> {
+    /// Reads the state of a partition again. A rejected batch has changed nothing, but nothing is assumed.
+    pub async fn reload(&mut self, partition: i32) -> Result<(), DatabaseError> {
         let client = self.client().await?;
-        let read = PartitionState::read(client, &[partition]).await?;
-        self.memories.extend(read);
+        let states = PartitionState::read(client, &[partition]).await?;
+        self.states.extend(states);
         Ok(())
     }
 
@@ -169,101 +176,94 @@ impl Settler {
     async fn settle_batch(&mut self, partition: i32, records: &[DecodedRecord]) -> Result<i64, StoreError> {
         let begun = Instant::now();
         self.client().await?;
-        let (Some(client), Some(memory), Some(first), Some(last)) =
-            (self.client.as_mut(), self.memories.get_mut(&partition), records.first(), records.last())
+        let (Some(client), Some(state), Some(first), Some(last)) =
+            (self.client.as_mut(), self.states.get_mut(&partition), records.first(), records.last())
         else {
             return Err(StoreError::Fenced);
         };
-        if first.offset != memory.next_offset {
-            return Err(StoreError::OutOfPlace { expected: memory.next_offset, found: first.offset });
+        if first.offset != state.next_offset {
+            return Err(StoreError::OutOfPlace { expected: state.next_offset, found: first.offset });
         }
         if let (1, Ok(Record::Decision(decision))) = (records.len(), &first.body) {
-            let decision = *decision;
-            return self.decide(partition, first.offset, decision, begun).await;
+            return self.settle_decision(partition, first.offset, *decision, begun).await;
         }
-        memory.learn(client, records).await?;
-        let before = PriorState::read(&*client, partition, records, self.pace.automatic).await?;
-        let suspects = effects::suspects(memory, records);
-        let settled = if suspects.is_empty() {
-            None
-        } else {
-            Some(transaction::settled_orders(client, &suspects).await?)
-        };
-        let now = Now { at: walltime::now(), pace: self.pace };
-        let effects = Effects::decide(partition, memory, records, &before, settled, now);
+        state.cache_sales(client, records).await?;
+        let prior = PriorState::read(&*client, partition, state, records, self.schedule.automatic).await?;
+        let time = BatchTime { at: walltime::now(), schedule: self.schedule };
+        let effects = records::decide(partition, state, records, &prior, time);
         let state_update = effects.state_update();
         let span = BatchSpan {
             partition,
-            from_offset: memory.next_offset,
-            from_seq: memory.next_seq,
+            from_offset: state.next_offset,
+            from_seq: state.next_seq,
             to_offset: last.offset + 1,
-            to_seq: memory.next_seq + state_update.seqs,
-            at: now.at,
+            to_seq: state.next_seq + state_update.seqs,
+            at: time.at,
         };
         transaction::commit(client, span, &effects).await?;
-        self.metrics.committed(&effects, begun.elapsed());
-        self.news.tell(span, &effects);
-        let released = !effects.changes.is_empty() || !effects.releases.units.is_empty();
-        state_update.apply(memory, span.to_offset);
-        self.progress.settled(partition, span, released);
+        self.metrics.record_batch(&effects, begun.elapsed());
+        self.committed.send(span, &effects);
+        let has_releases = !effects.changes.is_empty() || !effects.releases.units.is_empty();
+        state_update.apply(state, span.to_offset);
+        self.progress.record_commit(partition, span, has_releases);
         Ok(span.to_offset)
     }
 
-    /// An operator's decision about a dead letter: a transaction of its own, because it looks at Postgres as
-    /// it goes.
-    async fn decide(
+    /// Settles an operator's decision about a dead letter. It has a transaction of its own, because it queries
+    /// Postgres between its writes.
+    async fn settle_decision(
         &mut self,
         partition: i32,
         offset: i64,
         decision: Decision,
         begun: Instant,
     ) -> Result<i64, StoreError> {
-        let (Some(client), Some(memory)) = (self.client.as_mut(), self.memories.get_mut(&partition)) else {
+        let (Some(client), Some(state)) = (self.client.as_mut(), self.states.get_mut(&partition)) else {
             return Err(StoreError::Fenced);
         };
-        let at = BatchSpan {
+        let span = BatchSpan {
             partition,
             from_offset: offset,
-            from_seq: memory.next_seq,
+            from_seq: state.next_seq,
             to_offset: offset + 1,
-            to_seq: memory.next_seq,
+            to_seq: state.next_seq,
             at: walltime::now(),
         };
-        let span = dead_letters::carry_out(client, at, decision, self.pace).await?;
-        self.metrics.decided(begun.elapsed());
-        // What it moved of sales is read again when it is needed.
-        *memory = PartitionState::at(span.to_offset, span.to_seq);
-        self.news.tell_of(span);
-        self.progress.settled(partition, span, span.to_seq > span.from_seq);
+        let span = dead_letters::apply_decision(client, span, decision, self.schedule).await?;
+        self.metrics.record_decision(begun.elapsed());
+        // The sales that the decision changed are read again when they are needed.
+        *state = PartitionState::new(span.to_offset, span.to_seq);
+        self.committed.send_unread(span);
+        self.progress.record_commit(partition, span, span.to_seq > span.from_seq);
         Ok(span.to_offset)
     }
 }
 
-/// Batches of records; each decision alone.
-fn apart(records: Vec<DecodedRecord>) -> VecDeque<Vec<DecodedRecord>> {
+/// Splits records into batches, with each decision in a batch of its own.
+fn split_at_decisions(records: Vec<DecodedRecord>) -> VecDeque<Vec<DecodedRecord>> {
     let mut batches = VecDeque::from([Vec::with_capacity(records.len())]);
-    let mut alone = false;
+    let mut after_decision = false;
     for record in records {
-        let decision = matches!(record.body, Ok(Record::Decision(_)));
-        if (decision || alone) && batches.back().is_some_and(|batch| !batch.is_empty()) {
+        let is_decision = matches!(record.body, Ok(Record::Decision(_)));
+        if (is_decision || after_decision) && batches.back().is_some_and(|batch| !batch.is_empty()) {
             batches.push_back(Vec::new());
         }
         if let Some(batch) = batches.back_mut() {
             batch.push(record);
         }
-        alone = decision;
+        after_decision = is_decision;
     }
     batches
 }
 
-fn log(error: &StoreError, say: bool) {
+fn log(error: &StoreError, is_new: bool) {
     match error {
-        StoreError::Database(_) if !say => {}
-        StoreError::Database(_) => tracing::warn!(%error, "settling is interrupted, trying again"),
-        StoreError::Fenced => tracing::warn!(%error, "fenced"),
-        StoreError::WalletMoved => tracing::info!(%error, "deciding again"),
+        StoreError::Database(_) if !is_new => {}
+        StoreError::Database(_) => tracing::warn!(%error, "settling is interrupted and will be retried"),
+        StoreError::Fenced => tracing::warn!(%error, "fenced: the position has moved"),
+        StoreError::WalletMoved => tracing::info!(%error, "the batch is decided again"),
         StoreError::Refused(_) | StoreError::DoubledSequence(_) | StoreError::OutOfPlace { .. } => {
-            tracing::error!(%error, "settling is interrupted, trying again");
+            tracing::error!(%error, "settling is interrupted and will be retried");
         }
     }
 }

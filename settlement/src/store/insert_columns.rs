@@ -1,5 +1,5 @@
-//! Rows as columns: a vector for each column, which Postgres unnests. They borrow from the records, so
-//! that an order costs pushes and no copies.
+//! New rows as columns: one vector per column, which Postgres unnests. The columns borrow from the records, so that an
+//! order costs pushes and no copies.
 
 use contract::ids::OrderId;
 use contract::lifecycle::OrderStatus;
@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use tokio_postgres::types::Json;
 use uuid::Uuid;
 
-/// New orders. Every vector has one entry an order.
+/// The columns of new orders. Every vector has one entry per order.
 #[derive(Debug, Default)]
 #[allow(missing_docs)] // the columns of customer_order
 pub struct OrderColumns<'a> {
@@ -34,7 +34,7 @@ pub struct OrderColumns<'a> {
     pub accepted_at: Vec<OffsetDateTime>,
 }
 
-/// Lines of new orders. Every vector has one entry a line.
+/// The columns of their lines. Every vector has one entry per line.
 #[derive(Debug, Default)]
 #[allow(missing_docs)] // the columns of order_line
 pub struct LineColumns<'a> {
@@ -45,7 +45,7 @@ pub struct LineColumns<'a> {
     pub unit_price: Vec<i64>,
 }
 
-/// Moves of orders to other states, in order. Every vector has one entry a move.
+/// The columns of order events: the transitions to other statuses, in order. Every vector has one entry per transition.
 #[derive(Debug, Default)]
 #[allow(missing_docs)] // the columns of order_event
 pub struct MoveColumns<'a> {
@@ -54,7 +54,7 @@ pub struct MoveColumns<'a> {
     pub reason: Vec<Option<&'a str>>,
 }
 
-/// Money that moves in wallets, in order. Every vector has one entry a movement.
+/// The columns of wallet entries, in order. Every vector has one entry per debit or credit.
 #[derive(Debug, Default)]
 #[allow(missing_docs)] // the columns of wallet_entry
 pub struct WalletColumns<'a> {
@@ -65,7 +65,7 @@ pub struct WalletColumns<'a> {
     pub order_id: Vec<Uuid>,
 }
 
-/// What could not be done. Every vector has one entry a command.
+/// The columns of notes about commands that were not applied. Every vector has one entry per command.
 #[derive(Debug, Default)]
 #[allow(missing_docs)] // the columns of order_note
 pub struct NoteColumns<'a> {
@@ -76,7 +76,7 @@ pub struct NoteColumns<'a> {
     pub found: Vec<&'static str>,
 }
 
-/// Units on their way back. Every vector has one entry an order and SKU.
+/// The columns of releases. Every vector has one entry per order and SKU.
 #[derive(Debug, Default)]
 #[allow(missing_docs)] // the columns of stock_release
 pub struct ReleaseColumns<'a> {
@@ -87,7 +87,7 @@ pub struct ReleaseColumns<'a> {
 }
 
 impl<'a> MoveColumns<'a> {
-    /// Adds a move.
+    /// Adds a transition.
     pub(crate) fn push(&mut self, id: OrderId, status: OrderStatus, reason: Option<&'a str>) {
         self.order_id.push(id.0);
         self.status.push(status.as_str());
@@ -96,7 +96,7 @@ impl<'a> MoveColumns<'a> {
 }
 
 impl<'a> WalletColumns<'a> {
-    /// Adds a movement: taken for an order, or given back.
+    /// Adds a debit (negative) or a credit for an order.
     pub(crate) fn push(
         &mut self,
         customer: &'a str,
@@ -114,7 +114,7 @@ impl<'a> WalletColumns<'a> {
 }
 
 impl<'a> NoteColumns<'a> {
-    /// Adds a command, what became of it, and in which state it found its order.
+    /// Adds a command with its result and the status in which it found its order.
     pub(crate) fn push(
         &mut self,
         offset: i64,
@@ -132,7 +132,7 @@ impl<'a> NoteColumns<'a> {
 }
 
 impl<'a> ReleaseColumns<'a> {
-    /// Adds units of an order.
+    /// Adds the units of an order.
     pub(crate) fn push(&mut self, sale: &'a str, sku: &'a str, units: i64, order: OrderId) {
         self.sale_id.push(sale);
         self.sku.push(sku);
@@ -142,7 +142,7 @@ impl<'a> ReleaseColumns<'a> {
 }
 
 impl<'a> OrderColumns<'a> {
-    /// Makes room.
+    /// Reserves capacity for more rows.
     pub(crate) fn reserve(&mut self, orders: usize) {
         self.order_id.reserve(orders);
         self.sale_id.reserve(orders);
@@ -196,7 +196,7 @@ impl<'a> OrderColumns<'a> {
 }
 
 impl<'a> LineColumns<'a> {
-    /// Makes room.
+    /// Reserves capacity for more rows.
     pub(crate) fn reserve(&mut self, lines: usize) {
         self.order_id.reserve(lines);
         self.line.reserve(lines);

@@ -1,31 +1,22 @@
-//! One transaction a batch: the position's compare-and-set, and everything that the records do.
+//! The transaction of a batch: the compare-and-set of the position, and all effects of the records.
 
 use contract::record::TotalsChange;
 use contract::topics::ORDERS;
 use deadpool_postgres::{Client, Transaction};
 use futures_util::future::try_join_all;
 use futures_util::{FutureExt, future::BoxFuture};
-use rustc_hash::FxHashSet;
 use tokio_postgres::types::{Json, ToSql};
-use uuid::Uuid;
 
 use super::{BatchSpan, StoreError, upsert_rows};
 use crate::decide::effects::{DeadLetter, Effects};
-use crate::store::database::DatabaseError;
 use crate::store::insert_columns::ReleaseColumns;
 
-/// Which of these orders Postgres has.
-pub async fn settled_orders(client: &Client, ids: &[Uuid]) -> Result<FxHashSet<Uuid>, DatabaseError> {
-    let select = client.prepare_cached(include_str!("../../queries/select_settled_orders.sql")).await?;
-    Ok(client.query(&select, &[&ids]).await?.iter().map(|row| row.get(0)).collect())
-}
-
-/// Commits a batch, or leaves nothing of it (or, where the commit itself failed, it is not known).
+/// Commits a batch. On an error nothing of it is stored, except that after a failed commit the outcome is unknown.
 pub async fn commit(client: &mut Client, span: BatchSpan, effects: &Effects<'_>) -> Result<(), StoreError> {
     fault::point!("settlement.before_transaction");
     let transaction = client.transaction().await?;
     let statements = Statements::prepare(&transaction).await?;
-    // First of all the position: it is the lock that keeps a zombie from going any further.
+    // The position moves first: its row lock fences off a former owner.
     move_position(&transaction, &statements, span).await?;
     let transaction = if fault::removed!("one_transaction") {
         transaction.commit().await?;
@@ -40,7 +31,7 @@ pub async fn commit(client: &mut Client, span: BatchSpan, effects: &Effects<'_>)
         change_totals(&transaction, span.partition, change, *seq).await?;
     }
     for letter in &effects.dead_letters {
-        bury(&transaction, span.partition, letter).await?;
+        insert_dead_letter(&transaction, span.partition, letter).await?;
     }
     fault::point!("settlement.before_commit");
     transaction.commit().await?;
@@ -48,14 +39,14 @@ pub async fn commit(client: &mut Client, span: BatchSpan, effects: &Effects<'_>)
     Ok(())
 }
 
-/// New orders with all that belongs to them, inside a transaction that has moved its position.
+/// Inserts new orders with all their effects, inside a transaction that has moved its position.
 pub async fn insert(tx: &Transaction<'_>, span: BatchSpan, effects: &Effects<'_>) -> Result<(), StoreError> {
     let statements = Statements::prepare(tx).await?;
     insert_all(tx, &statements, span, effects).await?;
     move_all(tx, span, effects).await
 }
 
-/// Moves the position, inside a transaction.
+/// Moves the position inside a transaction.
 pub async fn move_to(tx: &Transaction<'_>, span: BatchSpan) -> Result<(), StoreError> {
     let statements = Statements::prepare(tx).await?;
     move_position(tx, &statements, span).await
@@ -67,9 +58,9 @@ async fn insert_all(
     span: BatchSpan,
     effects: &Effects<'_>,
 ) -> Result<(), StoreError> {
-    // They do not depend on each other: sent at once, answered in order.
+    // The statements do not depend on each other: they are pipelined.
     let mut work: Vec<BoxFuture<'_, Result<(), StoreError>>> = Vec::new();
-    // Sales before their items, as operators and rebuilds lock them: so nobody deadlocks.
+    // Sales are locked before their items, as by operators and rebuilds, so that no two transactions deadlock.
     if !effects.sales.is_empty() {
         work.push(move_sales(tx, statements, effects).boxed());
     }
@@ -188,12 +179,12 @@ async fn move_units(
     Ok(())
 }
 
-/// Orders of the batch itself may be among those that move, so this comes behind them.
+/// Writes the changes of orders. New orders of the batch may be among them, so this follows their insertion.
 async fn move_all(tx: &Transaction<'_>, span: BatchSpan, effects: &Effects<'_>) -> Result<(), StoreError> {
     let at = span.at.to_datetime();
-    let touched = effects.touched();
-    if !touched.is_empty() {
-        upsert_rows::write(tx, span, &touched).await?;
+    let changed = effects.changed_orders();
+    if !changed.is_empty() {
+        upsert_rows::write(tx, span, &changed).await?;
     }
     let moves = &effects.moves;
     if !moves.order_id.is_empty() {
@@ -244,7 +235,7 @@ async fn move_wallets(
     Ok(())
 }
 
-/// Units on their way back, from sequence `first` on.
+/// Inserts releases of units, with sequences from `first` on.
 pub async fn insert_releases(
     tx: &Transaction<'_>,
     span: BatchSpan,
@@ -286,13 +277,17 @@ async fn change_totals(
     let (new, found, limited): (bool, i64, i64) = (row.get(0), row.get(1), row.get(2));
     let wanted = skus.len() as i64;
     if found != wanted || limited != wanted {
-        return Err(StoreError::Refused("a total for an item that has none".into()));
+        return Err(StoreError::Refused("the total of an item without a limit cannot change".into()));
     }
-    tracing::info!(sale_id = %change.sale_id, change_id = %change.change_id, new, "totals changed");
+    tracing::info!(sale_id = %change.sale_id, change_id = %change.change_id, new, "changed the totals of a sale");
     Ok(())
 }
 
-async fn bury(tx: &Transaction<'_>, partition: i32, letter: &DeadLetter<'_>) -> Result<(), StoreError> {
+async fn insert_dead_letter(
+    tx: &Transaction<'_>,
+    partition: i32,
+    letter: &DeadLetter<'_>,
+) -> Result<(), StoreError> {
     let record = letter.record;
     let headers: std::collections::BTreeMap<_, _> =
         record.raw.headers.iter().map(|(name, value)| (name, value)).collect();

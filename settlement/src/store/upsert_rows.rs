@@ -1,5 +1,5 @@
-//! The rows that belong to an order and change with it: its own, its payment's, its delivery's. One row an
-//! order and batch, however often it moved.
+//! The rows that change with an order: its own, its payment's and its delivery's. A batch writes each row once, even if
+//! the order changed several times.
 
 use contract::ids::OrderId;
 use contract::lifecycle::{CancelReason, Language};
@@ -15,16 +15,16 @@ use super::{BatchSpan, StoreError};
 use crate::decide::delivery_schedule::COURIER;
 use crate::decide::order_state::OrderState;
 
-/// Writes the rows of orders that moved.
+/// Writes the rows of changed orders.
 pub async fn write(
     tx: &Transaction<'_>,
     span: BatchSpan,
-    touched: &[(OrderId, OrderState<'_>)],
+    changed: &[(OrderId, OrderState<'_>)],
 ) -> Result<(), StoreError> {
-    let mut orders = OrderColumnUpdates::default();
-    let mut payments = Payments::default();
-    let mut deliveries = Deliveries::default();
-    for (id, order) in touched {
+    let mut orders = OrderUpdates::default();
+    let mut payments = PaymentRows::default();
+    let mut deliveries = DeliveryRows::default();
+    for (id, order) in changed {
         orders.push(*id, order);
         payments.push(*id, order);
         deliveries.push(*id, order);
@@ -34,15 +34,15 @@ pub async fn write(
     deliveries.write(tx, span).await
 }
 
-/// Columns of `customer_order`.
+/// The updated columns of `customer_order`.
 #[derive(Default)]
-struct OrderColumnUpdates {
+struct OrderUpdates {
     order_id: Vec<Uuid>,
     status: Vec<&'static str>,
     reason: Vec<Option<&'static str>>,
 }
 
-impl OrderColumnUpdates {
+impl OrderUpdates {
     fn push(&mut self, id: OrderId, order: &OrderState<'_>) {
         self.order_id.push(id.0);
         self.status.push(order.status.as_str());
@@ -54,15 +54,15 @@ impl OrderColumnUpdates {
         let at = span.at.to_datetime();
         let params: [&(dyn ToSql + Sync); 4] = [&self.order_id, &self.status, &self.reason, &at];
         if tx.execute(&update, &params).await? != self.order_id.len() as u64 {
-            return Err(StoreError::Refused("an order has vanished".into()));
+            return Err(StoreError::Refused("an order to update does not exist".into()));
         }
         Ok(())
     }
 }
 
-/// Columns of `payment`.
+/// The columns of `payment`.
 #[derive(Default)]
-struct Payments<'a> {
+struct PaymentRows<'a> {
     payment_id: Vec<Uuid>,
     order_id: Vec<Uuid>,
     sale_id: Vec<&'a str>,
@@ -79,7 +79,7 @@ struct Payments<'a> {
     refunded_at: Vec<Option<OffsetDateTime>>,
 }
 
-impl<'a> Payments<'a> {
+impl<'a> PaymentRows<'a> {
     fn push(&mut self, id: OrderId, order: &OrderState<'a>) {
         let Some(payment) = order.payment else { return };
         self.payment_id.push(payment_id(id));
@@ -93,9 +93,9 @@ impl<'a> Payments<'a> {
         self.currency.push(order.currency.to_string());
         self.reason.push(payment.reason);
         self.requested_at.push(payment.requested_at.to_datetime());
-        self.captured_at.push(time(payment.captured_at));
-        self.refund_requested_at.push(time(payment.refund_requested_at));
-        self.refunded_at.push(time(payment.refunded_at));
+        self.captured_at.push(to_datetime(payment.captured_at));
+        self.refund_requested_at.push(to_datetime(payment.refund_requested_at));
+        self.refunded_at.push(to_datetime(payment.refunded_at));
     }
 
     async fn write(&self, tx: &Transaction<'_>, span: BatchSpan) -> Result<(), StoreError> {
@@ -126,9 +126,9 @@ impl<'a> Payments<'a> {
     }
 }
 
-/// Columns of `delivery`.
+/// The columns of `delivery`.
 #[derive(Default)]
-struct Deliveries<'a> {
+struct DeliveryRows<'a> {
     delivery_id: Vec<Uuid>,
     order_id: Vec<Uuid>,
     sale_id: Vec<&'a str>,
@@ -144,23 +144,23 @@ struct Deliveries<'a> {
     next_move_at: Vec<Option<OffsetDateTime>>,
 }
 
-impl<'a> Deliveries<'a> {
+impl<'a> DeliveryRows<'a> {
     fn push(&mut self, id: OrderId, order: &OrderState<'a>) {
         let Some(delivery) = order.delivery else { return };
-        let sent = order.fulfilment == Fulfilment::Ship;
+        let is_shipped = order.fulfilment == Fulfilment::Ship;
         self.delivery_id.push(delivery_id(id));
         self.order_id.push(id.0);
         self.sale_id.push(order.sale.as_str());
         self.kind.push(order.fulfilment.as_str());
         self.status.push(order.status.as_str());
-        self.tracking_number.push(sent.then(|| format!("TRACK-{id}-{}", delivery.started_at.0)));
-        self.courier.push(sent.then_some(COURIER));
+        self.tracking_number.push(is_shipped.then(|| format!("TRACK-{id}-{}", delivery.started_at.0)));
+        self.courier.push(is_shipped.then_some(COURIER));
         self.started_at.push(delivery.started_at.to_datetime());
-        self.shipped_at.push(time(delivery.shipped_at));
-        self.completed_at.push(time(delivery.completed_at));
-        self.estimated_arrival.push(time(delivery.estimated_arrival));
+        self.shipped_at.push(to_datetime(delivery.shipped_at));
+        self.completed_at.push(to_datetime(delivery.completed_at));
+        self.estimated_arrival.push(to_datetime(delivery.estimated_arrival));
         self.last_status_message.push(order.status.description(Language::English));
-        self.next_move_at.push(time(delivery.next_move_at));
+        self.next_move_at.push(to_datetime(delivery.next_move_at));
     }
 
     async fn write(&self, tx: &Transaction<'_>, span: BatchSpan) -> Result<(), StoreError> {
@@ -191,6 +191,6 @@ impl<'a> Deliveries<'a> {
     }
 }
 
-fn time(at: Option<Timestamp>) -> Option<OffsetDateTime> {
+fn to_datetime(at: Option<Timestamp>) -> Option<OffsetDateTime> {
     at.map(Timestamp::to_datetime)
 }

@@ -1,5 +1,5 @@
-//! What is asked of orders: by their customers, by the payment side, by operators. Whatever comes too late,
-//! twice, or in the wrong order moves nothing that the lifecycle does not allow, and leaves a note.
+//! Commands to orders: from their customers, from the payment side, and from operators. A command that arrives too
+//! late, twice, or out of order changes nothing that the lifecycle does not allow, and leaves a note.
 
 use contract::lifecycle::{CancelReason, OrderStatus, Trigger};
 use contract::order::PaymentMethod;
@@ -9,23 +9,23 @@ use contract::record::{Action, Command, PaymentOutcome, PaymentResult, RefundRes
 use super::Effects;
 use crate::decide::order_state::{OrderState, PaymentState};
 
-/// What became of a command.
+/// The result of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CommandResult {
-    /// The order moved.
+    /// The order changed.
     Applied,
-    /// It had done so before, or the lifecycle does not have this move.
+    /// The order had changed this way before, or the lifecycle does not allow the transition.
     Illegal,
-    /// There is no such order of this customer.
+    /// The customer does not have this order.
     Unknown,
-    /// Its money came when nobody waited for it any more, and goes back.
+    /// The payment arrived when the order no longer awaited it, and is refunded.
     Late,
-    /// It tells of another payment, or of another amount, than the order's.
+    /// The command names another payment, or another amount, than the order's.
     Mismatch,
 }
 
 impl CommandResult {
-    /// For metrics and history.
+    /// Returns the name in metrics and in the history.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Applied => "applied",
@@ -38,116 +38,116 @@ impl CommandResult {
 }
 
 impl<'a> Effects<'a> {
-    /// Does what a command asks for, or notes that it could not be done.
-    pub(super) fn obey(&mut self, offset: i64, command: &'a Command) {
+    /// Applies a command, or notes that it could not be applied.
+    pub(super) fn apply_command(&mut self, offset: i64, command: &'a Command) {
         let (id, name) = (command.order_id, command.action.as_str());
-        let Some(mut order) = self.orders_now.of(command) else {
-            tracing::warn!(sale_id = %command.sale_id, order_id = %id, command = name, "no such order of this customer");
+        let Some(mut order) = self.order_states.find_for_command(command) else {
+            tracing::warn!(sale_id = %command.sale_id, order_id = %id, command = name, "the command names an order that its customer does not have");
             self.commands.push((name, CommandResult::Unknown));
             return;
         };
-        let found = order.status;
-        let result = self.carry_out(command, &mut order);
+        let prior_status = order.status;
+        let result = self.apply_action(command, &mut order);
         if result != CommandResult::Illegal && result != CommandResult::Mismatch {
-            self.keep(id, order);
+            self.update_order(id, order);
         }
         if result != CommandResult::Applied {
-            self.notes.push(offset, id, name, result.as_str(), found.as_str());
+            self.notes.push(offset, id, name, result.as_str(), prior_status.as_str());
         }
         if result == CommandResult::Mismatch {
-            tracing::error!(sale_id = %command.sale_id, order_id = %id, command = name, "tells of another payment or amount than the order's");
+            tracing::error!(sale_id = %command.sale_id, order_id = %id, command = name, "the command names another payment or amount than the order's");
         }
         self.commands.push((name, result));
     }
 
-    fn carry_out(&mut self, command: &'a Command, order: &mut OrderState<'a>) -> CommandResult {
+    fn apply_action(&mut self, command: &'a Command, order: &mut OrderState<'a>) -> CommandResult {
         let id = command.order_id;
         let applied = match &command.action {
             Action::Cancel => {
-                let paid = order.status.is_paid();
+                let was_paid = order.status.is_paid();
                 order.cancel_reason = Some(CancelReason::Customer);
                 let cancelled = self.advance(id, order, Trigger::Cancel, None);
-                if cancelled && paid {
-                    self.give_back(id, order);
+                if cancelled && was_paid {
+                    self.refund(id, order);
                 }
                 cancelled
             }
             Action::Pay(request) => self.pay(id, order, request),
-            Action::PaymentResult(told) => return self.payment_told(command, order, told),
+            Action::PaymentResult(result) => return self.apply_payment_result(command, order, result),
             Action::Refund => {
                 let returned = self.advance(id, order, Trigger::RequestRefund, None);
                 if returned {
-                    self.give_back(id, order);
+                    self.refund(id, order);
                 }
                 returned
             }
-            Action::RefundResult(told) => return self.refund_told(command, order, told),
-            Action::Deliver(goods) => {
-                let way = order.status.delivery_steps_to(goods.status);
-                for trigger in way.iter().flatten() {
+            Action::RefundResult(result) => return self.apply_refund_result(command, order, result),
+            Action::Deliver(delivery) => {
+                let path = order.status.delivery_steps_to(delivery.status);
+                for trigger in path.iter().flatten() {
                     self.advance(id, order, *trigger, None);
                 }
-                way.is_some()
+                path.is_some()
             }
         };
         if applied { CommandResult::Applied } else { CommandResult::Illegal }
     }
 
-    /// The payment side tells what became of a payment. It may tell it twice, late, or one thing after the
-    /// other; money that it took for an order that no longer wants it goes back.
-    fn payment_told(
+    /// Applies the result of a payment. The payment side may deliver results twice, late, or out of order. Money that
+    /// was captured for an order that no longer awaits it is refunded.
+    fn apply_payment_result(
         &mut self,
         command: &'a Command,
         order: &mut OrderState<'a>,
-        told: &'a PaymentResult,
+        result: &'a PaymentResult,
     ) -> CommandResult {
         let id = command.order_id;
-        // A wallet's money moves here alone: nobody outside has taken any of it.
-        let told_of = |payment: &PaymentState<'_>| {
-            payment.method == PaymentMethod::Card && told.payment_id == payment_id(id)
+        // Wallet payments happen in settlement alone: the payment side cannot have a result for one.
+        let is_this_payment = |payment: &PaymentState<'_>| {
+            payment.method == PaymentMethod::Card && result.payment_id == payment_id(id)
         };
-        let Some(payment) = order.payment.filter(told_of) else { return CommandResult::Mismatch };
-        let ours = (told.amount, told.currency) == (order.total(), order.currency);
-        match (payment.status, told.result) {
-            (_, PaymentOutcome::Succeeded) if !ours => CommandResult::Mismatch,
-            (PaymentStatus::Requested, PaymentOutcome::Succeeded) if awaited(order) => {
+        let Some(payment) = order.payment.filter(is_this_payment) else { return CommandResult::Mismatch };
+        let amount_matches = (result.amount, result.currency) == (order.total(), order.currency);
+        match (payment.status, result.result) {
+            (_, PaymentOutcome::Succeeded) if !amount_matches => CommandResult::Mismatch,
+            (PaymentStatus::Requested, PaymentOutcome::Succeeded) if awaits_payment(order) => {
                 self.capture(id, order);
                 CommandResult::Applied
             }
             (PaymentStatus::Requested, PaymentOutcome::Failed) => {
-                // Postgres has no text with a NUL in it; the result counts without its reason, too.
-                let reason = told.reason.as_deref().filter(|reason| !reason.contains('\0'));
-                let moved = self.fail(id, order, reason);
+                // Postgres cannot store a text with a NUL; the result is applied without its reason.
+                let reason = result.reason.as_deref().filter(|reason| !reason.contains('\0'));
+                let moved = self.fail_payment(id, order, reason);
                 if moved { CommandResult::Applied } else { CommandResult::Late }
             }
             (PaymentStatus::Requested | PaymentStatus::Failed, PaymentOutcome::Succeeded)
                 if !fault::removed!("late_refund") =>
             {
                 if let Some(payment) = &mut order.payment {
-                    payment.captured_at = Some(self.now.at);
+                    payment.captured_at = Some(self.time.at);
                 }
-                self.give_back(id, order);
+                self.refund(id, order);
                 CommandResult::Late
             }
             _ => CommandResult::Illegal,
         }
     }
 
-    /// The payment side tells that money went back.
-    fn refund_told(
+    /// Applies the confirmation of a refund by the payment side.
+    fn apply_refund_result(
         &mut self,
         command: &Command,
         order: &mut OrderState<'a>,
-        told: &RefundResult,
+        result: &RefundResult,
     ) -> CommandResult {
         let id = command.order_id;
-        let ours = (payment_id(id), order.total(), order.currency);
-        if (told.payment_id, told.amount, told.currency) != ours {
+        let expected = (payment_id(id), order.total(), order.currency);
+        if (result.payment_id, result.amount, result.currency) != expected {
             return CommandResult::Mismatch;
         }
         match order.payment.map(|payment| payment.status) {
             Some(PaymentStatus::RefundRequested) => {
-                self.refunded(id, order);
+                self.complete_refund(id, order);
                 CommandResult::Applied
             }
             _ => CommandResult::Illegal,
@@ -155,7 +155,6 @@ impl<'a> Effects<'a> {
     }
 }
 
-/// Whether the order still waits for its money.
-fn awaited(order: &OrderState<'_>) -> bool {
+fn awaits_payment(order: &OrderState<'_>) -> bool {
     order.status == OrderStatus::PaymentRequested
 }

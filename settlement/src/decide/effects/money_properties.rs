@@ -1,26 +1,28 @@
-//! Whatever is asked of orders, in whatever order, doubled and late: no wallet is overdrawn, nobody pays
-//! twice, and nothing goes back that was not taken.
+//! Properties of money: for all sequences of commands and results, in any order, duplicated and late, no wallet is
+//! overdrawn, no order is paid twice, and nothing is refunded that was not captured.
 
-use super::tests::{memory_of, record};
+use super::records::decide;
+use super::tests::{partition_with_sale, record};
 use super::*;
-use contract::ids::{CustomerId, IdempotencyKey};
+use contract::ids::{CustomerId, IdempotencyKey, SaleId};
 use contract::lifecycle::OrderStatus;
 use contract::money::AMOUNT_MAX;
 use contract::order::{Line, PaymentMethod, PaymentRequest};
 use contract::payment::{PaymentStatus, payment_id};
 use contract::record::{
     Action, Command, DeliveryChange, Headers, OutboxId, PaymentOutcome, PaymentResult, RecordType,
-    RefundResult,
+    RefundResult, Tick,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
+use uuid::Uuid;
 
 const AT: Timestamp = Timestamp(1_790_000_000_000);
 const CUSTOMERS: [&str; 2] = ["rich", "poor"];
 
-/// What an order costs and how it is paid, as its customer asked for it.
+/// The cost of an order, and how its customer pays.
 #[derive(Debug, Clone)]
-struct Asked {
+struct OrderSpec {
     customer: &'static str,
     unit_price: u64,
     quantity: u32,
@@ -29,59 +31,59 @@ struct Asked {
     pays_at_once: Option<PaymentMethod>,
 }
 
-/// What comes afterwards. `off`: by how much the amount that is told is wrong.
+/// A record after the acceptance. `error`: the difference between the reported amount and the order's.
 #[derive(Debug, Clone)]
 enum Step {
     Pay(PaymentMethod),
-    Told { result: PaymentOutcome, off: u64 },
+    PaymentResult { result: PaymentOutcome, error: u64 },
     Cancel,
     Refund,
-    Returned { off: u64 },
+    RefundResult { error: u64 },
     Deliver(OrderStatus),
     Tick { hours: u64 },
 }
 
-fn asked() -> impl Strategy<Value = Asked> {
-    // Small ones, so that a wallet often holds just enough, or one too little; and the largest.
+fn order_spec() -> impl Strategy<Value = OrderSpec> {
+    // Small prices, so that a wallet often holds exactly enough, or one unit too little; and the largest price.
     let price = prop_oneof![2 => 0u64..4, 1 => 0u64..2000, 1 => Just(AMOUNT_MAX / 10_000)];
     let fee = prop_oneof![2 => Just(0u64), 1 => 0u64..3000];
     let methods = select(vec![None, Some(PaymentMethod::Wallet), Some(PaymentMethod::Card)]);
     (select(&CUSTOMERS[..]), price, select(vec![1, 3, 10_000]), 0.0..=1.0f64, fee, methods).prop_map(
         |(customer, unit_price, quantity, part, delivery_fee, pays_at_once)| {
             let discount = (unit_price as f64 * part) as u64;
-            Asked { customer, unit_price, quantity, discount, delivery_fee, pays_at_once }
+            OrderSpec { customer, unit_price, quantity, discount, delivery_fee, pays_at_once }
         },
     )
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let off = || prop_oneof![4 => Just(0u64), 1 => Just(1)];
-    let goods = vec![OrderStatus::Shipped, OrderStatus::InTransit, OrderStatus::Delivered];
+    let error = || prop_oneof![4 => Just(0u64), 1 => Just(1)];
+    let statuses = vec![OrderStatus::Shipped, OrderStatus::InTransit, OrderStatus::Delivered];
     prop_oneof![
         3 => select(vec![PaymentMethod::Wallet, PaymentMethod::Card]).prop_map(Step::Pay),
-        3 => (select(vec![PaymentOutcome::Succeeded, PaymentOutcome::Failed]), off())
-            .prop_map(|(result, off)| Step::Told { result, off }),
+        3 => (select(vec![PaymentOutcome::Succeeded, PaymentOutcome::Failed]), error())
+            .prop_map(|(result, error)| Step::PaymentResult { result, error }),
         2 => Just(Step::Cancel),
         2 => Just(Step::Refund),
-        2 => off().prop_map(|off| Step::Returned { off }),
-        2 => select(goods).prop_map(Step::Deliver),
+        2 => error().prop_map(|error| Step::RefundResult { error }),
+        2 => select(statuses).prop_map(Step::Deliver),
         1 => (0u64..3).prop_map(|hours| Step::Tick { hours }),
     ]
 }
 
-fn accepted(sale: &SaleId, asked: &[Asked]) -> Vec<Order> {
-    let order = |(n, asked): (usize, &Asked)| {
+fn orders_from_specs(sale: &SaleId, specs: &[OrderSpec]) -> Vec<Order> {
+    let order = |(n, spec): (usize, &OrderSpec)| {
         let (customer, key) =
-            (asked.customer.parse().unwrap(), IdempotencyKey::parse(&format!("k{n}")).unwrap());
-        let Asked { quantity, unit_price, discount, delivery_fee, .. } = *asked;
+            (spec.customer.parse().unwrap(), IdempotencyKey::parse(&format!("k{n}")).unwrap());
+        let OrderSpec { quantity, unit_price, discount, delivery_fee, .. } = *spec;
         let line = Line { sku: "A".parse().unwrap(), quantity, unit_price };
-        let payment = asked.pays_at_once.map(|method| Box::new(PaymentRequest { method, token: None }));
+        let payment = spec.pays_at_once.map(|method| Box::new(PaymentRequest { method, token: None }));
         Order { discount, delivery_fee, payment, ..Order::plain(sale, customer, key, AT, [line]) }
     };
-    asked.iter().enumerate().map(order).collect()
+    specs.iter().enumerate().map(order).collect()
 }
 
-fn followed(sale: &SaleId, order: &Order, offset: i64, step: &Step) -> DecodedRecord {
+fn step_record(sale: &SaleId, order: &Order, offset: i64, step: &Step) -> DecodedRecord {
     let (payment_id, amount, currency) = (payment_id(order.id), order.amounts().total(), Currency::KRW);
     let action = match *step {
         Step::Tick { hours } => {
@@ -89,14 +91,14 @@ fn followed(sale: &SaleId, order: &Order, offset: i64, step: &Step) -> DecodedRe
             return record(offset, "", Headers::without_epoch(RecordType::Tick), tick);
         }
         Step::Pay(method) => Action::Pay(PaymentRequest { method, token: None }),
-        Step::Told { result, off } => {
-            let told = PaymentResult { payment_id, result, amount: amount + off, currency, reason: None };
-            Action::PaymentResult(told)
+        Step::PaymentResult { result, error } => {
+            let amount = amount + error;
+            Action::PaymentResult(PaymentResult { payment_id, result, amount, currency, reason: None })
         }
         Step::Cancel => Action::Cancel,
         Step::Refund => Action::Refund,
-        Step::Returned { off } => {
-            Action::RefundResult(RefundResult { payment_id, amount: amount + off, currency })
+        Step::RefundResult { error } => {
+            Action::RefundResult(RefundResult { payment_id, amount: amount + error, currency })
         }
         Step::Deliver(status) => Action::Deliver(DeliveryChange { status }),
     };
@@ -109,29 +111,30 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn wallets_and_payments_add_up_whatever_comes(
-        asked in proptest::collection::vec(asked(), 1..5),
+    fn wallets_and_payments_add_up_for_all_sequences_of_commands(
+        specs in proptest::collection::vec(order_spec(), 1..5),
         steps in proptest::collection::vec((any::<proptest::sample::Index>(), step()), 0..40),
         rich in prop_oneof![2 => 0i64..12, 1 => 0i64..20_000, 1 => Just(AMOUNT_MAX as i64)],
     ) {
         let sale: SaleId = "s".parse().unwrap();
-        let orders = accepted(&sale, &asked);
+        let orders = orders_from_specs(&sale, &specs);
         let json: Vec<_> = orders.iter().map(|order| serde_json::to_string(order).unwrap()).collect();
         let id = OutboxId::batch(Sequence(1), orders.len() as u64);
         let batch = lua::outbox::accepted_record(&sale, Epoch(1), id, AT, json.join(",").as_bytes(), &orders);
         let mut records = vec![record(0, "s", batch.headers, batch.value)];
-        records.extend(steps.iter().zip(1..).map(|((of, step), offset)| {
-            followed(&sale, of.get(&orders), offset, step)
+        records.extend(steps.iter().zip(1..).map(|((index, step), offset)| {
+            step_record(&sale, index.get(&orders), offset, step)
         }));
 
-        let memory = memory_of(&sale, 1);
-        let before = PriorState::with_wallets(vec![(CustomerId::parse("rich").unwrap(), Currency::KRW, rich)]);
-        let effects = Effects::decide(0, &memory, &records, &before, None, Now { at: AT, ..Now::default() });
+        let state = partition_with_sale(&sale, 1);
+        let prior = PriorState::with_wallets(vec![(CustomerId::parse("rich").unwrap(), Currency::KRW, rich)]);
+        let time = BatchTime { at: AT, ..BatchTime::default() };
+        let effects = decide(0, &state, &records, &prior, time);
         prop_assert!(effects.dead_letters.is_empty(), "{:?}", effects.dead_letters);
 
-        // Every movement is an order's whole total; it goes back at most once, and only after it was taken.
+        // Every entry is an order's whole total; it is refunded at most once, and only after it was paid.
         let mut balances = BTreeMap::from([("rich", rich), ("poor", 0)]);
-        let mut taken: BTreeMap<Uuid, i64> = BTreeMap::new();
+        let mut paid: BTreeMap<Uuid, i64> = BTreeMap::new();
         let wallets = &effects.wallets;
         for (i, id) in wallets.order_id.iter().enumerate() {
             let order = orders.iter().find(|order| order.id.0 == *id).unwrap();
@@ -143,37 +146,37 @@ proptest! {
             match wallets.reason[i] {
                 "payment" => {
                     prop_assert_eq!(amount, -total);
-                    prop_assert_eq!(taken.insert(*id, total), None, "paid twice");
+                    prop_assert_eq!(paid.insert(*id, total), None, "paid twice");
                 }
                 _ => {
                     prop_assert_eq!(amount, total);
-                    prop_assert_eq!(taken.insert(*id, 0), Some(total), "returned, but not taken");
+                    prop_assert_eq!(paid.insert(*id, 0), Some(total), "refunded, but not paid");
                 }
             }
         }
         for (customer, balance) in balances {
-            prop_assert_eq!(effects.orders_now.balance(customer, Currency::KRW), balance);
+            prop_assert_eq!(effects.order_states.balance(customer, Currency::KRW), balance);
         }
 
-        // What is with us is the money of orders that are paid, or of which a refund is on its way.
+        // The money that is kept is that of orders that are paid, or whose refund is requested.
         for order in &orders {
-            let Some(now) = effects.standing(order.id) else { continue };
+            let Some(state) = effects.order_state(order.id) else { continue };
             let total = order.amounts().total() as i64;
-            let left = taken.get(&order.id.0).copied().unwrap_or(0);
-            let Some(payment) = now.payment else {
-                prop_assert!(!now.status.is_paid() && left == 0);
+            let left = paid.get(&order.id.0).copied().unwrap_or(0);
+            let Some(payment) = state.payment else {
+                prop_assert!(!state.status.is_paid() && left == 0);
                 continue;
             };
-            let with_us = matches!(payment.status, PaymentStatus::Captured | PaymentStatus::RefundRequested);
-            prop_assert!(!now.status.is_paid() || with_us, "{:?} with {:?}", now.status, payment);
-            prop_assert_eq!(payment.status == PaymentStatus::Captured, now.status.is_paid() && now.status != OrderStatus::RefundRequested);
+            let kept = matches!(payment.status, PaymentStatus::Captured | PaymentStatus::RefundRequested);
+            prop_assert!(!state.status.is_paid() || kept, "{:?} with {:?}", state.status, payment);
+            prop_assert_eq!(payment.status == PaymentStatus::Captured, state.status.is_paid() && state.status != OrderStatus::RefundRequested);
             if payment.method == PaymentMethod::Wallet {
-                prop_assert_eq!(left, if with_us { total } else { 0 }, "{:?}", payment);
-                prop_assert!(payment.status != PaymentStatus::RefundRequested, "a wallet has it back at once");
+                prop_assert_eq!(left, if kept { total } else { 0 }, "{:?}", payment);
+                prop_assert!(payment.status != PaymentStatus::RefundRequested, "a wallet is refunded immediately");
             }
             // Nothing is refunded that was not captured.
-            let gone = payment.refund_requested_at.is_some() || payment.refunded_at.is_some();
-            prop_assert!(!gone || payment.captured_at.is_some(), "{:?}", payment);
+            let refunded = payment.refund_requested_at.is_some() || payment.refunded_at.is_some();
+            prop_assert!(!refunded || payment.captured_at.is_some(), "{:?}", payment);
         }
     }
 }

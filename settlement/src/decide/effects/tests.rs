@@ -1,36 +1,38 @@
-//! Decisions that need no Postgres to be seen.
+//! Tests of decisions, without Postgres.
 
+use super::records::decide;
 use super::*;
 use crate::consume::decoded_record::RawRecord;
-use contract::ids::{CustomerId, IdempotencyKey, Sku};
+use crate::decide::partition_state::CachedSale;
+use contract::ids::{CustomerId, IdempotencyKey, SaleId, Sku};
 use contract::order::Line;
-use contract::record::{Action, Command, Headers, OutboxId, RecordType};
+use contract::record::{Action, Command, Headers, OutboxId, RecordType, Tick};
 use contract::timestamp::Timestamp;
 
 pub(super) fn record(offset: i64, key: &str, headers: Headers, value: Vec<u8>) -> DecodedRecord {
     let raw = RawRecord { key: Some(key.into()), value: Some(value), headers: vec![] };
-    let incoming = DecodedRecord::new(offset, headers, raw);
-    assert!(incoming.body.is_ok(), "{:?}", incoming.body);
-    incoming
+    let record = DecodedRecord::new(offset, headers, raw);
+    assert!(record.body.is_ok(), "{:?}", record.body);
+    record
 }
 
-/// Of a partition with one sale, of item A, in its first epoch.
-pub(super) fn memory_of(sale: &SaleId, next_seq: i64) -> PartitionState {
-    let mut memory = PartitionState::at(0, next_seq);
-    let known = CachedSale {
+/// Returns the state of a partition with one sale, of item A, in its first epoch.
+pub(super) fn partition_with_sale(sale: &SaleId, next_seq: i64) -> PartitionState {
+    let mut state = PartitionState::new(0, next_seq);
+    let cached = CachedSale {
         partition: 0,
         next_sequence: 1,
         settled_epoch: Epoch(1),
         currency: Currency::KRW,
         skus: [Sku::parse("A").unwrap()].into_iter().collect(),
     };
-    memory.sales.insert(sale.clone(), known);
-    memory
+    state.sales.insert(sale.clone(), cached);
+    state
 }
 
-/// However many records of one batch move an order, it moves once, and its units come back once.
+/// Many records of one batch may change an order: it moves once, and its units are released once.
 #[test]
-fn an_order_moves_once_in_a_batch_that_makes_cancels_and_expires_it() {
+fn an_order_moves_once_in_a_batch_that_creates_cancels_and_expires_it() {
     let (sale, at) = (SaleId::parse("s").unwrap(), Timestamp(1_790_000_000_000));
     let (customer, key) = (CustomerId::parse("c").unwrap(), IdempotencyKey::parse("k").unwrap());
     let lines = [Line { sku: Sku::parse("A").unwrap(), quantity: 2, unit_price: 1 }];
@@ -54,12 +56,12 @@ fn an_order_moves_once_in_a_batch_that_makes_cancels_and_expires_it() {
         record(2, "s", cancel(), command),
         record(3, "", Headers::without_epoch(RecordType::Tick), tick),
     ];
-    let memory = memory_of(&sale, 7);
-    let before = PriorState::default();
-    let effects = Effects::decide(0, &memory, &records, &before, None, Now::default());
+    let state = partition_with_sale(&sale, 7);
+    let prior = PriorState::default();
+    let effects = decide(0, &state, &records, &prior, BatchTime::default());
     assert_eq!((effects.moves.order_id.len(), &effects.releases.units), (1, &vec![2]));
-    assert_eq!(effects.units.get(&("s", "A")), Some(&Units::default()));
+    assert_eq!(effects.units.get(&("s", "A")), Some(&UnitChange::default()));
     assert_eq!(effects.commands, [("cancel", CommandResult::Applied), ("cancel", CommandResult::Illegal)]);
     assert_eq!((effects.expired_orders, effects.first_release_seq(7)), (0, 9));
-    assert_eq!(effects.state_update().seqs, 3, "created, cancelled, units back");
+    assert_eq!(effects.state_update().seqs, 3, "created, cancelled, units released");
 }

@@ -1,5 +1,5 @@
-//! One attempt, step by step. It never resumes an older one: whatever state that left is under another
-//! epoch's keys.
+//! One attempt to rebuild a sale, step by step. It never resumes an older attempt: the state that an older attempt left
+//! is under another epoch's keys.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,191 +7,145 @@ use std::time::Duration;
 use contract::ids::Epoch;
 use contract::keys::SaleKeys;
 use contract::topics::SALES;
-use lua::scripts::{Scripts, SealError, replication_id, seal};
-use lua::{Redis, RedisError};
-use process::kafka::ProduceError;
+use lua::Redis;
+use lua::scripts::{Scripts, replication_id, seal};
 use tokio::sync::Semaphore;
 use tokio_postgres::types::Json;
 use uuid::Uuid;
 
+use super::error::RebuildError;
 use super::journal::{Journal, Step};
-use super::{Due, fence, items, snapshot};
+use super::{NewEpoch, RebuildTarget, fence, items, snapshot};
 use crate::context::Context;
 use crate::publish::publication::{self, PublishError};
-use crate::store::database::DatabaseError;
 
-/// How long a gateway may still answer under an old epoch: its lease, and a margin for two clocks that do
-/// not run alike.
+/// The time for which a gateway may still respond under an old epoch: its lease, and a margin for two clocks that do not
+/// run equally fast.
 const LEASE_WAIT: Duration = Duration::from_millis(3000 + 500);
-/// A call's limit. Scripts are small and chunks are bounded: longer than this is a fault.
+/// The timeout of a call. Scripts are small and chunks are bounded: a call that exceeds it is a fault.
 const REDIS_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Why an attempt did not end well.
-#[derive(Debug, thiserror::Error)]
-pub enum RebuildError {
-    /// Postgres failed.
-    #[error(transparent)]
-    Database(#[from] DatabaseError),
-    /// There is no Redis: nothing was begun.
-    #[error("Redis is not there: {0}")]
-    NoRedis(RedisError),
-    /// Redis failed.
-    #[error("Redis: {0}")]
-    Redis(#[from] RedisError),
-    /// The mark was not set.
-    #[error(transparent)]
-    Seal(#[from] SealError),
-    /// The sale could not be published.
-    #[error(transparent)]
-    Publish(#[from] PublishError),
-    /// The barrier was not acknowledged.
-    #[error("the barrier: {0}")]
-    Barrier(ProduceError),
-    /// The barrier was not settled although the loop did not move.
-    #[error("the barrier was not settled: the partition did not move for {0:?}")]
-    NotSettled(Duration),
-    /// A newer epoch has begun, or the sale is a draft again.
-    #[error("another attempt has begun")]
-    Superseded,
-}
-
-impl From<tokio_postgres::Error> for RebuildError {
-    fn from(error: tokio_postgres::Error) -> Self {
-        Self::Database(error.into())
-    }
-}
-impl From<deadpool_postgres::PoolError> for RebuildError {
-    fn from(error: deadpool_postgres::PoolError) -> Self {
-        Self::Database(error.into())
-    }
-}
-
-/// What an attempt made.
+/// The result of a successful attempt.
 #[derive(Debug, Clone, Copy)]
-#[allow(missing_docs)]
-pub struct Built {
+#[allow(missing_docs)] // the epoch, and the number of orders in it
+pub struct RebuiltSale {
     pub epoch: Epoch,
     pub orders: u64,
 }
 
-/// An epoch that has begun.
-#[derive(Debug, Clone, Copy)]
-pub struct Begun {
-    /// Its number.
-    pub epoch: Epoch,
-    /// Some epoch was ready: gateways may hold leases on it.
-    pub was_ready: bool,
-    /// The highest barrier that is settled: older outboxes are void.
-    pub settled_epoch: Epoch,
-}
-
-/// Whose attempt it is, and how it is followed.
-pub struct Run {
-    /// The settler: others leave the attempt alone while it lives.
-    pub by: Uuid,
-    /// Where it is.
+/// The identity of an attempt, and what it uses.
+pub struct Attempt {
+    /// The settler that makes the attempt: others do not begin one while its heartbeat is recent.
+    pub owner: Uuid,
+    /// The progress of the attempt.
     pub journal: Journal,
-    /// Places to read orders in.
+    /// The permits to read the orders of a sale.
     pub snapshots: Arc<Semaphore>,
 }
 
-/// The whole protocol (ARCHITECTURE.md, "Rebuild"), in order.
-pub async fn attempt(context: &Context, due: &Due, run: &Run) -> Result<Built, RebuildError> {
-    // No epoch is taken while there is no Redis to build it in. The connection is never mended: what is
-    // sealed at the end was written through it, on one server.
-    let url = &context.settings.services.redis_url;
-    let redis = Redis::connect_once(url, REDIS_TIMEOUT).await.map_err(RebuildError::NoRedis)?;
-    let built = on_one_connection(context, due, run, &redis).await;
-    redis.quit().await;
-    built
-}
+impl Attempt {
+    /// Runs the whole protocol (ARCHITECTURE.md, "Rebuild"), in order.
+    pub async fn run(&self, context: &Context, target: &RebuildTarget) -> Result<RebuiltSale, RebuildError> {
+        // No epoch begins while there is no Redis to build it in. The connection never reconnects: everything that is
+        // sealed at the end was written through it, to one server.
+        let url = &context.settings.services.redis_url;
+        let redis = Redis::connect_once(url, REDIS_TIMEOUT).await.map_err(RebuildError::NoRedis)?;
+        let result = self.run_on_connection(context, target, &redis).await;
+        redis.quit().await;
+        result
+    }
 
-async fn on_one_connection(
-    context: &Context,
-    due: &Due,
-    run: &Run,
-    redis: &Redis,
-) -> Result<Built, RebuildError> {
-    let replid = replication_id(redis).await.map_err(RebuildError::NoRedis)?;
-    let begun = begin(context, due, run.by).await?;
-    tracing::info!(sale_id = %due.sale, partition = due.partition, epoch = begun.epoch.0, first = !begun.was_ready, wanted = ?due.wanted, "rebuilding");
-    tokio::select! {
-        built = build(context, due, run, redis, &begun, &replid) => built,
-        () = run.journal.keep(context, due, begun.epoch, run.by) => Err(RebuildError::Superseded),
+    async fn run_on_connection(
+        &self,
+        context: &Context,
+        target: &RebuildTarget,
+        redis: &Redis,
+    ) -> Result<RebuiltSale, RebuildError> {
+        let replid = replication_id(redis).await.map_err(RebuildError::NoRedis)?;
+        let new = begin_epoch(context, target, self.owner).await?;
+        tracing::info!(sale_id = %target.sale, partition = target.partition, epoch = new.epoch.0, first = !new.was_ready, cause = ?target.cause, "rebuilding the sale in Redis");
+        tokio::select! {
+            result = self.build(context, target, redis, &new, &replid) => result,
+            () = self.journal.report_progress(context, target, new.epoch, self.owner) => Err(RebuildError::Superseded),
+        }
+    }
+
+    async fn build(
+        &self,
+        context: &Context,
+        target: &RebuildTarget,
+        redis: &Redis,
+        new: &NewEpoch,
+        replid: &str,
+    ) -> Result<RebuiltSale, RebuildError> {
+        let (epoch, journal) = (new.epoch, &self.journal);
+        fault::point!("settlement.rebuild.begun");
+        journal.set_step(Step::Announce);
+        publish(context, target).await?;
+        fault::point!("settlement.rebuild.published");
+        if new.was_ready {
+            journal.set_step(Step::Leases);
+            tokio::time::sleep(LEASE_WAIT).await;
+            fault::point!("settlement.rebuild.waited");
+            journal.set_step(Step::Drain);
+            fence::drain_outboxes(context, target, new, redis).await;
+        }
+        fault::point!("settlement.rebuild.drained");
+        journal.set_step(Step::Barrier);
+        fence::write_barrier(context, target, epoch).await?;
+        fault::point!("settlement.rebuild.barrier_written");
+        journal.set_step(Step::Settle);
+        fence::wait_until_settled(context, target, epoch).await?;
+        fault::point!("settlement.rebuild.barrier_settled");
+        journal.set_step(Step::Items);
+        items::apply_pending(context, target, epoch).await?;
+        journal.set_step(Step::Unlink);
+        snapshot::unlink_older_epochs(redis, &target.sale, epoch).await?;
+        fault::point!("settlement.rebuild.unlinked");
+
+        journal.set_step(Step::Snapshot);
+        let keys = SaleKeys::new(&target.sale, epoch);
+        let (written, orders) = {
+            // The semaphore is never closed.
+            let _permit = self.snapshots.acquire().await;
+            snapshot::write(context, target, epoch, &keys, redis, journal).await?
+        };
+        fault::point!("settlement.rebuild.written");
+        journal.set_step(Step::Scripts);
+        let mark = Uuid::new_v4().simple().to_string();
+        let scripts = Scripts::render(&target.sale, epoch, &mark, replid);
+        scripts.load(redis).await?;
+        fault::point!("settlement.rebuild.loaded");
+        journal.set_step(Step::Seal);
+        seal(redis, &keys, &mark, replid, written).await?;
+        fault::point!("settlement.rebuild.sealed");
+        finish_epoch(context, target, epoch, &mark, &scripts).await?;
+        fault::point!("settlement.rebuild.finished");
+        journal.set_step(Step::Open);
+        publish(context, target).await?;
+        Ok(RebuiltSale { epoch, orders })
     }
 }
 
-async fn build(
+async fn begin_epoch(
     context: &Context,
-    due: &Due,
-    run: &Run,
-    redis: &Redis,
-    begun: &Begun,
-    replid: &str,
-) -> Result<Built, RebuildError> {
-    let (epoch, journal) = (begun.epoch, &run.journal);
-    fault::point!("settlement.rebuild.begun");
-    journal.step(Step::Announce);
-    publish(context, due).await?;
-    fault::point!("settlement.rebuild.published");
-    if begun.was_ready {
-        journal.step(Step::Leases);
-        tokio::time::sleep(LEASE_WAIT).await;
-        fault::point!("settlement.rebuild.waited");
-        journal.step(Step::Drain);
-        fence::drain_outboxes(context, due, begun, redis).await;
-    }
-    fault::point!("settlement.rebuild.drained");
-    journal.step(Step::Barrier);
-    fence::write_barrier(context, due, epoch).await?;
-    fault::point!("settlement.rebuild.barrier_written");
-    journal.step(Step::Settle);
-    fence::barrier_settled(context, due, epoch).await?;
-    fault::point!("settlement.rebuild.barrier_settled");
-    journal.step(Step::Items);
-    items::make_pending(context, due, epoch).await?;
-    journal.step(Step::Unlink);
-    snapshot::unlink_older(redis, &due.sale, epoch).await?;
-    fault::point!("settlement.rebuild.unlinked");
-
-    journal.step(Step::Snapshot);
-    let keys = SaleKeys::new(&due.sale, epoch);
-    let (written, orders) = {
-        // The semaphore is never closed.
-        let _place = run.snapshots.acquire().await;
-        snapshot::write_snapshot(context, due, epoch, &keys, redis, journal).await?
-    };
-    fault::point!("settlement.rebuild.written");
-    journal.step(Step::Scripts);
-    let mark = Uuid::new_v4().simple().to_string();
-    let scripts = Scripts::render(&due.sale, epoch, &mark, replid);
-    scripts.load(redis).await?;
-    fault::point!("settlement.rebuild.loaded");
-    journal.step(Step::Seal);
-    seal(redis, &keys, &mark, replid, written).await?;
-    fault::point!("settlement.rebuild.sealed");
-    finish(context, due, epoch, &mark, &scripts).await?;
-    fault::point!("settlement.rebuild.finished");
-    journal.step(Step::Open);
-    publish(context, due).await?;
-    Ok(Built { epoch, orders })
-}
-
-async fn begin(context: &Context, due: &Due, by: Uuid) -> Result<Begun, RebuildError> {
+    target: &RebuildTarget,
+    owner: Uuid,
+) -> Result<NewEpoch, RebuildError> {
     let client = context.pool.get().await?;
     let update = client.prepare_cached(include_str!("../../../queries/begin_epoch.sql")).await?;
-    let row = client.query_opt(&update, &[&due.sale.as_str(), &(due.epoch.0 as i64), &by]).await?;
+    let row = client.query_opt(&update, &[&target.sale.as_str(), &(target.epoch.0 as i64), &owner]).await?;
     let row = row.ok_or(RebuildError::Superseded)?;
-    Ok(Begun {
+    Ok(NewEpoch {
         epoch: Epoch(row.get::<_, i64>(0) as u64),
         was_ready: row.get(1),
         settled_epoch: Epoch(row.get::<_, i64>(2) as u64),
     })
 }
 
-async fn finish(
+async fn finish_epoch(
     context: &Context,
-    due: &Due,
+    target: &RebuildTarget,
     epoch: Epoch,
     mark: &str,
     scripts: &Scripts,
@@ -199,20 +153,20 @@ async fn finish(
     let client = context.pool.get().await?;
     let update = client.prepare_cached(include_str!("../../../queries/finish_epoch.sql")).await?;
     let finished = client
-        .execute(&update, &[&due.sale.as_str(), &(epoch.0 as i64), &mark, &Json(&scripts.digests)])
+        .execute(&update, &[&target.sale.as_str(), &(epoch.0 as i64), &mark, &Json(&scripts.digests)])
         .await?;
     if finished == 1 { Ok(()) } else { Err(RebuildError::Superseded) }
 }
 
-/// Publishes the sale as Postgres has it now, and waits for the log's acknowledgement.
-async fn publish(context: &Context, due: &Due) -> Result<(), RebuildError> {
-    let read = {
+/// Publishes the sale as it is in Postgres now, and waits for the acknowledgement of Kafka.
+async fn publish(context: &Context, target: &RebuildTarget) -> Result<(), RebuildError> {
+    let sales = {
         let client = context.pool.get().await?;
-        publication::read(&client, &[due.sale.as_str()]).await?
+        publication::read(&client, &[target.sale.as_str()]).await?
     };
-    let sale = read.into_iter().next().ok_or(RebuildError::Superseded)??;
-    let answer =
+    let sale = sales.into_iter().next().ok_or(RebuildError::Superseded)??;
+    let acknowledgement =
         publication::produce(&context.producer, &context.topic(&SALES), &sale).map_err(PublishError::from)?;
-    answer.await.map_err(PublishError::from)?;
+    acknowledgement.await.map_err(PublishError::from)?;
     Ok(())
 }

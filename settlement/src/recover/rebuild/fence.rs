@@ -1,5 +1,5 @@
-//! What ends an epoch: its outbox into the log while it still counts, then the barrier, behind which
-//! whatever of it may still come is void.
+//! The end of an epoch: its outbox is drained into the log while its entries still count, and then a barrier is
+//! appended, after which every record of the epoch is void.
 
 use std::time::{Duration, Instant};
 
@@ -7,124 +7,140 @@ use contract::ids::Epoch;
 use contract::record::{Barrier, Headers, RecordType};
 use contract::topics::ORDERS;
 use lua::{Redis, outbox};
-use process::kafka::{Message, ProduceError};
+use process::kafka::Message;
 
-use super::Due;
-use super::attempt::{Begun, RebuildError};
+use super::error::RebuildError;
+use super::{NewEpoch, RebuildTarget};
 use crate::context::Context;
 
-/// Draining is a courtesy to customers who will ask again; it must not hold the sale up.
+/// The time limit for draining. Draining spares customers a retry; it must not delay the sale.
 const DRAIN_MAX: Duration = Duration::from_secs(2);
-/// Entries of one look.
+/// The maximum number of entries that are read at once.
 const ENTRIES_MAX: usize = 100;
-/// How often to look whether the barrier is settled.
-const LOOK_EVERY: Duration = Duration::from_millis(15);
-/// The barrier is given up when its partition has not moved for this long.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// How often to say how far the partition is.
-const SAY_EVERY: Duration = Duration::from_secs(5);
+/// The interval at which Postgres is polled for the barrier.
+const POLL_EVERY: Duration = Duration::from_millis(15);
+/// The attempt fails when the partition of the barrier has made no progress for this duration.
+const STALL_MAX: Duration = Duration::from_secs(30);
+/// The interval at which the progress of the partition is logged.
+const LOG_EVERY: Duration = Duration::from_secs(5);
 
-/// Produces what the outboxes of ended epochs still show, whatever its age. What Redis has lost was
-/// promised to nobody.
-pub async fn drain_outboxes(context: &Context, due: &Due, begun: &Begun, redis: &Redis) {
+/// Produces the entries that remain in the outboxes of ended epochs, independently of their age. No client was promised
+/// an order that Redis has lost.
+pub async fn drain_outboxes(context: &Context, target: &RebuildTarget, new: &NewEpoch, redis: &Redis) {
     let drained = tokio::time::timeout(DRAIN_MAX, async {
         let mut entries = 0;
-        // Entries of epochs below the highest settled barrier are void already.
-        for epoch in begun.settled_epoch.0.max(1)..begun.epoch.0 {
-            entries += drain(context, due, Epoch(epoch), redis).await?;
+        // Entries of epochs below the highest settled barrier are already void.
+        for epoch in new.settled_epoch.0.max(1)..new.epoch.0 {
+            entries += drain_outbox(context, target, Epoch(epoch), redis).await?;
         }
         Ok::<_, RebuildError>(entries)
     });
     match drained.await {
         Ok(Ok(0)) => {}
-        Ok(Ok(entries)) => tracing::info!(sale_id = %due.sale, entries, "the old outbox is in the log"),
+        Ok(Ok(entries)) => {
+            tracing::info!(sale_id = %target.sale, entries, "drained the old outbox into the log");
+        }
         Ok(Err(error)) => {
-            tracing::warn!(sale_id = %due.sale, %error, "the old outbox could not be read whole")
+            tracing::warn!(sale_id = %target.sale, %error, "could not drain the old outbox completely");
         }
         Err(_) => {
-            tracing::warn!(sale_id = %due.sale, limit = ?DRAIN_MAX, "the old outbox was too long to drain whole")
+            tracing::warn!(sale_id = %target.sale, limit = ?DRAIN_MAX, "could not drain the old outbox within the time limit");
         }
     }
 }
 
-async fn drain(context: &Context, due: &Due, epoch: Epoch, redis: &Redis) -> Result<u64, RebuildError> {
+async fn drain_outbox(
+    context: &Context,
+    target: &RebuildTarget,
+    epoch: Epoch,
+    redis: &Redis,
+) -> Result<u64, RebuildError> {
     let topic = context.topic(&ORDERS);
     let (mut after, mut produced) = (None, 0);
     loop {
-        let entries = outbox::read(redis, &due.sale, epoch, after, ENTRIES_MAX).await?;
+        let entries = outbox::read(redis, &target.sale, epoch, after, ENTRIES_MAX).await?;
         let Some(last) = entries.last() else { return Ok(produced) };
         after = Some(last.id);
-        let mut answers = Vec::with_capacity(entries.len());
+        let mut acknowledgements = Vec::with_capacity(entries.len());
         for entry in &entries {
             match &entry.record {
                 Ok(record) => {
                     let message = Message {
                         topic: &topic,
-                        partition: Some(due.partition),
-                        key: due.sale.as_str(),
+                        partition: Some(target.partition),
+                        key: target.sale.as_str(),
                         value: Some(&record.value),
                         headers: &record.headers.encode(),
                     };
-                    answers.push(context.producer.send(&message).map_err(RebuildError::Barrier)?);
+                    let acknowledgement = context.producer.send(&message).map_err(RebuildError::Barrier)?;
+                    acknowledgements.push(acknowledgement);
                 }
                 Err(why) => {
-                    tracing::error!(sale_id = %due.sale, entry = %entry.id, why, "an outbox entry cannot be read");
+                    tracing::error!(sale_id = %target.sale, entry = %entry.id, why, "an outbox entry cannot be decoded");
                 }
             }
         }
-        for answer in answers {
-            answer.await.map_err(RebuildError::Barrier)?;
+        for acknowledgement in acknowledgements {
+            acknowledgement.await.map_err(RebuildError::Barrier)?;
             produced += 1;
         }
     }
 }
 
-/// Appends the barrier, and waits until the log has it.
-pub async fn write_barrier(context: &Context, due: &Due, epoch: Epoch) -> Result<(), RebuildError> {
-    let barrier = Barrier { sale_id: due.sale.clone(), epoch };
+/// Appends the barrier, and waits until the log has acknowledged it.
+pub async fn write_barrier(
+    context: &Context,
+    target: &RebuildTarget,
+    epoch: Epoch,
+) -> Result<(), RebuildError> {
+    let barrier = Barrier { sale_id: target.sale.clone(), epoch };
     // A struct of a name and a number always serializes.
     let value = serde_json::to_vec(&barrier).unwrap_or_default();
     let message = Message {
         topic: &context.topic(&ORDERS),
-        partition: Some(due.partition),
-        key: due.sale.as_str(),
+        partition: Some(target.partition),
+        key: target.sale.as_str(),
         value: Some(&value),
         headers: &Headers::with_epoch(RecordType::Barrier, epoch).encode(),
     };
-    let answer: Result<_, ProduceError> = context.producer.send(&message);
-    answer.map_err(RebuildError::Barrier)?.await.map_err(RebuildError::Barrier)?;
+    let acknowledgement = context.producer.send(&message).map_err(RebuildError::Barrier)?;
+    acknowledgement.await.map_err(RebuildError::Barrier)?;
     Ok(())
 }
 
-/// Waits until the settle loop has applied the barrier. As long as the partition moves, patience is
-/// endless: there is only a long way to go.
-pub async fn barrier_settled(context: &Context, due: &Due, epoch: Epoch) -> Result<(), RebuildError> {
-    let (mut offset, mut moved_at, mut said_at) = (-1, Instant::now(), Instant::now());
+/// Waits until the settle loop has applied the barrier. There is no time limit while the partition makes progress: then
+/// it only has a large backlog.
+pub async fn wait_until_settled(
+    context: &Context,
+    target: &RebuildTarget,
+    epoch: Epoch,
+) -> Result<(), RebuildError> {
+    let (mut offset, mut moved_at, mut logged_at) = (-1, Instant::now(), Instant::now());
     loop {
         {
             let client = context.pool.get().await?;
             let select =
                 client.prepare_cached(include_str!("../../../queries/select_settled_epoch.sql")).await?;
-            let row = client.query_opt(&select, &[&due.sale.as_str(), &ORDERS.name]).await?;
+            let row = client.query_opt(&select, &[&target.sale.as_str(), &ORDERS.name]).await?;
             let row = row.ok_or(RebuildError::Superseded)?;
-            let (settled, newest, now): (i64, i64, i64) = (row.get(0), row.get(1), row.get(2));
+            let (settled, newest, next_offset): (i64, i64, i64) = (row.get(0), row.get(1), row.get(2));
             if newest != epoch.0 as i64 {
                 return Err(RebuildError::Superseded);
             }
             if settled >= epoch.0 as i64 {
                 return Ok(());
             }
-            if now != offset {
-                (offset, moved_at) = (now, Instant::now());
+            if next_offset != offset {
+                (offset, moved_at) = (next_offset, Instant::now());
             }
         }
-        if moved_at.elapsed() > PATIENCE {
-            return Err(RebuildError::NotSettled(PATIENCE));
+        if moved_at.elapsed() > STALL_MAX {
+            return Err(RebuildError::NotSettled(STALL_MAX));
         }
-        if said_at.elapsed() > SAY_EVERY {
-            said_at = Instant::now();
-            tracing::info!(sale_id = %due.sale, partition = due.partition, next_offset = offset, "waiting for the barrier to be settled");
+        if logged_at.elapsed() > LOG_EVERY {
+            logged_at = Instant::now();
+            tracing::info!(sale_id = %target.sale, partition = target.partition, next_offset = offset, "waiting for the barrier to be settled");
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(POLL_EVERY).await;
     }
 }

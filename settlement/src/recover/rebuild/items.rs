@@ -1,17 +1,21 @@
-//! Changes of items that had to wait for a rebuild: added, removed, limited to unlimited and back. Nothing
-//! is in flight now, so they are made in Postgres at once, and the snapshot that follows has them.
+//! Changes of items that require a rebuild: items that are added or removed, or that become limited or unlimited. Nothing
+//! is in flight at this step, so they are applied in Postgres at once, and the snapshot that follows contains them.
 
 use contract::ids::Epoch;
 use contract::sale::Item;
 use tokio_postgres::types::Json;
 
-use super::Due;
-use super::attempt::RebuildError;
+use super::RebuildTarget;
+use super::error::RebuildError;
 use crate::context::Context;
 
-/// Makes the pending items, if there are any.
-pub async fn make_pending(context: &Context, due: &Due, epoch: Epoch) -> Result<(), RebuildError> {
-    let sale = due.sale.as_str();
+/// Applies the pending changes of items, if there are any.
+pub async fn apply_pending(
+    context: &Context,
+    target: &RebuildTarget,
+    epoch: Epoch,
+) -> Result<(), RebuildError> {
+    let sale = target.sale.as_str();
     let mut client = context.pool.get().await?;
     let transaction = client.transaction().await?;
     let pending = transaction
@@ -35,10 +39,10 @@ pub async fn make_pending(context: &Context, due: &Due, epoch: Epoch) -> Result<
         .await?;
     for row in raised {
         let (sku, total): (&str, i64) = (row.get(0), row.get(1));
-        tracing::warn!(sale_id = sale, sku, total, "the total cannot be lower than what is taken");
+        tracing::warn!(sale_id = sale, sku, total, "raised a new total to the units that are already taken");
     }
     transaction.execute(include_str!("../../../queries/clear_pending_items.sql"), &[&sale]).await?;
     transaction.commit().await?;
-    tracing::info!(sale_id = sale, items = items.len(), "items changed");
+    tracing::info!(sale_id = sale, items = items.len(), "applied pending changes of items");
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Where an attempt is, told to Postgres: for operators, and as the sign of life by which other settlers
-//! leave it alone. Told beside the attempt, which never waits for it.
+//! The journal of an attempt: its current step in Postgres. Operators see it, and it is the heartbeat that keeps other
+//! settlers from beginning another attempt. It is written concurrently to the attempt, which never waits for it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,18 +8,18 @@ use contract::ids::Epoch;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::Due;
+use super::RebuildTarget;
 use crate::context::Context;
 use crate::store::database::DatabaseError;
 
-/// A sign of life so often.
-const EVERY: Duration = Duration::from_millis(500);
-/// Without one for so long, an attempt counts as dead and another settler may begin the next epoch.
+/// The interval of heartbeats.
+const HEARTBEAT_EVERY: Duration = Duration::from_millis(500);
+/// An attempt without a heartbeat for this duration is dead, and another settler may begin the next epoch.
 pub const DEAD_AFTER: Duration = Duration::from_secs(3);
 
-/// The steps, in order (ARCHITECTURE.md, "Rebuild").
+/// The steps of an attempt, in order (ARCHITECTURE.md, "Rebuild").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[allow(missing_docs)] // named after what is done
+#[allow(missing_docs)] // ARCHITECTURE.md describes each step
 pub enum Step {
     Begin,
     Announce,
@@ -36,7 +36,7 @@ pub enum Step {
 }
 
 impl Step {
-    /// All of them.
+    /// All steps, in order.
     pub const ALL: [Self; 12] = [
         Self::Begin,
         Self::Announce,
@@ -52,7 +52,7 @@ impl Step {
         Self::Open,
     ];
 
-    /// The name in the admin view.
+    /// Returns the name in the admin view.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Begin => "begin",
@@ -71,7 +71,7 @@ impl Step {
     }
 }
 
-/// One attempt's journal.
+/// The journal of one attempt.
 pub struct Journal {
     step: watch::Sender<Step>,
     orders: AtomicU64,
@@ -84,38 +84,44 @@ impl Default for Journal {
 }
 
 impl Journal {
-    /// The attempt has come to a step.
-    pub fn step(&self, step: Step) {
+    /// Records that the attempt has reached a step.
+    pub fn set_step(&self, step: Step) {
         self.step.send_replace(step);
     }
-    /// So many orders are in Redis.
-    pub fn wrote_orders(&self, orders: u64) {
+    /// Records the number of orders that are written to Redis.
+    pub fn set_orders(&self, orders: u64) {
         self.orders.store(orders, Ordering::Relaxed);
     }
-    /// The step, to be watched.
-    pub fn steps(&self) -> watch::Receiver<Step> {
+    /// Subscribes to the current step.
+    pub fn subscribe(&self) -> watch::Receiver<Step> {
         self.step.subscribe()
     }
 
-    /// Tells Postgres of each step, and that the attempt lives, for as long as it is polled.
-    pub async fn keep(&self, context: &Context, due: &Due, epoch: Epoch, by: Uuid) {
-        let mut steps = self.steps();
+    /// Writes each step, and heartbeats in between, to Postgres for as long as the future is polled.
+    pub async fn report_progress(
+        &self,
+        context: &Context,
+        target: &RebuildTarget,
+        epoch: Epoch,
+        owner: Uuid,
+    ) {
+        let mut steps = self.subscribe();
         loop {
             let step = *steps.borrow_and_update();
-            if let Err(error) = self.note(context, due, epoch, by, step).await {
-                tracing::debug!(sale_id = %due.sale, %error, "the rebuild's progress is not shown");
+            if let Err(error) = self.write(context, target, epoch, owner, step).await {
+                tracing::debug!(sale_id = %target.sale, %error, "could not write the progress of the rebuild");
             }
-            // The sender is ours: a change or the time, whichever comes first.
-            let _ = tokio::time::timeout(EVERY, steps.changed()).await;
+            // This waits for a change or the interval. The channel cannot close: `self` holds the sender.
+            let _ = tokio::time::timeout(HEARTBEAT_EVERY, steps.changed()).await;
         }
     }
 
-    async fn note(
+    async fn write(
         &self,
         context: &Context,
-        due: &Due,
+        target: &RebuildTarget,
         epoch: Epoch,
-        by: Uuid,
+        owner: Uuid,
         step: Step,
     ) -> Result<(), DatabaseError> {
         let orders = match step {
@@ -127,7 +133,7 @@ impl Journal {
         let client = context.pool.get().await?;
         let update = client.prepare_cached(include_str!("../../../queries/note_rebuild.sql")).await?;
         client
-            .execute(&update, &[&due.sale.as_str(), &(epoch.0 as i64), &by, &step.as_str(), &orders])
+            .execute(&update, &[&target.sale.as_str(), &(epoch.0 as i64), &owner, &step.as_str(), &orders])
             .await?;
         Ok(())
     }

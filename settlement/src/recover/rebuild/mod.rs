@@ -1,18 +1,21 @@
-//! Rebuilds: how a sale's state comes into Redis, the first opening included (ARCHITECTURE.md, "Epochs").
+//! Rebuilds: how the state of a sale is written to Redis, at its first opening and after a loss (ARCHITECTURE.md,
+//! "Epochs").
 //!
-//! | module      | step                                                                |
-//! |-------------|---------------------------------------------------------------------|
-//! | [`request`] | what proves that a rebuild is needed, and asking for it             |
-//! | [`rebuild_backoff`]    | when an attempt may begin                                           |
-//! | [`attempt`] | the protocol, from the new epoch to `ready`                         |
-//! | [`journal`] | where an attempt is, for operators and other settlers               |
-//! | [`fence`]   | what ends the old epoch: leases, outbox, barrier                    |
-//! | [`items`]   | changes of items that had to wait for a rebuild                     |
-//! | [`snapshot`] | the snapshot, written into Redis                                    |
+//! | module              | what it does                                                        |
+//! |---------------------|---------------------------------------------------------------------|
+//! | [`request`]         | requests a rebuild, by the proof that it is needed                  |
+//! | [`rebuild_backoff`] | decides when an attempt may begin                                   |
+//! | [`attempt`]         | runs the protocol, from the new epoch to `ready`                    |
+//! | [`journal`]         | reports the progress of an attempt to operators and other settlers  |
+//! | [`fence`]           | ends the old epoch: leases, outbox, barrier                         |
+//! | [`items`]           | applies changes of items that require a rebuild                     |
+//! | [`snapshot`]        | writes the snapshot of Postgres to Redis                            |
+//! | [`error`]           | defines the errors of an attempt                                    |
 //!
-//! This module decides which sales are due, and runs a task for each.
+//! This module determines which sales are due, and runs a task for each.
 
 pub mod attempt;
+pub mod error;
 pub mod fence;
 pub mod items;
 pub mod journal;
@@ -20,7 +23,7 @@ pub mod rebuild_backoff;
 pub mod request;
 pub mod snapshot;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use contract::ids::{Epoch, SaleId};
@@ -30,35 +33,46 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use self::attempt::{RebuildError, Run};
+use self::attempt::Attempt;
+use self::error::RebuildError;
 use self::journal::{DEAD_AFTER, Journal};
-use self::rebuild_backoff::{Ended, RebuildBackoff, Wanted};
+use self::rebuild_backoff::{AttemptOutcome, RebuildBackoff, RebuildCause};
 use crate::context::Context;
 use crate::store::database::DatabaseError;
 
-/// How often Postgres is asked which sales are due.
+/// The interval at which Postgres is polled for sales that are due.
 const EVERY: Duration = Duration::from_millis(100);
-/// Rebuilds at once; most of their time they wait for leases to end.
-const AT_ONCE: usize = 16;
-/// Of them, so many read their orders: each holds a connection to Postgres meanwhile.
-const SNAPSHOTS_AT_ONCE: usize = 4;
+/// The maximum number of concurrent rebuilds; most of their time they wait for leases to expire.
+const REBUILDS_MAX: usize = 16;
+/// The maximum number of them that read their orders: each holds a connection to Postgres in the meantime.
+const SNAPSHOTS_MAX: usize = 4;
 
-/// A sale that is to be rebuilt, as it was seen.
+/// A sale that is due for a rebuild.
 #[derive(Debug, Clone)]
-pub struct Due {
-    /// Which sale.
+pub struct RebuildTarget {
+    /// The id of the sale.
     pub sale: SaleId,
-    /// Where its records go.
+    /// The partition of its records.
     pub partition: i32,
     /// The newest epoch so far.
     pub epoch: Epoch,
-    /// By whom.
-    pub wanted: Wanted,
+    /// The cause of the rebuild.
+    pub cause: RebuildCause,
 }
 
-/// What rebuilds count.
+/// The epoch that an attempt has begun.
+#[derive(Debug, Clone, Copy)]
+pub struct NewEpoch {
+    /// The number of the epoch.
+    pub epoch: Epoch,
+    /// Whether an older epoch was ready: then gateways may hold leases on it.
+    pub was_ready: bool,
+    /// The highest settled barrier: outboxes of lower epochs are void.
+    pub settled_epoch: Epoch,
+}
+
 #[derive(Clone)]
-struct Metrics {
+struct RebuildMetrics {
     seconds: Histogram,
     failures: Counter,
     running: Gauge,
@@ -68,40 +82,42 @@ struct Metrics {
 pub async fn run(context: Context) {
     let stop = context.stop.clone();
     request::register();
-    let metrics = Metrics {
+    let metrics = RebuildMetrics {
         seconds: histogram!("rebuild_seconds"),
         failures: counter!("rebuild_failures_total"),
         running: gauge!("rebuilds_running"),
     };
-    let (by, snapshots) = (Uuid::new_v4(), Arc::new(Semaphore::new(SNAPSHOTS_AT_ONCE)));
-    let (pace, places) = (Arc::new(Mutex::new(RebuildBackoff::default())), Arc::new(Semaphore::new(AT_ONCE)));
+    let (owner, snapshots) = (Uuid::new_v4(), Arc::new(Semaphore::new(SNAPSHOTS_MAX)));
+    let backoff = Arc::new(Mutex::new(RebuildBackoff::default()));
+    let permits = Arc::new(Semaphore::new(REBUILDS_MAX));
     let tasks = TaskTracker::new();
     while stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
-        let owned = context.ownership.now();
+        let owned = context.ownership.current();
         if owned.is_empty() {
             continue;
         }
-        let due = match due(&context.pool, &owned, by).await {
-            Ok(due) => due,
+        let targets = match read_targets(&context.pool, &owned, owner).await {
+            Ok(targets) => targets,
             Err(error) => {
-                tracing::debug!(%error, "cannot ask which sales are to be rebuilt");
+                tracing::debug!(%error, "could not read which sales are due for a rebuild");
                 continue;
             }
         };
-        for sale in due {
-            let Ok(place) = places.clone().try_acquire_owned() else { break };
-            if !lock(&pace).begin(&sale.sale, sale.wanted, Instant::now()) {
+        for target in targets {
+            let Ok(permit) = permits.clone().try_acquire_owned() else { break };
+            if !lock(&backoff).begin(&target.sale, target.cause, Instant::now()) {
                 continue;
             }
-            let run = Run { by, journal: Journal::default(), snapshots: snapshots.clone() };
-            let (context, pace, stop, metrics) =
-                (context.clone(), pace.clone(), stop.clone(), metrics.clone());
+            let attempt = Attempt { owner, journal: Journal::default(), snapshots: snapshots.clone() };
+            let (context, backoff, metrics) = (context.clone(), backoff.clone(), metrics.clone());
             tasks.spawn(async move {
                 metrics.running.increment(1.0);
-                let ended = stop.run_until_cancelled(rebuild(&context, &sale, &run, &metrics)).await;
+                let rebuild = rebuild(&context, &target, &attempt, &metrics);
+                let outcome = context.stop.run_until_cancelled(rebuild).await;
                 metrics.running.decrement(1.0);
-                lock(&pace).end(&sale.sale, ended.unwrap_or(Ended::Failed), Instant::now());
-                drop(place);
+                let outcome = outcome.unwrap_or(AttemptOutcome::Failed);
+                lock(&backoff).end(&target.sale, outcome, Instant::now());
+                drop(permit);
             });
         }
     }
@@ -109,61 +125,68 @@ pub async fn run(context: Context) {
     tasks.wait().await;
 }
 
-fn lock(pace: &Mutex<RebuildBackoff>) -> std::sync::MutexGuard<'_, RebuildBackoff> {
-    // A panic while it was held cannot have left it half written: each use sets one sale's state.
-    pace.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(backoff: &Mutex<RebuildBackoff>) -> MutexGuard<'_, RebuildBackoff> {
+    // A panic while the lock was held cannot have left it half written: each use sets the state of one sale.
+    backoff.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn due(pool: &Pool, owned: &[i32], by: Uuid) -> Result<Vec<Due>, DatabaseError> {
+async fn read_targets(pool: &Pool, owned: &[i32], owner: Uuid) -> Result<Vec<RebuildTarget>, DatabaseError> {
     let client = pool.get().await?;
     let select = client.prepare_cached(include_str!("../../../queries/select_rebuilds.sql")).await?;
     let dead_after = DEAD_AFTER.as_millis() as f64;
-    let rows = client.query(&select, &[&owned, &by, &dead_after]).await?;
-    let due = rows.iter().filter_map(|row| {
+    let rows = client.query(&select, &[&owned, &owner, &dead_after]).await?;
+    let targets = rows.iter().filter_map(|row| {
         let sale = SaleId::parse(row.get(0)).ok()?;
-        let wanted = match (row.get(3), row.get::<_, Option<bool>>(4)) {
-            (true, Some(true)) => Wanted::Operator,
-            (true, _) => Wanted::Found,
-            (false, _) => Wanted::Unfinished,
+        let cause = match (row.get(3), row.get::<_, Option<bool>>(4)) {
+            (true, Some(true)) => RebuildCause::Operator,
+            (true, _) => RebuildCause::StateLost,
+            (false, _) => RebuildCause::Unfinished,
         };
-        Some(Due { sale, partition: row.get(1), epoch: Epoch(row.get::<_, i64>(2) as u64), wanted })
+        let epoch = Epoch(row.get::<_, i64>(2) as u64);
+        Some(RebuildTarget { sale, partition: row.get(1), epoch, cause })
     });
-    Ok(due.collect())
+    Ok(targets.collect())
 }
 
-/// One attempt.
-async fn rebuild(context: &Context, due: &Due, run: &Run, metrics: &Metrics) -> Ended {
+/// Runs one attempt, and reports its outcome in logs and metrics.
+async fn rebuild(
+    context: &Context,
+    target: &RebuildTarget,
+    attempt: &Attempt,
+    metrics: &RebuildMetrics,
+) -> AttemptOutcome {
     let begun = Instant::now();
-    let error = match attempt::attempt(context, due, run).await {
-        Ok(built) => {
+    let error = match attempt.run(context, target).await {
+        Ok(rebuilt) => {
             metrics.seconds.record(begun.elapsed());
             tracing::info!(
-                sale_id = %due.sale,
-                partition = due.partition,
-                epoch = built.epoch.0,
-                orders = built.orders,
+                sale_id = %target.sale,
+                partition = target.partition,
+                epoch = rebuilt.epoch.0,
+                orders = rebuilt.orders,
                 took_ms = begun.elapsed().as_millis() as u64,
-                "rebuilt: ready to sell"
+                "rebuilt the sale: it is ready to sell"
             );
-            return Ended::Ready;
+            return AttemptOutcome::Ready;
         }
         Err(error @ RebuildError::NoRedis(_)) => {
-            tracing::debug!(sale_id = %due.sale, %error, "a rebuild waits");
-            return Ended::NoRedis;
+            tracing::debug!(sale_id = %target.sale, %error, "a rebuild waits for Redis");
+            return AttemptOutcome::NoRedis;
         }
         Err(error) => error,
     };
     metrics.failures.increment(1);
-    tracing::warn!(sale_id = %due.sale, partition = due.partition, after_epoch = due.epoch.0, %error, "a rebuild failed; a new epoch follows");
-    if let Err(error) = leave(&context.pool, due, run.by).await {
-        tracing::debug!(sale_id = %due.sale, %error, "the failed attempt counts as alive for a moment");
+    tracing::warn!(sale_id = %target.sale, partition = target.partition, after_epoch = target.epoch.0, %error, "a rebuild failed and will be retried in a new epoch");
+    if let Err(error) = release_attempt(&context.pool, target, attempt.owner).await {
+        tracing::debug!(sale_id = %target.sale, %error, "could not release the failed attempt; other settlers retry after its heartbeat expires");
     }
-    Ended::Failed
+    AttemptOutcome::Failed
 }
 
-/// A failed attempt is not waited for.
-async fn leave(pool: &Pool, due: &Due, by: Uuid) -> Result<(), DatabaseError> {
+/// Releases a failed attempt, so that the next one need not wait for its heartbeat to expire.
+async fn release_attempt(pool: &Pool, target: &RebuildTarget, owner: Uuid) -> Result<(), DatabaseError> {
     let client = pool.get().await?;
-    client.execute(include_str!("../../../queries/leave_rebuild.sql"), &[&due.sale.as_str(), &by]).await?;
+    let update = include_str!("../../../queries/leave_rebuild.sql");
+    client.execute(update, &[&target.sale.as_str(), &owner]).await?;
     Ok(())
 }

@@ -1,6 +1,6 @@
-//! When an attempt may begin. One at a time a sale; after a failure a growing pause; and where a rebuild
-//! succeeds but is needed again at once (a Redis that keeps forgetting), a growing pause too, so that the
-//! sale does not spend its customers' patience on rebuilds. An operator's word waits for neither.
+//! When an attempt may begin: one at a time per sale, and with exponential backoff after a failure. There is another
+//! exponential backoff when a rebuild succeeds but is needed again soon (a Redis that keeps losing its state), so that
+//! the sale does not spend its time on rebuilds. A request of an operator waits for neither.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -9,57 +9,57 @@ use contract::ids::SaleId;
 
 use process::backoff::Backoff;
 
-/// Longest pause after a failed attempt.
+/// The longest backoff after a failed attempt.
 const RETRY_MAX: Duration = Duration::from_secs(10);
-/// While there is no Redis nothing is begun, and the sale shall reopen soon after it is back.
+/// The backoff while Redis is down: no epoch begins, and the sale should reopen soon after Redis is up again.
 const REDIS_PAUSE: Duration = Duration::from_millis(250);
-/// An operator's attempt that fails is not repeated faster than this.
+/// The minimum interval between two attempts for an operator's request, after a failure.
 const OPERATOR_PAUSE: Duration = Duration::from_secs(1);
-/// Before the second of two rebuilds that were needed one after the other; doubled by each further one …
-const AGAIN_FIRST: Duration = Duration::from_secs(1);
-/// … up to this.
-const AGAIN_MAX: Duration = Duration::from_secs(30);
-/// A sale that has sold for so long since its last rebuild begins anew.
-const QUIET: Duration = Duration::from_secs(60);
+/// The backoff before the second of two rebuilds in a row; it doubles with each further one.
+const REPEAT_FIRST: Duration = Duration::from_secs(1);
+/// The maximum of that backoff.
+const REPEAT_MAX: Duration = Duration::from_secs(30);
+/// A sale that has been ready for this duration since its last rebuild starts again without backoff.
+const RESET_AFTER: Duration = Duration::from_secs(60);
 
-/// Who wants the rebuild.
+/// The cause of a rebuild.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wanted {
-    /// An operator asked: it goes at once.
+pub enum RebuildCause {
+    /// An operator has requested it: it begins at once.
     Operator,
-    /// The sale was ready, and is proven not to be what it should be.
-    Found,
-    /// The sale has never been ready, or an attempt has not ended.
+    /// The sale was ready, and its state in Redis is proven to be lost or wrong.
+    StateLost,
+    /// The sale has never been ready, or an attempt has not finished.
     Unfinished,
 }
 
-/// How an attempt ended.
+/// The outcome of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    /// The sale sells.
+pub enum AttemptOutcome {
+    /// The sale is ready.
     Ready,
-    /// No epoch was taken: there is no Redis.
+    /// Redis is down: no epoch was begun.
     NoRedis,
-    /// It has to be done again.
+    /// The attempt failed and must be repeated.
     Failed,
 }
 
-/// All sales that were rebuilt here.
+/// The backoff of all sales that this process has rebuilt.
 #[derive(Default)]
-pub struct RebuildBackoff(HashMap<SaleId, Sale>);
+pub struct RebuildBackoff(HashMap<SaleId, SaleBackoff>);
 
-struct Sale {
+struct SaleBackoff {
     running: bool,
     failures: Backoff,
-    /// After a failure, nothing before this.
+    /// After a failure, the earliest time of the next attempt.
     retry_at: Option<Instant>,
     ended_at: Option<Instant>,
     ready_at: Option<Instant>,
-    /// What the next rebuild of a ready sale waits for, from `ready_at` on.
-    again: Duration,
+    /// The backoff of the next rebuild after a state loss, counted from `ready_at`.
+    repeat_after: Duration,
 }
 
-impl Sale {
+impl SaleBackoff {
     fn new() -> Self {
         Self {
             running: false,
@@ -67,47 +67,48 @@ impl Sale {
             retry_at: None,
             ended_at: None,
             ready_at: None,
-            again: Duration::ZERO,
+            repeat_after: Duration::ZERO,
         }
     }
 
-    fn may_begin(&self, wanted: Wanted, now: Instant) -> bool {
-        let over = |since: Option<Instant>, pause| since.is_none_or(|since| now >= since + pause);
-        let retry = self.retry_at.is_none_or(|at| now >= at);
-        match wanted {
-            Wanted::Operator => retry || over(self.ended_at, OPERATOR_PAUSE),
-            Wanted::Unfinished => retry,
-            Wanted::Found => retry && over(self.ready_at, self.again),
+    fn may_begin(&self, cause: RebuildCause, now: Instant) -> bool {
+        let has_passed = |since: Option<Instant>, pause| since.is_none_or(|since| now >= since + pause);
+        let may_retry = self.retry_at.is_none_or(|at| now >= at);
+        match cause {
+            RebuildCause::Operator => may_retry || has_passed(self.ended_at, OPERATOR_PAUSE),
+            RebuildCause::Unfinished => may_retry,
+            RebuildCause::StateLost => may_retry && has_passed(self.ready_at, self.repeat_after),
         }
     }
 }
 
 impl RebuildBackoff {
-    /// Whether an attempt may begin; then it has.
-    pub fn begin(&mut self, sale: &SaleId, wanted: Wanted, now: Instant) -> bool {
-        let this = self.0.entry(sale.clone()).or_insert_with(Sale::new);
-        if this.running || !this.may_begin(wanted, now) {
+    /// Begins an attempt if it may begin now. Returns whether it has begun.
+    pub fn begin(&mut self, sale: &SaleId, cause: RebuildCause, now: Instant) -> bool {
+        let this = self.0.entry(sale.clone()).or_insert_with(SaleBackoff::new);
+        if this.running || !this.may_begin(cause, now) {
             return false;
         }
         this.running = true;
-        if wanted == Wanted::Found {
-            let quiet = this.ready_at.is_none_or(|at| now >= at + QUIET);
-            this.again = if quiet { AGAIN_FIRST } else { (this.again * 2).clamp(AGAIN_FIRST, AGAIN_MAX) };
+        if cause == RebuildCause::StateLost {
+            let is_reset = this.ready_at.is_none_or(|at| now >= at + RESET_AFTER);
+            this.repeat_after =
+                if is_reset { REPEAT_FIRST } else { (this.repeat_after * 2).clamp(REPEAT_FIRST, REPEAT_MAX) };
         }
         true
     }
 
-    /// An attempt has ended.
-    pub fn end(&mut self, sale: &SaleId, how: Ended, now: Instant) {
+    /// Records the outcome of an attempt.
+    pub fn end(&mut self, sale: &SaleId, outcome: AttemptOutcome, now: Instant) {
         let Some(this) = self.0.get_mut(sale) else { return };
         this.running = false;
         this.ended_at = Some(now);
-        this.retry_at = match how {
-            Ended::Ready => None,
-            Ended::NoRedis => Some(now + REDIS_PAUSE),
-            Ended::Failed => Some(now + this.failures.advance()),
+        this.retry_at = match outcome {
+            AttemptOutcome::Ready => None,
+            AttemptOutcome::NoRedis => Some(now + REDIS_PAUSE),
+            AttemptOutcome::Failed => Some(now + this.failures.advance()),
         };
-        if how == Ended::Ready {
+        if outcome == AttemptOutcome::Ready {
             this.failures.reset();
             this.ready_at = Some(now);
         }
@@ -124,58 +125,62 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
     const MS: Duration = Duration::from_millis(1);
 
-    /// When the next attempt may begin, in whole milliseconds after `from`.
-    fn first(pace: &mut RebuildBackoff, wanted: Wanted, from: Instant) -> Duration {
-        let at = (0..100_000).map(|n| n * MS).find(|after| pace.begin(&sale(), wanted, from + *after));
-        at.expect("it may begin some time")
+    /// Begins the next attempt as early as possible, and returns when: in whole milliseconds after `from`.
+    fn begin_first(backoff: &mut RebuildBackoff, cause: RebuildCause, from: Instant) -> Duration {
+        let at = (0..100_000).map(|n| n * MS).find(|after| backoff.begin(&sale(), cause, from + *after));
+        at.expect("an attempt may begin within 100 s")
     }
 
     #[test]
-    fn a_sale_that_is_lost_again_at_once_waits_longer_each_time_until_it_was_quiet() {
-        let (mut pace, mut now) = (RebuildBackoff::default(), Instant::now());
+    fn a_sale_that_loses_its_state_repeatedly_waits_longer_each_time() {
+        let (mut backoff, mut now) = (RebuildBackoff::default(), Instant::now());
         for expected in [0, 1, 2, 4, 8, 16, 30, 30] {
-            let waited = first(&mut pace, Wanted::Found, now);
+            let waited = begin_first(&mut backoff, RebuildCause::StateLost, now);
             assert_eq!(waited, expected * SECOND);
             now += waited + 4 * SECOND;
-            pace.end(&sale(), Ended::Ready, now);
+            backoff.end(&sale(), AttemptOutcome::Ready, now);
         }
-        now += QUIET;
-        assert_eq!(first(&mut pace, Wanted::Found, now), Duration::ZERO);
-        pace.end(&sale(), Ended::Ready, now);
-        assert_eq!(first(&mut pace, Wanted::Found, now), SECOND, "it begins anew");
-    }
-
-    #[test]
-    fn an_operator_waits_for_nothing_but_the_attempt_that_runs() {
-        let (mut pace, now) = (RebuildBackoff::default(), Instant::now());
-        for _ in 0..5 {
-            assert!(pace.begin(&sale(), Wanted::Operator, now));
-            assert!(!pace.begin(&sale(), Wanted::Operator, now), "one at a time");
-            pace.end(&sale(), Ended::Ready, now);
-        }
-        for _ in 0..10 {
-            let _ = first(&mut pace, Wanted::Unfinished, now);
-            pace.end(&sale(), Ended::Failed, now);
-        }
-        assert_eq!(first(&mut pace, Wanted::Operator, now), OPERATOR_PAUSE);
-        pace.end(&sale(), Ended::Ready, now);
+        now += RESET_AFTER;
+        assert_eq!(begin_first(&mut backoff, RebuildCause::StateLost, now), Duration::ZERO);
+        backoff.end(&sale(), AttemptOutcome::Ready, now);
         assert_eq!(
-            first(&mut pace, Wanted::Found, now),
-            Duration::ZERO,
-            "an operator's rebuild counts for nothing"
+            begin_first(&mut backoff, RebuildCause::StateLost, now),
+            SECOND,
+            "the backoff starts again"
         );
     }
 
     #[test]
-    fn failures_pause_longer_and_a_missing_redis_never_long() {
-        let (mut pace, now) = (RebuildBackoff::default(), Instant::now());
+    fn a_request_of_an_operator_waits_only_for_the_running_attempt() {
+        let (mut backoff, now) = (RebuildBackoff::default(), Instant::now());
+        for _ in 0..5 {
+            assert!(backoff.begin(&sale(), RebuildCause::Operator, now));
+            assert!(!backoff.begin(&sale(), RebuildCause::Operator, now), "one at a time");
+            backoff.end(&sale(), AttemptOutcome::Ready, now);
+        }
+        for _ in 0..10 {
+            let _ = begin_first(&mut backoff, RebuildCause::Unfinished, now);
+            backoff.end(&sale(), AttemptOutcome::Failed, now);
+        }
+        assert_eq!(begin_first(&mut backoff, RebuildCause::Operator, now), OPERATOR_PAUSE);
+        backoff.end(&sale(), AttemptOutcome::Ready, now);
+        assert_eq!(
+            begin_first(&mut backoff, RebuildCause::StateLost, now),
+            Duration::ZERO,
+            "an operator's rebuild does not count towards the backoff"
+        );
+    }
+
+    #[test]
+    fn failures_back_off_exponentially_and_a_redis_outage_does_not() {
+        let (mut backoff, now) = (RebuildBackoff::default(), Instant::now());
         for expected in [0, 50, 100, 200] {
-            assert_eq!(first(&mut pace, Wanted::Unfinished, now), expected * MS);
-            pace.end(&sale(), Ended::Failed, now);
+            assert_eq!(begin_first(&mut backoff, RebuildCause::Unfinished, now), expected * MS);
+            backoff.end(&sale(), AttemptOutcome::Failed, now);
         }
         for expected in [400, 250, 250] {
-            assert_eq!(first(&mut pace, Wanted::Found, now), expected * MS);
-            pace.end(&sale(), Ended::NoRedis, now);
+            assert_eq!(begin_first(&mut backoff, RebuildCause::StateLost, now), expected * MS);
+            backoff.end(&sale(), AttemptOutcome::NoRedis, now);
         }
     }
 }

@@ -1,18 +1,18 @@
-//! Asking for a rebuild: what proves that a sale's Redis state is not what Postgres has, and the word to
-//! whoever owns its partition. The request names the epoch that the proof is about, and is a
-//! compare-and-set: proof of an epoch that has ended meanwhile asks for nothing.
+//! Requests for a rebuild, with the proof that the state of a sale in Redis differs from Postgres. The owner of the
+//! partition carries them out. A request names the epoch of its proof, and is a compare-and-set: proof about an epoch
+//! that has ended since requests nothing.
 //!
 //! | reason            | why it is proof                                                                  |
 //! |-------------------|----------------------------------------------------------------------------------|
-//! | `gateway_lost`    | a gateway found one of the next two, and says so in its heartbeat                |
-//! | `no_script`       | an epoch is ready only after its scripts were loaded, and nothing takes scripts from a server but a restart, a failover or SCRIPT FLUSH |
-//! | `lost`            | the script itself compared: the mark of its rebuild, or the replication id of its server, is another |
-//! | `state_missing`   | the stock hash holds `:next` from before the epoch is ready until a newer epoch has begun |
-//! | `watermark_ahead` | Redis has applied a release that Postgres, which decides, does not know           |
-//! | `sequence_behind` | Postgres had settled a sequence before Redis, looked at later, would give it out  |
-//! | `drift`           | for a while, each comparison in which nothing was left in flight ([`crate::recover::reconcile`]) has found the same number of units too many or too few |
+//! | `gateway_lost`    | a gateway has detected one of the next two, and its heartbeat reports it         |
+//! | `no_script`       | an epoch is ready only after its scripts were loaded, and a server loses them only by a restart, a failover or SCRIPT FLUSH |
+//! | `lost`            | the script itself has compared the mark of its rebuild and the replication id of its server: one differs |
+//! | `state_missing`   | the stock hash contains `:next` from before the epoch is ready until a newer epoch has begun |
+//! | `watermark_ahead` | Redis has applied a release that Postgres, which decides releases, does not have  |
+//! | `sequence_behind` | Postgres had settled a sequence that Redis, when read later, would assign again   |
+//! | `drift`           | for a while, each comparison with nothing in flight ([`crate::recover::reconcile`]) has found the same surplus or deficit of units |
 //!
-//! Time-outs, refused connections and a Redis that is loading prove nothing, and ask for nothing.
+//! Timeouts, refused connections and a Redis that is loading prove nothing, and request nothing.
 
 use contract::ids::{Epoch, SaleId};
 use deadpool_postgres::Client;
@@ -23,9 +23,9 @@ use metrics::{Counter, counter};
 use crate::recover::ready_sales::ReadySale;
 use crate::store::database::DatabaseError;
 
-/// Why a sale must be rebuilt without an operator's word.
+/// The reason why a sale must be rebuilt without an operator's request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)] // the table above
+#[allow(missing_docs)] // the table above explains each reason
 pub enum Reason {
     GatewayLost,
     NoScript,
@@ -37,7 +37,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// All of them.
+    /// All reasons, in the order of the table.
     const ALL: [Self; 7] = [
         Self::GatewayLost,
         Self::NoScript,
@@ -48,7 +48,7 @@ impl Reason {
         Self::Drift,
     ];
 
-    /// The name in metrics, logs and the admin view.
+    /// Returns the name in metrics, logs and the admin view.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::GatewayLost => "gateway_lost",
@@ -61,9 +61,9 @@ impl Reason {
         }
     }
 
-    /// What the answer of any of an epoch's scripts proves.
-    pub fn proven_by<T>(answer: &Result<Result<T, Rejection>, RedisError>) -> Option<Self> {
-        match answer {
+    /// Returns what the response of a script of the epoch proves, if anything.
+    pub fn proven_by<T>(response: &Result<Result<T, Rejection>, RedisError>) -> Option<Self> {
+        match response {
             Ok(Err(Rejection::Lost)) => Some(Self::Lost),
             Err(RedisError::NoScript) => Some(Self::NoScript),
             _ => None,
@@ -71,16 +71,17 @@ impl Reason {
     }
 }
 
-/// Shows the counters from the start, so that an alert has a 0 to rise from.
+/// Registers the counters at start, so that an alert sees an increase from 0.
 pub fn register() {
-    Reason::ALL.into_iter().for_each(|reason| asked(reason).increment(0));
+    Reason::ALL.into_iter().for_each(|reason| requests(reason).increment(0));
 }
 
-fn asked(reason: Reason) -> Counter {
+fn requests(reason: Reason) -> Counter {
     counter!("rebuild_requests_total", "reason" => reason.as_str())
 }
 
-/// Asks for the rebuild of what this epoch left. False: another epoch has begun, or it was asked for.
+/// Requests a rebuild of this epoch's state. Returns false if another epoch has begun, or if the rebuild is already
+/// requested.
 pub async fn request(
     client: &Client,
     sale: &SaleId,
@@ -90,19 +91,19 @@ pub async fn request(
     let update = client.prepare_cached(include_str!("../../../queries/request_rebuild.sql")).await?;
     let is_new = client.execute(&update, &[&sale.as_str(), &(epoch.0 as i64), &reason.as_str()]).await? == 1;
     if is_new {
-        asked(reason).increment(1);
-        tracing::error!(sale_id = %sale, epoch = epoch.0, reason = reason.as_str(), "this sale must be rebuilt");
+        requests(reason).increment(1);
+        tracing::error!(sale_id = %sale, epoch = epoch.0, reason = reason.as_str(), "requested a rebuild of the sale");
     }
     Ok(is_new)
 }
 
-/// Asks for a rebuild where a script's answer proves the need of it.
+/// Requests a rebuild if the response of a script proves that the state is lost.
 pub async fn request_if_lost<T>(
     pool: &deadpool_postgres::Pool,
     sale: &ReadySale,
-    answer: &Result<Result<T, Rejection>, RedisError>,
+    response: &Result<Result<T, Rejection>, RedisError>,
 ) -> Result<(), DatabaseError> {
-    if let Some(reason) = Reason::proven_by(answer) {
+    if let Some(reason) = Reason::proven_by(response) {
         request(&pool.get().await?, &sale.sale, sale.epoch, reason).await?;
     }
     Ok(())
@@ -113,13 +114,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_an_answer_of_redis_itself_proves_that_a_state_is_lost() {
-        let of = |answer: Result<Result<(), Rejection>, RedisError>| Reason::proven_by(&answer);
-        assert_eq!(of(Err(RedisError::NoScript)), Some(Reason::NoScript));
-        assert_eq!(of(Ok(Err(Rejection::Lost))), Some(Reason::Lost));
-        assert_eq!(of(Ok(Ok(()))), None);
-        assert_eq!(of(Ok(Err(Rejection::Late))), None);
-        assert_eq!(of(Err(RedisError::Refused("LOADING".into()))), None);
-        assert_eq!(of(Err(RedisError::Unknown("timed out".into()))), None);
+    fn only_a_response_of_redis_itself_proves_that_a_state_is_lost() {
+        let proof = |response: Result<Result<(), Rejection>, RedisError>| Reason::proven_by(&response);
+        assert_eq!(proof(Err(RedisError::NoScript)), Some(Reason::NoScript));
+        assert_eq!(proof(Ok(Err(Rejection::Lost))), Some(Reason::Lost));
+        assert_eq!(proof(Ok(Ok(()))), None);
+        assert_eq!(proof(Ok(Err(Rejection::Late))), None);
+        assert_eq!(proof(Err(RedisError::Refused("LOADING".into()))), None);
+        assert_eq!(proof(Err(RedisError::Unknown("timed out".into()))), None);
     }
 }

@@ -1,8 +1,8 @@
-//! What Postgres knows of a sale at one moment, written into the keys of a new epoch.
+//! The snapshot of a sale in Postgres, written into the keys of a new epoch.
 //!
-//! Orders stream through: neither the orders nor the buyers are ever in memory whole, only eight bytes a
-//! customer. With a limit per customer, several orders of one customer share a field of Redis, oldest
-//! first; a customer who may have come by before is read back from Redis and appended to.
+//! Orders are streamed: neither the orders nor the buyers are ever completely in memory, only eight bytes per customer.
+//! With a limit per customer, several orders of one customer share a field in Redis, oldest first. The field of a
+//! customer who may have occurred in an earlier chunk is read back from Redis and appended to.
 
 use bytes::Bytes;
 use contract::ids::{CustomerId, Epoch, OrderId, RequestDigest, SaleId, Sequence, customer_hash};
@@ -17,21 +17,21 @@ use lua::scripts::WrittenCounts;
 use rustc_hash::{FxHashMap, FxHashSet};
 use tokio_postgres::{Row, Transaction};
 
-use super::Due;
-use super::attempt::RebuildError;
+use super::RebuildTarget;
+use super::error::RebuildError;
 use super::journal::Journal;
 use crate::context::Context;
 use crate::store::database::{DatabaseError, snapshot};
 
-/// Orders that are written at once: some 100 KB.
+/// The number of orders that are written at once: about 100 KB.
 const CHUNK_ORDERS: usize = 1000;
-/// Keys that are unlinked at once.
+/// The maximum number of keys that are unlinked at once.
 const UNLINK_KEYS_MAX: usize = 1000;
-/// The orders of a sale are read within this time.
+/// The time limit for reading all orders of a sale.
 const SNAPSHOT_TIMEOUT: &str = "SET LOCAL statement_timeout = '10min'";
 
-/// Frees the state of every older epoch, failed attempts included.
-pub async fn unlink_older(redis: &Redis, sale: &SaleId, epoch: Epoch) -> Result<(), RebuildError> {
+/// Unlinks the keys of every older epoch, including those of failed attempts.
+pub async fn unlink_older_epochs(redis: &Redis, sale: &SaleId, epoch: Epoch) -> Result<(), RebuildError> {
     let older = (1..epoch.0).flat_map(|older| {
         let keys = SaleKeys::new(sale, Epoch(older));
         keys.all().map(|key| Bytes::copy_from_slice(key.as_bytes()))
@@ -43,10 +43,10 @@ pub async fn unlink_older(redis: &Redis, sale: &SaleId, epoch: Epoch) -> Result<
     Ok(())
 }
 
-/// Writes the snapshot. Returns what must be there, and the number of orders.
-pub async fn write_snapshot(
+/// Writes the snapshot. Returns the counts that the keys must have, and the number of orders.
+pub async fn write(
     context: &Context,
-    due: &Due,
+    target: &RebuildTarget,
     epoch: Epoch,
     keys: &SaleKeys,
     redis: &Redis,
@@ -55,21 +55,21 @@ pub async fn write_snapshot(
     let mut client = context.pool.get().await?;
     let snapshot = snapshot(&mut client).await?;
     snapshot.batch_execute(SNAPSHOT_TIMEOUT).await?;
-    let (stock_fields, limited) = write_stock(&snapshot, due, epoch, keys, redis).await?;
+    let (stock_fields, limited) = write_stock(&snapshot, target, epoch, keys, redis).await?;
     let mut buyers = Buyers { redis, keys, limited, customers: FxHashSet::default(), fields: 0, orders: 0 };
     let select = snapshot.prepare(include_str!("../../../queries/select_snapshot_orders.sql")).await?;
-    let rows = snapshot.query_raw(&select, [due.sale.as_str()]).await?;
+    let rows = snapshot.query_raw(&select, [target.sale.as_str()]).await?;
     pin_mut!(rows);
     let mut chunk = Vec::with_capacity(CHUNK_ORDERS);
     while let Some(row) = rows.next().await {
-        chunk.push(remembered(&row?)?);
+        chunk.push(order_receipt(&row?)?);
         if chunk.len() == CHUNK_ORDERS {
             buyers.write(&mut chunk).await?;
-            journal.wrote_orders(buyers.orders);
+            journal.set_orders(buyers.orders);
         }
     }
     buyers.write(&mut chunk).await?;
-    journal.wrote_orders(buyers.orders);
+    journal.set_orders(buyers.orders);
     let written =
         WrittenCounts { stock_fields, buyer_fields: buyers.fields, arrival_bytes: 8 * buyers.orders };
     Ok((written, buyers.orders))
@@ -77,13 +77,13 @@ pub async fn write_snapshot(
 
 async fn write_stock(
     snapshot: &deadpool_postgres::Transaction<'_>,
-    due: &Due,
+    target: &RebuildTarget,
     epoch: Epoch,
     keys: &SaleKeys,
     redis: &Redis,
 ) -> Result<(u64, bool), RebuildError> {
     let snapshot: &Transaction<'_> = snapshot;
-    let sale = due.sale.as_str();
+    let sale = target.sale.as_str();
     let state = snapshot
         .query_opt(
             include_str!("../../../queries/select_snapshot.sql"),
@@ -104,7 +104,7 @@ async fn write_stock(
         let sku: &str = item.get(0);
         match (item.get::<_, Option<i64>>(1), item.get::<_, Option<i64>>(2)) {
             (Some(total), Some(available)) => {
-                // Dead letters may have taken more than there was: nothing is left then.
+                // Dead letters may have taken more than the total: then nothing is left.
                 field(sku.into(), available.max(0).to_string());
                 field(format!("{}{sku}", stock_fields::TOTAL), total.to_string());
             }
@@ -115,8 +115,8 @@ async fn write_stock(
     Ok((fields, limited))
 }
 
-/// An order as Redis remembers it, and whose it is.
-fn remembered(row: &Row) -> Result<(CustomerId, OrderReceipt), DatabaseError> {
+/// Reads the customer of an order, and its receipt for Redis.
+fn order_receipt(row: &Row) -> Result<(CustomerId, OrderReceipt), DatabaseError> {
     let invalid = |what: &str| DatabaseError::Invalid(format!("customer_order holds an invalid {what}"));
     let customer = CustomerId::parse(row.get(1)).map_err(|_| invalid("customer_id"))?;
     let digest = row.get::<_, &[u8]>(2).try_into().map_err(|_| invalid("request_digest"))?;
@@ -135,12 +135,12 @@ fn remembered(row: &Row) -> Result<(CustomerId, OrderReceipt), DatabaseError> {
     ))
 }
 
-/// The buyers and arrivals of one epoch, as they are being written.
+/// Writes the buyers and arrivals of one epoch.
 struct Buyers<'a> {
     redis: &'a Redis,
     keys: &'a SaleKeys,
     limited: bool,
-    /// Hashes of customers who may have a field already; with a limit only, as fields are shared then.
+    /// The hashes of customers who may have a field already. Only used with a limit, which makes orders share fields.
     customers: FxHashSet<u64>,
     fields: u64,
     orders: u64,
@@ -153,21 +153,21 @@ impl Buyers<'_> {
         }
         let mut arrivals = Vec::with_capacity(8 * chunk.len());
         let mut fields: FxHashMap<Vec<u8>, Vec<u8>> = FxHashMap::default();
-        let mut known = Vec::new();
+        let mut existing = Vec::new();
         for (customer, order) in chunk.drain(..) {
             let hash = customer_hash(customer.as_str());
             arrivals.extend_from_slice(&hash.to_be_bytes());
             let name = buyer_field(&customer, order.id.request(), self.limited);
-            let new_here = !fields.contains_key(&name);
-            if self.limited && new_here && !self.customers.insert(hash) {
-                known.push(name.clone());
+            let is_new_in_chunk = !fields.contains_key(&name);
+            if self.limited && is_new_in_chunk && !self.customers.insert(hash) {
+                existing.push(name.clone());
             }
             let field = fields.entry(name).or_insert_with(|| Vec::with_capacity(BYTES));
             field.extend_from_slice(&order.encode());
             self.orders += 1;
         }
         self.fields += fields.len() as u64;
-        self.prepend_known(known, &mut fields).await?;
+        self.prepend_existing(existing, &mut fields).await?;
         let mut args = vec![Bytes::copy_from_slice(self.keys.buyers.as_bytes())];
         args.extend(fields.into_iter().flat_map(|(name, orders)| [Bytes::from(name), Bytes::from(orders)]));
         self.redis.command::<i64>("HSET", args).await?;
@@ -176,22 +176,22 @@ impl Buyers<'_> {
         Ok(())
     }
 
-    /// Orders that earlier chunks have written for these customers come first.
-    async fn prepend_known(
+    /// Prepends the orders that earlier chunks have written for these customers.
+    async fn prepend_existing(
         &mut self,
-        known: Vec<Vec<u8>>,
+        existing: Vec<Vec<u8>>,
         fields: &mut FxHashMap<Vec<u8>, Vec<u8>>,
     ) -> Result<(), RebuildError> {
-        if known.is_empty() {
+        if existing.is_empty() {
             return Ok(());
         }
         let mut args = vec![Bytes::copy_from_slice(self.keys.buyers.as_bytes())];
-        args.extend(known.iter().map(|name| Bytes::copy_from_slice(name)));
-        let before: Vec<Option<Bytes>> = self.redis.command("HMGET", args).await?;
-        for (name, before) in known.iter().zip(before) {
-            if let (Some(before), Some(orders)) = (before, fields.get_mut(name)) {
+        args.extend(existing.iter().map(|name| Bytes::copy_from_slice(name)));
+        let earlier: Vec<Option<Bytes>> = self.redis.command("HMGET", args).await?;
+        for (name, earlier) in existing.iter().zip(earlier) {
+            if let (Some(earlier), Some(orders)) = (earlier, fields.get_mut(name)) {
                 self.fields -= 1;
-                orders.splice(0..0, before.iter().copied());
+                orders.splice(0..0, earlier.iter().copied());
             }
         }
         Ok(())

@@ -1,19 +1,20 @@
-//! One comparison. The proof that what is found is drift and not something on its way:
+//! One comparison of Redis with Postgres. The proof that a difference is drift and not in flight:
 //!
-//! 1. One look tells at one moment the units of every SKU, available and returning, the next sequence N, the
-//!    release watermark w, and that no change of totals is unsettled. The script has compared the mark.
-//! 2. The outbox is waited for until it holds no entry below N. An entry leaves it when the log has
-//!    acknowledged it, so every acceptance that the look has seen is in the log.
-//! 3. Then the log's end E is asked for, and settlement waited for until it has come so far. So every
-//!    acceptance that the look has seen is in Postgres, as an order or as a dead letter.
-//! 4. One snapshot of Postgres, in which the epoch is still that of the look and ready, tells what Redis must
-//!    have had (`queries/select_expected_stock.sql`): what is free, plus what orders and dead letters from N on
-//!    have taken, which the look has not seen, minus releases behind w, which it has not seen either.
+//! 1. One script call returns a snapshot of a sale in Redis: the units of every SKU, available and returning, the next
+//!    sequence N, the release watermark w, and that no change of totals is unsettled. The script has compared the mark.
+//! 2. The comparison waits until the outbox has no entry below N. An entry leaves the outbox when the log has
+//!    acknowledged it, so every acceptance in the snapshot is in the log.
+//! 3. Then the end E of the log is measured, and the comparison waits until settlement has reached it. So every
+//!    acceptance in the snapshot is in Postgres, as an order or as a dead letter.
+//! 4. One snapshot of Postgres, in which the epoch is still that of the Redis snapshot and ready, shows what Redis must
+//!    have had (`queries/select_expected_stock.sql`): what is free, plus what orders and dead letters from N on have
+//!    taken, which the Redis snapshot does not contain, minus releases after w, which it does not contain either.
 //!
-//! Whatever stays in the way ends the comparison without a verdict. Postgres' next sequence is read before the
-//! look: where Redis would give it out again, it has gone back.
+//! Anything that prevents a step makes the comparison inconclusive. Postgres' next sequence is read before the Redis
+//! snapshot: if Redis would assign that sequence again, its state has gone back in time.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::{Duration, Instant};
 
 use contract::ids::{Sequence, Sku};
@@ -27,92 +28,92 @@ use crate::recover::ready_sales::ReadySale;
 use crate::recover::rebuild::request::Reason;
 use crate::store::database::{DatabaseError, snapshot};
 
-/// How long the outbox and the log may take before there is no verdict this time.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// Between two looks at either.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// Sales that Redis is asked about at once.
-const AT_ONCE: usize = 64;
-/// The planner does not know how few orders lie behind a look, and would rather read whole tables.
-const BY_INDEX: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off";
+/// The time limit for the outbox and for the log, after which the comparison is inconclusive.
+const WAIT_MAX: Duration = Duration::from_secs(1);
+/// The interval at which the outbox and the progress are polled.
+const POLL_EVERY: Duration = Duration::from_millis(20);
+/// The maximum number of sales that are read from Redis at once.
+const SALES_MAX: usize = 64;
+/// The planner does not know how few orders follow a snapshot, and would otherwise read whole tables.
+const USE_INDEXES: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off";
 
-/// What a comparison has come to.
+/// The result of a comparison.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// Units of drift per SKU: positive where Redis has more than it must have.
+pub enum Comparison {
+    /// The drift of each SKU in units: positive if Redis has more than it must have.
     Proven(BTreeMap<Sku, i64>),
-    /// This state of Redis is not the epoch's.
-    Lost(Reason),
+    /// The state in Redis is not that of the epoch.
+    StateLost(Reason),
     /// Nothing is proven.
-    Open(Why),
+    Inconclusive(Obstacle),
 }
 
-/// What stood in the way.
+/// The obstacle that made a comparison inconclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)] // named in `Verdict::result`'s table
-pub enum Why {
-    NoAnswer,
-    Change,
+#[allow(missing_docs)] // `Comparison::result` names them
+pub enum Obstacle {
+    NoResponse,
+    PendingChange,
     Outbox,
     Log,
-    Moved,
+    SaleChanged,
 }
 
-impl Verdict {
-    /// The label in metrics.
+impl Comparison {
+    /// Returns the label in metrics.
     pub fn result(&self) -> &'static str {
         match self {
             Self::Proven(drifts) if drifts.values().all(|units| *units == 0) => "agree",
             Self::Proven(_) => "drift",
-            Self::Lost(_) => "lost",
-            Self::Open(Why::NoAnswer) => "no_answer",
-            Self::Open(Why::Change) => "change_unsettled",
-            Self::Open(Why::Outbox) => "outbox_waits",
-            Self::Open(Why::Log) => "log_unsettled",
-            Self::Open(Why::Moved) => "moved_on",
+            Self::StateLost(_) => "lost",
+            Self::Inconclusive(Obstacle::NoResponse) => "no_answer",
+            Self::Inconclusive(Obstacle::PendingChange) => "change_unsettled",
+            Self::Inconclusive(Obstacle::Outbox) => "outbox_waits",
+            Self::Inconclusive(Obstacle::Log) => "log_unsettled",
+            Self::Inconclusive(Obstacle::SaleChanged) => "moved_on",
         }
     }
 }
 
-/// A sale on its way through a comparison.
+/// A sale to compare.
 struct Candidate {
     sale: ReadySale,
     skus: Vec<Sku>,
-    /// Settled sequences lie below it.
+    /// The sequence behind the highest settled one.
     settled: Sequence,
 }
 
-/// A sale that may still come to a verdict.
-struct Seen {
+/// A sale with its snapshot of Redis, in the middle of its comparison.
+struct SaleSnapshot {
     candidate: Candidate,
-    look: StockReading,
+    stock: StockReading,
     log_end: i64,
 }
 
 /// Compares every ready sale of the owned partitions.
-pub async fn compare(context: &Context) -> Result<Vec<(ReadySale, Verdict)>, DatabaseError> {
-    let mut verdicts = Vec::new();
-    let mut seen = Vec::new();
+pub async fn compare(context: &Context) -> Result<Vec<(ReadySale, Comparison)>, DatabaseError> {
+    let mut comparisons = Vec::new();
+    let mut snapshots = Vec::new();
     let mut candidates = candidates(context).await?.into_iter().peekable();
     while candidates.peek().is_some() {
-        let some = candidates.by_ref().take(AT_ONCE).map(|candidate| look(context, candidate));
-        for looked in join_all(some).await {
-            match looked {
-                Ok(looked) => seen.push(looked),
-                Err(ended) => verdicts.push(*ended),
+        let reads = candidates.by_ref().take(SALES_MAX).map(|candidate| read_redis(context, candidate));
+        for result in join_all(reads).await {
+            match result {
+                Ok(snapshot) => snapshots.push(snapshot),
+                Err(ended) => comparisons.push(*ended),
             }
         }
     }
-    let seen = until_acknowledged(context, seen, &mut verdicts).await;
-    let seen = until_settled(context, seen, &mut verdicts).await;
-    if !seen.is_empty() {
-        verdicts.extend(expected(context, seen).await?);
+    let snapshots = wait_for_outboxes(context, snapshots, &mut comparisons).await;
+    let snapshots = wait_for_settlement(context, snapshots, &mut comparisons).await;
+    if !snapshots.is_empty() {
+        comparisons.extend(compare_with_postgres(context, snapshots).await?);
     }
-    Ok(verdicts)
+    Ok(comparisons)
 }
 
 async fn candidates(context: &Context) -> Result<Vec<Candidate>, DatabaseError> {
-    let owned = context.ownership.now();
+    let owned = context.ownership.current();
     if owned.is_empty() {
         return Ok(vec![]);
     }
@@ -127,122 +128,136 @@ async fn candidates(context: &Context) -> Result<Vec<Candidate>, DatabaseError> 
     Ok(candidates.collect())
 }
 
-/// Step 1. The error ends the comparison of this sale.
-async fn look(context: &Context, candidate: Candidate) -> Result<Seen, Box<(ReadySale, Verdict)>> {
+/// Step 1: reads the snapshot of Redis. The error is the result of a comparison that ends here.
+async fn read_redis(
+    context: &Context,
+    candidate: Candidate,
+) -> Result<SaleSnapshot, Box<(ReadySale, Comparison)>> {
     let sale = &candidate.sale;
-    let looked = read_stock_and_pending_change(
-        &context.redis,
-        &sale.scripts.read_stock,
-        &sale.keys,
-        candidate.skus.iter(),
-    )
-    .await;
-    let verdict = match looked {
-        Ok(Ok((look, _))) if look.next < candidate.settled => Verdict::Lost(Reason::SequenceBehind),
-        Ok(Ok((look, Some(false)))) => return Ok(Seen { candidate, look, log_end: 0 }),
-        Ok(Ok(_)) => Verdict::Open(Why::Change),
-        failed => Reason::proven_by(&failed).map_or(Verdict::Open(Why::NoAnswer), Verdict::Lost),
+    let skus = candidate.skus.iter();
+    let read =
+        read_stock_and_pending_change(&context.redis, &sale.scripts.read_stock, &sale.keys, skus).await;
+    let comparison = match read {
+        Ok(Ok((stock, _))) if stock.next < candidate.settled => Comparison::StateLost(Reason::SequenceBehind),
+        Ok(Ok((stock, Some(false)))) => return Ok(SaleSnapshot { candidate, stock, log_end: 0 }),
+        Ok(Ok(_)) => Comparison::Inconclusive(Obstacle::PendingChange),
+        failed => Reason::proven_by(&failed)
+            .map_or(Comparison::Inconclusive(Obstacle::NoResponse), Comparison::StateLost),
     };
-    Err(Box::new((candidate.sale, verdict)))
+    Err(Box::new((candidate.sale, comparison)))
 }
 
-/// Step 2.
-async fn until_acknowledged(
+/// Step 2: waits until the log has acknowledged every acceptance of the snapshots.
+async fn wait_for_outboxes(
     context: &Context,
-    mut waiting: Vec<Seen>,
-    verdicts: &mut Vec<(ReadySale, Verdict)>,
-) -> Vec<Seen> {
+    mut waiting: Vec<SaleSnapshot>,
+    comparisons: &mut Vec<(ReadySale, Comparison)>,
+) -> Vec<SaleSnapshot> {
     let begun = Instant::now();
     let mut done = Vec::with_capacity(waiting.len());
     loop {
-        let mut still = Vec::new();
-        for seen in waiting {
-            let sale = &seen.candidate.sale;
-            match outbox::has_entry_below(&context.redis, &sale.sale, sale.epoch, seen.look.next).await {
-                Ok(false) => done.push(seen),
-                Ok(true) if begun.elapsed() < PATIENCE => still.push(seen),
-                Ok(true) => verdicts.push((seen.candidate.sale, Verdict::Open(Why::Outbox))),
-                Err(_) => verdicts.push((seen.candidate.sale, Verdict::Open(Why::NoAnswer))),
-            }
+        let mut still_waiting = Vec::new();
+        for snapshot in waiting {
+            let sale = &snapshot.candidate.sale;
+            let next = snapshot.stock.next;
+            let obstacle = match outbox::has_entry_below(&context.redis, &sale.sale, sale.epoch, next).await {
+                Ok(false) => {
+                    done.push(snapshot);
+                    continue;
+                }
+                Ok(true) if begun.elapsed() < WAIT_MAX => {
+                    still_waiting.push(snapshot);
+                    continue;
+                }
+                Ok(true) => Obstacle::Outbox,
+                Err(_) => Obstacle::NoResponse,
+            };
+            comparisons.push((snapshot.candidate.sale, Comparison::Inconclusive(obstacle)));
         }
-        if still.is_empty() {
+        if still_waiting.is_empty() {
             return done;
         }
-        waiting = still;
-        tokio::time::sleep(LOOK_EVERY).await;
+        waiting = still_waiting;
+        tokio::time::sleep(POLL_EVERY).await;
     }
 }
 
-/// Step 3, as far as this process knows; the snapshot has the last word.
-async fn until_settled(
+/// Step 3: waits until this process has settled the log up to its end. Step 4 verifies it in Postgres.
+async fn wait_for_settlement(
     context: &Context,
-    waiting: Vec<Seen>,
-    verdicts: &mut Vec<(ReadySale, Verdict)>,
-) -> Vec<Seen> {
-    let acknowledged = Instant::now();
+    waiting: Vec<SaleSnapshot>,
+    comparisons: &mut Vec<(ReadySale, Comparison)>,
+) -> Vec<SaleSnapshot> {
+    let acknowledged_at = Instant::now();
     let mut ends: BTreeMap<i32, Option<i64>> = BTreeMap::new();
-    for partition in waiting.iter().map(|seen| seen.candidate.sale.partition) {
-        if let std::collections::btree_map::Entry::Vacant(end) = ends.entry(partition) {
-            end.insert(context.log_ends.end_after(partition, acknowledged, PATIENCE).await);
+    for partition in waiting.iter().map(|snapshot| snapshot.candidate.sale.partition) {
+        if let Entry::Vacant(end) = ends.entry(partition) {
+            end.insert(context.log_ends.end_after(partition, acknowledged_at, WAIT_MAX).await);
         }
     }
-    let settled =
+    let is_settled =
         |partition: i32, end: i64| context.progress.next_offset(partition).is_some_and(|next| next >= end);
     let begun = Instant::now();
-    let all = || ends.iter().all(|(partition, end)| end.is_none_or(|end| settled(*partition, end)));
-    while begun.elapsed() < PATIENCE && !all() {
-        tokio::time::sleep(LOOK_EVERY).await;
+    let all_settled =
+        || ends.iter().all(|(partition, end)| end.is_none_or(|end| is_settled(*partition, end)));
+    while begun.elapsed() < WAIT_MAX && !all_settled() {
+        tokio::time::sleep(POLL_EVERY).await;
     }
     let mut done = Vec::with_capacity(waiting.len());
-    for mut seen in waiting {
-        let partition = seen.candidate.sale.partition;
+    for mut snapshot in waiting {
+        let partition = snapshot.candidate.sale.partition;
         match ends.get(&partition).copied().flatten() {
-            Some(end) if settled(partition, end) => {
-                seen.log_end = end;
-                done.push(seen);
+            Some(end) if is_settled(partition, end) => {
+                snapshot.log_end = end;
+                done.push(snapshot);
             }
-            _ => verdicts.push((seen.candidate.sale, Verdict::Open(Why::Log))),
+            _ => comparisons.push((snapshot.candidate.sale, Comparison::Inconclusive(Obstacle::Log))),
         }
     }
     done
 }
 
-/// Step 4.
-async fn expected(context: &Context, all: Vec<Seen>) -> Result<Vec<(ReadySale, Verdict)>, DatabaseError> {
+/// Step 4: compares the snapshots of Redis with one snapshot of Postgres.
+async fn compare_with_postgres(
+    context: &Context,
+    snapshots: Vec<SaleSnapshot>,
+) -> Result<Vec<(ReadySale, Comparison)>, DatabaseError> {
     let mut client = context.pool.get().await?;
-    let snapshot = snapshot(&mut client).await?;
-    snapshot.batch_execute(BY_INDEX).await?;
-    let select = snapshot.prepare_cached(include_str!("../../../queries/select_expected_stock.sql")).await?;
-    let mut verdicts = Vec::with_capacity(all.len());
-    for Seen { candidate, look, log_end } in all {
-        let (next, released) = (look.next.0 as i64, look.released as i64);
+    let transaction = snapshot(&mut client).await?;
+    transaction.batch_execute(USE_INDEXES).await?;
+    let select = include_str!("../../../queries/select_expected_stock.sql");
+    let select = transaction.prepare_cached(select).await?;
+    let mut comparisons = Vec::with_capacity(snapshots.len());
+    for SaleSnapshot { candidate, stock, log_end } in snapshots {
+        let (next, released) = (stock.next.0 as i64, stock.released as i64);
         let epoch = candidate.sale.epoch.0 as i64;
         let sale = candidate.sale.sale.as_str();
         let rows =
-            snapshot.query(&select, &[&sale, &epoch, &next, &released, &log_end, &ORDERS.name]).await?;
+            transaction.query(&select, &[&sale, &epoch, &next, &released, &log_end, &ORDERS.name]).await?;
         let expected = rows.iter().map(|row| (row.get(0), row.get(1), row.get(2)));
-        let verdict = judged(&candidate.skus, &look, expected.collect());
-        verdicts.push((candidate.sale, verdict));
+        let comparison = compare_units(&candidate.skus, &stock, expected.collect());
+        comparisons.push((candidate.sale, comparison));
     }
-    Ok(verdicts)
+    Ok(comparisons)
 }
 
-/// Compares what Redis had with what it must have had: SKU, units, whether they are unclear.
-fn judged(skus: &[Sku], look: &StockReading, expected: Vec<(&str, i64, bool)>) -> Verdict {
+/// Compares what Redis had with what it must have had. `expected` has the SKU, its units, and whether they are unclear
+/// because a change of totals is unsettled.
+fn compare_units(skus: &[Sku], stock: &StockReading, expected: Vec<(&str, i64, bool)>) -> Comparison {
     if expected.iter().any(|(_, _, unclear)| *unclear) {
-        return Verdict::Open(Why::Change);
+        return Comparison::Inconclusive(Obstacle::PendingChange);
     }
     let mut drifts = BTreeMap::new();
-    for (sku, stock) in skus.iter().zip(&look.stock) {
-        let must = expected.iter().find(|(name, ..)| *name == sku.as_str());
-        // Not counted, or not offered any more, or the epoch has ended.
-        let (Some((_, must, _)), Some(available)) = (must, stock.available) else {
-            return Verdict::Open(Why::Moved);
+    for (sku, stock) in skus.iter().zip(&stock.stock) {
+        let expected_units = expected.iter().find(|(name, ..)| *name == sku.as_str());
+        // The SKU is unlimited, or no longer offered, or the epoch has ended.
+        let (Some((_, expected_units, _)), Some(available)) = (expected_units, stock.available) else {
+            return Comparison::Inconclusive(Obstacle::SaleChanged);
         };
-        // Dead letters may have taken more than there is: then there must be nothing.
-        drifts.insert(sku.clone(), (available + stock.returning) as i64 - (*must).max(0));
+        // Dead letters may have taken more than there is: then Redis must have none.
+        drifts.insert(sku.clone(), (available + stock.returning) as i64 - (*expected_units).max(0));
     }
-    Verdict::Proven(drifts)
+    Comparison::Proven(drifts)
 }
 
 #[cfg(test)]
@@ -251,8 +266,8 @@ mod tests {
     use contract::timestamp::Timestamp;
     use lua::read_stock::SkuStock;
 
-    fn of(available: Option<u64>, returning: u64, expected: &[(&str, i64, bool)]) -> Verdict {
-        let look = StockReading {
+    fn compare_one(available: Option<u64>, returning: u64, expected: &[(&str, i64, bool)]) -> Comparison {
+        let reading = StockReading {
             at: Timestamp(0),
             next: Sequence(1),
             released: 0,
@@ -260,18 +275,23 @@ mod tests {
             stock: vec![SkuStock { available, returning }],
             arrivals: vec![],
         };
-        judged(&[Sku::parse("A").unwrap()], &look, expected.to_vec())
+        compare_units(&[Sku::parse("A").unwrap()], &reading, expected.to_vec())
     }
 
     #[test]
-    fn drift_is_what_redis_has_more_than_it_must_have() {
-        let proven = |units| Verdict::Proven([(Sku::parse("A").unwrap(), units)].into());
-        assert_eq!(of(Some(5), 2, &[("A", 7, false)]), proven(0));
-        assert_eq!(of(Some(5), 2, &[("A", 4, false)]), proven(3));
-        assert_eq!(of(Some(0), 0, &[("A", 4, false)]), proven(-4));
-        assert_eq!(of(Some(0), 0, &[("A", -4, false)]), proven(0), "less than nothing cannot be had");
-        assert_eq!(of(Some(5), 0, &[("A", 4, true)]), Verdict::Open(Why::Change));
-        assert_eq!(of(Some(5), 0, &[]), Verdict::Open(Why::Moved));
-        assert_eq!(of(None, 0, &[("A", 4, false)]), Verdict::Open(Why::Moved));
+    fn drift_is_what_redis_has_beyond_what_it_must_have() {
+        let proven = |units| Comparison::Proven([(Sku::parse("A").unwrap(), units)].into());
+        let inconclusive = Comparison::Inconclusive;
+        assert_eq!(compare_one(Some(5), 2, &[("A", 7, false)]), proven(0));
+        assert_eq!(compare_one(Some(5), 2, &[("A", 4, false)]), proven(3));
+        assert_eq!(compare_one(Some(0), 0, &[("A", 4, false)]), proven(-4));
+        assert_eq!(
+            compare_one(Some(0), 0, &[("A", -4, false)]),
+            proven(0),
+            "Redis cannot have less than none"
+        );
+        assert_eq!(compare_one(Some(5), 0, &[("A", 4, true)]), inconclusive(Obstacle::PendingChange));
+        assert_eq!(compare_one(Some(5), 0, &[]), inconclusive(Obstacle::SaleChanged));
+        assert_eq!(compare_one(None, 0, &[("A", 4, false)]), inconclusive(Obstacle::SaleChanged));
     }
 }

@@ -1,46 +1,46 @@
-//! How long the same drift has been proven, comparison after comparison. One that changes begins anew: then
-//! something is going on that is to be understood before it is repaired.
+//! How long the same drift has been proven, over consecutive comparisons. A drift that changes starts again: its cause
+//! is still active, and should be understood before the sale is repaired.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use contract::ids::{Epoch, Sku};
 
-/// What comparisons of one sale have proven so far.
+/// The proven drifts of one sale.
 #[derive(Debug, Default)]
 pub struct DriftHistory {
     epoch: Epoch,
     drifts: BTreeMap<Sku, (i64, Instant)>,
 }
 
-/// What a comparison adds.
+/// What a comparison adds to the history.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Found {
-    /// Drifts that were not there, or not so large, at the comparison before.
+pub struct DriftUpdate {
+    /// The drifts that the previous comparison did not find, or found with another number of units.
     pub new: Vec<(Sku, i64)>,
-    /// How long the one that has lasted longest has been the same.
+    /// How long the oldest drift has been unchanged.
     pub longest: Duration,
 }
 
 impl DriftHistory {
-    /// Takes a proven comparison in.
-    pub fn proven(&mut self, epoch: Epoch, drifts: &BTreeMap<Sku, i64>, now: Instant) -> Found {
-        let before = std::mem::take(&mut self.drifts);
-        let before = if self.epoch == epoch { before } else { BTreeMap::new() };
+    /// Adds the drifts of a proven comparison.
+    pub fn add(&mut self, epoch: Epoch, drifts: &BTreeMap<Sku, i64>, now: Instant) -> DriftUpdate {
+        let previous = std::mem::take(&mut self.drifts);
+        let previous = if self.epoch == epoch { previous } else { BTreeMap::new() };
         self.epoch = epoch;
-        let mut found = Found { new: vec![], longest: Duration::ZERO };
+        let mut update = DriftUpdate { new: vec![], longest: Duration::ZERO };
         for (sku, units) in drifts.iter().filter(|(_, units)| **units != 0) {
-            let since = match before.get(sku) {
+            let since = match previous.get(sku) {
                 Some((same, since)) if same == units => *since,
                 _ => {
-                    found.new.push((sku.clone(), *units));
+                    update.new.push((sku.clone(), *units));
                     now
                 }
             };
-            found.longest = found.longest.max(now.duration_since(since));
+            update.longest = update.longest.max(now.duration_since(since));
             self.drifts.insert(sku.clone(), (*units, since));
         }
-        found
+        update
     }
 }
 
@@ -49,14 +49,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_drift_that_stays_the_same_within_an_epoch_grows_old() {
+    fn only_a_drift_that_is_unchanged_within_an_epoch_ages() {
         let second = Duration::from_secs(1);
-        let (mut lasting, mut now) = (DriftHistory::default(), Instant::now());
+        let (mut history, mut now) = (DriftHistory::default(), Instant::now());
         let mut after_a_second = |epoch: u64, units: &[(&str, i64)]| {
             now += second;
             let units = units.iter().map(|(sku, units)| (Sku::parse(sku).unwrap(), *units)).collect();
-            let found = lasting.proven(Epoch(epoch), &units, now);
-            (found.new.len(), found.longest)
+            let update = history.add(Epoch(epoch), &units, now);
+            (update.new.len(), update.longest)
         };
         assert_eq!(after_a_second(1, &[("A", 3), ("B", 0)]), (1, Duration::ZERO));
         assert_eq!(after_a_second(1, &[("A", 3), ("B", -1)]), (1, second));
@@ -64,7 +64,7 @@ mod tests {
         assert_eq!(after_a_second(1, &[("A", 4), ("B", -1)]), (0, 2 * second));
         assert_eq!(after_a_second(1, &[("A", 4), ("B", 0)]), (0, 2 * second));
         assert_eq!(after_a_second(1, &[("A", 0), ("B", 0)]), (0, Duration::ZERO));
-        assert_eq!(after_a_second(1, &[("A", 4)]), (1, Duration::ZERO), "it has passed in between");
-        assert_eq!(after_a_second(2, &[("A", 4)]), (1, Duration::ZERO), "another state of Redis");
+        assert_eq!(after_a_second(1, &[("A", 4)]), (1, Duration::ZERO), "the drift had passed in between");
+        assert_eq!(after_a_second(2, &[("A", 4)]), (1, Duration::ZERO), "another epoch has another state");
     }
 }

@@ -1,13 +1,13 @@
-//! Redis compared with Postgres, unit by unit, by the owner of the partition: what is only in flight is told
-//! from drift by proof, never by waiting and hoping.
+//! Compares the stock in Redis with Postgres, unit by unit. The owner of the partition does it, and distinguishes units
+//! in flight from drift by proof, never by a timeout.
 //!
-//! | module      | what it does                                                        |
-//! |-------------|---------------------------------------------------------------------|
-//! | [`compare`] | one comparison of all sales, and the proof behind it                |
-//! | [`drift_history`] | how long the same drift has been proven                             |
+//! | module            | what it does                                                        |
+//! |-------------------|---------------------------------------------------------------------|
+//! | [`compare`]       | compares all sales once, with the proof behind the result           |
+//! | [`drift_history`] | records how long the same drift has been proven                     |
 //!
-//! A drift that lasts is repaired by a rebuild, which takes everything from Postgres anew. What is not proven
-//! is not repaired: where something stays in flight there is no verdict, and that is what is shown.
+//! A drift that persists is repaired by a rebuild, which reads everything from Postgres again. An unproven drift is not
+//! repaired: while something remains in flight the comparison is inconclusive, and a metric shows it.
 
 pub mod compare;
 pub mod drift_history;
@@ -17,49 +17,49 @@ use std::time::Instant;
 
 use contract::ids::{SaleId, Sku};
 use metrics::{Gauge, counter, gauge, histogram};
-
-use self::compare::{Verdict, compare};
-use self::drift_history::DriftHistory;
-use crate::context::Context;
-use crate::recover::ready_sales::ReadySale;
-use crate::recover::rebuild::request::{self, Reason};
-use crate::store::database::DatabaseError;
 use process::backoff::Backoff;
 
-/// What is known of a sale from comparisons so far.
+use self::compare::{Comparison, compare};
+use self::drift_history::DriftHistory;
+use super::ready_sales::ReadySale;
+use super::rebuild::request::{self, Reason};
+use crate::context::Context;
+use crate::store::database::DatabaseError;
+
+/// The results of a sale's comparisons so far.
 #[derive(Default)]
-struct Known {
-    lasting: DriftHistory,
+struct SaleHistory {
+    drift_history: DriftHistory,
     proven_at: Option<Instant>,
-    since_proof: Option<Gauge>,
-    drifts: BTreeMap<Sku, Gauge>,
+    unproven_seconds: Option<Gauge>,
+    drift_units: BTreeMap<Sku, Gauge>,
 }
 
-impl Known {
-    /// Another process compares it now, or there is nothing to compare.
-    fn leave(&self) {
-        self.drifts.values().for_each(|drift| drift.set(0.0));
-        self.since_proof.iter().for_each(|seconds| seconds.set(0.0));
+impl SaleHistory {
+    /// Resets the gauges: another process compares the sale now, or it has no state to compare.
+    fn clear_gauges(&self) {
+        self.drift_units.values().for_each(|drift| drift.set(0.0));
+        self.unproven_seconds.iter().for_each(|seconds| seconds.set(0.0));
     }
 
-    fn show(&mut self, sale: &SaleId, verdict: &Verdict, now: Instant) {
-        counter!("reconciliations_total", "sale" => sale.to_string(), "result" => verdict.result())
-            .increment(1);
-        if let Verdict::Proven(drifts) = verdict {
+    fn record(&mut self, sale: &SaleId, comparison: &Comparison, now: Instant) {
+        let result = comparison.result();
+        counter!("reconciliations_total", "sale" => sale.to_string(), "result" => result).increment(1);
+        if let Comparison::Proven(drifts) = comparison {
             self.proven_at = Some(now);
             for (sku, units) in drifts {
-                let new =
+                let register =
                     || gauge!("stock_drift_units", "sale" => sale.to_string(), "sku" => sku.to_string());
-                self.drifts.entry(sku.clone()).or_insert_with(new).set(*units as f64);
+                self.drift_units.entry(sku.clone()).or_insert_with(register).set(*units as f64);
             }
-            for (_, gone) in self.drifts.iter().filter(|(sku, _)| !drifts.contains_key(*sku)) {
-                gone.set(0.0);
+            for (_, former) in self.drift_units.iter().filter(|(sku, _)| !drifts.contains_key(*sku)) {
+                former.set(0.0);
             }
         }
-        // From the first comparison on, where nothing was ever proven.
-        let since = now.duration_since(*self.proven_at.get_or_insert(now)).as_secs_f64();
-        let new = || gauge!("reconcile_unproven_seconds", "sale" => sale.to_string());
-        self.since_proof.get_or_insert_with(new).set(since);
+        // A sale without a proof counts from its first comparison.
+        let unproven = now.duration_since(*self.proven_at.get_or_insert(now)).as_secs_f64();
+        let register = || gauge!("reconcile_unproven_seconds", "sale" => sale.to_string());
+        self.unproven_seconds.get_or_insert_with(register).set(unproven);
     }
 }
 
@@ -68,13 +68,13 @@ pub async fn run(context: Context) {
     let stop = context.stop.clone();
     let every = context.settings.settlement.reconcile_every();
     let seconds = histogram!("reconcile_seconds");
-    let mut known: HashMap<SaleId, Known> = HashMap::new();
+    let mut histories: HashMap<SaleId, SaleHistory> = HashMap::new();
     let mut backoff = Backoff::default();
     while stop.run_until_cancelled(tokio::time::sleep(every)).await.is_some() {
         let begun = Instant::now();
         let result = match stop.run_until_cancelled(compare(&context)).await {
             None => break,
-            Some(Ok(verdicts)) => judge(&context, verdicts, &mut known).await,
+            Some(Ok(comparisons)) => process_comparisons(&context, comparisons, &mut histories).await,
             Some(Err(error)) => Err(error),
         };
         match result {
@@ -84,7 +84,7 @@ pub async fn run(context: Context) {
             }
             Err(error) => {
                 if backoff.should_log() {
-                    tracing::warn!(%error, "Redis and Postgres cannot be compared");
+                    tracing::warn!(%error, "could not compare Redis with Postgres");
                 }
                 backoff.pause(&stop).await;
             }
@@ -92,33 +92,33 @@ pub async fn run(context: Context) {
     }
 }
 
-async fn judge(
+async fn process_comparisons(
     context: &Context,
-    verdicts: Vec<(ReadySale, Verdict)>,
-    known: &mut HashMap<SaleId, Known>,
+    comparisons: Vec<(ReadySale, Comparison)>,
+    histories: &mut HashMap<SaleId, SaleHistory>,
 ) -> Result<(), DatabaseError> {
-    known.retain(|sale, known| {
-        let here = verdicts.iter().any(|(ready, _)| ready.sale == *sale);
-        if !here {
-            known.leave();
+    histories.retain(|sale, history| {
+        let is_current = comparisons.iter().any(|(ready, _)| ready.sale == *sale);
+        if !is_current {
+            history.clear_gauges();
         }
-        here
+        is_current
     });
     let repair_after = context.settings.settlement.reconcile_repair_after();
     let now = Instant::now();
-    for (sale, verdict) in verdicts {
-        let this = known.entry(sale.sale.clone()).or_default();
-        this.show(&sale.sale, &verdict, now);
-        let reason = match &verdict {
-            Verdict::Proven(drifts) => {
-                let found = this.lasting.proven(sale.epoch, drifts, now);
-                for (sku, units) in &found.new {
-                    tracing::warn!(sale_id = %sale.sale, epoch = sale.epoch.0, %sku, units, "Redis holds other stock than Postgres");
+    for (sale, comparison) in comparisons {
+        let history = histories.entry(sale.sale.clone()).or_default();
+        history.record(&sale.sale, &comparison, now);
+        let reason = match &comparison {
+            Comparison::Proven(drifts) => {
+                let update = history.drift_history.add(sale.epoch, drifts, now);
+                for (sku, units) in &update.new {
+                    tracing::warn!(sale_id = %sale.sale, epoch = sale.epoch.0, %sku, units, "the stock in Redis differs from Postgres");
                 }
-                (found.longest >= repair_after).then_some(Reason::Drift)
+                (update.longest >= repair_after).then_some(Reason::Drift)
             }
-            Verdict::Lost(reason) => Some(*reason),
-            Verdict::Open(_) => None,
+            Comparison::StateLost(reason) => Some(*reason),
+            Comparison::Inconclusive(_) => None,
         };
         if let Some(reason) = reason {
             let client = context.pool.get().await?;

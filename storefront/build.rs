@@ -1,5 +1,5 @@
-//! Which files there are is read when the crate is compiled: a new one must compile it again. Swagger UI comes from the
-//! package of a crate, so that neither a build nor a browser asks the network for it; two of its files are needed.
+//! Recompiles the crate when a file of a page is added, and unpacks the two files of Swagger UI that are needed. Swagger UI comes
+//! from the package of a crate, so that neither a build nor a browser downloads it.
 
 use std::error::Error;
 use std::io::Cursor;

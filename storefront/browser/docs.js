@@ -1,4 +1,4 @@
-// The API's documents as people read them, and what is tried out by them (Swagger UI, on both listeners).
+// The API documentation (Swagger UI) on both listeners: reading it and trying out calls.
 
 import { assert, openSale, shot, test, visit } from './kit.js';
 
@@ -9,7 +9,7 @@ const authorize = async (page, scheme, token) => {
   await form.getByRole('button', { name: 'Apply credentials' }).click();
   await page.locator('.modal-ux .close-modal').click();
 };
-/// Opens an operation and tries it out; the answer's status and body.
+/// Opens an operation and executes it. Returns the status and the body of the response.
 const tryOut = async (page, id, parameters) => {
   const operation = page.locator(`[id$="-${id}"]`);
   await operation.locator('.opblock-summary-control').click();
@@ -17,24 +17,24 @@ const tryOut = async (page, id, parameters) => {
     await operation.locator(`tr[data-param-name="${name}"] input`).fill(value);
   }
   await operation.getByRole('button', { name: 'Execute' }).click();
-  const answer = operation.locator('.live-responses-table .response').first();
-  const status = await answer.locator('.response-col_status').textContent();
-  return [Number.parseInt(status, 10), await answer.locator('.highlight-code').first().textContent()];
+  const response = operation.locator('.live-responses-table .response').first();
+  const status = await response.locator('.response-col_status').textContent();
+  return [Number.parseInt(status, 10), await response.locator('.highlight-code').first().textContent()];
 };
 
-test('customers try the public API out, as whom they say they are', async () => {
+test('customers try out the public API with their own token', async () => {
   const sale = await openSale({ items: [{ sku: 'A', name: 'Apples', price: 1000, total: 5 }] });
   const page = await visit('shop', { path: '/docs' });
   await page.getByText('Flash sale: the public API').waitFor();
-  assert.equal(await page.getByText('/admin/v1', { exact: false }).count(), 0, 'nothing of the operators');
+  assert.equal(await page.getByText('/admin/v1', { exact: false }).count(), 0, 'no admin calls');
   await authorize(page, 'customer', 'dev:reader');
-  const [found, mine] = await tryOut(page, 'my_orders', { sale });
+  const [found, orders] = await tryOut(page, 'my_orders', { sale });
   assert.equal(found, 200);
-  assert.match(mine, /"orders": \[\]/);
+  assert.match(orders, /"orders": \[\]/);
   await shot(page, 'docs-public', { whole: false });
 });
 
-test('operators try theirs out on their own listener', async () => {
+test('operators try out the admin API on their own listener', async () => {
   const sale = await openSale({ items: [{ sku: 'A', name: 'Apples', price: 1000, total: 5 }] });
   const page = await visit('operator', { path: '/docs' });
   await page.getByText('Flash sale: the whole API').waitFor();

@@ -1,5 +1,5 @@
-// What operators do in their view, on a system with analytics. The Rust test has put one record of the log aside:
-// an order of 5 units of `LAMP` in the sale `letters`, which has 3.
+// Journeys of operators in their view, on a system with analytics. The Rust test has dead-lettered one record of the log: an
+// order of 5 units of `LAMP` in the sale `letters`, which has 3.
 
 import { accessible, admin, as, assert, eventually, openSale, shot, test, until, visit } from './kit.js';
 
@@ -8,9 +8,9 @@ const LAMP = { sku: 'LAMP', name: 'Paper lamp', price: 32000, total: 40, max_qua
 const TEA = { sku: 'TEA', name: 'Green tea', price: 9000, total: null };
 const order = (sku, quantity = 1) => ({ items: [{ sku, quantity }] });
 const buy = (sale, customer, body) => as(customer, 'POST', `sales/${sale}/orders`, body, 'k');
-const refused = (sale, customer, body) => buy(sale, customer, body).then(() => 'taken', ({ code }) => code);
+const refused = (sale, customer, body) => buy(sale, customer, body).then(() => 'accepted', ({ code }) => code);
 
-/// Signs in. `place`: where to.
+/// Signs in, and opens the screen `place`.
 async function enter(page, place = '') {
   await page.getByLabel('Operator token').fill('dev-admin');
   await page.getByRole('button', { name: 'Sign in' }).click();
@@ -20,41 +20,41 @@ async function enter(page, place = '') {
 async function go(page, place) {
   await page.evaluate((hash) => { location.hash = hash; }, `#/${place}`);
 }
-/// Presses a button, and agrees with what the dialog says.
-async function agree(page, button, verb = button, typed = null) {
+/// Presses a button and confirms the dialog.
+async function confirm(page, button, verb = button, typed = null) {
   await page.getByRole('button', { name: button }).first().click();
   const dialog = page.getByRole('dialog');
   if (typed) {
-    assert.ok(await dialog.getByRole('button', { name: verb }).isDisabled(), 'a closed sale is closed for good');
+    assert.ok(await dialog.getByRole('button', { name: verb }).isDisabled(), 'closing a sale requires its id');
     await dialog.getByRole('textbox').fill(typed);
   }
   await dialog.getByRole('button', { name: verb }).click();
   await dialog.waitFor({ state: 'hidden' });
 }
 const cell = (page, sku, column) => page.getByRole('row', { name: new RegExp(`^${sku}`) }).getByRole('cell').nth(column);
-const reads = (locator, text) => eventually(`“${text}” is read`, async () => (await locator.textContent()).trim() === text);
+const shows = (locator, text) => eventually(`“${text}” is shown`, async () => (await locator.textContent()).trim() === text);
 const alarm = (page, text) => page.locator('.alarm', { hasText: text });
 
-test('a wrong token opens nothing, a right one does, and leaving forgets it', async () => {
+test('a wrong token is refused, the right one is accepted, and signing out deletes it', async () => {
   const page = await visit('operator');
   await page.getByLabel('Operator token').fill('guess');
   await page.keyboard.press('Enter');
   await page.getByText('This token is not accepted.').waitFor();
-  await accessible(page, 'the door');
-  await shot(page, 'operator-door');
+  await accessible(page, 'the sign-in form');
+  await shot(page, 'operator-sign-in');
   await enter(page);
   await page.reload();
   await page.locator('.gauges').waitFor();
   await page.getByRole('button', { name: 'Sign out' }).click();
   await page.getByLabel('Operator token').waitFor();
   assert.equal(await page.evaluate(() => sessionStorage.length), 0);
-  // A token that is taken away meanwhile leads back to the door.
+  // A token that is revoked leads back to the sign-in form.
   await enter(page);
   await page.route('**/admin/v1/overview', (route) => route.fulfill({ status: 401, contentType: 'application/problem+json', body: '{"code":"unauthenticated","title":"Please sign in."}' }));
-  await page.getByText('The token is no longer accepted.').waitFor();
+  await page.getByText('Your token is no longer accepted.').waitFor();
 });
 
-test('from a draft over the rush to the report', async () => {
+test('from a draft and the rush to the report', async () => {
   const page = await visit('operator');
   await enter(page, 'new');
   const id = `drop-${process.pid}`;
@@ -70,13 +70,13 @@ test('from a draft over the rush to the report', async () => {
   for (const [name, value] of [['sku', 'TEA'], ['name', 'Green tea'], ['price', '9000']]) await field(`items[1].${name}`).fill(value);
   const create = page.getByRole('button', { name: 'Create as draft' });
   await create.click();
-  // What the form can see stands at its field; what only the server knows stands there, too, in its own words.
+  // The errors of the form and of the server appear at their fields.
   const focused = () => page.evaluate(() => document.activeElement.name);
   await eventually('the wrong price has the focus', async () => (await focused()) === 'items[0].price');
   await accessible(page, 'a form with an error');
   await field('items[0].price').fill('89000');
   await create.click();
-  await eventually('the server’s word is at its field', async () => (await focused()) === 'items[0].max_quantity_per_order');
+  await eventually('the server’s error is at its field', async () => (await focused()) === 'items[0].max_quantity_per_order');
   assert.match(await page.locator('.field', { has: field('items[0].max_quantity_per_order') }).textContent(), /1 to 10000/);
   await page.locator('.problem').getByText('invalid_sale').waitFor();
   await shot(page, 'operator-form');
@@ -85,34 +85,34 @@ test('from a draft over the rush to the report', async () => {
 
   await page.getByRole('heading', { name: 'Autumn living drop' }).waitFor();
   await page.locator('.sale-head .pill', { hasText: 'Draft' }).waitFor();
-  await agree(page, 'Open: Autumn living drop', 'Open');
+  await confirm(page, 'Open: Autumn living drop', 'Open');
   await page.locator('.sale-head .pill[data-tone=good]', { hasText: 'Open' }).waitFor();
-  await eventually('it sells', () => as('anyone', 'GET', `sales/${id}`).then(({ ready, state }) => ready && state === 'open'));
+  await eventually('it accepts orders', () => as('anyone', 'GET', `sales/${id}`).then(({ ready, state }) => ready && state === 'open'));
   for (let n = 0; n < 8; n += 1) await buy(id, `early-${n}`, order('CHAIR'));
   assert.equal(await refused(id, 'late', order('CHAIR')), 'sold_out');
   await buy(id, 'thirsty', order('TEA', 3));
-  await reads(cell(page, 'CHAIR', 1), '0');
-  await reads(cell(page, 'CHAIR', 2), '8');
-  await reads(cell(page, 'CHAIR', 6), '0');
+  await shows(cell(page, 'CHAIR', 1), '0');
+  await shows(cell(page, 'CHAIR', 2), '8');
+  await shows(cell(page, 'CHAIR', 6), '0');
   await page.locator('.stock', { hasText: 'CHAIR' }).getByText('Sold out').waitFor();
   await accessible(page, 'a sale');
   await shot(page, 'operator-sale');
 
-  await agree(page, 'Pause: Autumn living drop', 'Pause');
+  await confirm(page, 'Pause: Autumn living drop', 'Pause');
   await page.locator('.sale-head .pill', { hasText: 'Paused' }).waitFor();
-  await until(id, ({ state }) => state === 'paused'); // in force once the gateway says so, a moment after it is stored
+  await until(id, ({ state }) => state === 'paused'); // in force a moment after it is stored
   assert.equal(await refused(id, 'other', order('TEA')), 'sale_paused');
   await page.getByRole('button', { name: 'Resume' }).click();
   await until(id, ({ state }) => state === 'open');
-  assert.equal(await refused(id, 'other', order('TEA')), 'taken');
-  await agree(page, 'Rebuild: Autumn living drop', 'Rebuild');
-  await reads(page.locator('[data-fact=epoch]'), '2');
+  assert.equal(await refused(id, 'other', order('TEA')), 'accepted');
+  await confirm(page, 'Rebuild: Autumn living drop', 'Rebuild');
+  await shows(page.locator('[data-fact=epoch]'), '2');
   await eventually('it is ready again', () => as('anyone', 'GET', `sales/${id}`).then(({ ready }) => ready));
   await page.getByRole('link', { name: 'Inventory' }).click();
-  await reads(cell(page, 'CHAIR', 3), '8');
-  await reads(cell(page, 'CHAIR', 6), '0');
+  await shows(cell(page, 'CHAIR', 3), '8');
+  await shows(cell(page, 'CHAIR', 6), '0');
   await accessible(page, 'the inventory');
-  await agree(page, 'Close: Autumn living drop', 'Close', id);
+  await confirm(page, 'Close: Autumn living drop', 'Close', id);
   await page.locator('.sale-head .pill', { hasText: 'Closed' }).waitFor();
   assert.equal(await page.getByRole('button', { name: /^(Open|Resume|Pause|Close)/ }).count(), 0);
 
@@ -129,14 +129,14 @@ test('from a draft over the rush to the report', async () => {
 
   await go(page, '');
   const card = page.locator(`[data-sale=${id}]`);
-  await reads(card.locator('[data-fact=settled]'), '10');
+  await shows(card.locator('[data-fact=settled]'), '10');
   await page.locator('.refusals', { hasText: 'Sold out' }).waitFor();
 });
 
-test('an acknowledged order that was refused raises an alarm, and is taken once there is room', async () => {
+test('an accepted order that the database refused raises an alarm, and is applied once there is stock', async () => {
   const page = await visit('operator', { dark: true });
   await enter(page);
-  await alarm(page, 'The database refused orders that customers were promised.').getByRole('link').click();
+  await alarm(page, 'The database refused orders that had already been accepted.').getByRole('link').click();
   const letter = page.locator('.letter', { hasText: 'guard_trip' });
   await letter.getByText('LAMP × 5').waitFor();
   await accessible(page, 'a dead letter');
@@ -149,14 +149,14 @@ test('an acknowledged order that was refused raises an alarm, and is taken once 
   await page.getByRole('link', { name: 'Dead letters' }).click();
   await page.getByRole('button', { name: /^Replay:/ }).click();
   await page.getByRole('dialog').getByText('guard_trip').waitFor();
-  await accessible(page, 'the question before a replay');
+  await accessible(page, 'the confirmation of a replay');
   await page.getByRole('dialog').getByRole('button', { name: 'Replay' }).click();
-  await page.getByText('It was replayed.').waitFor();
-  await alarm(page, 'customers were promised').waitFor({ state: 'detached' });
-  assert.equal((await admin('GET', 'sales/letters/orders')).orders[0].customer_id, 'told-202');
+  await page.getByText('The dead letter was replayed.').waitFor();
+  await alarm(page, 'had already been accepted').waitFor({ state: 'detached' });
+  assert.equal((await admin('GET', 'sales/letters/orders')).orders[0].customer_id, 'accepted-202');
 });
 
-test('an order is found, paid from a credited wallet, and its goods are moved by hand', async () => {
+test('an order is found, paid from a credited wallet, and its delivery status is set by hand', async () => {
   const sale = await openSale({ title: 'Paper lamps', items: [LAMP, TEA] });
   const page = await visit('operator');
   await enter(page, 'wallets');
@@ -166,9 +166,9 @@ test('an order is found, paid from a credited wallet, and its goods are moved by
   page.on('request', (request) => { if (request.url().endsWith('/credit')) keys.push(request.headers()['idempotency-key']); });
   // No answer comes, although it was done: the next press sends the same key, and nothing is given twice.
   await page.route('**/credit', async (route) => { await route.fetch(); await route.abort(); }, { times: 1 });
-  await agree(page, 'Credit');
+  await confirm(page, 'Credit');
   await page.getByText('No answer came.').waitFor();
-  await agree(page, 'Credit');
+  await confirm(page, 'Credit');
   await page.getByText('mina was given ₩100,000. Balance: ₩100,000.').waitFor();
   assert.equal(new Set(keys).size, 1);
   await accessible(page, 'a wallet');
@@ -188,77 +188,77 @@ test('an order is found, paid from a credited wallet, and its goods are moved by
   await rows.getByRole('link').click();
   await page.locator('[data-status=preparing]').waitFor();
   await page.getByText('Captured').first().waitFor();
-  await page.getByLabel('The goods have come to').selectOption('Shipped');
-  await agree(page, 'Set status');
+  await page.getByLabel('New delivery status').selectOption('Shipped');
+  await confirm(page, 'Set status');
   await page.locator('[data-status=shipped]').waitFor();
   const history = await page.locator('.history strong').allTextContents();
   assert.deepEqual(history, ['Created', 'Payment requested', 'Paid', 'Preparing', 'Shipped']);
   await accessible(page, 'an order');
   await shot(page, 'operator-order');
   await go(page, 'orders');
-  await page.getByLabel('Order id').fill('12');
+  await page.getByLabel('Order ID').fill('12');
   await page.getByRole('button', { name: 'Search' }).click();
-  await page.getByText('An order’s id looks like').waitFor();
+  await page.getByText('Enter an order ID such as').waitFor();
   await page.getByLabel('Sale', { exact: true }).selectOption(sale);
-  await page.getByLabel('Order id').fill(paid.order_id);
+  await page.getByLabel('Order ID').fill(paid.order_id);
   await page.getByRole('button', { name: 'Search' }).click();
   await page.locator('[data-status=shipped]').waitFor();
 });
 
-test('the connection is lost and found, and nobody is asked while nobody looks', async () => {
+test('the connection is lost and restored, and a hidden page does not poll', async () => {
   const page = await visit('operator', { dark: true });
   await enter(page);
   await page.context().setOffline(true);
-  await alarm(page, 'No connection to the gateway. What is shown is from').waitFor();
+  await alarm(page, 'No connection to the gateway. Values shown are from').waitFor();
   await page.locator('.frame[data-stale]').waitFor();
   await accessible(page, 'no connection');
   await shot(page, 'operator-lost-dark');
   await page.context().setOffline(false);
   await alarm(page, 'No connection').waitFor({ state: 'detached' });
 
-  let asked = 0;
-  page.on('request', (request) => { asked += request.url().endsWith('/overview') ? 1 : 0; });
+  let polls = 0;
+  page.on('request', (request) => { polls += request.url().endsWith('/overview') ? 1 : 0; });
   const hide = (hidden) => page.evaluate((is) => {
     Object.defineProperty(document, 'hidden', { value: is, configurable: true });
     document.dispatchEvent(new Event('visibilitychange'));
   }, hidden);
   await hide(true);
-  const before = asked;
+  const before = polls;
   await page.waitForTimeout(2500);
-  assert.ok(asked - before <= 1, `asked ${asked - before} times while hidden`); // one may have been under way
+  assert.ok(polls - before <= 1, `${polls - before} polls while hidden`); // one may have been in flight
   await hide(false);
-  await eventually('it is asked again', async () => asked > before + 1);
+  await eventually('it polls again', async () => polls > before + 1);
 });
 
-test('whatever is wrong is said, the worst first', async () => {
+test('all alarms are shown, the most severe first', async () => {
   const sale = await openSale({ title: 'Chairs', items: [CHAIR] });
   const page = await visit('operator');
-  const wrong = (look) => {
-    const shown = look.sales.find((one) => one.sale_id === sale);
+  const corrupt = (snapshot) => {
+    const shown = snapshot.sales.find((one) => one.sale_id === sale);
     Object.assign(shown.items[0], { sold: 12, drift: 3 });
-    Object.assign(look.dependencies.find(({ name }) => name === 'redis'), { up: false, why: 'not connected' });
-    Object.assign(look.dependencies.find(({ name }) => name === 'postgres'), { up: false, why: 'no connection' });
-    look.log.find(({ partition }) => partition === shown.partition).lag_seconds = 42;
+    Object.assign(snapshot.dependencies.find(({ name }) => name === 'redis'), { up: false, why: 'not connected' });
+    Object.assign(snapshot.dependencies.find(({ name }) => name === 'postgres'), { up: false, why: 'no connection' });
+    snapshot.log.find(({ partition }) => partition === shown.partition).lag_seconds = 42;
     shown.lag_records = 0;
   };
   await page.route('**/admin/v1/overview', async (route) => {
     const answer = await route.fetch();
-    const look = await answer.json();
-    wrong(look);
-    await route.fulfill({ response: answer, json: look });
+    const snapshot = await answer.json();
+    corrupt(snapshot);
+    await route.fulfill({ response: answer, json: snapshot });
   });
   await enter(page);
-  for (const [tone, text] of [['bad', 'Chairs, CHAIR: 4 units more'], ['bad', 'Redis is down: no orders are taken'], ['warn', 'Postgres is down; sales go on'], ['warn', 'is 42 s behind']]) {
+  for (const [tone, text] of [['bad', 'Chairs, CHAIR: oversold by 4 units'], ['bad', 'Redis is down: orders are not accepted'], ['warn', 'Postgres is down; sales continue'], ['warn', 'is 42 s behind']]) {
     await page.locator(`.alarm[data-tone=${tone}]`, { hasText: text }).waitFor();
   }
   const tones = await page.locator('.alarm').evaluateAll((all) => all.map((one) => one.dataset.tone));
   assert.deepEqual(tones, [...tones].sort(), 'bad before warn');
-  await accessible(page, 'the control room with alarms');
+  await accessible(page, 'the overview with alarms');
   await shot(page, 'operator-alarms');
   await page.unrouteAll({ behavior: 'ignoreErrors' });
 });
 
-test('on a phone, in Korean, by the keyboard, and in both languages no text is missing', async () => {
+test('on a phone, in Korean, with the keyboard, and no text is missing in either language', async () => {
   const page = await visit('operator', { phone: true, language: 'ko', dark: true });
   const missing = await page.evaluate(async () => {
     const base = document.querySelector('script[src]').src.replace('app.js', 'texts/');
@@ -274,7 +274,7 @@ test('on a phone, in Korean, by the keyboard, and in both languages no text is m
   for (const place of ['', 'sales/letters', 'sales/letters/terms', 'sales/letters/inventory', 'sales/letters/report', 'orders', 'letters', 'wallets', 'new']) {
     await go(page, place);
     await page.locator('main h1').waitFor();
-    await eventually(`${place} is there`, async () => (await page.locator('.waiting').count()) === 0);
+    await eventually(`${place} is loaded`, async () => (await page.locator('.waiting').count()) === 0);
     const wide = await page.evaluate(() => document.scrollingElement.scrollWidth - innerWidth);
     assert.ok(wide <= 0, `${place} is ${wide} px too wide`);
     assert.doesNotMatch(await page.locator('body').innerText(), /\b(?:gauge|fact|stock|term|order|status|report|letter|alarm|form|do|tab)\.[a-z_]+/, place);
@@ -282,8 +282,8 @@ test('on a phone, in Korean, by the keyboard, and in both languages no text is m
   await go(page, '');
   await page.getByRole('heading', { name: '현황' }).waitFor();
   await shot(page, 'operator-phone-ko-dark');
-  await accessible(page, 'the control room on a phone');
-  // The first stop of the keyboard leads past everything to what the screen is about.
+  await accessible(page, 'the overview on a phone');
+  // The first tab stop skips to the content.
   await page.keyboard.press('Tab');
   await page.evaluate(() => document.querySelector('.skip').focus());
   await page.keyboard.press('Enter');

@@ -1,15 +1,15 @@
-// What customers do in the storefront. Deliveries take some seconds here, card payments go to the simulated provider.
+// Journeys of customers in the storefront. Deliveries take some seconds here; a simulated provider handles card payments.
 
-import { accessible, admin, as, assert, eventually, openSale, shot, sideBySide, test, until, visit, way, weigh } from './kit.js';
+import { accessible, admin, as, assert, eventually, openSale, shot, runInParallel, test, until, visit, startProxy, weigh } from './kit.js';
 
-sideBySide(3);
+runInParallel(3);
 
 const CHAIR = { sku: 'CHAIR', name: 'Oak chair', price: 89000, total: 40, max_quantity_per_order: 4 };
 const LAMP = { sku: 'LAMP', name: 'Paper lamp', price: 32000, total: 6 };
 const TEA = { sku: 'TEA', name: 'Green tea', price: 9000, total: null };
 const at = (ms) => new Date(ms).toISOString();
-/// A moment from now that leaves time for what comes before it, however slow the machine is: `begun` is when a browser
-/// was asked for, which is there now.
+/// Returns an opening time that leaves enough time for the steps before it, on a slow machine, too: `begun` is when the
+/// browser was started.
 const opening = (ms, begun) => Date.now() + Math.min(ms + 3 * (Date.now() - begun), 25_000);
 const saleAt = (id) => `/#/sale/${id}`;
 const orderButton = (page) => page.locator('.order-button');
@@ -21,16 +21,16 @@ const payBy = async (page, label) => {
   await page.locator('.choice', { hasText: label }).click();
   await page.locator('.preferences summary').click();
 };
-/// The page sees the sale as it is now, whatever becomes of it.
-const blind = async (page, sale) => {
+/// Freezes the sale as the page sees it now. Returns a function that ends this.
+const freeze = async (page, sale) => {
   const url = `**/v1/sales/${sale}`;
   await page.route(url, (route) => route.fulfill({ status: 304 }));
   return () => page.unroute(url);
 };
 
-test('from the countdown over one tap to the delivery, told as it happens', async () => {
+test('from the countdown and one tap to the delivery, with live updates', async () => {
   const begun = Date.now();
-  // A device that is an hour fast opens nothing.
+  // A device whose clock is an hour fast does not open the sale early.
   const page = await visit('shop', { customer: 'mina', phone: true, wrongBy: 3_600_000 });
   const opens = opening(5000, begun);
   const sale = await openSale({ title: 'Autumn living drop', items: [CHAIR], opens_at: at(opens), closes_at: at(opens + 3_600_000) });
@@ -48,22 +48,22 @@ test('from the countdown over one tap to the delivery, told as it happens', asyn
   await orderButton(page).click();
   await page.getByText('Live', { exact: true }).waitFor();
   await ticket(page, 'delivered');
-  await page.getByText('Complete', { exact: true }).waitFor();
+  await page.getByText('Completed', { exact: true }).waitFor();
   await page.locator('.history li', { hasText: 'delivered' }).waitFor();
-  const told = await page.locator('.history li span').allTextContents();
-  assert.equal(told.length, 7, told.join());
+  const updates = await page.locator('.history li span').allTextContents();
+  assert.equal(updates.length, 7, updates.join());
   await shot(page, 'shop-delivered-phone');
   await accessible(page, 'a delivered order');
   assert.deepEqual((await ordersOf('mina', sale)).map(({ status, total }) => [status, total]), [['delivered', 89000]]);
 
-  // What was delivered can be sent back, and the money with it.
-  await page.getByRole('button', { name: 'Send it back' }).click();
-  await page.getByRole('button', { name: 'Yes, send it back' }).click();
+  // A delivered order can be returned, and is refunded.
+  await page.getByRole('button', { name: 'Return order' }).click();
+  await page.getByRole('button', { name: 'Yes, return it' }).click();
   await ticket(page, 'refunded');
   assert.equal((await ordersOf('mina', sale))[0].status, 'refunded');
 });
 
-test('a tap that is a moment too early is taken when the sale opens', async () => {
+test('a tap that is a moment too early is accepted when the sale opens', async () => {
   const begun = Date.now();
   const page = await visit('shop', { customer: 'eager' });
   const opens = opening(7000, begun);
@@ -75,36 +75,36 @@ test('a tap that is a moment too early is taken when the sale opens', async () =
   });
   await page.goto(saleAt(sale));
   await ready(page);
-  await new Promise((done) => { setTimeout(done, Math.max(0, opens - 4500 - Date.now())); }); // the moment is what this is about
+  await new Promise((done) => { setTimeout(done, Math.max(0, opens - 4500 - Date.now())); }); // the test is about this moment
   const codes = [];
   page.on('response', (answer) => { if (answer.request().method() === 'POST') codes.push(answer.status()); });
   await orderButton(page).click();
-  const early = Date.now() < opens - 2000; // unless the machine is too slow for that
+  const early = Date.now() < opens - 2000; // false on a machine that is too slow
   await page.locator('.ticket').waitFor();
   assert.ok(!early || codes.includes(409), `not refused at first: ${codes}`);
   assert.equal((await ordersOf('eager', sale)).length, 1);
 });
 
-test('those who come too late are told so, and get what comes back', async () => {
+test('late customers see that the sale is sold out, and get units that are released', async () => {
   const sale = await openSale({ title: 'Three lamps', items: [{ ...LAMP, total: 3 }] });
   const page = await visit('shop', { path: saleAt(sale), customer: 'late', dark: true });
   await ready(page);
-  const seeing = await blind(page, sale);
+  const unfreeze = await freeze(page, sale);
   const burst = await Promise.all(['a', 'b', 'c', 'd', 'e', 'f'].map((name) => as(name, 'POST', `sales/${sale}/orders`, { items: [{ sku: 'LAMP', quantity: 1 }] }, 'k')
     .then((order) => ({ name, order }), (error) => ({ name, error }))));
   const winners = burst.filter(({ order }) => order);
   assert.equal(winners.length, 3);
   for (const { error } of burst.filter(({ error }) => error)) assert.equal(error.code, 'sold_out');
   await orderButton(page).click();
-  await page.getByText('Gone, a moment before you').waitFor();
-  await seeing();
+  await page.getByText('Just missed it').waitFor();
+  await unfreeze();
   await page.locator('.hero[data-phase="soldout"]').waitFor();
   await shot(page, 'shop-soldout-dark');
   await accessible(page, 'sold out');
   assert.deepEqual(await ordersOf('late', sale), []);
-  await eventually('a winner lets go', () => as(winners[0].name, 'DELETE', `sales/${sale}/orders/${winners[0].order.order_id}`));
+  await eventually('a winner cancels', () => as(winners[0].name, 'DELETE', `sales/${sale}/orders/${winners[0].order.order_id}`));
   await ready(page);
-  await eventually('it is sold again', async () => { // what comes back is shown 300 ms before it can be taken
+  await eventually('it is sold again', async () => { // released units are displayed 300 ms before they can be reserved
     await orderButton(page).click();
     await page.locator('.ticket').waitFor({ timeout: 3000 });
     return true;
@@ -112,7 +112,7 @@ test('those who come too late are told so, and get what comes back', async () =>
   assert.equal((await ordersOf('late', sale)).length, 1);
 });
 
-test('an answer that is lost, and a reload: one order', async () => {
+test('a lost response and a reload place one order', async () => {
   const sale = await openSale({ title: 'Unlimited orders', items: [CHAIR], max_orders_per_customer: null });
   const page = await visit('shop', { path: saleAt(sale), customer: 'lost' });
   await ready(page);
@@ -124,25 +124,25 @@ test('an answer that is lost, and a reload: one order', async () => {
     if (route.request().method() !== 'POST') return route.continue();
     keys.add(await route.request().headerValue('idempotency-key'));
     if (!cutting) return route.continue();
-    // It arrives and is carried out, but its answer does not come. (The page may be gone by then.)
+    // The request is carried out, but its response is lost. (The page may be closed by then.)
     const answer = await route.fetch().catch(() => null);
     if (answer) assert.equal(answer.status(), 202);
     lost += 1;
     return route.abort('connectionreset').catch(() => {});
   });
   await orderButton(page).click();
-  await page.getByText(/No answer yet/).waitFor();
+  await page.getByText(/No response yet/).waitFor();
   await eventually('it has been tried twice', () => lost >= 2);
-  assert.equal(await page.getByRole('button', { name: 'Stop trying' }).isVisible(), false, 'nobody knows whether it was ordered');
+  assert.equal(await page.getByRole('button', { name: 'Stop trying' }).isVisible(), false, 'it is unknown whether the order was placed');
   await shot(page, 'shop-no-answer');
-  await accessible(page, 'an answer that does not come');
+  await accessible(page, 'a lost response');
   await page.reload();
-  await page.getByText(/No answer yet/).waitFor();
+  await page.getByText(/No response yet/).waitFor();
   cutting = false;
   await page.locator('.ticket').waitFor();
-  assert.equal(keys.size, 1, 'each try has the same key');
+  assert.equal(keys.size, 1, 'each attempt has the same key');
   assert.equal((await ordersOf('lost', sale)).length, 1);
-  // The next one is another order.
+  // The next tap places another order.
   await page.goto(saleAt(sale));
   await ready(page);
   await orderButton(page).click();
@@ -150,7 +150,7 @@ test('an answer that is lost, and a reload: one order', async () => {
   assert.equal((await ordersOf('lost', sale)).length, 2);
 });
 
-test('a paused sale waits, and one that is being rebuilt takes the order when it is ready', async () => {
+test('a paused sale waits, and a sale that is being rebuilt accepts the order when it is ready', async () => {
   const sale = await openSale({ title: 'Interrupted', items: [LAMP] });
   const page = await visit('shop', { path: saleAt(sale), customer: 'patient' });
   await ready(page);
@@ -160,12 +160,12 @@ test('a paused sale waits, and one that is being rebuilt takes the order when it
   await accessible(page, 'a paused sale');
   await admin('POST', `sales/${sale}/resume`);
   await ready(page);
-  const seeing = await blind(page, sale);
+  const unfreeze = await freeze(page, sale);
   await admin('POST', `sales/${sale}/rebuild`);
   await until(sale, (shown) => !shown.ready);
   await orderButton(page).click();
-  await page.getByText(/Very busy/).waitFor();
-  await seeing();
+  await page.getByText(/very busy/).waitFor();
+  await unfreeze();
   await page.locator('.hero[data-phase="rebuilding"]').waitFor();
   await page.getByRole('button', { name: 'Stop trying' }).waitFor();
   await shot(page, 'shop-rebuilding');
@@ -174,17 +174,17 @@ test('a paused sale waits, and one that is being rebuilt takes the order when it
   assert.equal((await ordersOf('patient', sale)).length, 1);
 });
 
-test('several items with a discount, kept in the store, paid later, then cancelled', async () => {
+test('several items with a discount, kept for pickup, to be paid later, then cancelled', async () => {
   const sale = await openSale({
     title: 'Spring cleaning', items: [CHAIR, LAMP, TEA], delivery_fee: 3000, free_delivery_from: 200000,
     discount_policies: [{ id: 'SPRING', kind: 'percent', value: 15, min_total: 50000, max_discount: 20000 }, { id: 'TEN', kind: 'percent', value: 10, min_total: 0, max_discount: null }],
   });
   const page = await visit('shop', { path: saleAt(sale), customer: 'careful' });
-  await page.getByRole('button', { name: 'One more of Oak chair' }).click();
-  for (let n = 0; n < 3; n += 1) await page.getByRole('button', { name: 'One more of Green tea' }).click();
-  assert.equal(await page.getByLabel('Discount').inputValue(), 'SPRING', 'the best one is chosen');
+  await page.getByRole('button', { name: 'Add one Oak chair' }).click();
+  for (let n = 0; n < 3; n += 1) await page.getByRole('button', { name: 'Add one Green tea' }).click();
+  assert.equal(await page.getByLabel('Discount').inputValue(), 'SPRING', 'the best discount is selected');
   await page.locator('.preferences summary').click();
-  await page.locator('.choice', { hasText: 'Keep it for me' }).click();
+  await page.locator('.choice', { hasText: 'Keep for pickup' }).click();
   await page.locator('.choice', { hasText: 'Pay later' }).click();
   await shot(page, 'shop-order-panel');
   await accessible(page, 'the order');
@@ -192,15 +192,15 @@ test('several items with a discount, kept in the store, paid later, then cancell
   assert.equal(await orderButton(page).textContent(), 'Order · ₩101,600');
   await orderButton(page).click();
   await ticket(page, 'created');
-  await page.getByText(/^Held for you for/).waitFor();
+  await page.getByText(/^Reserved for you for/).waitFor();
   await shot(page, 'shop-held');
-  await accessible(page, 'an order that is to be paid');
+  await accessible(page, 'an unpaid order');
   await page.getByRole('button', { name: 'Cancel order' }).click();
   await page.getByRole('dialog').waitFor();
   await shot(page, 'shop-cancel-dialog', { whole: false });
   await page.getByRole('button', { name: 'Yes, cancel it' }).click();
   await ticket(page, 'cancelled');
-  await page.getByText('(by you)').first().waitFor();
+  await page.getByText('(at your request)').first().waitFor();
   const [order] = await ordersOf('careful', sale);
   assert.deepEqual([order.status, order.total, order.discount], ['cancelled', 101600, 17400]);
 });
@@ -214,7 +214,7 @@ test('a declined card, with the keyboard alone', async () => {
       await press('Tab');
       if (await page.evaluate((text) => (document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent).includes(text), what)) return;
     }
-    throw new Error(`the keyboard does not come to ${what}`);
+    throw new Error(`Tab does not reach ${what}`);
   };
   await page.getByText('Tea time').waitFor();
   await tabTo('Tea time');
@@ -223,7 +223,7 @@ test('a declined card, with the keyboard alone', async () => {
   await page.waitForFunction(() => document.activeElement.tagName === 'H1');
   await tabTo('Delivery and payment');
   await press('Enter');
-  await tabTo('is approved');
+  await tabTo('approved');
   await press('ArrowDown');
   await tabTo('Sign in to order');
   await press('Enter');
@@ -239,11 +239,11 @@ test('a declined card, with the keyboard alone', async () => {
   await ready(page);
   await tabTo('Order ·');
   await press('Enter');
-  await page.getByText(/^Where should it go/).waitFor();
-  await accessible(page, 'an address that is missing');
+  await page.getByText(/^Please complete your shipping address/).waitFor();
+  await accessible(page, 'a missing address');
   await shot(page, 'shop-address');
-  // The first missing field has the focus; what is optional comes between.
-  for (const [label, text] of [['Name', 'Lee Hana'], ['Street and number', '110 Sejong-daero'], ['Apartment, floor', ''], ['Postal code', '04524'], ['City', 'Seoul'], ['Country', 'KR']]) {
+  // The first missing field has the focus; optional fields are in between.
+  for (const [label, text] of [['Full name', 'Lee Hana'], ['Street address', '110 Sejong-daero'], ['Apartment, floor', ''], ['Postal code', '04524'], ['City', 'Seoul'], ['Country', 'KR']]) {
     assert.ok(await page.getByLabel(new RegExp(`^${label}`)).evaluate((input) => input === document.activeElement), label);
     await page.keyboard.type(text);
     await press('Tab');
@@ -251,21 +251,21 @@ test('a declined card, with the keyboard alone', async () => {
   await tabTo('Order ·');
   await press('Enter');
   await ticket(page, 'cancelled');
-  await page.getByText('payment refused').first().waitFor();
+  await page.getByText('payment declined').first().waitFor();
   await shot(page, 'shop-declined');
   await accessible(page, 'a declined payment');
 });
 
-test('a wallet pays, and says so', async () => {
+test('an order is paid from the wallet, which lists the payment', async () => {
   const sale = await openSale({ title: 'By wallet', items: [TEA] });
   await admin('POST', 'wallets/rich/credit', { amount: 50000, currency: 'KRW' }, 'gift');
   const page = await visit('shop', { path: saleAt(sale), customer: 'rich', dark: true, phone: true });
   await ready(page);
   await payBy(page, 'Wallet');
-  // Without live updates it is asked for.
+  // Without live updates the status is polled.
   await page.route('**/events', (route) => route.abort());
   await orderButton(page).click();
-  await page.getByText('Checking every few seconds').waitFor();
+  await page.getByText('Updating every few seconds').waitFor();
   await ticket(page, 'delivered');
   await shot(page, 'shop-delivered-dark-phone');
   await page.getByRole('link', { name: 'Wallet' }).click();
@@ -274,33 +274,33 @@ test('a wallet pays, and says so', async () => {
   await accessible(page, 'the wallet');
 });
 
-test('a connection that breaks while an order is followed: nothing is missed', async () => {
+test('a connection that breaks while an order is followed loses no update', async () => {
   const sale = await openSale({ title: 'Torn', items: [TEA] });
-  const through = await way();
-  const page = await visit('shop', { path: saleAt(sale), customer: 'torn', by: through.address, expected: /Failed to load resource|ERR_/ });
+  const proxy = await startProxy();
+  const page = await visit('shop', { path: saleAt(sale), customer: 'torn', by: proxy.address, expected: /Failed to load resource|ERR_/ });
   const resumed = [];
   page.on('request', (request) => { if (request.url().endsWith('/events')) resumed.push(request.headers()['last-event-id']); });
   await ready(page);
   await orderButton(page).click();
   await page.locator('.mode[data-mode="live"]').waitFor();
   await page.locator('.steps li[data-done="true"]').nth(1).waitFor();
-  through.cut();
+  proxy.cut();
   await page.locator('.mode:not([data-mode="live"])').waitFor();
   await ticket(page, 'delivered');
-  assert.ok(resumed.length >= 2 && resumed.slice(1).every((id) => /^\d+-\d+$/.test(id)), `taken up behind the last event: ${resumed}`);
+  assert.ok(resumed.length >= 2 && resumed.slice(1).every((id) => /^\d+-\d+$/.test(id)), `resumed after the last event: ${resumed}`);
 });
 
-test('both languages have the same words', async () => {
+test('both languages have the same texts', async () => {
   const page = await visit('shop');
   const [en, ko] = await page.evaluate(() => {
     const base = document.querySelector('script[src]').src.replace(/[^/]+$/, 'texts/');
     return Promise.all(['en', 'ko'].map(async (tag) => (await import(`${base}${tag}.js`)).default));
   });
-  const shape = (words) => Object.entries(words).map(([key, text]) => [key, ...(text.match(/\{\w+\}/g) ?? []).sort()].join()).sort();
+  const shape = (texts) => Object.entries(texts).map(([key, text]) => [key, ...(text.match(/\{\w+\}/g) ?? []).sort()].join()).sort();
   assert.deepEqual(shape(en), shape(ko));
 });
 
-test('in Korean, refusals too, and switched over', async () => {
+test('in Korean, including refusals, and switched to English', async () => {
   const sale = await openSale({ title: '한정 특가', items: [{ ...CHAIR, name: '참나무 의자', total: 12 }], opens_at: at(Date.now() + 120_000) });
   const list = await visit('shop', { language: 'ko', phone: true });
   await list.getByText('오픈 예정').first().waitFor();
@@ -311,14 +311,14 @@ test('in Korean, refusals too, and switched over', async () => {
   assert.equal(await page.evaluate(() => document.documentElement.lang), 'ko');
   await shot(page, 'shop-countdown-korean-dark-phone', { whole: false });
   await page.goto('/#/sale/no-such-sale');
-  await page.getByText('찾을 수 없습니다.').waitFor();
+  await page.getByText('페이지를 찾을 수 없습니다.').waitFor();
   await page.getByRole('button', { name: 'View in English' }).click();
-  await page.getByText('There is nothing here.').waitFor();
+  await page.getByText('We couldn’t find this page.').waitFor();
   await page.reload();
-  await page.getByText('There is nothing here.').waitFor();
+  await page.getByText('We couldn’t find this page.').waitFor();
 });
 
-test('my orders, page after page', async () => {
+test('my orders are listed page by page', async () => {
   const sale = await openSale({ title: 'Many', items: [TEA], max_orders_per_customer: null });
   for (let n = 0; n < 12; n += 1) await eventually('ordered', () => as('often', 'POST', `sales/${sale}/orders`, { items: [{ sku: 'TEA', quantity: 1 + (n % 3) }] }, `k${n}`));
   await eventually('all are settled', async () => (await as('often', 'GET', `sales/${sale}/orders?limit=20`)).orders.length === 12);
@@ -331,7 +331,7 @@ test('my orders, page after page', async () => {
   await accessible(page, 'my orders');
 });
 
-test('the first view is light, and the next one lighter', async () => {
+test('the first view transfers little, and the next one less', async () => {
   const sale = await openSale({ title: 'Light', items: [CHAIR, LAMP, TEA] });
   for (const path of ['/', saleAt(sale)]) {
     const page = await visit('shop', { path: '/#/wallet' });
@@ -340,7 +340,7 @@ test('the first view is light, and the next one lighter', async () => {
     const first = await weigh(page, { empty: true });
     await page.goto(path);
     await page.getByText('Oak chair').or(page.getByText('Light')).first().waitFor();
-    await page.waitForLoadState('networkidle', { timeout: 2000 }).catch(() => {}); // it goes on looking
+    await page.waitForLoadState('networkidle', { timeout: 2000 }).catch(() => {}); // the page keeps polling
     const bytes = first();
     console.log(`${path}: ${bytes} bytes`);
     assert.ok(bytes > 10_000 && bytes < 100_000, `${path}: ${bytes} bytes`);

@@ -1,14 +1,13 @@
-//! The pages that gateways serve: the customer's (`shop/`), the operator's (`operator/`), and the API's documents
-//! (`docs/`: Swagger UI). Each is an `index.html` with its `assets/`, as the browser gets them: there is no build step.
+//! The pages that gateways serve: the shop (`shop/`), the operator view (`operator/`), and the API documentation (`docs/`:
+//! Swagger UI). Each is an `index.html` with its `assets/`, served without a build step.
 //!
-//! A release has the files inside; a debug build reads them when the program starts. Either way a page is made ready
-//! once, and afterwards only looked up:
+//! A release contains the files; a debug build reads them when the program starts. Either way a page is prepared once:
 //!
-//! - Every file has a strong ETag for each of its two codings, and its gzip variant ready.
+//! - Every file has a precomputed gzip variant, and a strong ETag for each of its two encodings.
 //! - `index.html` names its assets as `assets/…`; it is served with `assets/<version>/…` in their place, where the
-//!   version is a digest of all files. So whatever a browser has once fetched under a version it keeps for good, and
-//!   a customer who reloads again and again before the opening costs one small answer each time. Modules import each
-//!   other by relative paths, and so stay within their version.
+//!   version is a digest of all files. A browser caches a version's files indefinitely, so that a customer who reloads the
+//!   page repeatedly before the opening costs one small response each time. Modules import each other by relative paths,
+//!   and so stay within their version.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -32,7 +31,7 @@ struct OperatorFiles;
 #[folder = "docs/"]
 struct DocsFiles;
 
-/// Of Swagger UI (<https://swagger.io/tools/swagger-ui/>, Apache-2.0), from a crate's package: see `build.rs`.
+/// The files of Swagger UI (<https://swagger.io/tools/swagger-ui/>, Apache-2.0), from a crate's package: see `build.rs`.
 const SWAGGER_UI: [(&str, &str, &[u8]); 2] = [
     ("assets/swagger-ui.css", "text/css", include_bytes!(concat!(env!("OUT_DIR"), "/swagger-ui.css"))),
     (
@@ -42,54 +41,54 @@ const SWAGGER_UI: [(&str, &str, &[u8]); 2] = [
     ),
 ];
 
-/// The customer's page.
+/// The page for customers.
 pub static SHOP: LazyLock<Page> = LazyLock::new(|| Page::load::<ShopFiles>(&[]));
-/// The operator's view.
+/// The page for operators.
 pub static OPERATOR: LazyLock<Page> = LazyLock::new(|| Page::load::<OperatorFiles>(&[]));
-/// The API's documents, to be read and tried out.
+/// The API documentation, with a form for each call.
 pub static DOCS: LazyLock<Page> = LazyLock::new(|| Page::load::<DocsFiles>(&SWAGGER_UI));
 
-/// What `index.html` begins the names of its assets with, as far as they lie beside it.
+/// The prefix of asset paths in `index.html`.
 const ASSETS: &str = "assets/";
-/// The same where the page is `/docs`, without a slash at its end.
+/// The prefix of asset paths in the page `/docs`, which has no slash at its end.
 const DOCS_ASSETS: &str = "docs/assets/";
-/// Bytes of a digest that are shown: enough that two versions never share one.
+/// The number of bytes of a digest in names and ETags: enough that no two versions share one.
 const DIGEST_BYTES: usize = 8;
 
-/// A page, ready to be served.
+/// A prepared page.
 pub struct Page {
     files: HashMap<String, Asset>,
     version: String,
 }
 
-/// One file.
+/// A file of a page.
 pub struct Asset {
-    /// For `Content-Type`.
+    /// The value of `Content-Type`.
     pub content_type: String,
-    /// As it is.
-    pub plain: Coded,
-    /// Compressed, where that is smaller.
-    pub gzip: Option<Coded>,
+    /// The uncompressed file.
+    pub plain: Encoded,
+    /// The compressed file, if it is smaller.
+    pub gzip: Option<Encoded>,
 }
 
-/// A file in one coding.
-pub struct Coded {
-    /// Strong, in its quotes.
+/// A file in one content encoding.
+pub struct Encoded {
+    /// The strong ETag, with its quotes.
     pub etag: String,
-    /// The whole of it.
+    /// The whole body.
     pub body: Bytes,
 }
 
-/// What was found under a path.
+/// The file at a path.
 pub struct Found<'a> {
-    /// The file.
+    /// The file that was found.
     pub asset: &'a Asset,
-    /// The path names this version of it: it will never be another.
+    /// Whether the path contains the version of the page, so that its content never changes.
     pub immutable: bool,
 }
 
 impl Page {
-    /// Of a folder's files, and of others: name, media type, content.
+    /// Loads the files of a folder, and further ones (name, media type, content).
     fn load<Files: RustEmbed>(others: &[(&str, &str, &[u8])]) -> Self {
         let folder = Files::iter().filter_map(|name| {
             let file = Files::get(&name)?;
@@ -107,14 +106,14 @@ impl Page {
         }
         let version = hex(&digest.finalize());
         let ready = files.into_iter().map(|(name, media_type, body)| {
-            let body = if name == "index.html" { versioned(&body, &version) } else { body };
+            let body = if name == "index.html" { with_version(&body, &version) } else { body };
             (name, Asset::new(&media_type, body))
         });
         Self { files: ready.collect(), version }
     }
 
-    /// The file of an absolute path. A version that is not this one's leads to the file as it is now: while gateways
-    /// are being replaced, one may be asked for what another one's page names.
+    /// Finds the file at an absolute path. A path with another version leads to the current file: during a rolling
+    /// update, a gateway may receive requests for the assets of another gateway's page.
     pub fn find(&self, path: &str) -> Option<Found<'_>> {
         let name = path.strip_prefix('/')?;
         if name.is_empty() {
@@ -138,7 +137,7 @@ impl Asset {
         let content_type = format!("{media_type}{}", if is_text { "; charset=utf-8" } else { "" });
         let digest = hex(&Sha256::digest(&body));
         let gzip = compressed(&body).filter(|smaller| smaller.len() < body.len());
-        let coded = |etag, body: Vec<u8>| Coded { etag, body: body.into() };
+        let coded = |etag, body: Vec<u8>| Encoded { etag, body: body.into() };
         Self {
             content_type,
             gzip: gzip.map(|body| coded(format!("\"{digest}-gzip\""), body)),
@@ -147,8 +146,8 @@ impl Asset {
     }
 }
 
-/// With the names of its assets as they are served.
-fn versioned(index: &[u8], version: &str) -> Vec<u8> {
+/// Inserts the version into the asset paths of an `index.html`.
+fn with_version(index: &[u8], version: &str) -> Vec<u8> {
     let text = String::from_utf8_lossy(index);
     let names =
         |text: String, begin: &str| text.replace(&format!("\"{begin}"), &format!("\"{begin}{version}/"));
@@ -170,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_index_names_a_version_under_which_its_assets_never_change() {
+    fn the_index_refers_to_assets_by_version_and_these_are_immutable() {
         for (page, begin) in [(&SHOP, ASSETS), (&OPERATOR, ASSETS), (&DOCS, DOCS_ASSETS)] {
             let index = page.find("/").unwrap();
             assert!(!index.immutable);
@@ -187,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_file_is_found_without_a_version_and_by_an_older_one_but_not_kept() {
+    fn a_file_without_a_version_or_with_an_older_one_is_found_but_not_immutable() {
         let names = SHOP.files.keys().filter(|name| name.starts_with(ASSETS));
         for name in names {
             let asset = name.strip_prefix(ASSETS).unwrap();
@@ -203,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_compressed_is_smaller_and_has_a_tag_of_its_own() {
+    fn compressed_files_are_smaller_and_have_their_own_etag() {
         let (plain, gzip) = (&SHOP.find("/").unwrap().asset.plain, &SHOP.find("/").unwrap().asset.gzip);
         let gzip = gzip.as_ref().unwrap();
         assert!(gzip.body.len() < plain.body.len() && gzip.etag != plain.etag);

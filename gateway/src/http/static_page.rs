@@ -8,7 +8,7 @@ use hyper::header::{
     HeaderName, HeaderValue, IF_NONE_MATCH, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{HeaderMap, StatusCode};
-use storefront::{Asset, Coded, Page};
+use storefront::{Asset, Encoded, Page};
 
 use crate::http::problem::Problem;
 use crate::http::response::{Response, full};
@@ -62,7 +62,7 @@ fn header(text: &str) -> Result<HeaderValue, Problem> {
 
 /// Whether the client has the file, in either coding (RFC 9110, 13.1.2: weakly compared).
 fn is_known(asset: &Asset, headers: &HeaderMap) -> bool {
-    let tags = |coded: &Coded, tag: &str| tag.strip_prefix("W/").unwrap_or(tag) == coded.etag;
+    let tags = |coded: &Encoded, tag: &str| tag.strip_prefix("W/").unwrap_or(tag) == coded.etag;
     let known = |tag: &str| {
         tag == "*" || tags(&asset.plain, tag) || asset.gzip.as_ref().is_some_and(|gzip| tags(gzip, tag))
     };

@@ -1,64 +1,64 @@
-// What is wrong, from the looks alone. Each alarm: `key` of its text with `values`, `tone` (bad: customers or money are
-// concerned; warn: it will be, if it lasts), `id` to tell it from others.
+// Alarms, computed from the overview snapshots. Each alarm has the `key` of its text with `values`, a `tone` (bad: customers
+// or money are affected; warn: they will be if the state lasts) and an `id`.
 
-/// From here on settlement counts as behind, as readiness has it.
+/// The lag at which settlement counts as behind, as in the readiness check.
 const LAG_SECONDS = 10;
-/// A difference between Redis and Postgres with nothing on its way, seen for so long, is drift.
-const REST_MS = 4000;
+/// A difference between Redis and Postgres without unsettled orders is drift if it lasts for this time.
+const DRIFT_MS_MIN = 4000;
 
 const alarm = (tone, key, values = {}, link = null) => ({ tone, key, values, link, id: `${key} ${values.sale ?? ''} ${values.sku ?? ''} ${values.name ?? ''}` });
 
-const atRest = (sale) => sale.lag_records === 0 && sale.outbox_entries === 0;
+const isSettled = (sale) => sale.lag_records === 0 && sale.outbox_entries === 0;
 
-/// Drift that nothing on its way explains: the same in every look of the last seconds.
-function driftAtRest(looks, sale, item) {
-  if (!item.drift || !atRest(sale)) return false;
-  const end = Date.parse(looks.at(-1).time);
-  for (const look of looks.toReversed()) {
-    const then = look.sales.find((other) => other.sale_id === sale.sale_id);
-    const same = then && atRest(then) && then.items.some((other) => other.sku === item.sku && other.drift === item.drift);
+/// Returns whether an item drifts although no order is unsettled: the same in every snapshot of the last seconds.
+function isDrifting(snapshots, sale, item) {
+  if (!item.drift || !isSettled(sale)) return false;
+  const end = Date.parse(snapshots.at(-1).time);
+  for (const snapshot of snapshots.toReversed()) {
+    const then = snapshot.sales.find((other) => other.sale_id === sale.sale_id);
+    const same = then && isSettled(then) && then.items.some((other) => other.sku === item.sku && other.drift === item.drift);
     if (!same) return false;
-    if (end - Date.parse(look.time) >= REST_MS) return true;
+    if (end - Date.parse(snapshot.time) >= DRIFT_MS_MIN) return true;
   }
   return false;
 }
 
-function ofItem(looks, sale, item) {
+function itemAlarms(snapshots, sale, item) {
   const names = { sale: sale.title, sku: item.sku };
   const link = `#/sales/${encodeURIComponent(sale.sale_id)}`;
   const over = item.total === null || item.held === null ? 0 : item.held + item.sold - item.total;
   if (over > 0) return [alarm('bad', 'alarm.oversold', { ...names, units: over }, link)];
-  return driftAtRest(looks, sale, item) ? [alarm('warn', 'alarm.drift', { ...names, units: item.drift }, link)] : [];
+  return isDrifting(snapshots, sale, item) ? [alarm('warn', 'alarm.drift', { ...names, units: item.drift }, link)] : [];
 }
 
-function ofLog(look) {
-  const behind = look.log.filter((partition) => partition.lag_seconds > LAG_SECONDS);
+function lagAlarms(snapshot) {
+  const behind = snapshot.log.filter((partition) => partition.lag_seconds > LAG_SECONDS);
   return behind.map(({ partition, lag_seconds: seconds }) => {
-    const stops = seconds > look.gateway.admission_lag_seconds_max;
+    const stops = seconds > snapshot.gateway.admission_lag_seconds_max;
     return alarm(stops ? 'bad' : 'warn', stops ? 'alarm.lag_stops' : 'alarm.lag', { name: partition, seconds: Math.round(seconds) });
   });
 }
 
-/// Orders that could not be decided, within the last looks.
-function ofFailures(looks) {
-  const [before, now] = [looks.at(-4) ?? looks[0], looks.at(-1)];
+/// Orders that failed with 5xx, within the last snapshots.
+function failureAlarms(snapshots) {
+  const [before, now] = [snapshots.at(-4) ?? snapshots[0], snapshots.at(-1)];
   const failed = now.gateway.failed_total - before.gateway.failed_total;
   return failed > 0 ? [alarm('warn', 'alarm.failing', { orders: failed })] : [];
 }
 
-/// All alarms of the last look, the worst first.
-export function alarmsOf(looks) {
-  const look = looks.at(-1);
-  const down = look.dependencies.filter((dependency) => !dependency.up).map(({ name, required, why }) =>
+/// Returns all alarms of the last snapshot, the most severe first.
+export function alarmsOf(snapshots) {
+  const snapshot = snapshots.at(-1);
+  const down = snapshot.dependencies.filter((dependency) => !dependency.up).map(({ name, required, why }) =>
     alarm(required ? 'bad' : 'warn', required ? 'alarm.down_required' : 'alarm.down', { name, why: why ?? '' }));
   const all = [
-    ...(look.guard_trips > 0 ? [alarm('bad', 'alarm.guard', { orders: look.guard_trips }, '#/letters')] : []),
-    ...look.sales.flatMap((sale) => sale.items.flatMap((item) => ofItem(looks, sale, item))),
+    ...(snapshot.guard_trips > 0 ? [alarm('bad', 'alarm.guard', { orders: snapshot.guard_trips }, '#/letters')] : []),
+    ...snapshot.sales.flatMap((sale) => sale.items.flatMap((item) => itemAlarms(snapshots, sale, item))),
     ...down,
-    ...ofLog(look),
-    ...ofFailures(looks),
-    ...(look.dead_letters > 0 ? [alarm('warn', 'alarm.letters', { letters: look.dead_letters }, '#/letters')] : []),
-    ...look.sales.filter((sale) => sale.state !== 'draft' && !sale.ready).map((sale) =>
+    ...lagAlarms(snapshot),
+    ...failureAlarms(snapshots),
+    ...(snapshot.dead_letters > 0 ? [alarm('warn', 'alarm.letters', { letters: snapshot.dead_letters }, '#/letters')] : []),
+    ...snapshot.sales.filter((sale) => sale.state !== 'draft' && !sale.ready).map((sale) =>
       alarm('warn', 'alarm.rebuilding', { sale: sale.title }, `#/sales/${encodeURIComponent(sale.sale_id)}`)),
   ];
   return all.sort((a, b) => (a.tone === 'bad' ? 0 : 1) - (b.tone === 'bad' ? 0 : 1));

@@ -1,17 +1,17 @@
-// Calls of the admin API. A refusal carries the server's own words (RFC 9457); no answer at all is `Lost`.
+// Calls of the admin API. A refusal carries the server's problem document (RFC 9457); `NoResponse` means that there was none.
 
 import { language } from './i18n.js';
 
 const TOKEN = 'operator-token';
-/// No call waits longer: the server's own limit is 20 s.
-const ANSWER_MS_MAX = 25_000;
+/// The timeout of a call; the server's own timeout is 20 s.
+const TIMEOUT_MS = 25_000;
 
-/// The token lives as long as the tab.
+/// The token is kept until the tab is closed.
 export const token = () => sessionStorage.getItem(TOKEN);
 export const signIn = (text) => sessionStorage.setItem(TOKEN, text);
 export const signOut = () => sessionStorage.removeItem(TOKEN);
 
-/// The server refused.
+/// The server refused the call.
 export class Refusal extends Error {
   constructor(status, body) {
     super(body.title ?? `HTTP ${status}`);
@@ -23,52 +23,52 @@ export class Refusal extends Error {
   }
 }
 
-/// No answer came; whether the request was carried out is not known.
-export class Lost extends Error {}
+/// There was no response; the request may or may not have been carried out.
+export class NoResponse extends Error {}
 
-/// Where a call goes: each part is one segment.
+/// Returns the path of a call; each part is one segment.
 export const path = (...parts) => `/admin/v1/${parts.map(encodeURIComponent).join('/')}`;
 
-/// With parameters; empty ones are left out.
+/// Adds the parameters that are not empty.
 export function query(url, parameters) {
   const filled = Object.entries(parameters).filter(([, value]) => value !== '' && value !== null && value !== undefined);
   return filled.length ? `${url}?${new URLSearchParams(filled)}` : url;
 }
 
-/// One call. Resolves to the answer's body.
-export async function call(method, url, { body, key, as = token(), limit = ANSWER_MS_MAX } = {}) {
+/// Sends a call. Resolves to the body of the response.
+export async function call(method, url, { body, key, as = token(), timeout = TIMEOUT_MS } = {}) {
   const headers = new Headers({ 'Accept-Language': language() });
   if (as) {
     try {
       headers.set('Authorization', `Bearer ${as}`);
     } catch {
-      throw new Refusal(401, { code: 'unauthenticated' }); // letters that no header carries: no such token
+      throw new Refusal(401, { code: 'unauthenticated' }); // the text is not valid in a header, so that it is no token
     }
   }
   if (body !== undefined) headers.set('Content-Type', 'application/json');
   if (key) headers.set('Idempotency-Key', key);
-  let answer;
+  let response;
   let text;
   try {
-    answer = await fetch(url, {
-      method, headers, cache: 'no-store', signal: AbortSignal.timeout(limit),
+    response = await fetch(url, {
+      method, headers, cache: 'no-store', signal: AbortSignal.timeout(timeout),
       body: body === undefined ? undefined : JSON.stringify(body),
     });
-    text = await answer.text();
+    text = await response.text();
   } catch {
-    throw new Lost('no answer');
+    throw new NoResponse('no response');
   }
-  const told = parsed(text);
-  if (answer.ok && told !== null) return told;
-  if (answer.status === 401) window.dispatchEvent(new CustomEvent('refused', { detail: as }));
-  throw new Refusal(answer.status, told ?? {});
+  const parsed = parse(text);
+  if (response.ok && parsed !== null) return parsed;
+  if (response.status === 401) window.dispatchEvent(new CustomEvent('unauthenticated', { detail: as }));
+  throw new Refusal(response.status, parsed ?? {});
 }
 
-function parsed(text) {
+function parse(text) {
   try {
     return JSON.parse(text);
   } catch {
-    return null; // from something between us and the gateway
+    return null; // the response comes from a proxy, not from the gateway
   }
 }
 

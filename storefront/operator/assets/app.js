@@ -1,11 +1,11 @@
-// The frame: who is signed in, where one is, what is wrong, and the screen.
+// The frame: sign-in, navigation, alarms, and the current screen.
 
 import { signOut, token } from './api.js';
-import { clock, language, languages, speak, t } from './i18n.js';
-import { lookNow, start, stop, useLive } from './live.js';
+import { clock, language, languages, setLanguage, t } from './i18n.js';
+import { pollNow, start, stop, useOverview } from './poller.js';
 import { Alarms } from './parts/alarms.js';
 import { Confirmation } from './parts/confirm.js';
-import { SignIn } from './screens/signin.js';
+import { SignIn } from './screens/sign-in.js';
 import { Letters } from './screens/letters.js';
 import { Order } from './screens/order.js';
 import { Orders } from './screens/orders.js';
@@ -17,9 +17,9 @@ import { Button, html, render, useEffect, useRef, useState } from './ui.js';
 const THEME = 'operator-theme';
 const THEMES = ['auto', 'light', 'dark'];
 
-/// Where one is: the parts of the address behind `#/`, decoded, and its parameters.
-function here() {
-  const [place, parameters = ''] = location.hash.replace(/^#\/?/, '').split('?');
+/// Parses the address after `#/` into decoded parts and parameters.
+function currentRoute() {
+  const [route, parameters = ''] = location.hash.replace(/^#\/?/, '').split('?');
   const decoded = (part) => {
     try {
       return decodeURIComponent(part);
@@ -27,10 +27,10 @@ function here() {
       return part;
     }
   };
-  return { parts: place.split('/').filter(Boolean).map(decoded), parameters: new URLSearchParams(parameters) };
+  return { parts: route.split('/').filter(Boolean).map(decoded), parameters: new URLSearchParams(parameters) };
 }
 
-function screenOf({ parts, parameters }) {
+function screenFor({ parts, parameters }) {
   const [first, second, third] = parts;
   switch (first) {
     case undefined: return html`<${Overview} />`;
@@ -45,7 +45,7 @@ function screenOf({ parts, parameters }) {
   }
 }
 
-function paint(theme) {
+function applyTheme(theme) {
   document.documentElement.dataset.theme = theme;
   localStorage.setItem(THEME, theme);
 }
@@ -57,16 +57,16 @@ function Choice({ label, value, all, name, onChoose }) {
     </select></label>`;
 }
 
-/// Whether numbers come in, in a word and a dot.
-function Pulse() {
-  const { look, lost } = useLive();
-  const tone = lost ? 'bad' : look ? 'good' : 'quiet';
-  const text = lost ? t('pulse.lost') : look ? t('pulse.live', { time: clock(look.time) }) : t('pulse.waiting');
+/// Shows whether snapshots arrive.
+function ConnectionStatus() {
+  const { snapshot, disconnectedAt } = useOverview();
+  const tone = disconnectedAt ? 'bad' : snapshot ? 'good' : 'quiet';
+  const text = disconnectedAt ? t('pulse.lost') : snapshot ? t('pulse.live', { time: clock(snapshot.time) }) : t('pulse.waiting');
   return html`<p class="pulse" data-tone=${tone}><span class="dot" aria-hidden="true"></span><span>${text}</span></p>`;
 }
 
-function Frame({ place, onLanguage, onSignOut }) {
-  const { look, lost } = useLive();
+function Frame({ route, onLanguage, onSignOut }) {
+  const { snapshot, disconnectedAt } = useOverview();
   const [theme, setTheme] = useState(document.documentElement.dataset.theme);
   const main = useRef(null);
   const screen = location.hash;
@@ -79,16 +79,16 @@ function Frame({ place, onLanguage, onSignOut }) {
     main.current.querySelector('#title')?.focus({ preventScroll: true });
     window.scrollTo(0, 0);
   }, [screen]);
-  const at = place.parts[0] ?? '';
-  const entry = (to, text, badge) => html`<li><a href="#/${to}" aria-current=${at === to || (to === '' && ['sales', 'new'].includes(at)) ? 'page' : undefined}>
+  const section = route.parts[0] ?? '';
+  const entry = (to, text, badge) => html`<li><a href="#/${to}" aria-current=${section === to || (to === '' && ['sales', 'new'].includes(section)) ? 'page' : undefined}>
     ${text}${badge > 0 && html` <span class="badge">${badge}</span>`}</a></li>`;
-  const choose = (next) => { paint(next); setTheme(next); };
-  return html`<div class="frame" data-stale=${lost ? 'true' : undefined}>
+  const choose = (next) => { applyTheme(next); setTheme(next); };
+  return html`<div class="frame" data-stale=${disconnectedAt ? 'true' : undefined}>
     <a class="skip" href="#title" onClick=${(event) => { event.preventDefault(); main.current.querySelector('#title')?.focus(); }}>${t('skip')}</a>
     <header class="top">
       <p class="brand"><span class="mark" aria-hidden="true"></span>${t('product')}</p>
-      <${Pulse} />
-      <p class="gateway">${look?.gateway.id}</p>
+      <${ConnectionStatus} />
+      <p class="gateway">${snapshot?.gateway.id}</p>
       <div class="settings">
         <${Choice} label=${t('language')} value=${language()} all=${languages} name=${(one) => t(`language.${one}`)} onChoose=${onLanguage} />
         <${Choice} label=${t('theme')} value=${theme} all=${THEMES} name=${(one) => t(`theme.${one}`)} onChoose=${choose} />
@@ -98,12 +98,12 @@ function Frame({ place, onLanguage, onSignOut }) {
     <nav class="places" aria-label=${t('places')}><ul>
       ${entry('', t('place.overview'))}
       ${entry('orders', t('place.orders'))}
-      ${entry('letters', t('place.letters'), look?.dead_letters ?? 0)}
+      ${entry('letters', t('place.letters'), snapshot?.dead_letters ?? 0)}
       ${entry('wallets', t('place.wallets'))}
     </ul></nav>
     <div class="content">
-      <${Alarms} onRetry=${lookNow} />
-      <main ref=${main}>${screenOf(place)}</main>
+      <${Alarms} onRetry=${pollNow} />
+      <main ref=${main}>${screenFor(route)}</main>
     </div>
     <${Confirmation} />
   </div>`;
@@ -111,38 +111,38 @@ function Frame({ place, onLanguage, onSignOut }) {
 
 function App() {
   const [signedIn, setSignedIn] = useState(Boolean(token()));
-  const [refused, setRefused] = useState(false);
-  const [place, setPlace] = useState(here());
-  const [spoken, setSpoken] = useState(language());
+  const [sessionEnded, setSessionEnded] = useState(false);
+  const [route, setRoute] = useState(currentRoute());
+  const [currentLanguage, setCurrentLanguage] = useState(language());
   useEffect(() => {
-    const moved = () => setPlace(here());
-    // A call that an older token was sent with says nothing about the present one.
-    const turnedAway = (event) => {
+    const onRouteChange = () => setRoute(currentRoute());
+    // A refused call with an older token says nothing about the present one.
+    const onUnauthenticated = (event) => {
       if (!token() || event.detail !== token()) return;
       signOut();
       stop();
-      setRefused(true);
+      setSessionEnded(true);
       setSignedIn(false);
     };
-    window.addEventListener('hashchange', moved);
-    window.addEventListener('refused', turnedAway);
+    window.addEventListener('hashchange', onRouteChange);
+    window.addEventListener('unauthenticated', onUnauthenticated);
     return () => {
-      window.removeEventListener('hashchange', moved);
-      window.removeEventListener('refused', turnedAway);
+      window.removeEventListener('hashchange', onRouteChange);
+      window.removeEventListener('unauthenticated', onUnauthenticated);
     };
   }, []);
   useEffect(() => {
     if (signedIn) start();
   }, [signedIn]);
-  const onLanguage = (next) => { speak(next); setSpoken(next); lookNow(); };
-  const onSignOut = () => { signOut(); stop(); setRefused(false); setSignedIn(false); };
+  const onLanguage = (next) => { setLanguage(next); setCurrentLanguage(next); pollNow(); };
+  const onSignOut = () => { signOut(); stop(); setSessionEnded(false); setSignedIn(false); };
   if (!signedIn) {
-    return html`<${SignIn} refused=${refused} key=${spoken} onLanguage=${onLanguage}
-      onSignedIn=${() => { setRefused(false); setSignedIn(true); }} />`;
+    return html`<${SignIn} ended=${sessionEnded} key=${currentLanguage} onLanguage=${onLanguage}
+      onSignedIn=${() => { setSessionEnded(false); setSignedIn(true); }} />`;
   }
-  return html`<${Frame} key=${spoken} place=${place} onLanguage=${onLanguage} onSignOut=${onSignOut} />`;
+  return html`<${Frame} key=${currentLanguage} route=${route} onLanguage=${onLanguage} onSignOut=${onSignOut} />`;
 }
 
 const theme = localStorage.getItem(THEME);
-paint(THEMES.includes(theme) ? theme : 'auto');
+applyTheme(THEMES.includes(theme) ? theme : 'auto');
 render(html`<${App} />`, document.getElementById('app'));

@@ -1,32 +1,32 @@
-// The language of the view, and how numbers, money and times are written in it.
+// The language of the view, and the formats of numbers, money and times.
 
 import en from './texts/en.js';
 import ko from './texts/ko.js';
 
-const KEPT = 'operator-language';
+const STORAGE_KEY = 'operator-language';
 const TEXTS = { en, ko };
-const initial = localStorage.getItem(KEPT) ?? (navigator.languages.find((tag) => /^(ko|en)/.test(tag)) ?? 'en').slice(0, 2);
+const initial = localStorage.getItem(STORAGE_KEY) ?? (navigator.languages.find((tag) => /^(ko|en)/.test(tag)) ?? 'en').slice(0, 2);
 let current = TEXTS[initial] ? initial : 'en';
 document.documentElement.lang = current;
 
 export const language = () => current;
 export const languages = Object.keys(TEXTS);
 
-export function speak(next) {
+export function setLanguage(next) {
   current = next;
-  localStorage.setItem(KEPT, next);
+  localStorage.setItem(STORAGE_KEY, next);
   document.documentElement.lang = next;
 }
 
-/// A text by its key, with `{name}` replaced. What is missing shows its key, and fails a test.
+/// Returns a text by its key, with `{name}` replaced. A missing text shows its key, and fails a test.
 export function t(key, values = {}) {
   const text = TEXTS[current][key] ?? key;
   return text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? '');
 }
 
-/// What cannot be told now.
-export const UNTOLD = '–';
-const told = (value, write) => (value === null || value === undefined ? UNTOLD : write(value));
+/// The text for a value that is unknown at the moment.
+export const UNKNOWN = '–';
+const known = (value, write) => (value === null || value === undefined ? UNKNOWN : write(value));
 
 const formats = new Map();
 function format(Kind, options) {
@@ -35,15 +35,15 @@ function format(Kind, options) {
   return formats.get(key);
 }
 
-export const number = (value) => told(value, (n) => format(Intl.NumberFormat, {}).format(n));
-export const signed = (value) => told(value, (n) => format(Intl.NumberFormat, { signDisplay: 'exceptZero' }).format(n));
-export const percent = (value) => told(value, (n) => format(Intl.NumberFormat, { style: 'percent', maximumFractionDigits: 1 }).format(n));
-/// Orders a second: small ones with one digit behind the point.
-export const rate = (value) => told(value, (n) => format(Intl.NumberFormat, { maximumFractionDigits: n < 10 ? 1 : 0 }).format(n));
+export const number = (value) => known(value, (n) => format(Intl.NumberFormat, {}).format(n));
+export const signed = (value) => known(value, (n) => format(Intl.NumberFormat, { signDisplay: 'exceptZero' }).format(n));
+export const percent = (value) => known(value, (n) => format(Intl.NumberFormat, { style: 'percent', maximumFractionDigits: 1 }).format(n));
+/// Formats a rate per second; a small one with one decimal.
+export const rate = (value) => known(value, (n) => format(Intl.NumberFormat, { maximumFractionDigits: n < 10 ? 1 : 0 }).format(n));
 
-/// An amount in the minor unit.
+/// Formats an amount in the minor unit.
 export function money(amount, currency) {
-  return told(amount, (minor) => {
+  return known(amount, (minor) => {
     try {
       const written = format(Intl.NumberFormat, { style: 'currency', currency });
       return written.format(minor / 10 ** written.resolvedOptions().maximumFractionDigits);
@@ -53,14 +53,14 @@ export function money(amount, currency) {
   });
 }
 
-const instant = (options) => (value) => told(value, (at) => format(Intl.DateTimeFormat, options).format(new Date(at)));
+const instant = (options) => (value) => known(value, (at) => format(Intl.DateTimeFormat, options).format(new Date(at)));
 export const clock = instant({ timeStyle: 'medium' });
 export const moment = instant({ dateStyle: 'medium', timeStyle: 'medium' });
 export const hour = instant({ month: 'short', day: 'numeric', hour: '2-digit' });
 
-/// A span of time, in its largest units.
+/// Formats a duration in its largest units.
 export function span(seconds) {
-  return told(seconds, (s) => {
+  return known(seconds, (s) => {
     if (s < 10) return `${format(Intl.NumberFormat, { maximumFractionDigits: 1 }).format(s)} s`;
     if (s < 120) return `${Math.round(s)} s`;
     if (s < 7200) return `${Math.floor(s / 60)} min ${Math.round(s % 60)} s`;

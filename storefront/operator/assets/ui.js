@@ -1,4 +1,4 @@
-// What screens are written with: templates without a build step, hooks, and the few elements that all share.
+// The basis of all screens: templates without a build step, hooks, and shared components.
 
 import { Fragment, cloneElement, createContext, h, render } from './vendor/preact.js';
 import { useCallback, useContext, useEffect, useId, useMemo, useRef, useState } from './vendor/hooks.js';
@@ -10,12 +10,12 @@ export {
   Fragment, cloneElement, createContext, render, useCallback, useContext, useEffect, useId, useMemo, useRef, useState,
 };
 
-/// A state, in a word and a colour; never in a colour alone.
+/// A state as a text and a colour, never as a colour alone.
 export function Pill({ tone = 'quiet', children }) {
   return html`<span class="pill" data-tone=${tone}>${children}</span>`;
 }
 
-/// A button that cannot be pressed again while what it does is under way.
+/// A button that cannot be pressed again while its action is running.
 export function Button({ onPress, kind = 'plain', busy = false, disabled = false, children, ...rest }) {
   const [pressed, setPressed] = useState(false);
   const mounted = useRef(true);
@@ -29,12 +29,12 @@ export function Button({ onPress, kind = 'plain', busy = false, disabled = false
       if (mounted.current) setPressed(false);
     }
   };
-  // Not `disabled` while busy: that would take the focus away.
+  // `disabled` would take the focus away while the button is busy.
   return html`<button type="button" class="button" data-kind=${kind} disabled=${disabled}
     aria-busy=${pressed || busy ? 'true' : undefined} onClick=${press} ...${rest}>${children}</button>`;
 }
 
-/// A refusal, in the server's own words.
+/// A refusal, with the text from the server.
 export function Problem({ error, id }) {
   if (!error) return null;
   const detail = error.detail && error.detail !== error.message ? error.detail : '';
@@ -44,7 +44,7 @@ export function Problem({ error, id }) {
   </div>`;
 }
 
-/// A labelled control. `children`: the control, which is given the ids of its hint and its error.
+/// A labelled control. `children`: the control, which refers to its hint and its error by id.
 export function Field({ label, hint, error, children, wide = false }) {
   const id = useId();
   const [hintId, errorId] = [`${id}-hint`, `${id}-error`];
@@ -60,28 +60,28 @@ export function Field({ label, hint, error, children, wide = false }) {
   </div>`;
 }
 
-/// While something is asked for.
+/// A placeholder while data is loading.
 export function Waiting() {
   return html`<p class="waiting" role="status">${t('waiting')}</p>`;
 }
 
-/// Asks once, and again when `dependencies` change or `again()` is called. Answers that come too late are dropped.
-export function useAsked(ask, dependencies) {
-  const [state, setState] = useState({ answer: null, error: null, asking: true });
+/// Fetches once, and again when `dependencies` change or `reload()` is called. Outdated responses are ignored.
+export function useFetch(fetchData, dependencies) {
+  const [state, setState] = useState({ data: null, error: null, loading: true });
   const [round, setRound] = useState(0);
   useEffect(() => {
     let current = true;
-    setState((before) => ({ ...before, asking: true }));
-    ask().then(
-      (answer) => current && setState({ answer, error: null, asking: false }),
-      (error) => current && setState((before) => ({ ...before, error, asking: false })),
+    setState((before) => ({ ...before, loading: true }));
+    fetchData().then(
+      (data) => current && setState({ data, error: null, loading: false }),
+      (error) => current && setState((before) => ({ ...before, error, loading: false })),
     );
     return () => { current = false; };
   }, [...dependencies, round]);
-  return { ...state, again: () => setRound((n) => n + 1) };
+  return { ...state, reload: () => setRound((n) => n + 1) };
 }
 
-/// The heading that takes the focus when its screen appears, so that a screen reader says where one is.
+/// The heading of a screen, which receives the focus when the screen appears, so that screen readers announce it.
 export function Title({ children }) {
   const ref = useRef(null);
   useEffect(() => {

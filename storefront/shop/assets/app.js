@@ -1,9 +1,9 @@
-// The page's frame: header, language, who is signed in, and which view the address asks for. Views live in `views/`;
-// each is given the element to fill and a signal that ends it.
+// The page's frame: header, language, sign-in and routing. Views are in `views/`; each receives the element to fill and a
+// signal that ends it.
 
-import { announce, h, say } from './dom.js';
+import { announce, h, setText } from './dom.js';
 import { customer, onChange as onCustomer } from './identity.js';
-import { language, preferred, t, use } from './i18n.js';
+import { language, preferred, setLanguage, t } from './i18n.js';
 import { icon } from './parts.js';
 
 const ROUTES = [
@@ -17,45 +17,45 @@ const ROUTES = [
 const main = document.getElementById('main');
 let current = new AbortController();
 
-/// Shows what the address asks for. `focus`: whether the reader is to be taken to its heading.
+/// Shows the view for the address. `focus`: whether to move the focus to its heading.
 async function open(focus) {
   current.abort(new DOMException('another view', 'AbortError'));
-  const mine = new AbortController();
-  current = mine;
+  const controller = new AbortController();
+  current = controller;
   const hash = location.hash || '#/';
-  const found = ROUTES.find(([pattern]) => pattern.test(hash)) ?? ROUTES[0];
-  const parameters = (found[0].exec(hash) ?? []).slice(1).map(decodeURIComponent);
-  frame(found[2]);
-  const view = await found[1]();
-  if (mine.signal.aborted) return;
+  const route = ROUTES.find(([pattern]) => pattern.test(hash)) ?? ROUTES[0];
+  const parameters = (route[0].exec(hash) ?? []).slice(1).map(decodeURIComponent);
+  frame(route[2]);
+  const view = await route[1]();
+  if (controller.signal.aborted) return;
   const root = h('div', { class: 'view' });
   main.replaceChildren(root);
   if (focus) {
     scrollTo({ top: 0 });
     main.focus({ preventScroll: true });
   }
-  // A view gives its title when its heading is there, or is about to be.
-  let arriving = focus;
+  // A view sets its title when its heading exists or is about to.
+  let movesFocus = focus;
   const title = (text) => {
     document.title = `${text} · ${t('brand')}`;
-    if (arriving) requestAnimationFrame(() => arrive(root));
-    arriving = false;
+    if (movesFocus) requestAnimationFrame(() => focusHeading(root));
+    movesFocus = false;
   };
   document.title = t('brand');
-  view.default(root, { parameters, signal: mine.signal, title });
+  view.default(root, { parameters, signal: controller.signal, title });
 }
 
-/// Takes the reader to the heading, unless they have gone somewhere themselves.
-function arrive(root) {
+/// Moves the focus to the heading, unless the user has moved it already.
+function focusHeading(root) {
   const heading = root.querySelector('h1');
   if (!heading || document.activeElement !== main) return;
   heading.setAttribute('tabindex', '-1');
   heading.focus({ preventScroll: true });
 }
 
-/// Header and footer, in the language and for the customer of now.
-function frame(where) {
-  const link = (href, text, name) => h('a', { href, 'aria-current': where === name ? 'page' : null }, text);
+/// Draws the header and the footer for the current language and customer.
+function frame(section) {
+  const link = (href, text, name) => h('a', { href, 'aria-current': section === name ? 'page' : null }, text);
   const name = customer();
   const account = h('button', { type: 'button', class: 'account', id: 'account', 'aria-label': name ? t('signedInAs', { name }) : t('signIn'), on: { click: () => signIn() } },
     name ? h('span', { class: 'avatar', data: { initial: name[0].toUpperCase() } }) : null, h('span', { class: 'account-name' }, name ?? t('signIn')));
@@ -68,27 +68,27 @@ function frame(where) {
     h('nav', { 'aria-label': t('brand') }, link('#/', t('sales'), 'sales'), link('#/orders', t('orders'), 'orders'), link('#/wallet', t('wallet'), 'wallet')),
     h('div', { class: 'tools' }, switcher, account));
   if (['account', 'language'].includes(focused)) document.getElementById(focused).focus();
-  say(document.getElementById('skip'), t('skip'));
-  say(document.getElementById('foot'), t('footer'));
+  setText(document.getElementById('skip'), t('skip'));
+  setText(document.getElementById('foot'), t('footer'));
 }
 
 async function change(tag) {
-  await use(tag, true);
+  await setLanguage(tag, true);
   await open(false);
   announce(document.title);
 }
 
-/// Asks who is buying.
+/// Opens the sign-in dialog.
 async function signIn() {
   const { signInDialog } = await import('./views/sign-in.js');
   await signInDialog();
 }
 
 document.getElementById('skip').addEventListener('click', (event) => {
-  event.preventDefault(); // the address is the router's
+  event.preventDefault(); // the address belongs to the router
   main.focus();
 });
 addEventListener('hashchange', () => open(true));
 onCustomer(() => open(false));
-await use(preferred());
+await setLanguage(preferred());
 await open(false);

@@ -1,4 +1,4 @@
-// A picture for every item, drawn from its SKU: the API has none. The same SKU always looks the same.
+// A picture for every item, generated from its SKU, because the API has none. The same SKU always has the same picture.
 
 import { svg } from './dom.js';
 
@@ -7,7 +7,7 @@ const PALETTES = [
   ['#b4005a', '#ffcfe2', '#3d001f'], ['#1f5fbf', '#cfe3ff', '#08224a'], ['#8a5a00', '#ffe6ad', '#352200'],
 ];
 
-function seedOf(text) {
+function randomFrom(text) {
   let hash = 2166136261;
   for (const char of text) hash = Math.imul(hash ^ char.codePointAt(0), 16777619) >>> 0;
   return () => {
@@ -17,9 +17,9 @@ function seedOf(text) {
   };
 }
 
-/// A square drawing; decoration only.
+/// Returns a square drawing, which is decoration only.
 export function art(sku) {
-  const random = seedOf(sku);
+  const random = randomFrom(sku);
   const [strong, light, dark] = PALETTES[Math.floor(random() * PALETTES.length)];
   const parts = [svg('rect', { width: 96, height: 96, fill: light })];
   const shapes = [

@@ -1,34 +1,34 @@
-// The server's time. A device's clock may be minutes off, and is often set by its owner: nothing here reads it. What
-// is kept is the distance between the server's time and this page's own monotonic count of milliseconds, from the
-// answer that took the shortest way (half of its round trip is how wrong it can be at most).
+// The server's time. A device's clock may be minutes off, so that it is never read. Instead the page keeps the offset between
+// the server's time and its own monotonic clock, from the response with the shortest round trip (half of the round trip is
+// the maximum error).
 
 let offset = null;
 let error = Infinity;
 let takenAt = 0;
 
-/// A sample may be this much worse than a new one before age counts: crystals drift by some 50 ms in 1,000 s.
+/// The rate at which an old sample loses precision: oscillators drift by some 50 ms in 1,000 s.
 const DRIFT = 50e-6;
 
-/// Learns from an answer: the server's time in it (RFC 3339), and when the request left and the answer came.
-export function learn(serverTime, sentAt, receivedAt) {
+/// Adds a sample: the server's time in a response (RFC 3339), and when the request was sent and the response received.
+export function addSample(serverTime, sentAt, receivedAt) {
   const at = Date.parse(serverTime);
   if (Number.isNaN(at)) return;
-  const wrong = (receivedAt - sentAt) / 2;
-  if (wrong > error + (receivedAt - takenAt) * DRIFT) return;
+  const maximumError = (receivedAt - sentAt) / 2;
+  if (maximumError > error + (receivedAt - takenAt) * DRIFT) return;
   offset = at - (sentAt + receivedAt) / 2;
-  error = wrong;
+  error = maximumError;
   takenAt = receivedAt;
 }
 
-/// Forgets: after a sleep the page's own count may have stood still.
-export function doubt() {
+/// Discards the precision of the sample: the monotonic clock may have stopped while the device was asleep.
+export function invalidate() {
   error = Infinity;
 }
 
-/// The server's time in milliseconds; null before the first answer.
+/// Returns the server's time in milliseconds; null before the first response.
 export const now = () => (offset === null ? null : performance.now() + offset);
 
-/// Milliseconds from now to a time of the server; null where there is none.
+/// Returns the milliseconds until a time of the server; null if either is unknown.
 export function until(time) {
   if (!time || offset === null) return null;
   return Date.parse(time) - now();

@@ -1,14 +1,14 @@
-// Elements without a framework: made once by `h`, changed where something changed, so that focus, selection and what
-// a screen reader has read stay where they are.
+// Elements without a framework. They are created once by `h` and changed in place, so that the focus, the selection and the
+// position of a screen reader are kept.
 
 const SVG = 'http://www.w3.org/2000/svg';
 
-/// An element. Properties: `class`, `on` (listeners), `data`, anything else an attribute; null and false are left out.
+/// Creates an element. Properties: `class`, `on` (listeners), `data`, anything else is an attribute; null and false are omitted.
 export function h(tag, properties = {}, ...children) {
   return fill(document.createElement(tag), properties, children);
 }
 
-/// The same for drawings.
+/// Creates an SVG element.
 export function svg(tag, properties = {}, ...children) {
   return fill(document.createElementNS(SVG, tag), properties, children);
 }
@@ -28,14 +28,14 @@ function fill(element, properties, children) {
   return element;
 }
 
-/// Sets an element's text, unless it has it already: live regions speak only of what is new.
-export function say(element, text) {
+/// Sets an element's text if it differs, because live regions announce every change.
+export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
   return element;
 }
 
-/// Sets or removes an attribute, unless it is so already.
-export function mark(element, name, value) {
+/// Sets or removes an attribute if it differs.
+export function setAttribute(element, name, value) {
   if (value === null || value === undefined || value === false) {
     if (element.hasAttribute(name)) element.removeAttribute(name);
   } else {
@@ -45,21 +45,21 @@ export function mark(element, name, value) {
   return element;
 }
 
-/// Shows or hides.
+/// Shows or hides an element.
 export function show(element, shown) {
   if (element.hidden === shown) element.hidden = !shown;
   return element;
 }
 
-/// Tells a screen reader, without moving anything.
+/// Announces a text to screen readers without moving the focus.
 export function announce(text) {
   const live = document.getElementById('live');
   live.textContent = '';
-  // A text that is set in the same turn as it is emptied is no change to some readers.
+  // Some screen readers do not notice a text that is set in the same frame in which it was cleared.
   requestAnimationFrame(() => { live.textContent = text; });
 }
 
-/// Resolves after so many milliseconds, or rejects when the signal says so; `early` may end it sooner.
+/// Resolves after `ms` milliseconds, or earlier when `early` goes online; rejects when the signal is aborted.
 export function pause(ms, signal, early) {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(signal.reason);

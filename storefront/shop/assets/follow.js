@@ -1,54 +1,54 @@
-// An order's changes as they are settled: Server-Sent Events, read from a fetch because an EventSource cannot say who
-// asks. A broken stream is taken up again behind the last event; where none can be had, the status is asked for.
+// Live updates of an order: Server-Sent Events, read with fetch because EventSource cannot send an Authorization header. A
+// broken stream is resumed after the last event; if no stream can be opened, the status is polled.
 
-import { Refusal, call, headers, path, retryPause } from './api.js';
+import { Refusal, call, headers, path, retryDelay } from './api.js';
 import { pause } from './dom.js';
 
 const FINAL = ['delivered', 'refunded', 'cancelled'];
-/// After so many streams that failed in a row the status is asked for instead, and a stream tried again after a while.
-const STREAM_TRIES = 3;
+/// After this many failures in a row the status is polled, before a stream is tried again.
+const STREAM_FAILURES_MAX = 3;
 const POLLS = 10;
 const POLL_MS = 1_500;
-/// A stream that is silent longer than this (its heartbeat comes every 15 s) is dead.
+/// A stream that sends nothing for this time is considered broken; the server sends a heartbeat every 15 s.
 const SILENCE_MS_MAX = 40_000;
 
 export const isFinal = (status) => FINAL.includes(status);
 
-/// Follows until a final state or the signal. `onChange(status)`: each change; `onMode('live' | 'polling' |
-/// 'reconnecting')`: how it is followed now.
+/// Follows an order until a final state or until the signal. `onChange(status)` is called for each change,
+/// `onMode('live' | 'polling' | 'reconnecting')` when the connection changes.
 export async function follow(sale, order, { from = null, onChange, onMode, signal }) {
   const state = { lastId: null, retryMs: 1000, last: from };
-  const seen = (status) => {
+  const publish = (status) => {
     state.last = status.status;
     onChange(status);
   };
   let failures = 0;
   while (!signal.aborted) {
     try {
-      const over = await stream(sale, order, state, { seen, onMode, signal });
+      const isOver = await stream(sale, order, state, { publish, onMode, signal });
       failures = 0;
-      if (over) return;
+      if (isOver) return;
     } catch (error) {
-      if (signal.aborted || (error instanceof Refusal && !error.passes)) return;
+      if (signal.aborted || (error instanceof Refusal && !error.isTransient)) return;
       failures += 1;
       onMode('reconnecting');
-      if (failures >= STREAM_TRIES) {
-        if (await poll(sale, order, state, { seen, onMode, signal })) return;
+      if (failures >= STREAM_FAILURES_MAX) {
+        if (await poll(sale, order, state, { publish, onMode, signal })) return;
         failures = 0;
         continue;
       }
-      await quietly(pause(retryPause(error, failures), signal, window));
+      await ignoringAbort(pause(retryDelay(error, failures), signal, window));
       continue;
     }
     onMode('reconnecting');
-    await quietly(pause(state.retryMs, signal, window));
+    await ignoringAbort(pause(state.retryMs, signal, window));
   }
 }
 
-const quietly = (promise) => promise.catch(() => {});
+const ignoringAbort = (promise) => promise.catch(() => {});
 
-/// One stream, to its end. Whether nothing can follow.
-async function stream(sale, order, state, { seen, onMode, signal }) {
+/// Reads one stream until it ends. Returns whether the order can no longer change.
+async function stream(sale, order, state, { publish, onMode, signal }) {
   const silence = new AbortController();
   const stop = () => silence.abort();
   signal.addEventListener('abort', stop);
@@ -57,14 +57,14 @@ async function stream(sale, order, state, { seen, onMode, signal }) {
     const more = { Accept: 'text/event-stream' };
     if (state.lastId) more['Last-Event-ID'] = state.lastId;
     const url = path('sales', sale, 'orders', order, 'events');
-    const answer = await fetch(url, { headers: headers(more), signal: silence.signal, cache: 'no-store' });
-    if (answer.status === 204) return true;
-    if (!answer.ok) {
-      const problem = await answer.json().catch(() => ({}));
-      throw new Refusal(answer.status, problem, Number(answer.headers.get('Retry-After')) || null);
+    const response = await fetch(url, { headers: headers(more), signal: silence.signal, cache: 'no-store' });
+    if (response.status === 204) return true;
+    if (!response.ok) {
+      const problem = await response.json().catch(() => ({}));
+      throw new Refusal(response.status, problem, Number(response.headers.get('Retry-After')) || null);
     }
     onMode('live');
-    const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     let text = '';
     for (;;) {
       const { value, done } = await reader.read();
@@ -74,7 +74,7 @@ async function stream(sale, order, state, { seen, onMode, signal }) {
       text += value;
       const blocks = text.split('\n\n');
       text = blocks.pop();
-      for (const block of blocks) take(block, state, seen);
+      for (const block of blocks) applyEvent(block, state, publish);
     }
   } finally {
     clearTimeout(timer);
@@ -82,8 +82,8 @@ async function stream(sale, order, state, { seen, onMode, signal }) {
   }
 }
 
-/// One event, by the rules of WHATWG HTML that the server makes use of.
-function take(block, state, seen) {
+/// Parses one event, by the rules of the WHATWG HTML standard that the server uses.
+function applyEvent(block, state, publish) {
   let data = '';
   let name = '';
   for (const line of block.split('\n')) {
@@ -94,25 +94,25 @@ function take(block, state, seen) {
     else if (field === 'data') data += value;
   }
   if (!data) return;
-  const told = JSON.parse(data);
-  if (name === 'reset') state.lastId = told.last_event_id; // we were too slow, and go on from there
-  else seen(told);
+  const message = JSON.parse(data);
+  if (name === 'reset') state.lastId = message.last_event_id; // the client was too slow; resume from there
+  else publish(message);
 }
 
-/// Asks for the status some times. Whether nothing can follow.
-async function poll(sale, order, state, { seen, onMode, signal }) {
+/// Polls the status a few times. Returns whether the order can no longer change.
+async function poll(sale, order, state, { publish, onMode, signal }) {
   onMode('polling');
   for (let tries = 0; tries < POLLS && !signal.aborted; tries += 1) {
     let ms = POLL_MS * (0.85 + Math.random() * 0.3);
     try {
       const { body } = await call('GET', path('sales', sale, 'orders', order, 'status'), { signal });
-      if (body.status !== state.last) seen(body);
+      if (body.status !== state.last) publish(body);
       if (isFinal(body.status)) return true;
     } catch (error) {
       if (signal.aborted) return true;
-      ms = retryPause(error, tries);
+      ms = retryDelay(error, tries);
     }
-    await quietly(pause(ms, signal, window));
+    await ignoringAbort(pause(ms, signal, window));
   }
   return signal.aborted;
 }

@@ -1,15 +1,15 @@
-// Words, money and times in the customer's language. Refusals and states of orders come in it from the server.
+// Texts, money and times in the customer's language. The server translates refusals and order states.
 
 import { load, store } from './storage.js';
 
 const LANGUAGES = ['en', 'ko'];
 let current = 'en';
-let words = {};
+let texts = {};
 
-/// The language of everything shown.
+/// Returns the current language.
 export const language = () => current;
 
-/// What the customer chose, else what the browser prefers.
+/// Returns the language that the customer chose, otherwise the browser's.
 export function preferred() {
   const chosen = load('language');
   if (LANGUAGES.includes(chosen)) return chosen;
@@ -17,17 +17,17 @@ export function preferred() {
   return wanted.map((tag) => tag.slice(0, 2).toLowerCase()).find((tag) => LANGUAGES.includes(tag)) ?? 'en';
 }
 
-/// Loads a language's words, and nothing of the other's.
-export async function use(tag, chosen = false) {
-  words = (await import(`./texts/${tag}.js`)).default;
+/// Loads the texts of a language.
+export async function setLanguage(tag, chosen = false) {
+  texts = (await import(`./texts/${tag}.js`)).default;
   current = tag;
   document.documentElement.lang = tag;
   if (chosen) store('language', tag);
 }
 
-/// A text, with `{name}` replaced.
+/// Returns a text, with each `{name}` replaced.
 export function t(key, values = {}) {
-  const text = words[key] ?? key;
+  const text = texts[key] ?? key;
   return text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? '');
 }
 
@@ -38,28 +38,28 @@ function format(kind, make) {
   return cache.get(key);
 }
 
-/// An amount in the currency's minor unit.
+/// Formats an amount in the currency's minor unit.
 export function money(amount, currency) {
   const formatter = format(`money:${currency}`, () => new Intl.NumberFormat(current, { style: 'currency', currency }));
   return formatter.format(amount / 10 ** formatter.resolvedOptions().maximumFractionDigits);
 }
 
-/// A whole number.
+/// Formats an integer.
 export const count = (number) => format('count', () => new Intl.NumberFormat(current)).format(number);
 
-/// A moment, as briefly as it is unmistakable.
+/// Formats a time, to the minute.
 export function moment(time) {
   const options = { month: 'short', day: 'numeric', hour: 'numeric', minute: '2-digit' };
   return format('moment', () => new Intl.DateTimeFormat(current, options)).format(new Date(time));
 }
 
-/// A moment of which the second matters.
+/// Formats a time of day, to the second.
 export function second(time) {
   const options = { hour: 'numeric', minute: '2-digit', second: '2-digit' };
   return format('second', () => new Intl.DateTimeFormat(current, options)).format(new Date(time));
 }
 
-/// A span for people: "2 minutes", "2분".
+/// Formats a duration for people: "2 minutes", "2분".
 export function span(ms) {
   const seconds = Math.max(1, Math.ceil(ms / 1000));
   const [value, unit] = seconds < 90 ? [seconds, 'second']

@@ -1,18 +1,18 @@
-// Who buys. The rest of the page knows a bearer token and a name for it, nothing of how one is come by: here it is
-// the development identity `dev:<customer>`.
+// The customer's identity. The rest of the page uses a bearer token and a name and does not depend on how they are
+// obtained: here it is the development identity `dev:<customer>`.
 
 import { load, store } from './storage.js';
 
 const NAME = /^[A-Za-z0-9._-]{1,64}$/;
 const changed = new EventTarget();
 
-/// What goes into `Authorization: Bearer …`; null: nobody.
+/// Returns the token for `Authorization: Bearer …`; null if no customer is signed in.
 export const token = () => load('token');
 
-/// What the customer is called; null: nobody.
+/// Returns the customer's name; null if no customer is signed in.
 export const customer = () => token()?.split(':')[1] ?? null;
 
-/// Whether a name can be a customer's.
+/// Returns whether a name is a valid customer name.
 export const isName = (name) => NAME.test(name);
 
 export function signIn(name) {
@@ -25,7 +25,7 @@ export function signOut() {
   changed.dispatchEvent(new Event('change'));
 }
 
-/// Calls back when somebody else has signed in, here or in another tab.
+/// Calls the listener when the customer changes, in this tab or in another.
 export function onChange(listener) {
   changed.addEventListener('change', listener);
   addEventListener('storage', (event) => {

@@ -1,39 +1,39 @@
-// Placing an order, so that it is placed once, whatever happens on the way.
+// Places an order exactly once.
 //
-// The Idempotency-Key and the very body are stored before the request leaves. As long as no answer settles it, whoever
-// comes back (a reload, another tab, tomorrow) sends the same again: the server then gives the first answer again, or
-// takes it for the first time. It is forgotten when the order is seen, or when the server has refused it for good: a
-// reload in the very moment of the answer loses nothing either.
+// The Idempotency-Key and the body are stored before the request is sent. Until there is a response, every retry (after a
+// reload, in another tab, on the next day) sends the same request: the server then repeats its first response, or accepts
+// the order for the first time. The attempt is deleted when the order is displayed, or when the server has refused it
+// permanently, so that a reload at the moment of the response loses nothing either.
 
 import * as clock from './clock.js';
-import { Refusal, call, path, persistently } from './api.js';
+import { Refusal, call, path, retry } from './api.js';
 import { load, names, store } from './storage.js';
 
-/// Whoever taps in the second of the opening may be early by the stock's own clock: tried again when it is less than this
-/// away, in milliseconds.
+/// A request that is sent in the second of the opening may be early by the server's clock: it is retried if the opening is
+/// less than this many milliseconds away.
 const EARLY_MS_MAX = 5_000;
 
 const slot = (customer, sale) => `attempt:${customer}:${sale}`;
 
 function newKey() {
-  // Not crypto.randomUUID: pages that came over plain HTTP do not have it.
+  // crypto.randomUUID is not available on pages that are served over plain HTTP.
   const bytes = crypto.getRandomValues(new Uint8Array(18));
   return btoa(String.fromCharCode(...bytes)).replaceAll('+', '-').replaceAll('/', '_');
 }
 
-/// What this customer has under way in a sale; null: nothing.
+/// Returns the customer's pending attempt in a sale, or null.
 export const pending = (customer, sale) => load(slot(customer, sale));
 
-/// The sales in which this customer has something under way.
+/// Returns the sales in which the customer has a pending attempt.
 export function allPending(customer) {
   const prefix = slot(customer, '');
   return names(prefix).map((name) => name.slice(prefix.length));
 }
 
-/// The attempt that is under way, else a new one with this body.
+/// Returns the pending attempt, or a new one with this body.
 export function begin(customer, sale, body) {
-  const there = pending(customer, sale);
-  if (there) return there;
+  const existing = pending(customer, sale);
+  if (existing) return existing;
   const attempt = { customer, sale, key: newKey(), body, uncertain: false };
   store(slot(customer, sale), attempt);
   return attempt;
@@ -43,7 +43,7 @@ function forget(attempt) {
   store(slot(attempt.customer, attempt.sale), null);
 }
 
-/// Sends it until it is settled. Resolves to the 202's body; rejects with the refusal.
+/// Sends the order until there is a definite response. Resolves to the body of the 202; rejects with the refusal.
 export async function place(attempt, { signal, onWait } = {}) {
   const url = path('sales', attempt.sale, 'orders');
   const remember = (uncertain) => {
@@ -51,9 +51,9 @@ export async function place(attempt, { signal, onWait } = {}) {
     store(slot(attempt.customer, attempt.sale), attempt);
   };
   try {
-    const answer = await persistently(async () => {
+    const response = await retry(async () => {
       const before = attempt.uncertain;
-      remember(true); // from here to the answer nobody knows
+      remember(true); // until the response, the outcome is unknown
       try {
         return await call('POST', url, { body: attempt.body, key: attempt.key, signal });
       } catch (error) {
@@ -62,9 +62,9 @@ export async function place(attempt, { signal, onWait } = {}) {
         throw error;
       }
     }, { signal, onWait });
-    attempt.order = answer.body.order_id;
+    attempt.order = response.body.order_id;
     remember(false);
-    return answer.body;
+    return response.body;
   } catch (error) {
     if (error instanceof Refusal && error.status !== 401) {
       error.mayHaveOrdered = attempt.uncertain;
@@ -74,13 +74,13 @@ export async function place(attempt, { signal, onWait } = {}) {
   }
 }
 
-/// The customer has the order before their eyes.
-export function seen(customer, sale, order) {
+/// Deletes the attempt of an order that the customer sees.
+export function complete(customer, sale, order) {
   const attempt = pending(customer, sale);
   if (attempt?.order === order) forget(attempt);
 }
 
-/// Gives up an attempt of which it is certain that nothing came. Whether it was.
+/// Deletes an attempt if it is certain that it placed no order. Returns whether it was deleted.
 export function giveUp(attempt) {
   if (attempt.uncertain) return false;
   forget(attempt);

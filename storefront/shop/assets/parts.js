@@ -1,9 +1,9 @@
-// Parts that several views are made of.
+// Components that several views share.
 
 import * as clock from './clock.js';
-import { h, mark, say, show, svg } from './dom.js';
+import { h, setAttribute, setText, show, svg } from './dom.js';
 import { count, t } from './i18n.js';
-import { isGone, phase } from './sale.js';
+import { isSoldOut, phase } from './sale.js';
 
 const ICONS = {
   bolt: 'M11.6 2 4.5 11.4h4.6l-1 6.6 7.4-9.7h-4.7z',
@@ -18,7 +18,7 @@ const ICONS = {
   plus: 'M5 10h10M10 5v10',
 };
 
-/// A line drawing beside a word; decoration only.
+/// Returns an icon next to a text, which is decoration only.
 export function icon(name) {
   const drawn = svg('path', { d: ICONS[name], fill: name === 'bolt' ? 'currentColor' : 'none', stroke: 'currentColor', 'stroke-width': name === 'bolt' ? 0 : 1.8, 'stroke-linecap': 'round', 'stroke-linejoin': 'round' });
   return svg('svg', { viewBox: '0 0 20 20', class: `icon icon-${name}`, 'aria-hidden': 'true', focusable: 'false' }, drawn);
@@ -26,7 +26,7 @@ export function icon(name) {
 
 const PILL_ICONS = { upcoming: 'clock', open: 'bolt', soldout: 'cross', paused: 'pause', closed: 'cross', rebuilding: 'spin' };
 
-/// The state of a sale as a word in its colour. `update(phase)`.
+/// A coloured label with the phase of a sale. Call `update(phase)`.
 export function pill() {
   const element = h('span', { class: 'pill' });
   let shown;
@@ -41,13 +41,13 @@ export function pill() {
   };
 }
 
-/// Hours, minutes and seconds to a moment of the server, as large figures. `tick(time)`.
+/// A countdown to a time of the server, in large figures. Call `tick(time)`.
 export function countdown() {
   const cells = ['days', 'hours', 'minutes', 'seconds'].map((unit) => {
     const figure = h('b', {}, '00');
     return { unit, figure, cell: h('span', { class: 'cell' }, figure, h('i', {}, t(unit))) };
   });
-  // Figures that change every second are not read aloud; whoever asks for the time hears it in words.
+  // Figures that change every second are not announced; views announce the remaining time in words.
   const element = h('div', { class: 'countdown', role: 'timer', 'aria-live': 'off' }, cells.map(({ cell }) => cell));
   return {
     element,
@@ -55,15 +55,15 @@ export function countdown() {
       const seconds = Math.max(0, Math.ceil((clock.until(time) ?? 0) / 1000));
       const values = [Math.floor(seconds / 86400), Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60, seconds % 60];
       cells.forEach(({ figure, cell, unit }, index) => {
-        say(figure, String(values[index]).padStart(2, '0'));
+        setText(figure, String(values[index]).padStart(2, '0'));
         if (unit === 'days') show(cell, values[0] > 0);
       });
-      mark(element, 'data-close', seconds <= 10);
+      setAttribute(element, 'data-close', seconds <= 10);
     },
   };
 }
 
-/// A short form of the same: 1:02:03.
+/// Formats a remaining time as 1:02:03.
 export function clockFace(ms) {
   const seconds = Math.max(0, Math.ceil(ms / 1000));
   const parts = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
@@ -71,26 +71,26 @@ export function clockFace(ms) {
   return parts.map((part, index) => (index === 0 ? String(part) : String(part).padStart(2, '0'))).join(':');
 }
 
-/// What is left of an item, as a bar that burns down and in words. `update(item)`.
+/// The remaining units of an item, as a bar and in words. Call `update(item)`.
 export function stock() {
   const bar = h('span', { class: 'fuse-rest' });
-  const words = h('span', { class: 'stock-words' });
-  const element = h('div', { class: 'stock' }, h('span', { class: 'fuse', 'aria-hidden': 'true' }, bar), words);
+  const label = h('span', { class: 'stock-words' });
+  const element = h('div', { class: 'stock' }, h('span', { class: 'fuse', 'aria-hidden': 'true' }, bar), label);
   return {
     element,
     update(item) {
       const share = item.total ? Math.max(0, Math.min(1, item.remaining / item.total)) : 1;
       bar.style.setProperty('--share', share.toFixed(4));
       element.dataset.level = item.total === null ? 'endless' : share === 0 ? 'gone' : share <= 0.2 ? 'low' : 'well';
-      say(words, item.total === null ? t('plenty')
-        : isGone(item) ? t('gone')
+      setText(label, item.total === null ? t('plenty')
+        : isSoldOut(item) ? t('gone')
           : share <= 0.2 ? t('lastOnes', { count: count(item.remaining) })
             : t('leftOf', { count: count(item.remaining), total: count(item.total) }));
     },
   };
 }
 
-/// A quantity between 0 and what there is. `update(value, most, disabled)`.
+/// A quantity between 0 and the maximum. Call `update({ value, most, disabled })`.
 export function stepper(name, onChange) {
   let now = { value: 0, most: 0, disabled: false };
   const step = (by) => () => {
@@ -105,20 +105,20 @@ export function stepper(name, onChange) {
     element,
     update(next) {
       now = next;
-      say(value, String(next.value));
-      // Not `disabled`: the focus would be lost at the last step.
-      mark(less, 'aria-disabled', String(next.disabled || next.value <= 0));
-      mark(more, 'aria-disabled', String(next.disabled || next.value >= next.most));
-      mark(element, 'data-chosen', next.value > 0);
+      setText(value, String(next.value));
+      // `disabled` would lose the focus at the last step.
+      setAttribute(less, 'aria-disabled', String(next.disabled || next.value <= 0));
+      setAttribute(more, 'aria-disabled', String(next.disabled || next.value >= next.most));
+      setAttribute(element, 'data-chosen', next.value > 0);
     },
   };
 }
 
-/// Asks before something that cannot be undone. Resolves to whether it is wanted.
-export function ask({ title, text, yes, no }) {
+/// Shows a confirmation dialog. Resolves to whether the customer confirms.
+export function confirmDialog({ title, text, yes, no }) {
   return new Promise((resolve) => {
-    const dialog = h('dialog', { class: 'dialog', 'aria-labelledby': 'ask-title', 'aria-describedby': 'ask-text' },
-      h('h2', { id: 'ask-title' }, title), h('p', { id: 'ask-text' }, text),
+    const dialog = h('dialog', { class: 'dialog', 'aria-labelledby': 'confirm-title', 'aria-describedby': 'confirm-text' },
+      h('h2', { id: 'confirm-title' }, title), h('p', { id: 'confirm-text' }, text),
       h('div', { class: 'row end' },
         h('button', { type: 'button', class: 'button quiet', on: { click: () => dialog.close('no') } }, no),
         h('button', { type: 'button', class: 'button danger', on: { click: () => dialog.close('yes') } }, yes)));
@@ -131,23 +131,23 @@ export function ask({ title, text, yes, no }) {
   });
 }
 
-/// A place for what is not there, or not yet.
+/// A placeholder for an empty list.
 export function empty(title, hint, ...more) {
   return h('div', { class: 'empty' }, icon('bolt'), h('p', { class: 'empty-title' }, title), hint ? h('p', {}, hint) : null, more);
 }
 
-/// A link that looks like a button.
+/// A link in the style of a button.
 export const linkButton = (href, text, kind = '') => h('a', { href, class: `button ${kind}` }, text);
 
-/// Calls back each quarter of a second until the signal: countdowns, and what depends on them.
+/// Calls `tick` now and four times per second until the signal, for countdowns.
 export function everyTick(tick, signal) {
   tick();
   const timer = setInterval(tick, 250);
   signal.addEventListener('abort', () => clearInterval(timer));
 }
 
-/// The words under a sale's title: when it opens, until when it lasts.
-export function windowWords(sale, moment) {
+/// Returns the text under a sale's title: when it opens or ends.
+export function windowText(sale, moment) {
   const now = phase(sale);
   if (now === 'upcoming') return t('opensAt', { time: moment(sale.opens_at) });
   if (now === 'closed') return sale.closes_at ? t('closedAt', { time: moment(sale.closes_at) }) : t('closed');

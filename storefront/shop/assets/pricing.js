@@ -1,5 +1,5 @@
-// What an order costs, by the rules of the server (`contract/src/order.rs`): it computes again, and refuses an order
-// whose expected total differs. So a customer is never charged what the page did not show.
+// The price of an order, by the rules of the server (`contract/src/order.rs`). The server computes it again and refuses an
+// order whose expected total differs, so that a customer is never charged more than the page showed.
 
 /// `lines`: [{sku, quantity}]. Returns {subtotal, discount, deliveryFee, total}.
 export function price(sale, lines, policyId) {
@@ -15,12 +15,12 @@ export function price(sale, lines, policyId) {
 }
 
 function reduction(policy, subtotal) {
-  // Percents of amounts near 2^53 need more than a double has.
+  // Percentages of amounts near 2^53 exceed the precision of a double.
   const amount = policy.kind === 'percent' ? Number((BigInt(subtotal) * BigInt(policy.value)) / 100n) : policy.value;
   return Math.min(amount, policy.max_discount ?? subtotal, subtotal);
 }
 
-/// The policy that takes most off these lines; null where none does.
+/// Returns the policy with the largest discount; null if none applies.
 export function bestPolicy(sale, lines) {
   let best = null;
   let most = 0;

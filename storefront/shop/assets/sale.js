@@ -1,19 +1,18 @@
-// A sale as a customer meets it: which state it is in at this moment, by the server's clock, and news of it, asked for
-// as seldom as will do.
+// A sale: its phase by the server's clock, and polling for changes as rarely as possible.
 
-import { call, path, retryPause } from './api.js';
+import { call, path, retryDelay } from './api.js';
 import * as clock from './clock.js';
 import { pause } from './dom.js';
 
-/// Between two looks while something is being sold, and the longest while nothing changes, in milliseconds.
-const LOOK_MS = 1_200;
-const LOOK_MS_MAX = 5_000;
-/// While the opening is further off than this there is nothing to see.
+/// The polling interval while units are being sold, and the longest interval while nothing changes, in milliseconds.
+const POLL_MS = 1_200;
+const POLL_MS_MAX = 5_000;
+/// Before an opening that is nearer than this, the clock is synchronized more often.
 const SOON_MS = 30_000;
-/// A full answer, which tells the server's time, at least so often.
-const CLOCK_MS = 60_000;
+/// The longest time between two full responses, which contain the server's time.
+const CLOCK_SYNC_MS = 60_000;
 
-/// 'closed', 'paused', 'upcoming', 'rebuilding', 'soldout' or 'open'.
+/// Returns 'closed', 'paused', 'upcoming', 'rebuilding', 'soldout' or 'open'.
 export function phase(sale) {
   const opens = clock.until(sale.opens_at);
   const closes = clock.until(sale.closes_at);
@@ -21,66 +20,66 @@ export function phase(sale) {
   if (sale.state === 'paused') return 'paused';
   if (opens !== null && opens > 0) return 'upcoming';
   if (!sale.ready) return 'rebuilding';
-  return sale.items.every(isGone) ? 'soldout' : 'open';
+  return sale.items.every(isSoldOut) ? 'soldout' : 'open';
 }
 
-/// Whether nothing is left of an item.
-export const isGone = (item) => item.remaining !== null && item.remaining <= 0;
+/// Returns whether an item is sold out.
+export const isSoldOut = (item) => item.remaining !== null && item.remaining <= 0;
 
-/// What one order can have of it: by the item's limit, and by what is left.
+/// Returns the maximum quantity of an item in one order.
 export const most = (item) => Math.min(item.max_quantity_per_order, item.remaining ?? Infinity);
 
-/// One sale, now.
+/// Fetches one sale.
 export async function fetchSale(id, options) {
-  const answer = await call('GET', path('sales', id), options);
-  learn(answer, answer.body);
-  return answer;
+  const response = await call('GET', path('sales', id), options);
+  sampleClock(response, response.body);
+  return response;
 }
 
-/// All of them, now.
+/// Fetches all sales.
 export async function fetchSales(options) {
-  const answer = await call('GET', path('sales'), options);
-  if (answer.status === 200) learn(answer, answer.body.sales[0]);
-  return answer;
+  const response = await call('GET', path('sales'), options);
+  if (response.status === 200) sampleClock(response, response.body.sales[0]);
+  return response;
 }
 
-function learn({ status, sentAt, receivedAt }, sale) {
-  if (status === 200 && sale) clock.learn(sale.server_time, sentAt, receivedAt);
+function sampleClock({ status, sentAt, receivedAt }, sale) {
+  if (status === 200 && sale) clock.addSample(sale.server_time, sentAt, receivedAt);
 }
 
-/// Looks again and again until the signal: `onNews(body)` when something has changed, `onTrouble(error)` when the
-/// answer failed, `onTrouble(null)` when it is well again. `soon()`: milliseconds until something will happen.
-export async function watch(fetching, { onNews, onTrouble, soon, signal }) {
+/// Polls until the signal. Calls `onUpdate(body)` after a change, `onError(error)` after a failure and `onError(null)` after
+/// the recovery. `soon()` returns the milliseconds until the next opening.
+export async function poll(fetchUpdate, { onUpdate, onError, soon, signal }) {
   let etag = null;
   let quiet = 0;
   let failures = 0;
   let fullAt = -Infinity;
   for (;;) {
-    await whileHidden(signal, () => { etag = null; quiet = 0; clock.doubt(); });
+    await whileHidden(signal, () => { etag = null; quiet = 0; clock.invalidate(); });
     let ms;
     try {
-      // Without the tag the answer tells the time: now and then, and shortly before the opening.
-      const due = performance.now() - fullAt > (soon() < SOON_MS ? SOON_MS / 6 : CLOCK_MS);
-      const answer = await fetching({ etag: due ? null : etag, signal });
-      if (failures > 0) onTrouble(null);
+      // A request without an ETag returns the server's time: now and then, and shortly before the opening.
+      const due = performance.now() - fullAt > (soon() < SOON_MS ? SOON_MS / 6 : CLOCK_SYNC_MS);
+      const response = await fetchUpdate({ etag: due ? null : etag, signal });
+      if (failures > 0) onError(null);
       failures = 0;
-      if (answer.status === 200) {
+      if (response.status === 200) {
         if (due) fullAt = performance.now();
-        quiet = answer.etag === etag ? quiet + 1 : 0;
-        etag = answer.etag;
-        onNews(answer.body);
+        quiet = response.etag === etag ? quiet + 1 : 0;
+        etag = response.etag;
+        onUpdate(response.body);
       } else {
         quiet += 1;
       }
-      ms = Math.min(LOOK_MS * 1.25 ** quiet, LOOK_MS_MAX) * (0.85 + Math.random() * 0.3);
-      // Not past the moment at which it opens; nor all in that very moment.
+      ms = Math.min(POLL_MS * 1.25 ** quiet, POLL_MS_MAX) * (0.85 + Math.random() * 0.3);
+      // Poll right after the opening, with jitter so that not all pages poll at the same moment.
       const left = soon();
       if (left > 0 && left < ms) ms = left + Math.random() * 150;
     } catch (error) {
       if (signal.aborted) return;
-      onTrouble(error);
-      if (!error.passes) return;
-      ms = retryPause(error, failures);
+      onError(error);
+      if (!error.isTransient) return;
+      ms = retryDelay(error, failures);
       failures += 1;
     }
     try {

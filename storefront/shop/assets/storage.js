@@ -1,4 +1,4 @@
-// What the browser keeps between visits. Private windows may refuse: then it is kept while the page is open.
+// Values that the browser stores between visits. If a private window refuses, they are kept in memory while the page is open.
 
 const memory = new Map();
 const PREFIX = 'flashsale:';
@@ -12,7 +12,7 @@ export function load(name) {
   }
 }
 
-/// Whether it will survive a reload.
+/// Stores a value. Returns whether it survives a reload.
 export function store(name, value) {
   try {
     if (value === null) localStorage.removeItem(PREFIX + name);
@@ -25,7 +25,7 @@ export function store(name, value) {
   }
 }
 
-/// The names that begin so.
+/// Returns the stored names with a prefix.
 export function names(prefix) {
   const found = new Set([...memory.keys()].filter((name) => name.startsWith(prefix)));
   try {

@@ -1,20 +1,20 @@
-// What is wrong, above every screen. The list is a live region: a screen reader says what is new in it.
+// The alarms above every screen. The list is a live region: screen readers announce new alarms.
 
 import { t, clock } from '../i18n.js';
-import { useLive } from '../live.js';
+import { useOverview } from '../poller.js';
 import { Button, html } from '../ui.js';
 
-/// Dependencies by the name that people know.
-const named = (key, values) => (key.startsWith('alarm.down') ? { ...values, name: t(`dependency.${values.name}`) } : values);
+/// Replaces a dependency's id by its display name.
+const withDisplayName = (key, values) => (key.startsWith('alarm.down') ? { ...values, name: t(`dependency.${values.name}`) } : values);
 
 export function Alarms({ onRetry }) {
-  const { alarms, lost, look, error } = useLive();
-  const shown = lost ? [{ tone: 'bad', id: 'lost', key: look ? 'alarm.lost' : 'alarm.never', values: { time: clock(look?.time), why: error?.status ? error.message : '' } }] : alarms;
+  const { alarms, disconnectedAt, snapshot, error } = useOverview();
+  const shown = disconnectedAt ? [{ tone: 'bad', id: 'lost', key: snapshot ? 'alarm.lost' : 'alarm.never', values: { time: clock(snapshot?.time), why: error?.status ? error.message : '' } }] : alarms;
   return html`<div role="status"><ul class="alarms" aria-label=${t('alarms')}>
     ${shown.map(({ id, tone, key, values, link }) => html`<li key=${id} class="alarm" data-tone=${tone}>
       <span class="sign" aria-hidden="true">${tone === 'bad' ? '✕' : '!'}</span>
-      <span class="words"><strong>${t(`tone.${tone}`)}</strong> ${t(key, named(key, values))}</span>
-      ${link && html`<a href=${link}>${t('alarm.look')}</a>`}
+      <span class="words"><strong>${t(`tone.${tone}`)}</strong> ${t(key, withDisplayName(key, values))}</span>
+      ${link && html`<a href=${link}>${t('alarm.view')}</a>`}
       ${id === 'lost' && html`<${Button} kind="quiet" onPress=${onRetry}>${t('alarm.retry')}<//>`}
     </li>`)}
   </ul></div>`;

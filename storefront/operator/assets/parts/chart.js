@@ -1,13 +1,12 @@
-// Drawings of numbers, in SVG. None of them is the only place where its numbers stand: each has a table, or a number
-// beside it.
+// Charts in SVG. The numbers of each chart are also available as text: in a table, or next to it.
 
 import { html } from '../ui.js';
 
-/// A small curve of the last looks; gaps where nothing was told.
+/// A sparkline of the recent values; unknown values are gaps.
 export function Spark({ values, tone = 'accent' }) {
   const [width, height] = [120, 28];
-  const known = values.filter((value) => value !== null);
-  const top = Math.max(1e-9, ...known);
+  const present = values.filter((value) => value !== null);
+  const top = Math.max(1e-9, ...present);
   const step = width / Math.max(1, 59);
   const from = width - (values.length - 1) * step;
   const y = (value) => height - 2 - (value / top) * (height - 4);
@@ -22,13 +21,13 @@ export function Spark({ values, tone = 'accent' }) {
     <path d=${path} /></svg>`;
 }
 
-/// Rounded up to a number whose half is one to read, too.
+/// Rounds up to a number whose half is a round number, too.
 function niceTop(value) {
   const unit = 10 ** Math.floor(Math.log10(Math.max(value, 1)));
   return [1, 2, 3, 4, 6, 8, 10].map((n) => n * unit).find((n) => n >= value);
 }
 
-/// Columns over time. `points`: [label, value]; labels are shown at the ends.
+/// A column chart over time. `points`: [label, value]; labels are shown at the ends.
 export function Columns({ points, label, write }) {
   const [width, height, left, bottom] = [720, 200, 46, 22];
   const top = niceTop(Math.max(1, ...points.map(([, value]) => value)));
@@ -46,7 +45,7 @@ export function Columns({ points, label, write }) {
   </svg>`;
 }
 
-/// Two rows of columns, side by side: `points`: [label, first, second].
+/// A chart with two series of columns: `points`: [label, first, second].
 export function Pairs({ points, label, names }) {
   const [width, height, bottom] = [720, 160, 22];
   const top = niceTop(Math.max(1, ...points.flatMap(([, a, b]) => [a, b])));
@@ -64,7 +63,7 @@ export function Pairs({ points, label, names }) {
   </figcaption></figure>`;
 }
 
-/// Bars beside their names and numbers: a list that reads well without the bars.
+/// Bars next to their names and numbers: a list that is complete without the bars.
 export function Bars({ rows, write, label }) {
   const top = Math.max(1, ...rows.map(([, value]) => value));
   return html`<dl class="bars" aria-label=${label}>${rows.map(([name, value, tone]) => html`<div key=${name}>
@@ -74,7 +73,7 @@ export function Bars({ rows, write, label }) {
   </div>`)}</dl>`;
 }
 
-/// The numbers of a drawing, for who cannot or does not want to see it.
+/// The numbers of a chart as a table.
 export function Numbers({ title, head, rows }) {
   return html`<details class="numbers"><summary>${title}</summary>
     <div class="scroll" tabindex="0" role="region" aria-label=${title}><table>

@@ -1,12 +1,12 @@
-// What an operator does to a sale, with a question before whatever customers feel.
+// The actions on a sale, with a confirmation of those that affect customers.
 
 import { act } from '../api.js';
 import { t } from '../i18n.js';
-import { lookNow } from '../live.js';
+import { pollNow } from '../poller.js';
 import { confirmed } from './confirm.js';
 import { Button, Problem, html, useState } from '../ui.js';
 
-/// By state: what can be done, the usual thing first.
+/// The actions in each state, the most usual first.
 const ACTIONS = {
   draft: ['open'],
   open: ['pause', 'close', 'rebuild'],
@@ -15,7 +15,7 @@ const ACTIONS = {
 };
 const KINDS = { open: 'primary', resume: 'primary', pause: 'plain', close: 'danger', rebuild: 'quiet' };
 
-async function wanted(sale, action) {
+async function isConfirmed(sale, action) {
   if (action === 'resume') return true;
   return confirmed({
     title: t(`${action}.title`, { sale: sale.title }),
@@ -26,18 +26,18 @@ async function wanted(sale, action) {
   });
 }
 
-/// The buttons of a sale. `onDone`: after the server has taken it.
+/// The buttons of a sale. `onDone` is called after the server has accepted the action.
 export function Controls({ sale, all = true, onDone }) {
   const [error, setError] = useState(null);
-  const [said, setSaid] = useState('');
+  const [message, setMessage] = useState('');
   const press = async (action) => {
     setError(null);
-    if (!await wanted(sale, action)) return;
+    if (!await isConfirmed(sale, action)) return;
     try {
       await act(sale.sale_id, action);
-      setSaid(t(`did.${action}`, { sale: sale.title }));
+      setMessage(t(`did.${action}`, { sale: sale.title }));
       onDone?.(action);
-      lookNow();
+      pollNow();
     } catch (refused) {
       setError(refused);
     }
@@ -47,13 +47,13 @@ export function Controls({ sale, all = true, onDone }) {
     <div class="actions">${shown.map((action) => html`<${Button} key=${action} kind=${KINDS[action]} onPress=${() => press(action)}
       aria-label=${t('do.on', { verb: t(`do.${action}`), sale: sale.title })}>${t(`do.${action}`)}<//>`)}</div>
     <${Problem} error=${error} />
-    <p class="visually-hidden" role="status">${said}</p>
+    <p class="visually-hidden" role="status">${message}</p>
   </div>`;
 }
 
 const TONES = { draft: 'quiet', open: 'good', paused: 'warn', closed: 'quiet' };
 
-/// The state, in a word; what keeps an open sale from selling stands beside it.
+/// The state of a sale, and whether a rebuild keeps it from selling.
 export function State({ sale }) {
   const rebuilding = sale.state !== 'draft' && !sale.ready;
   return html`<span class="states">

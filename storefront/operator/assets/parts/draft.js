@@ -1,4 +1,4 @@
-// A sale's terms between the form, which holds texts, and the server, which takes JSON.
+// Converts a sale's terms between the form, which holds texts, and the server's JSON.
 
 const NAME = /^[A-Za-z0-9._-]{1,64}$/;
 
@@ -7,14 +7,14 @@ export const newPolicy = () => ({ id: '', kind: 'percent', value: '', min_total:
 
 const text = (value) => (value === null || value === undefined ? '' : String(value));
 
-/// An instant as the browser's own control has it: local, without zone.
+/// Formats a time for the browser's input control: local time without a time zone.
 function local(iso) {
   if (!iso) return '';
   const at = new Date(iso);
   return new Date(at.getTime() - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
 }
 
-/// What the form begins with.
+/// Returns the initial values of the form.
 export function draftOf(sale) {
   if (!sale) {
     return {
@@ -32,7 +32,7 @@ export function draftOf(sale) {
   };
 }
 
-/// What the server is sent, and what it would only refuse with words that say less: by field, the key of a text.
+/// Returns the terms for the server, and the errors that the form can detect: the key of a text by field.
 export function termsOf(draft) {
   const errors = {};
   const whole = (field, value, { empty = null } = {}) => {

@@ -1,9 +1,9 @@
-// Where an item's units are: one bar, and the same in numbers.
+// The distribution of an item's units, as a bar and in numbers.
 
-import { number, percent, signed, t, UNTOLD } from '../i18n.js';
+import { number, percent, signed, t, UNKNOWN } from '../i18n.js';
 import { Fragment, html } from '../ui.js';
 
-/// From sold to free. `settling`: accepted orders that Postgres does not have yet; Redis has given their units away.
+/// Returns the parts from sold to available. `settling`: units of accepted orders that are not yet in Postgres.
 export function partsOf(item) {
   const settling = item.drift === null ? 0 : Math.max(0, -item.drift);
   const free = item.redis_available ?? item.available;
@@ -16,15 +16,15 @@ export function partsOf(item) {
   ];
 }
 
-const shown = (parts) => parts.filter(([name, units]) => units !== null && (units > 0 || !['settling', 'dead'].includes(name)));
+const visible = (parts) => parts.filter(([name, units]) => units !== null && (units > 0 || !['settling', 'dead'].includes(name)));
 
-/// One line: the name, the bar, the numbers.
+/// One item: its name, a bar and the numbers.
 export function StockBar({ item }) {
   const parts = partsOf(item);
   const taken = (item.held ?? 0) + (item.sold ?? 0);
   const whole = item.total ?? Math.max(taken, 1);
-  const words = shown(parts).map(([name, units]) => `${t(`stock.${name}`)} ${number(units)}`).join(', ');
-  const label = item.total === null ? `${item.sku}: ${words}, ${t('stock.unlimited')}` : `${item.sku}: ${words}, ${t('stock.of', { total: number(item.total) })}`;
+  const text = visible(parts).map(([name, units]) => `${t(`stock.${name}`)} ${number(units)}`).join(', ');
+  const label = item.total === null ? `${item.sku}: ${text}, ${t('stock.unlimited')}` : `${item.sku}: ${text}, ${t('stock.of', { total: number(item.total) })}`;
   const left = item.redis_available ?? item.available;
   return html`<div class="stock">
     <div class="stock-head">
@@ -43,7 +43,7 @@ export function StockBar({ item }) {
   </div>`;
 }
 
-/// The same as a table, with what a bar cannot show.
+/// All items as a table, with the values that a bar cannot show.
 export function StockTable({ items, caption }) {
   return html`<div class="scroll" tabindex="0" role="region" aria-label=${caption}><table>
     <caption class="visually-hidden">${caption}</caption>
@@ -53,16 +53,16 @@ export function StockTable({ items, caption }) {
     <tbody>${items.map((item) => html`<tr key=${item.sku}>
       <th scope="row">${item.sku}${item.name !== item.sku && html` <span class="quiet">${item.name}</span>`}</th>
       <td class="n">${item.total === null ? t('stock.unlimited') : number(item.total)}</td>
-      <td class="n">${item.total === null ? UNTOLD : number(item.available)}</td>
+      <td class="n">${item.total === null ? UNKNOWN : number(item.available)}</td>
       <td class="n">${number(item.held)}</td><td class="n">${number(item.sold)}</td>
       <td class="n" data-tone=${item.dead_lettered > 0 ? 'warn' : undefined}>${number(item.dead_lettered)}</td>
-      <td class="n">${item.total > 0 && item.held !== null ? percent((item.held + item.sold) / item.total) : UNTOLD}</td>
+      <td class="n">${item.total > 0 && item.held !== null ? percent((item.held + item.sold) / item.total) : UNKNOWN}</td>
       <td class="n">${signed(item.drift)}</td>
     </tr>`)}</tbody>
   </table></div>`;
 }
 
-/// What the colours mean.
+/// The legend of the colours.
 export function Legend({ names = ['sold', 'held', 'settling', 'available'] }) {
   return html`<p class="legend">${names.map((name) => html`<${Fragment} key=${name}><span class="key">
     <span class="swatch" data-part=${name} aria-hidden="true"></span>${t(`stock.${name}`)}</span><//>`)}</p>`;

@@ -1,19 +1,19 @@
-// Stock side by side: what Postgres says, what Redis says, and how far they are apart; and the way to make them one.
+// The comparison of stock in Postgres and in Redis, and the action that synchronizes them.
 
 import { call, get, path } from '../api.js';
 import { number, signed, t } from '../i18n.js';
-import { lookNow } from '../live.js';
+import { pollNow } from '../poller.js';
 import { confirmed } from '../parts/confirm.js';
-import { Button, Problem, Waiting, html, useAsked, useEffect, useState } from '../ui.js';
+import { Button, Problem, Waiting, html, useFetch, useEffect, useState } from '../ui.js';
 
-const EVERY_MS = 2000;
+const POLL_MS = 2000;
 const COLUMNS = ['total', 'database_available', 'redis_available', 'held', 'sold', 'dead_lettered'];
 
 export function Inventory({ sale }) {
-  const { answer, error, again } = useAsked(() => get(path('sales', sale.sale_id, 'inventory')), [sale.sale_id]);
+  const { data, error, reload } = useFetch(() => get(path('sales', sale.sale_id, 'inventory')), [sale.sale_id]);
   const [refused, setRefused] = useState(null);
   useEffect(() => {
-    const timer = setInterval(() => document.hidden || again(), EVERY_MS);
+    const timer = setInterval(() => document.hidden || reload(), POLL_MS);
     return () => clearInterval(timer);
   }, [sale.sale_id]);
   const sync = async () => {
@@ -21,10 +21,10 @@ export function Inventory({ sale }) {
     if (!await confirmed({ title: t('sync.title', { sale: sale.title }), text: t('rebuild.text'), verb: t('do.sync') })) return;
     try {
       await call('POST', path('sales', sale.sale_id, 'inventory', 'sync'));
-      lookNow();
-      again();
-    } catch (failed) {
-      setRefused(failed);
+      pollNow();
+      reload();
+    } catch (failure) {
+      setRefused(failure);
     }
   };
   return html`<section class="panel" aria-labelledby="inventory">
@@ -32,12 +32,12 @@ export function Inventory({ sale }) {
       ${sale.state !== 'draft' && html`<${Button} kind="danger" onPress=${sync}>${t('do.sync')}<//>`}</div>
     <p class="quiet">${t('inventory.text')}</p>
     <${Problem} error=${refused ?? error} />
-    ${!answer && !error && html`<${Waiting} />`}
-    ${answer && html`<div class="scroll" tabindex="0" role="region" aria-label=${t('tab.inventory')}><table class="inventory">
-      <caption class="quiet">${t('inventory.caption', { epoch: number(answer.epoch), ready: t(answer.ready ? 'inventory.ready' : 'inventory.not_ready') })}</caption>
+    ${!data && !error && html`<${Waiting} />`}
+    ${data && html`<div class="scroll" tabindex="0" role="region" aria-label=${t('tab.inventory')}><table class="inventory">
+      <caption class="quiet">${t('inventory.caption', { epoch: number(data.epoch), ready: t(data.ready ? 'inventory.ready' : 'inventory.not_ready') })}</caption>
       <thead><tr><th scope="col">${t('item')}</th>${COLUMNS.map((name) => html`<th scope="col" class="n">${t(`inventory.${name}`)}</th>`)}
         <th scope="col" class="n">${t('stock.drift')}</th></tr></thead>
-      <tbody>${answer.items.map((item) => html`<tr key=${item.sku}><th scope="row">${item.sku}</th>
+      <tbody>${data.items.map((item) => html`<tr key=${item.sku}><th scope="row">${item.sku}</th>
         ${COLUMNS.map((name) => html`<td class="n">${item.total === null && ['total', 'database_available', 'redis_available'].includes(name) ? t('stock.unlimited') : number(item[name])}</td>`)}
         <td class="n" data-tone=${item.drift ? 'warn' : undefined}>${signed(item.drift)}</td></tr>`)}</tbody>
     </table></div>`}

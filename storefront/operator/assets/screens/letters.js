@@ -1,10 +1,10 @@
-// Records that settlement could not apply: read, judged again, or given up.
+// Dead letters: records that settlement could not apply. They can be replayed or discarded.
 
 import { call, get, path } from '../api.js';
 import { moment, number, t } from '../i18n.js';
-import { lookNow } from '../live.js';
+import { pollNow } from '../poller.js';
 import { confirmed } from '../parts/confirm.js';
-import { Button, Problem, Title, Waiting, html, useAsked, useState } from '../ui.js';
+import { Button, Problem, Title, Waiting, html, useFetch, useState } from '../ui.js';
 
 const STATES = ['undecided', 'replayed', 'discarded', 'duplicate'];
 const TONES = { undecided: 'warn', replayed: 'good' };
@@ -12,17 +12,17 @@ const units = (letter) => Object.entries(letter.units).map(([sku, count]) => `${
 
 function Letter({ letter, onDecided }) {
   const [error, setError] = useState(null);
-  const [said, setSaid] = useState('');
-  const decide = async (verdict) => {
+  const [message, setMessage] = useState('');
+  const decide = async (decision) => {
     setError(null);
-    const question = { title: t(`letter.${verdict}.title`, { id: letter.id }), text: t(`letter.${verdict}.text`), verb: t(`letter.${verdict}`), tone: verdict === 'discard' ? 'danger' : 'primary' };
+    const question = { title: t(`letter.${decision}.title`, { id: letter.id }), text: t(`letter.${decision}.text`), verb: t(`letter.${decision}`), tone: decision === 'discard' ? 'danger' : 'primary' };
     const reason = html`<dl class="facts wide"><div><dt>${t('letter.reason')}</dt><dd><code>${letter.reason}</code> ${letter.detail}</dd></div>
       <div><dt>${t('letter.units')}</dt><dd>${units(letter) || t('letter.no_units')}</dd></div></dl>`;
     if (!await confirmed({ ...question, children: reason })) return;
     try {
-      const now = await call('POST', path('dead-letters', letter.id, verdict));
-      setSaid(now.state === 'undecided' ? t('letter.still', { why: now.resolution ?? '' }) : t(`letter.now.${now.state}`));
-      lookNow();
+      const now = await call('POST', path('dead-letters', letter.id, decision));
+      setMessage(now.state === 'undecided' ? t('letter.still', { why: now.resolution ?? '' }) : t(`letter.now.${now.state}`));
+      pollNow();
       onDecided(now);
     } catch (refused) {
       setError(refused);
@@ -39,7 +39,7 @@ function Letter({ letter, onDecided }) {
       ${letter.resolution && html`<div><dt>${t('letter.resolution')}</dt><dd>${letter.resolution}</dd></div>`}
     </dl>
     <details><summary>${t('letter.record')}</summary><pre tabindex="0">${JSON.stringify(letter.headers, null, 2)}</pre><pre tabindex="0">${letter.value}</pre></details>
-    <p role="status" class="said">${said}</p>
+    <p role="status" class="said">${message}</p>
     <${Problem} error=${error} />
     ${letter.state === 'undecided' && html`<div class="actions">
       <${Button} kind="primary" onPress=${() => decide('replay')} aria-label=${t('do.on', { verb: t('letter.replay'), sale: letter.id })}>${t('letter.replay')}<//>
@@ -51,9 +51,9 @@ export function Letters() {
   const [state, setState] = useState('undecided');
   const [more, setMore] = useState([]);
   const [decided, setDecided] = useState({});
-  const { answer, error, asking, again } = useAsked(() => get(path('dead-letters'), { state }), [state]);
+  const { data, error, loading, reload } = useFetch(() => get(path('dead-letters'), { state }), [state]);
   const choose = (next) => { setMore([]); setDecided({}); setState(next); };
-  const pages = answer ? [answer, ...more] : [];
+  const pages = data ? [data, ...more] : [];
   const letters = pages.flatMap((page) => page.dead_letters);
   const cursor = pages.at(-1)?.next_cursor;
   const next = async () => setMore([...more, await get(path('dead-letters'), { state, cursor })]);
@@ -61,10 +61,10 @@ export function Letters() {
     <p class="quiet lead">${t('letters.text')}</p>
     <div class="section-head"><div class="segments" role="group" aria-label=${t('letters.filter')}>
       ${STATES.map((one) => html`<button type="button" aria-pressed=${String(one === state)} onClick=${() => choose(one)}>${t(`letter.state.${one}`)}</button>`)}</div>
-      <${Button} kind="quiet" busy=${asking} onPress=${() => { setMore([]); again(); }}>${t('report.again')}<//></div>
+      <${Button} kind="quiet" busy=${loading} onPress=${() => { setMore([]); reload(); }}>${t('report.again')}<//></div>
     <${Problem} error=${error} />
-    ${!answer && asking && html`<${Waiting} />`}
-    ${answer && letters.length === 0 && html`<p class="empty panel">${t('letters.none')}</p>`}
+    ${!data && loading && html`<${Waiting} />`}
+    ${data && letters.length === 0 && html`<p class="empty panel">${t('letters.none')}</p>`}
     <div class="letters">${letters.map((letter) => html`<${Letter} key=${letter.id} letter=${decided[letter.id] ?? letter}
       onDecided=${(now) => setDecided((before) => ({ ...before, [now.id]: now }))} />`)}</div>
     ${cursor && html`<${Button} onPress=${next}>${t('orders.more')}<//>`}`;

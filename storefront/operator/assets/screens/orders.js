@@ -1,8 +1,8 @@
-// Orders, looked for by sale, customer and status, or by their id.
+// Search for orders by sale, customer and status, or by id.
 
 import { get, path } from '../api.js';
 import { moment, money, number, t } from '../i18n.js';
-import { useLive } from '../live.js';
+import { useOverview } from '../poller.js';
 import { Button, Field, Problem, Title, Waiting, html, useEffect, useState } from '../ui.js';
 
 export const STATUSES = [
@@ -17,7 +17,7 @@ export const tone = (status) => ({
   payment_failed: 'bad', cancelled: 'quiet', refunded: 'quiet', refund_requested: 'warn',
 })[status] ?? 'plain';
 
-function Found({ orders, sale }) {
+function Results({ orders, sale }) {
   return html`<div class="scroll" tabindex="0" role="region" aria-label=${t('orders.found')}><table class="orders">
     <thead><tr><th scope="col" class="n">${t('order.sequence')}</th><th scope="col">${t('order.customer')}</th><th scope="col">${t('order.status')}</th>
       <th scope="col">${t('order.lines')}</th><th scope="col" class="n">${t('order.total')}</th><th scope="col">${t('order.updated')}</th><th scope="col">${t('order.id')}</th></tr></thead>
@@ -31,29 +31,29 @@ function Found({ orders, sale }) {
 }
 
 export function Orders({ parameters }) {
-  const { look } = useLive();
-  const sales = (look?.sales ?? []).filter((sale) => sale.state !== 'draft');
-  const asked = Object.fromEntries(['sale', 'customer', 'status', 'order'].map((name) => [name, parameters.get(name) ?? '']));
-  const [form, setForm] = useState(asked);
+  const { snapshot } = useOverview();
+  const sales = (snapshot?.sales ?? []).filter((sale) => sale.state !== 'draft');
+  const filters = Object.fromEntries(['sale', 'customer', 'status', 'order'].map((name) => [name, parameters.get(name) ?? '']));
+  const [form, setForm] = useState(filters);
   const [found, setFound] = useState(null);
   const [error, setError] = useState(null);
-  const [said, setSaid] = useState('');
+  const [message, setMessage] = useState('');
   const sale = form.sale || sales[0]?.sale_id || '';
 
-  const search = async (of, cursor) => {
+  const search = async (query, cursor) => {
     setError(null);
     try {
-      const page = await get(path('sales', of.sale, 'orders'), { customer: of.customer, status: of.status, limit: PAGE, cursor });
-      setFound((before) => ({ ...page, of, orders: [...(cursor ? before.orders : []), ...page.orders] }));
-      setSaid(t('orders.count', { orders: number(page.orders.length) }));
+      const page = await get(path('sales', query.sale, 'orders'), { customer: query.customer, status: query.status, limit: PAGE, cursor });
+      setFound((before) => ({ ...page, query, orders: [...(cursor ? before.orders : []), ...page.orders] }));
+      setMessage(t('orders.count', { orders: number(page.orders.length) }));
     } catch (refused) {
       setError(refused);
       if (!cursor) setFound(null);
     }
   };
-  // What stands in the address is looked for at once: a search can be kept and sent to others.
+  // The search in the address runs at once, so that it can be bookmarked and shared.
   useEffect(() => {
-    if (asked.sale) search(asked);
+    if (filters.sale) search(filters);
   }, []);
   const submit = (event) => {
     event.preventDefault();
@@ -80,11 +80,11 @@ export function Orders({ parameters }) {
       <${Field} label=${t('order.id')}><input name="order" value=${form.order} onInput=${set('order')} autocomplete="off" spellcheck=${false} /><//>
       <button type="submit" class="button" data-kind="primary" disabled=${!sale}>${t('orders.search')}</button>
     </form>
-    ${look && sales.length === 0 && html`<p class="empty panel">${t('orders.no_sales')}</p>`}
+    ${snapshot && sales.length === 0 && html`<p class="empty panel">${t('orders.no_sales')}</p>`}
     <${Problem} error=${error} />
-    <p class="visually-hidden" role="status">${said}</p>
-    ${!found && !error && asked.sale && html`<${Waiting} />`}
+    <p class="visually-hidden" role="status">${message}</p>
+    ${!found && !error && filters.sale && html`<${Waiting} />`}
     ${found && (found.orders.length === 0 ? html`<p class="empty panel">${t('orders.none')}</p>` : html`<section class="panel" aria-label=${t('orders.found')}>
-      <${Found} orders=${found.orders} sale=${found.of.sale} />
-      ${found.next_cursor && html`<${Button} onPress=${() => search(found.of, found.next_cursor)}>${t('orders.more')}<//>`}</section>`)}`;
+      <${Results} orders=${found.orders} sale=${found.query.sale} />
+      ${found.next_cursor && html`<${Button} onPress=${() => search(found.query, found.next_cursor)}>${t('orders.more')}<//>`}</section>`)}`;
 }

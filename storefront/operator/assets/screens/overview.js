@@ -1,29 +1,29 @@
-// The control room: is it selling, is anything lost, are we behind.
+// The overview of the system: sales, rates, lag, dependencies, refusals.
 
-import { number, rate, span, t, UNTOLD } from '../i18n.js';
-import { useLive } from '../live.js';
+import { number, rate, span, t, UNKNOWN } from '../i18n.js';
+import { useOverview } from '../poller.js';
 import { Spark } from '../parts/chart.js';
 import { Controls, State } from '../parts/controls.js';
 import { Legend, StockBar } from '../parts/stock.js';
 import { Title, Waiting, html } from '../ui.js';
 
-/// Items that a card shows; the sale's own screen shows all.
+/// The number of items on a card; the sale's own screen shows all.
 const ITEMS_SHOWN = 6;
 
 function Gauge({ name, value, unit = '', note = '', curve, tone }) {
   return html`<div class="gauge" data-tone=${tone} data-gauge=${name}>
     <dt>${t(`gauge.${name}`)}</dt>
-    <dd><span class="value">${value}</span>${unit && value !== UNTOLD && html`<span class="unit">${unit}</span>`}</dd>
+    <dd><span class="value">${value}</span>${unit && value !== UNKNOWN && html`<span class="unit">${unit}</span>`}</dd>
     <dd class="note">${note}</dd>
     ${curve && html`<dd class="curve"><${Spark} values=${curve} tone=${tone ?? 'accent'} /></dd>`}
   </div>`;
 }
 
-/// The strip of numbers.
-function Gauges({ look, rates }) {
+/// The gauges at the top.
+function Gauges({ snapshot, rates }) {
   const now = rates.at(-1);
   const curve = (name) => rates.slice(-60).map((one) => one[name]);
-  const { gateway } = look;
+  const { gateway } = snapshot;
   const since = (total) => t('gauge.in_all', { total: number(total) });
   return html`<dl class="gauges eight">
     <${Gauge} name="accepted" value=${rate(now.accepted)} unit="/s" note=${since(gateway.accepted_total)} curve=${curve('accepted')} />
@@ -36,7 +36,7 @@ function Gauges({ look, rates }) {
     <${Gauge} name="outbox" value=${number(now.outbox)} note=${t('gauge.outbox_note')} curve=${curve('outbox')} />
     <${Gauge} name="in_flight" value=${number(gateway.in_flight)} note=${t('gauge.streams', { streams: number(gateway.live_update_streams) })}
       curve=${curve('inFlight')} />
-    <${Gauge} name="letters" value=${number(look.dead_letters)} note=${t('gauge.letters_note')} tone=${look.dead_letters > 0 ? 'warn' : undefined} />
+    <${Gauge} name="letters" value=${number(snapshot.dead_letters)} note=${t('gauge.letters_note')} tone=${snapshot.dead_letters > 0 ? 'warn' : undefined} />
   </dl>`;
 }
 
@@ -62,11 +62,11 @@ function Card({ sale, settled }) {
   </article>`;
 }
 
-/// Sales that matter now come first.
+/// The order of the sales: active ones first.
 const ORDER = { open: 0, paused: 1, draft: 2, closed: 3 };
 
-function Sales({ look, rates }) {
-  const sales = look.sales.toSorted((a, b) => ORDER[a.state] - ORDER[b.state] || a.sale_id.localeCompare(b.sale_id));
+function Sales({ snapshot, rates }) {
+  const sales = snapshot.sales.toSorted((a, b) => ORDER[a.state] - ORDER[b.state] || a.sale_id.localeCompare(b.sale_id));
   return html`<section aria-labelledby="sales">
     <div class="section-head"><h2 id="sales">${t('sales')}</h2><${Legend} />
       <a class="button" data-kind="primary" href="#/new">${t('sale.new')}</a></div>
@@ -75,19 +75,19 @@ function Sales({ look, rates }) {
   </section>`;
 }
 
-function Dependencies({ look }) {
+function Dependencies({ snapshot }) {
   return html`<section class="panel" aria-labelledby="dependencies"><h2 id="dependencies">${t('dependencies')}</h2>
-    <ul class="dependencies">${look.dependencies.map(({ name, up, required, why }) => html`<li key=${name} data-tone=${up ? 'good' : required ? 'bad' : 'warn'}>
+    <ul class="dependencies">${snapshot.dependencies.map(({ name, up, required, why }) => html`<li key=${name} data-tone=${up ? 'good' : required ? 'bad' : 'warn'}>
       <span class="dot" aria-hidden="true"></span><span class="name">${t(`dependency.${name}`)}</span>
       <span class="word">${up ? t('dependency.up') : t('dependency.down')}</span>
       ${why && html`<p class="why">${why}</p>`}</li>`)}
     </ul>
-    ${Object.entries(look.why).map(([what, why]) => html`<p class="why" key=${what}>${t('dependency.untold', { what: t(`dependency.${what}`) })}: ${why}</p>`)}
+    ${Object.entries(snapshot.why).map(([what, why]) => html`<p class="why" key=${what}>${t('dependency.unknown', { what: t(`dependency.${what}`) })}: ${why}</p>`)}
   </section>`;
 }
 
-function Refusals({ look }) {
-  const all = Object.entries(look.gateway.refusals).toSorted((a, b) => b[1] - a[1]);
+function Refusals({ snapshot }) {
+  const all = Object.entries(snapshot.gateway.refusals).toSorted((a, b) => b[1] - a[1]);
   return html`<section class="panel" aria-labelledby="refusals"><h2 id="refusals">${t('refusals')}</h2>
     ${all.length === 0 ? html`<p class="quiet">${t('refusals.none')}</p>` : html`<dl class="refusals">
       ${all.map(([code, count]) => html`<div key=${code}><dt>${t(`code.${code}`) === `code.${code}` ? code : t(`code.${code}`)}</dt><dd>${number(count)}</dd></div>`)}
@@ -95,25 +95,25 @@ function Refusals({ look }) {
   </section>`;
 }
 
-function Log({ look }) {
+function Log({ snapshot }) {
   return html`<section class="panel" aria-labelledby="log"><h2 id="log">${t('log')}</h2>
-    ${look.log.length === 0 ? html`<p class="quiet">${t('log.none')}</p>` : html`<table>
+    ${snapshot.log.length === 0 ? html`<p class="quiet">${t('log.none')}</p>` : html`<table>
       <thead><tr><th scope="col">${t('log.partition')}</th><th scope="col" class="n">${t('log.records')}</th><th scope="col" class="n">${t('log.seconds')}</th></tr></thead>
-      <tbody>${look.log.map(({ partition, lag_records: records, lag_seconds: seconds }) => html`<tr key=${partition}>
+      <tbody>${snapshot.log.map(({ partition, lag_records: records, lag_seconds: seconds }) => html`<tr key=${partition}>
         <th scope="row">${partition}</th><td class="n">${number(records)}</td><td class="n">${span(seconds)}</td></tr>`)}</tbody>
     </table>`}
   </section>`;
 }
 
 export function Overview() {
-  const { look, rates } = useLive();
+  const { snapshot, rates } = useOverview();
   return html`<${Title}>${t('place.overview')}<//>
-    ${!look && html`<${Waiting} />`}
-    ${look && html`<${Gauges} look=${look} rates=${rates} />
+    ${!snapshot && html`<${Waiting} />`}
+    ${snapshot && html`<${Gauges} snapshot=${snapshot} rates=${rates} />
     <div class="columns">
-      <${Sales} look=${look} rates=${rates} />
+      <${Sales} snapshot=${snapshot} rates=${rates} />
       <aside aria-label=${t('beside')}>
-        <${Dependencies} look=${look} /><${Log} look=${look} /><${Refusals} look=${look} />
+        <${Dependencies} snapshot=${snapshot} /><${Log} snapshot=${snapshot} /><${Refusals} snapshot=${snapshot} />
       </aside>
     </div>`}`;
 }

@@ -1,16 +1,16 @@
-// What became of a sale's orders, as the consumer group `analytics` has counted it.
+// The report of a sale, counted by the consumer group `analytics`.
 
 import { get, path } from '../api.js';
-import { clock, hour, moment, money, number, percent, rate, span, t, UNTOLD } from '../i18n.js';
+import { clock, hour, moment, money, number, percent, rate, span, t, UNKNOWN } from '../i18n.js';
 import { Bars, Columns, Numbers, Pairs } from '../parts/chart.js';
-import { Button, Problem, Waiting, html, useAsked } from '../ui.js';
+import { Button, Problem, Waiting, html, useFetch } from '../ui.js';
 
 const FUNNEL = ['accepted', 'payment_requested', 'paid', 'shipped', 'delivered'];
 const ENDED = ['payment_failed', 'expired', 'cancelled', 'refund_requested', 'refunded'];
 
-function Heads({ report }) {
+function Summary({ report }) {
   const { funnel, revenue, currency, sell_out: out, orders_per_second: pace } = report;
-  const paid = funnel.accepted > 0 ? percent(funnel.paid / funnel.accepted) : UNTOLD;
+  const paid = funnel.accepted > 0 ? percent(funnel.paid / funnel.accepted) : UNKNOWN;
   const fact = (name, value, note) => html`<div class="gauge" data-report=${name}><dt>${t(`report.${name}`)}</dt><dd><span class="value">${value}</span></dd><dd class="note">${note}</dd></div>`;
   return html`<dl class="gauges">
     ${fact('accepted', number(funnel.accepted), t('report.paid_share', { share: paid }))}
@@ -20,7 +20,7 @@ function Heads({ report }) {
   </dl>`;
 }
 
-function Pace({ pace }) {
+function OrderRate({ pace }) {
   const points = pace.seconds.map(({ at, accepted }) => [clock(at), accepted]);
   return html`<section class="panel" aria-labelledby="pace"><h3 id="pace">${t('report.pace')}</h3>
     ${points.length === 0 ? html`<p class="quiet">${t('report.nothing')}</p>` : html`
@@ -40,21 +40,21 @@ function Deliveries({ deliveries }) {
 }
 
 export function Report({ sale }) {
-  const { answer: report, error, asking, again } = useAsked(() => get(path('sales', sale.sale_id, 'report')), [sale.sale_id]);
+  const { data: report, error, loading, reload } = useFetch(() => get(path('sales', sale.sale_id, 'report')), [sale.sale_id]);
   const rows = (names, tone) => names.map((name) => [t(`report.${name}`), report.funnel[name], tone]);
   return html`<div class="report"><div class="section-head"><h2>${t('tab.report')}</h2>
       ${report?.counted_at && html`<p class="quiet">${t('report.counted', { at: moment(report.counted_at) })}</p>`}
-      <${Button} kind="quiet" busy=${asking} onPress=${again}>${t('report.again')}<//></div>
+      <${Button} kind="quiet" busy=${loading} onPress=${reload}>${t('report.again')}<//></div>
     <${Problem} error=${error} />
-    ${!report && asking && html`<${Waiting} />`}
-    ${report && html`<${Heads} report=${report} />
+    ${!report && loading && html`<${Waiting} />`}
+    ${report && html`<${Summary} report=${report} />
     <div class="halves">
       <section class="panel" aria-labelledby="funnel"><h3 id="funnel">${t('report.funnel')}</h3>
         <${Bars} rows=${rows(FUNNEL)} write=${number} label=${t('report.funnel')} /></section>
       <section class="panel" aria-labelledby="ended"><h3 id="ended">${t('report.ended')}</h3>
         <${Bars} rows=${rows(ENDED, 'warn')} write=${number} label=${t('report.ended')} /></section>
     </div>
-    <${Pace} pace=${report.orders_per_second} />
+    <${OrderRate} pace=${report.orders_per_second} />
     <div class="halves">
       <section class="panel" aria-labelledby="out"><h3 id="out">${t('report.sell_out')}</h3>
         <table><thead><tr><th scope="col">${t('item')}</th><th scope="col" class="n">${t('stock.total')}</th><th scope="col" class="n">${t('report.after')}</th></tr></thead>

@@ -1,20 +1,20 @@
-// One sale: how it goes, its terms, its stock side by side, its report.
+// One sale: live state, terms, inventory and report.
 
 import { get, path } from '../api.js';
 import { moment, number, rate, span, t } from '../i18n.js';
-import { useLive } from '../live.js';
+import { useOverview } from '../poller.js';
 import { Controls, State } from '../parts/controls.js';
 import { Legend, StockBar, StockTable } from '../parts/stock.js';
-import { Problem, Title, Waiting, html, useAsked, useEffect } from '../ui.js';
+import { Problem, Title, Waiting, html, useFetch, useEffect } from '../ui.js';
 import { Inventory } from './inventory.js';
 import { Report } from './report.js';
 import { Terms } from './terms.js';
 
 const TABS = ['live', 'terms', 'inventory', 'report'];
-/// While a rebuild is under way its steps are asked for so often.
-const REBUILD_EVERY_MS = 1000;
+/// The polling interval during a rebuild.
+const REBUILD_POLL_MS = 1000;
 
-/// The definition, as it is stored; drafts are known by it alone.
+/// Fetches the stored definition, which is the only source for drafts.
 const definition = async (sale) => (await get(path('sales'))).sales.find((one) => one.sale_id === sale) ?? null;
 
 function Live({ sale, settled }) {
@@ -33,10 +33,10 @@ function Live({ sale, settled }) {
   </section>`;
 }
 
-/// Where a rebuild is.
-function Rebuild({ rebuild, again }) {
+/// The progress of a rebuild.
+function Rebuild({ rebuild, reload }) {
   useEffect(() => {
-    const timer = setInterval(again, REBUILD_EVERY_MS);
+    const timer = setInterval(reload, REBUILD_POLL_MS);
     return () => clearInterval(timer);
   });
   if (!rebuild) return null;
@@ -51,7 +51,7 @@ function Rebuild({ rebuild, again }) {
     </dl></section>`;
 }
 
-/// `sale` as the look has it; `terms` as they are defined.
+/// `sale` as the snapshot has it; `terms` as they are defined.
 function Header({ sale, terms, onDone }) {
   const window = [terms?.opens_at && t('window.from', { at: moment(terms.opens_at) }), terms?.closes_at && t('window.to', { at: moment(terms.closes_at) })];
   return html`<header class="sale-head">
@@ -63,24 +63,24 @@ function Header({ sale, terms, onDone }) {
 }
 
 export function Sale({ sale: name, tab }) {
-  const { look, rates } = useLive();
-  const { answer: terms, error, asking, again } = useAsked(() => definition(name), [name]);
-  const seen = look?.sales.find((one) => one.sale_id === name);
-  // What was just created is not in a look that is older; the definition says the same.
-  const sale = seen ?? (terms && { ...terms, items: [], epoch: terms.epoch, orders_settled: null });
+  const { snapshot, rates } = useOverview();
+  const { data: terms, error, loading, reload } = useFetch(() => definition(name), [name]);
+  const live = snapshot?.sales.find((one) => one.sale_id === name);
+  // A sale that was just created is not in the last snapshot yet; use its definition.
+  const sale = live ?? (terms && { ...terms, items: [], epoch: terms.epoch, orders_settled: null });
   if (!sale) {
-    if (asking) return html`<${Title}>${name}<//><${Waiting} />`;
+    if (loading) return html`<${Title}>${name}<//><${Waiting} />`;
     return html`<${Title}>${name}<//>${error ? html`<${Problem} error=${error} />` : html`<p class="empty panel">${t('sale.unknown')}</p>`}`;
   }
   const rebuilding = sale.state !== 'draft' && !sale.ready;
   return html`<p class="crumb"><a href="#/">${t('place.overview')}</a></p>
-    <${Header} sale=${sale} terms=${terms} onDone=${again} />
+    <${Header} sale=${sale} terms=${terms} onDone=${reload} />
     <nav class="tabs" aria-label=${t('sale.parts')}><ul>${TABS.map((one) => html`<li key=${one}>
       <a href=${`#/sales/${encodeURIComponent(name)}/${one}`} aria-current=${one === tab ? 'page' : undefined}>${t(`tab.${one}`)}</a></li>`)}
       <li><a href=${`#/orders?${new URLSearchParams({ sale: name })}`}>${t('tab.orders')}</a></li></ul></nav>
-    ${rebuilding && html`<${Rebuild} rebuild=${terms?.rebuild} again=${again} />`}
+    ${rebuilding && html`<${Rebuild} rebuild=${terms?.rebuild} reload=${reload} />`}
     <${Problem} error=${error} />
-    ${tab === 'terms' ? (terms ? html`<${Terms} key=${name} sale=${terms} onStored=${again} />` : html`<${Waiting} />`)
+    ${tab === 'terms' ? (terms ? html`<${Terms} key=${name} sale=${terms} onStored=${reload} />` : html`<${Waiting} />`)
       : tab === 'inventory' ? html`<${Inventory} sale=${sale} />`
       : tab === 'report' ? html`<${Report} sale=${sale} />`
       : html`<${Live} sale=${sale} settled=${rates.at(-1)?.sales[name]} />`}`;

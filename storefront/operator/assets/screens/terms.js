@@ -1,16 +1,16 @@
-// A sale's terms, in a form. What the form can see it says at the field; everything else the server says, and its
-// words stand at the field that it names.
+// The form with a sale's terms. The form reports the errors that it can detect; the server's errors appear at the fields that
+// they name.
 
 import { call, path } from '../api.js';
 import { money, t } from '../i18n.js';
-import { lookNow } from '../live.js';
+import { pollNow } from '../poller.js';
 import { confirmed } from '../parts/confirm.js';
 import { draftOf, newItem, newPolicy, termsOf } from '../parts/draft.js';
 import { Button, Field, Problem, html, useEffect, useRef, useState } from '../ui.js';
 
 const CURRENCIES = ['KRW', 'USD', 'EUR', 'JPY'];
 
-/// Whether items come or go, or counting begins or ends: what makes the server rebuild an opened sale.
+/// Returns whether the server must rebuild an opened sale: items are added or removed, or a limit is introduced or lifted.
 function rebuilds(sale, terms) {
   if (!sale || sale.state === 'draft') return false;
   const counted = (items) => items.map((item) => `${item.sku} ${item.total === null}`).toSorted().join('\n');
@@ -41,21 +41,21 @@ export function Terms({ sale, onStored }) {
   const [draft, setDraft] = useState(() => draftOf(sale));
   const [errors, setErrors] = useState({});
   const [refused, setRefused] = useState(null);
-  const [said, setSaid] = useState('');
+  const [message, setMessage] = useState('');
   const [storing, setStoring] = useState(false);
   const [tries, setTries] = useState(0);
   const form = useRef(null);
   useEffect(() => {
     form.current.querySelector('[aria-invalid=true]')?.focus();
   }, [tries]);
-  const set = (field, value) => { setDraft({ ...draft, [field]: value }); setSaid(''); };
+  const set = (field, value) => { setDraft({ ...draft, [field]: value }); setMessage(''); };
   const failed = (next, problem) => { setErrors(next); setRefused(problem); setTries((n) => n + 1); };
 
   const store = async (event) => {
     event.preventDefault();
     if (storing) return;
-    const { terms, errors: seen } = termsOf(draft);
-    if (Object.keys(seen).length) return failed(Object.fromEntries(Object.entries(seen).map(([field, key]) => [field, t(key)])), null);
+    const { terms, errors: detected } = termsOf(draft);
+    if (Object.keys(detected).length) return failed(Object.fromEntries(Object.entries(detected).map(([field, key]) => [field, t(key)])), null);
     if (rebuilds(sale, terms) && !await confirmed({ title: t('terms.rebuild.title'), text: t('terms.rebuild.text'), verb: t('terms.store') })) return;
     setStoring(true);
     try {
@@ -63,16 +63,16 @@ export function Terms({ sale, onStored }) {
       setErrors({});
       setRefused(null);
       setDraft(draftOf(stored));
-      setSaid(t('terms.stored'));
-      lookNow();
+      setMessage(t('terms.stored'));
+      pollNow();
       onStored(stored);
     } catch (error) {
-      // The server names fields as the form does; stock in use is about a SKU's total.
+      // The server uses the form's field names; `stock_in_use` refers to the total of a SKU.
       const sku = terms.items.findIndex((item) => item.sku === error.body?.sku);
       const field = error.field ?? (sku >= 0 ? `items[${sku}].total` : null);
-      const known = field && form.current.elements.namedItem(field);
-      const words = (error.detail ?? error.message).replace(`${field}: `, '');
-      failed(known ? { [field]: words } : {}, error);
+      const exists = field && form.current.elements.namedItem(field);
+      const text = (error.detail ?? error.message).replace(`${field}: `, '');
+      failed(exists ? { [field]: text } : {}, error);
     } finally {
       setStoring(false);
     }
@@ -109,7 +109,7 @@ export function Terms({ sale, onStored }) {
         { column: 'min_total', mode: 'numeric' }, { column: 'max_discount', mode: 'numeric', hint: () => t('form.unlimited') },
       ]} />
     <div class="actions end">
-      <p role="status" class="said">${said}</p>
+      <p role="status" class="said">${message}</p>
       <button type="submit" class="button" data-kind="primary" aria-busy=${storing ? 'true' : undefined}>${sale ? t('terms.store') : t('terms.create')}</button>
     </div>
   </form>`;

@@ -1,7 +1,7 @@
-// Money into a customer's wallet, once however often it is sent: the key stays the same until the server has taken it
-// or what is asked for changes.
+// Credits a customer's wallet exactly once: the key stays the same until the server has accepted the credit or the form
+// changes.
 
-import { call, Lost, path } from '../api.js';
+import { call, NoResponse, path } from '../api.js';
 import { money, t } from '../i18n.js';
 import { confirmed } from '../parts/confirm.js';
 import { Field, Problem, Title, html, useState } from '../ui.js';
@@ -17,24 +17,24 @@ export function Wallets() {
   const credit = async (event) => {
     event.preventDefault();
     const { customer, amount, currency } = Object.fromEntries(Object.entries(form).map(([name, value]) => [name, value.trim()]));
-    const seen = {};
-    if (!/^[A-Za-z0-9._-]{1,64}$/.test(customer)) seen.customer = t('form.name');
-    if (!/^[1-9]\d{0,14}$/.test(amount)) seen.amount = t('form.whole');
-    if (!/^[A-Z]{3}$/.test(currency)) seen.currency = t('form.currency');
-    setWrong(seen);
+    const errors = {};
+    if (!/^[A-Za-z0-9._-]{1,64}$/.test(customer)) errors.customer = t('form.name');
+    if (!/^[1-9]\d{0,14}$/.test(amount)) errors.amount = t('form.whole');
+    if (!/^[A-Z]{3}$/.test(currency)) errors.currency = t('form.currency');
+    setWrong(errors);
     setError(null);
-    if (Object.keys(seen).length) return event.target.querySelector(`[name=${Object.keys(seen)[0]}]`).focus();
+    if (Object.keys(errors).length) return event.target.querySelector(`[name=${Object.keys(errors)[0]}]`).focus();
     const written = money(Number(amount), currency);
     if (!await confirmed({ title: t('credit.title'), text: t('credit.text', { amount: written, customer }), verb: t('credit.do'), tone: 'primary' })) return;
     try {
       const body = { amount: Number(amount), currency };
-      const answer = await call('POST', path('wallets', customer, 'credit'), { body, key });
-      setDone([{ ...answer, key, at: Date.now() }, ...done]);
+      const result = await call('POST', path('wallets', customer, 'credit'), { body, key });
+      setDone([{ ...result, key, at: Date.now() }, ...done]);
       setForm({ ...form, amount: '' });
       renew();
     } catch (refused) {
-      // Without an answer it may have been done: the next press sends the same key.
-      setError(refused instanceof Lost ? { message: t('credit.lost') } : refused);
+      // Without a response the credit may have been made: the next press sends the same key.
+      setError(refused instanceof NoResponse ? { message: t('credit.lost') } : refused);
     }
   };
   const hint = /^\d+$/.test(form.amount.trim()) ? money(Number(form.amount), form.currency) : t('form.minor');

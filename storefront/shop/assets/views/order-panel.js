@@ -1,7 +1,7 @@
-// How the goods come, how they are paid, what that costs. Chosen before the opening and kept on the device, so that
-// the order itself is one tap.
+// Delivery, payment and price of an order. The choices are stored on the device, so that an order needs one tap when the sale
+// opens.
 
-import { h, mark, say, show } from '../dom.js';
+import { h, setAttribute, setText, show } from '../dom.js';
 import { money, t } from '../i18n.js';
 import { bestPolicy, price } from '../pricing.js';
 import { load, store } from '../storage.js';
@@ -13,10 +13,10 @@ const ADDRESS = [
 const LABELS = { postal_code: 'postalCode' };
 const CARDS = ['tok_approve', 'tok_decline', 'tok_late', 'tok_timeout'];
 
-/// The choices, with `body(sale, lines)` for the request and `update(sale, lines)` for what it costs.
+/// Returns the panel, with `body(sale, lines)` for the request and `update(sale, lines)` for the price.
 export function orderPanel(onChange) {
-  const kept = load('preferences') ?? {};
-  const choice = { fulfilment: kept.fulfilment ?? 'ship', method: kept.method ?? 'card', token: kept.token ?? CARDS[0], address: kept.address ?? {}, policy: undefined };
+  const stored = load('preferences') ?? {};
+  const choice = { fulfilment: stored.fulfilment ?? 'ship', method: stored.method ?? 'card', token: stored.token ?? CARDS[0], address: stored.address ?? {}, policy: undefined };
   const changed = () => {
     store('preferences', { fulfilment: choice.fulfilment, method: choice.method, token: choice.token, address: choice.address });
     onChange();
@@ -29,7 +29,7 @@ export function orderPanel(onChange) {
   const inputs = ADDRESS.map(([field, autocomplete, required]) => {
     const id = `address-${field}`;
     const label = t(LABELS[field] ?? field);
-    const input = h('input', { id, name: field, autocomplete, required, maxlength: 60, value: choice.address[field] ?? '', on: { input: () => { choice.address[field] = input.value; mark(input, 'aria-invalid', null); changed(); } } });
+    const input = h('input', { id, name: field, autocomplete, required, maxlength: 60, value: choice.address[field] ?? '', on: { input: () => { choice.address[field] = input.value; setAttribute(input, 'aria-invalid', null); changed(); } } });
     return { field, required, input, row: h('div', { class: `field field-${field}` }, h('label', { for: id }, label, required ? null : h('small', {}, ` (${t('optional')})`)), input) };
   });
   const needed = h('p', { class: 'field-bad', role: 'alert' });
@@ -60,11 +60,11 @@ export function orderPanel(onChange) {
 
   return {
     element: h('div', { class: 'panel-parts' }, policyRow, details, amounts, free),
-    /// Whether an order can be sent as it is; else opens what is missing.
+    /// Returns whether the order is complete; otherwise opens the missing fields.
     check() {
       const open = missing();
-      for (const { input } of open) mark(input, 'aria-invalid', 'true');
-      say(needed, open.length > 0 ? t('addressNeeded') : '');
+      for (const { input } of open) setAttribute(input, 'aria-invalid', 'true');
+      setText(needed, open.length > 0 ? t('addressNeeded') : '');
       if (open.length === 0) return true;
       details.open = true;
       open[0].input.focus();
@@ -93,7 +93,7 @@ export function orderPanel(onChange) {
       show(address, choice.fulfilment === 'ship');
       show(cardRow, choice.method === 'card');
       const where = choice.fulfilment === 'store' ? t('store') : choice.address.city ? `${choice.address.name ?? ''}, ${choice.address.city}` : t('ship');
-      say(summary, t('summary', { delivery: where, payment: t({ card: 'card', wallet: 'walletPay', later: 'later' }[choice.method]) }));
+      setText(summary, t('summary', { delivery: where, payment: t({ card: 'card', wallet: 'walletPay', later: 'later' }[choice.method]) }));
       const cost = price(sale, lines, policy);
       const rows = [[t('subtotal'), money(cost.subtotal, sale.currency)]];
       if (cost.discount > 0) rows.push([t('discount'), `−${money(cost.discount, sale.currency)}`]);
@@ -104,8 +104,8 @@ export function orderPanel(onChange) {
         amounts.dataset.key = texts.join();
         amounts.replaceChildren(...rows.flatMap(([name, value]) => [h('dt', {}, name), h('dd', {}, value)]));
       }
-      const dear = sale.free_delivery_from !== null && cost.deliveryFee > 0;
-      show(say(free, dear ? t('freeFrom', { amount: money(sale.free_delivery_from, sale.currency) }) : ''), dear);
+      const chargesDelivery = sale.free_delivery_from !== null && cost.deliveryFee > 0;
+      show(setText(free, chargesDelivery ? t('freeFrom', { amount: money(sale.free_delivery_from, sale.currency) }) : ''), chargesDelivery);
       return cost;
     },
   };

@@ -1,13 +1,13 @@
-// One order: its ticket, how far it has come as it happens, and what its customer can still do with it.
+// One order: its progress, updated live, and the actions that its customer can take.
 
-import { call, path, persistently } from '../api.js';
+import { call, path, retry } from '../api.js';
 import * as clock from '../clock.js';
-import { announce, h, mark, say, show } from '../dom.js';
+import { announce, h, setAttribute, setText, show } from '../dom.js';
 import { customer } from '../identity.js';
 import { follow, isFinal } from '../follow.js';
 import { count, money, moment, second, t } from '../i18n.js';
-import { seen } from '../ordering.js';
-import { ask, clockFace, empty, everyTick, icon } from '../parts.js';
+import { complete } from '../ordering.js';
+import { clockFace, confirmDialog, empty, everyTick, icon } from '../parts.js';
 import { fetchSale } from '../sale.js';
 import { notice } from './notice.js';
 import { payForm } from './pay-form.js';
@@ -18,8 +18,8 @@ const STORE = ['created', 'payment_completed', 'preparing', 'in_warehouse', 'del
 const PLACE = { processing: -1, created: 0, payment_requested: 0 };
 const SENT_BACK = ['shipped', 'in_transit', 'delivered'];
 const MODES = { live: 'live', polling: 'polling', reconnecting: 'reconnecting', finished: 'finished' };
-/// An order is read again so often until what was asked of it has happened.
-const LOOK_MS = 700;
+/// The polling interval until a requested change has happened.
+const POLL_MS = 700;
 
 export default function view(root, { parameters: [sale, id], signal, title }) {
   if (!customer()) return root.append(h('h1', {}, t('orders')), empty(t('signInFirst')));
@@ -32,22 +32,22 @@ export default function view(root, { parameters: [sale, id], signal, title }) {
 }
 
 async function start(root, saleId, id, signal, title) {
-  const trouble = notice(signal);
+  const showError = notice(signal);
   const read = async () => {
-    const answer = await persistently(() => call('GET', path('sales', saleId, 'orders', id), { signal }), { signal, onWait: trouble });
-    trouble(null);
-    return answer.body;
+    const response = await retry(() => call('GET', path('sales', saleId, 'orders', id), { signal }), { signal, onWait: showError });
+    showError(null);
+    return response.body;
   };
-  const [sale, first] = await Promise.all([persistently(() => fetchSale(saleId, { signal }), { signal }).then((answer) => answer.body), read()]);
+  const [sale, first] = await Promise.all([retry(() => fetchSale(saleId, { signal }), { signal }).then((response) => response.body), read()]);
   title(t('orderTitle', { sequence: count(first.sequence) }));
   const page = build(root, sale, first, signal, { act, reread });
   page.update(first);
-  seen(customer(), saleId, id);
+  complete(customer(), saleId, id);
   everyTick(page.tick, signal);
   let order = first;
   let reading = null;
 
-  // Changes come faster than an order is read: the last reading is what counts.
+  // Changes can arrive faster than an order is read: only the last result is used.
   async function reread() {
     reading = (async () => {
       order = await read();
@@ -70,10 +70,10 @@ async function start(root, saleId, id, signal, title) {
   async function act(method, rest, body) {
     const before = order.status;
     const url = path('sales', saleId, 'orders', id, ...rest);
-    await persistently(() => call(method, url, { body, signal }), { signal, onWait: () => page.acting(t('waitRetry')) });
-    page.acting(t('asked'));
-    if (!isFinal(before)) return; // the stream tells
-    while (!signal.aborted && (await reread()).status === before) await new Promise((done) => { setTimeout(done, LOOK_MS); });
+    await retry(() => call(method, url, { body, signal }), { signal, onWait: () => page.acting(t('waitRetry')) });
+    page.acting(t('requested'));
+    if (!isFinal(before)) return; // the stream reports the change
+    while (!signal.aborted && (await reread()).status === before) await new Promise((done) => { setTimeout(done, POLL_MS); });
     followOn();
   }
   if (isFinal(order.status)) page.mode('finished');
@@ -88,7 +88,7 @@ function build(root, sale, first, signal, { act }) {
   const modeWords = h('span', { class: 'mode' });
   const steps = h('ol', { class: 'steps' });
   const until = h('p', { class: 'ticket-until' });
-  const told = h('p', { class: 'acting', role: 'status' });
+  const message = h('p', { class: 'acting', role: 'status' });
   const actions = h('div', { class: 'row actions' });
   const pay = h('div', { class: 'pay' });
   const lines = h('div', { class: 'block' });
@@ -96,19 +96,19 @@ function build(root, sale, first, signal, { act }) {
   const history = h('ol', { class: 'history' });
   const ticket = h('section', { class: 'ticket' },
     h('div', { class: 'ticket-stub' }, h('span', { class: 'ticket-label' }, t('youWere')), h('b', { class: 'ticket-number' }, count(first.sequence)), h('span', { class: 'ticket-sale' }, sale.title)),
-    h('div', { class: 'ticket-body' }, h('div', { class: 'row between' }, heading, modeWords), sentence, progress, steps, until, pay, actions, told));
+    h('div', { class: 'ticket-body' }, h('div', { class: 'row between' }, heading, modeWords), sentence, progress, steps, until, pay, actions, message));
   root.replaceChildren(h('a', { href: '#/orders', class: 'back' }, icon('left'), t('orders')), ticket, h('div', { class: 'columns even' }, lines, facts),
     h('section', { class: 'block', 'aria-labelledby': 'history-title' }, h('h2', { id: 'history-title' }, t('history')), history));
   let order = first;
   let payKey = null;
 
   const run = async (button, work) => {
-    mark(button, 'aria-disabled', 'true');
+    setAttribute(button, 'aria-disabled', 'true');
     try {
       await work();
     } catch (error) {
-      if (!signal.aborted) say(told, error.message);
-      mark(button, 'aria-disabled', 'false');
+      if (!signal.aborted) setText(message, error.message);
+      setAttribute(button, 'aria-disabled', 'false');
     }
   };
   const button = (text, kind, work) => {
@@ -116,34 +116,34 @@ function build(root, sale, first, signal, { act }) {
     return element;
   };
   const cancel = button(t('cancel'), 'quiet', async () => {
-    if (await ask({ title: t('cancelAsk'), text: t('cancelText'), yes: t('cancelYes'), no: t('keep') })) await act('DELETE', []);
-    mark(cancel, 'aria-disabled', 'false');
+    if (await confirmDialog({ title: t('cancelAsk'), text: t('cancelText'), yes: t('cancelYes'), no: t('keep') })) await act('DELETE', []);
+    setAttribute(cancel, 'aria-disabled', 'false');
   });
   const refund = button(t('refund'), 'quiet', async () => {
     const text = t('refundText', { total: money(order.total, order.currency) });
-    if (await ask({ title: t('refundAsk'), text, yes: t('refundYes'), no: t('keep') })) await act('POST', ['refund']);
-    mark(refund, 'aria-disabled', 'false');
+    if (await confirmDialog({ title: t('refundAsk'), text, yes: t('refundYes'), no: t('keep') })) await act('POST', ['refund']);
+    setAttribute(refund, 'aria-disabled', 'false');
   });
   actions.append(cancel, refund);
 
   return {
     mode(mode) {
       modeWords.dataset.mode = mode;
-      say(modeWords, t(MODES[mode]));
+      setText(modeWords, t(MODES[mode]));
     },
-    acting: (text) => say(told, text),
-    /// What a live update tells, before the order is read again.
+    acting: (text) => setText(message, text),
+    /// Applies a live update before the order is read again.
     status(status) {
       if (order.status !== status.status) announce(status.status_description);
       order = { ...order, status: status.status, status_description: status.status_description, progress_percentage: status.progress_percentage, can_cancel: status.can_cancel, cancel_reason: status.cancel_reason };
       this.update(order);
     },
     update(now) {
-      if (now.status !== order.status) say(told, '');
+      if (now.status !== order.status) setText(message, '');
       order = now;
       const reason = now.cancel_reason ? ` (${t(`reason_${now.cancel_reason}`)})` : '';
-      say(sentence, now.status_description + reason);
-      mark(progress, 'aria-valuenow', now.progress_percentage);
+      setText(sentence, now.status_description + reason);
+      setAttribute(progress, 'aria-valuenow', now.progress_percentage);
       meter.style.setProperty('--share', (now.progress_percentage / 100).toFixed(2));
       ticket.dataset.status = now.status;
       drawSteps(steps, now);
@@ -163,12 +163,12 @@ function build(root, sale, first, signal, { act }) {
       const left = clock.until(order.hold_expires_at);
       const held = ['created', 'processing'].includes(order.status) && left !== null;
       const expected = !held && !isFinal(order.status) && order.expected_completion_at;
-      say(until, held ? (left > 0 ? t('holdEnds', { time: clockFace(left) }) : t('holdOver')) : expected ? t('expected', { time: moment(order.expected_completion_at) }) : '');
+      setText(until, held ? (left > 0 ? t('holdEnds', { time: clockFace(left) }) : t('holdOver')) : expected ? t('expected', { time: moment(order.expected_completion_at) }) : '');
     },
   };
 }
 
-/// The way that this order goes, with what is behind it.
+/// Draws the steps of the order and marks the completed ones.
 function drawSteps(list, order) {
   const { status } = order;
   let way = order.fulfilment === 'store' ? STORE : SHIP;

@@ -1,6 +1,6 @@
-// My orders, in all sales, newest first within each.
+// The customer's orders in all sales, newest first within each sale.
 
-import { call, path, persistently } from '../api.js';
+import { call, path, retry } from '../api.js';
 import { h, show } from '../dom.js';
 import { customer } from '../identity.js';
 import { count, money, moment, t } from '../i18n.js';
@@ -23,32 +23,32 @@ export default function view(root, { signal, title }) {
 }
 
 async function fill(root, signal) {
-  const trouble = notice(signal);
-  const patient = { signal, onWait: trouble };
-  const under = allPending(customer());
-  if (under.length > 0) {
+  const showError = notice(signal);
+  const retryOptions = { signal, onWait: showError };
+  const unfinished = allPending(customer());
+  if (unfinished.length > 0) {
     root.append(h('div', { class: 'stage-box', 'data-kind': 'wait' }, h('div', {}, h('p', { class: 'stage-title' }, t('pendingTitle')),
-      under.map((sale) => linkButton(`#/sale/${encodeURIComponent(sale)}`, t('pendingGo'))))));
+      unfinished.map((sale) => linkButton(`#/sale/${encodeURIComponent(sale)}`, t('pendingGo'))))));
   }
-  const { body: { sales } } = await persistently(() => fetchSales({ signal }), patient);
-  const first = await Promise.all(sales.map((sale) => page(sale, null, patient)));
-  trouble(null);
-  let any = false;
+  const { body: { sales } } = await retry(() => fetchSales({ signal }), retryOptions);
+  const first = await Promise.all(sales.map((sale) => page(sale, null, retryOptions)));
+  showError(null);
+  let hasOrders = false;
   sales.forEach((sale, index) => {
     if (first[index].orders.length === 0) return;
-    any = true;
-    root.append(section(sale, first[index], patient));
+    hasOrders = true;
+    root.append(section(sale, first[index], retryOptions));
   });
-  if (!any && under.length === 0) root.append(empty(t('noOrders'), t('noOrdersHint'), linkButton('#/', t('sales'))));
+  if (!hasOrders && unfinished.length === 0) root.append(empty(t('noOrders'), t('noOrdersHint'), linkButton('#/', t('sales'))));
 }
 
-async function page(sale, cursor, patient) {
+async function page(sale, cursor, retryOptions) {
   const query = `?limit=${PAGE}${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ''}`;
-  const answer = await persistently(() => call('GET', path('sales', sale.sale_id, 'orders') + query, { signal: patient.signal }), patient);
-  return answer.body;
+  const response = await retry(() => call('GET', path('sales', sale.sale_id, 'orders') + query, { signal: retryOptions.signal }), retryOptions);
+  return response.body;
 }
 
-function section(sale, first, patient) {
+function section(sale, first, retryOptions) {
   const list = h('ul', { class: 'order-list' });
   const more = h('button', { type: 'button', class: 'button quiet', on: { click: next } }, t('more'));
   let cursor;
@@ -61,7 +61,7 @@ function section(sale, first, patient) {
   };
   async function next() {
     more.disabled = true;
-    add(await page(sale, cursor, patient));
+    add(await page(sale, cursor, retryOptions));
     more.disabled = false;
   }
   add(first);

@@ -1,11 +1,11 @@
-// All sales: the next one first, and those that are over last.
+// All sales: open and upcoming ones first, ended ones last.
 
-import { h, say, show } from '../dom.js';
+import { h, setText, show } from '../dom.js';
 import { art } from '../art.js';
 import { money, moment, t } from '../i18n.js';
-import { countdown, empty, everyTick, icon, pill, stock, windowWords } from '../parts.js';
+import { countdown, empty, everyTick, icon, pill, stock, windowText } from '../parts.js';
 import * as clock from '../clock.js';
-import { fetchSales, phase, watch } from '../sale.js';
+import { fetchSales, phase, poll } from '../sale.js';
 import { notice } from './notice.js';
 
 const ORDER = ['open', 'upcoming', 'rebuilding', 'paused', 'soldout', 'closed'];
@@ -15,34 +15,34 @@ export default function sales(root, { signal, title }) {
   const list = h('div', { class: 'cards' }, h('p', { class: 'loading', role: 'status' }, t('loading')));
   root.append(h('div', { class: 'lead' }, h('h1', {}, t('salesTitle')), h('p', {}, t('salesLead'))), list);
   let cards = new Map();
-  let known = [];
+  let listed = [];
 
   const arrange = () => {
     const rank = (sale) => ORDER.indexOf(phase(sale));
-    const ordered = [...known].sort((a, b) => rank(a) - rank(b) || (a.opens_at ?? '').localeCompare(b.opens_at ?? '') || a.sale_id.localeCompare(b.sale_id));
+    const ordered = [...listed].sort((a, b) => rank(a) - rank(b) || (a.opens_at ?? '').localeCompare(b.opens_at ?? '') || a.sale_id.localeCompare(b.sale_id));
     const elements = ordered.map((sale) => cards.get(sale.sale_id).element);
     if (elements.some((element, index) => list.children[index] !== element)) list.replaceChildren(...elements);
     for (const sale of ordered) cards.get(sale.sale_id).tick(sale);
   };
-  watch(fetchSales, {
+  poll(fetchSales, {
     signal,
-    soon: () => Math.min(...known.map((sale) => clock.until(sale.opens_at)).filter((ms) => ms !== null && ms > 0), Infinity),
-    onTrouble: notice(signal),
-    onNews(body) {
-      known = body.sales;
-      if (known.length === 0) {
+    soon: () => Math.min(...listed.map((sale) => clock.until(sale.opens_at)).filter((ms) => ms !== null && ms > 0), Infinity),
+    onError: notice(signal),
+    onUpdate(body) {
+      listed = body.sales;
+      if (listed.length === 0) {
         cards = new Map();
         list.replaceChildren(empty(t('noSales'), t('noSalesHint')));
         return;
       }
-      for (const sale of known) {
+      for (const sale of listed) {
         if (!cards.has(sale.sale_id)) cards.set(sale.sale_id, card(sale));
         cards.get(sale.sale_id).update(sale);
       }
       arrange();
     },
   });
-  everyTick(() => { if (known.length > 0) arrange(); }, signal);
+  everyTick(() => { if (listed.length > 0) arrange(); }, signal);
 }
 
 function card(sale) {
@@ -61,7 +61,7 @@ function card(sale) {
   return {
     element,
     update(now) {
-      say(title, now.title);
+      setText(title, now.title);
       const limited = now.items.filter((item) => item.total !== null);
       const sum = (field) => limited.reduce((all, item) => all + item[field], 0);
       left.update(limited.length === 0 ? { total: null, remaining: null } : { total: sum('total'), remaining: sum('remaining') });
@@ -73,7 +73,7 @@ function card(sale) {
       show(face.element, is === 'upcoming');
       show(left.element, is === 'open' || is === 'soldout' || is === 'upcoming');
       if (is === 'upcoming') face.tick(now.opens_at);
-      say(until, windowWords(now, moment));
+      setText(until, windowText(now, moment));
     },
   };
 }

@@ -1,10 +1,10 @@
-// Who is buying: the development sign-in.
+// The development sign-in.
 
-import { h, mark, say, show } from '../dom.js';
+import { h, setAttribute, setText, show } from '../dom.js';
 import { customer, isName, signIn, signOut } from '../identity.js';
 import { t } from '../i18n.js';
 
-/// Resolves to whether somebody is signed in when it closes.
+/// Opens the dialog. Resolves to whether a customer is signed in when it closes.
 export function signInDialog() {
   return new Promise((resolve) => {
     const name = h('input', { id: 'sign-in-name', name: 'username', autocomplete: 'username', autocapitalize: 'none', spellcheck: 'false', maxlength: 64, required: true, value: customer() ?? '', 'aria-describedby': 'sign-in-hint sign-in-bad' });
@@ -13,8 +13,8 @@ export function signInDialog() {
       event.preventDefault();
       const wanted = name.value.trim();
       if (!isName(wanted)) {
-        mark(name, 'aria-invalid', 'true');
-        show(say(bad, t('signInBad')), true);
+        setAttribute(name, 'aria-invalid', 'true');
+        show(setText(bad, t('signInBad')), true);
         name.focus();
         return;
       }

@@ -1,6 +1,6 @@
-// The customer's wallet.
+// The customer's wallet: balance and transactions.
 
-import { call, path, persistently } from '../api.js';
+import { call, path, retry } from '../api.js';
 import { h } from '../dom.js';
 import { customer } from '../identity.js';
 import { money, moment, t } from '../i18n.js';
@@ -14,9 +14,9 @@ export default function view(root, { signal, title }) {
   if (!customer()) return root.append(empty(t('signInFirst'), null, h('button', { type: 'button', class: 'button strong', on: { click: signInDialog } }, t('signIn'))));
   const loading = h('p', { class: 'loading', role: 'status' }, t('loading'));
   root.append(loading);
-  const trouble = notice(signal);
-  persistently(() => call('GET', path('wallet'), { signal }), { signal, onWait: trouble }).then(({ body }) => {
-    trouble(null);
+  const showError = notice(signal);
+  retry(() => call('GET', path('wallet'), { signal }), { signal, onWait: showError }).then(({ body }) => {
+    showError(null);
     loading.remove();
     root.append(h('div', { class: 'balance' }, h('span', {}, t('balance')), h('b', {}, money(body.balance, body.currency))));
     if (body.entries.length === 0) return root.append(empty(t('noWallet'), t('noWalletHint')));

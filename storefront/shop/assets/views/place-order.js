@@ -1,13 +1,13 @@
-// From the tap to the answer: what is shown while an order is on its way, and what became of it.
+// The progress of an order while it is being placed, and its result.
 
-import { announce, h, say, show } from '../dom.js';
+import { announce, h, setText, show } from '../dom.js';
 import { count, money, span, t } from '../i18n.js';
 import { giveUp, place } from '../ordering.js';
 import { icon, linkButton } from '../parts.js';
 import { store } from '../storage.js';
 
-/// Returns `start(attempt, resumed)`, which fills `stage` until the order is settled.
-export function placing(stage, { sale, signal, onSettled }) {
+/// Returns `start(attempt, resumed)`, which fills `stage` until the order is accepted or refused.
+export function orderPlacement(stage, { sale, signal, onSettled }) {
   return async function start(attempt, resumed) {
     const stopping = new AbortController();
     const stop = () => stopping.abort(signal.reason);
@@ -19,8 +19,8 @@ export function placing(stage, { sale, signal, onSettled }) {
     stage.scrollIntoView({ block: 'nearest' });
     const onWait = (error, ms, tries) => {
       const busy = error.didNothing && !attempt.uncertain;
-      say(head, t(busy ? 'busy' : 'uncertain', { span: span(ms) }));
-      say(more, busy ? t('busyHint', { tries: count(tries + 1) }) : t('uncertainHint'));
+      setText(head, t(busy ? 'busy' : 'uncertain', { span: span(ms) }));
+      setText(more, busy ? t('busyHint', { tries: count(tries + 1) }) : t('uncertainHint'));
       show(quit, !attempt.uncertain);
     };
     try {
@@ -31,7 +31,7 @@ export function placing(stage, { sale, signal, onSettled }) {
     } catch (error) {
       if (signal.aborted) return undefined;
       if (stopping.signal.aborted) {
-        // In the very moment of an answer nobody knows: then it has to be asked for.
+        // If the outcome is unknown at this moment, the order cannot be given up: find out first.
         if (!giveUp(attempt)) return start(attempt, true);
         stage.replaceChildren(box('info', t('gaveUp')));
       } else {
@@ -49,23 +49,23 @@ function box(kind, title, ...more) {
   return h('div', { class: 'stage-box', 'data-kind': kind, role: 'alert' }, icon(kind === 'info' ? 'check' : 'cross'), h('div', {}, h('p', { class: 'stage-title' }, title), more));
 }
 
-/// A refusal, and what can be done now.
+/// Renders a refusal and what the customer can do now.
 function refused(error, sale, attempt) {
   const line = (text) => h('p', { class: 'stage-more' }, text);
   const link = linkButton('#/orders', t('orders'));
-  const seen = error.mayHaveOrdered ? [line(t('mayHave')), link] : [];
+  const warning = error.mayHaveOrdered ? [line(t('mayHave')), link] : [];
   const { members, code } = error;
   if (code === 'sold_out') {
     const name = sale.items.find((item) => item.sku === members.sku)?.name ?? members.sku;
-    return box('lost', t('soldoutTitle'), line(t('soldoutLose', { name, remaining: count(members.remaining ?? 0) })), line(t('soldoutTip')), seen);
+    return box('lost', t('soldoutTitle'), line(t('soldoutLose', { name, remaining: count(members.remaining ?? 0) })), line(t('soldoutTip')), warning);
   }
   if (code === 'duplicate_order') {
     const url = `#/sale/${encodeURIComponent(attempt.sale)}/order/${members.order_id}`;
     return box('info', t('duplicateTitle'), line(t('duplicateHint', { count: count(sale.max_orders_per_customer ?? 1) })), linkButton(url, t('seeOrder')));
   }
   if (code === 'total_mismatch') {
-    return box('lost', error.message, line(t('totalChanged', { total: money(members.total, sale.currency) })), seen);
+    return box('lost', error.message, line(t('totalChanged', { total: money(members.total, sale.currency) })), warning);
   }
   const detail = members.detail && members.detail !== error.message ? line(members.detail) : null;
-  return box('lost', error.message, detail, seen);
+  return box('lost', error.message, detail, warning);
 }

@@ -1,13 +1,13 @@
-// The door: the admin token, asked of the server, kept for this tab.
+// Sign-in: the admin token is checked with the server and kept until the tab is closed.
 
-import { Lost, call, path, signIn } from '../api.js';
+import { NoResponse, call, path, signIn } from '../api.js';
 import { language, languages, t } from '../i18n.js';
 import { Field, html, useState } from '../ui.js';
 
-export function SignIn({ refused, onSignedIn, onLanguage }) {
+export function SignIn({ ended, onSignedIn, onLanguage }) {
   const [text, setText] = useState('');
   const [busy, setBusy] = useState(false);
-  const [wrong, setWrong] = useState(refused ? t('signin.ended') : null);
+  const [wrong, setWrong] = useState(ended ? t('signin.ended') : null);
   const enter = async (event) => {
     event.preventDefault();
     if (busy) return;
@@ -19,8 +19,8 @@ export function SignIn({ refused, onSignedIn, onLanguage }) {
       onSignedIn();
     } catch (error) {
       setBusy(false);
-      const unknown = error.status === 401 || error.status === 403;
-      setWrong(error instanceof Lost ? t('signin.lost') : unknown ? t('signin.wrong') : error.message);
+      const isInvalid = error.status === 401 || error.status === 403;
+      setWrong(error instanceof NoResponse ? t('signin.lost') : isInvalid ? t('signin.wrong') : error.message);
     }
   };
   return html`<main class="door">

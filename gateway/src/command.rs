@@ -1,12 +1,13 @@
-//! Commands to an order: each is one record in the log, behind the order's own, and settlement carries it
-//! out in that order. The 202 says that the log has it, nothing more; the order's status tells the rest.
-//! What is already known to be refused is refused at once.
+//! Commands to an order. Each is one record in the log, behind the order's own, and settlement executes it in that
+//! order. The 202 means that the log has the command, and nothing more; the order's status shows the result. A command
+//! that is already known to be refused is refused at once.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use contract::ids::{CustomerId, OrderId, SaleId};
 use contract::lifecycle::{CancelReason, Language, OrderStatus, Trigger};
+use contract::order::PaymentRequest;
 use contract::problem::Code;
 use contract::record::{Action, Command, Headers, RecordType};
 use hyper::StatusCode;
@@ -21,16 +22,18 @@ use crate::http::problem::Problem;
 use crate::http::request_body;
 use crate::http::request_context::RequestContext;
 use crate::http::response::Response;
-use crate::read::order;
-use crate::read::order_status_loader::{self, CurrentStatus};
+use crate::order::hand_off::HandOff;
+use crate::read::order_lookup::OrderLookup;
+use crate::read::order_status_loader::{CurrentStatus, OrderStatusLoader, current_status};
+use crate::sales::lease::Leases;
 use crate::sales::sale_view::SaleView;
-use crate::state::Gateway;
 
-/// How long a command waits for the hand-off of its order, as a repeat does.
+/// How long a command waits for the hand-off of its order, as a repeated order does.
 const HAND_OFF_WAIT_MAX: Duration = Duration::from_secs(1);
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// The pause between two polls of such an order.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// A command that the log has, or that was carried out before. The order's status tells what comes of it.
+/// A command that is recorded in the log, or was executed before. The order's status shows the result.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "RecordedCommand")]
 pub(crate) struct Recorded<'a> {
@@ -45,82 +48,141 @@ pub(crate) struct Recorded<'a> {
     status_url: String,
 }
 
-/// What is already known of a command before it goes into the log.
-enum Known {
-    /// The order was moved by it before, or is about to be.
+/// What commands need.
+#[derive(Clone, Copy)]
+pub struct Commands<'a> {
+    /// Finds the order.
+    pub orders: OrderLookup<'a>,
+    /// Loads the order's status.
+    pub statuses: &'a OrderStatusLoader,
+    /// Appends the command to the log.
+    pub hand_off: &'a HandOff,
+}
+
+/// What the order's status means for a command, before the command is in the log.
+enum Precheck {
+    /// The command has moved the order before, or is about to.
     Done,
-    /// It may move the order.
+    /// The command may move the order.
     Possible,
-    /// It cannot.
+    /// The command cannot move the order.
     Refused,
 }
 
 /// `DELETE /v1/sales/{sale}/orders/{order}`.
-pub async fn cancel(call: RequestContext<'_>, sale: &str, order: &str) -> Result<Response, Problem> {
-    let named = order::named(call, sale, order)?;
-    let known = |order: &CurrentStatus| match order.status {
-        OrderStatus::Cancelled if order.cancel_reason == Some(CancelReason::Customer) => Known::Done,
-        status if status.can_cancel() => Known::Possible,
-        _ => Known::Refused,
+pub async fn cancel(
+    commands: Commands<'_>,
+    context: RequestContext<'_>,
+    sale: &str,
+    order: &str,
+) -> Result<Response, Problem> {
+    let target = commands.orders.identify(context, sale, order)?;
+    let precheck = |order: &CurrentStatus| match order.status {
+        OrderStatus::Cancelled if order.cancel_reason == Some(CancelReason::Customer) => Precheck::Done,
+        status if status.can_cancel() => Precheck::Possible,
+        _ => Precheck::Refused,
     };
-    order_to(call, named, Action::Cancel, known).await
+    commands.record(context, target, Action::Cancel, precheck).await
 }
 
 /// `POST /v1/sales/{sale}/orders/{order}/payment`.
 pub async fn pay(
-    call: RequestContext<'_>,
+    commands: Commands<'_>,
+    context: RequestContext<'_>,
     sale: &str,
     order: &str,
     body: Incoming,
 ) -> Result<Response, Problem> {
-    let named = order::named(call, sale, order)?;
-    let body = request_body::body(&call.head.headers, body, request_body::BODY_BYTES_MAX).await?;
-    let request = request_body::payment(&body)?;
+    let target = commands.orders.identify(context, sale, order)?;
+    let body = request_body::read_json(&context.head.headers, body, request_body::BYTES_MAX).await?;
+    let request: PaymentRequest = request_body::parse(&body)?;
+    let invalid = |detail: String| Problem::because(Code::InvalidPayment, detail);
+    request.check("token").map_err(|refused| invalid(refused.to_string()))?;
     let method = request.method;
-    let known = |order: &CurrentStatus| match order.status {
-        OrderStatus::Processing | OrderStatus::Created => Known::Possible,
-        // The same again. Another method comes too late.
-        status if order.paid_by == Some(method) && (status.is_paid() || status.holds_units()) => Known::Done,
-        _ => Known::Refused,
+    let precheck = |order: &CurrentStatus| match order.status {
+        OrderStatus::Processing | OrderStatus::Created => Precheck::Possible,
+        // A repeat has been done; another method comes too late.
+        status if order.paid_by == Some(method) && (status.is_paid() || status.holds_units()) => {
+            Precheck::Done
+        }
+        _ => Precheck::Refused,
     };
-    order_to(call, named, Action::Pay(request), known).await
+    commands.record(context, target, Action::Pay(request), precheck).await
 }
 
 /// `POST /v1/sales/{sale}/orders/{order}/refund`.
-pub async fn refund(call: RequestContext<'_>, sale: &str, order: &str) -> Result<Response, Problem> {
-    let named = order::named(call, sale, order)?;
-    let known = |order: &CurrentStatus| match order.status {
-        OrderStatus::RefundRequested | OrderStatus::Refunded => Known::Done,
-        status if status.next(Trigger::RequestRefund).is_ok() => Known::Possible,
-        _ => Known::Refused,
-    };
-    order_to(call, named, Action::Refund, known).await
-}
-
-/// Records a customer's command, unless it is known to be done or refused.
-async fn order_to(
-    call: RequestContext<'_>,
-    (customer, view, id): (CustomerId, Arc<SaleView>, OrderId),
-    action: Action,
-    known: impl Fn(&CurrentStatus) -> Known,
+pub async fn refund(
+    commands: Commands<'_>,
+    context: RequestContext<'_>,
+    sale: &str,
+    order: &str,
 ) -> Result<Response, Problem> {
-    let order = standing(call.gateway, &view, id, Some(&customer)).await?;
-    let answer = recorded(&view, id, &action, call.language);
-    match known(&order) {
-        Known::Done => {}
-        Known::Possible => append(call.gateway, &view, id, Some(customer), action).await?,
-        Known::Refused => return Err(illegal(order.status)),
+    let target = commands.orders.identify(context, sale, order)?;
+    let precheck = |order: &CurrentStatus| match order.status {
+        OrderStatus::RefundRequested | OrderStatus::Refunded => Precheck::Done,
+        status if status.next(Trigger::RequestRefund).is_ok() => Precheck::Possible,
+        _ => Precheck::Refused,
+    };
+    commands.record(context, target, Action::Refund, precheck).await
+}
+
+impl Commands<'_> {
+    /// Records a customer's command, unless it is known to be done or refused.
+    async fn record(
+        self,
+        context: RequestContext<'_>,
+        (customer, view, id): (CustomerId, Arc<SaleView>, OrderId),
+        action: Action,
+        precheck: impl Fn(&CurrentStatus) -> Precheck,
+    ) -> Result<Response, Problem> {
+        let order = self.wait_for_order(&view, id, Some(&customer)).await?;
+        let response = recorded(&view, id, &action, context.language);
+        match precheck(&order) {
+            Precheck::Done => {}
+            Precheck::Possible => self.append(&view, id, Some(customer), action).await?,
+            Precheck::Refused => return Err(illegal_move(order.status)),
+        }
+        Ok(response)
     }
-    Ok(answer)
+
+    /// Returns the order's status once the order is in the log: the command must come behind it.
+    pub(crate) async fn wait_for_order(
+        self,
+        view: &SaleView,
+        id: OrderId,
+        customer: Option<&CustomerId>,
+    ) -> Result<CurrentStatus, Problem> {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = current_status(self.orders, self.statuses, view, id, customer).await? {
+                return Ok(status);
+            }
+            if begun.elapsed() >= HAND_OFF_WAIT_MAX {
+                return Err(Code::OutcomeUnknown.into());
+            }
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    }
+
+    /// Appends a command to the log.
+    pub(crate) async fn append(
+        self,
+        view: &SaleView,
+        order: OrderId,
+        customer: Option<CustomerId>,
+        action: Action,
+    ) -> Result<(), Problem> {
+        append(self.orders.leases, self.hand_off, view, order, customer, action).await
+    }
 }
 
-/// What the lifecycle does not have.
-pub(crate) fn illegal(status: OrderStatus) -> Problem {
-    let because = format!("The order is {}.", status.as_str());
-    Problem::because(Code::IllegalMove, because).with("order_status", status.as_str())
+/// Returns the refusal of a command that the lifecycle does not allow.
+pub(crate) fn illegal_move(status: OrderStatus) -> Problem {
+    let detail = format!("The order is {}.", status.as_str());
+    Problem::because(Code::IllegalMove, detail).with("order_status", status.as_str())
 }
 
-/// The 202.
+/// Returns the 202.
 pub(crate) fn recorded(view: &SaleView, id: OrderId, action: &Action, language: Language) -> Response {
     let sale_id = view.publication.sale_id.as_str();
     let (english, korean) = match action {
@@ -139,35 +201,17 @@ pub(crate) fn recorded(view: &SaleView, id: OrderId, action: &Action, language: 
     json(StatusCode::ACCEPTED, &Recorded { order_id: id, sale_id, command, message, status_url })
 }
 
-/// Where the order stands, once it is in the log: the command must come behind it.
-pub(crate) async fn standing(
-    gateway: &Gateway,
-    view: &SaleView,
-    id: OrderId,
-    customer: Option<&CustomerId>,
-) -> Result<CurrentStatus, Problem> {
-    let begun = Instant::now();
-    loop {
-        if let Some(found) = order_status_loader::standing(gateway, view, id, customer).await? {
-            return Ok(found);
-        }
-        if begun.elapsed() >= HAND_OFF_WAIT_MAX {
-            return Err(Code::OutcomeUnknown.into());
-        }
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
-}
-
-/// Into the log, also when the client hangs up meanwhile.
+/// Appends a command to the log. The append continues if the client hangs up.
 pub(crate) async fn append(
-    gateway: &Gateway,
+    leases: &Leases,
+    hand_off: &HandOff,
     view: &SaleView,
     order_id: OrderId,
     customer_id: Option<CustomerId>,
     action: Action,
 ) -> Result<(), Problem> {
-    // Without a lease the log does not answer this gateway: said now rather than after a time-out.
-    if !gateway.leases.load().is_valid() {
+    // Without a lease the log does not respond to this gateway: refusing now is better than after a timeout.
+    if !leases.load().is_valid() {
         return Err(Code::LogUnavailable.into());
     }
     let sale_id = view.publication.sale_id.clone();
@@ -177,5 +221,5 @@ pub(crate) async fn append(
         headers: Headers::without_epoch(RecordType::Command),
         value: serde_json::to_vec(&command).unwrap_or_default(), // names and numbers always serialize
     };
-    gateway.hand_off.append(sale_id.as_str(), view.publication.partition, &record).await
+    hand_off.append(sale_id.as_str(), view.publication.partition, &record).await
 }

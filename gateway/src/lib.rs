@@ -3,21 +3,25 @@
 //! | part | what it does |
 //! |---|---|
 //! | [`run`](mod@run) | connects, spawns, serves, drains |
-//! | [`state`] | what the endpoints share |
+//! | [`connect`], [`tasks`], [`serve`], [`drain`] | the four steps of it |
+//! | [`state`] | the state that all endpoints share |
 //! | [`route`] | maps a method and a path to an endpoint |
 //! | [`http`] | reads requests and writes responses, for every endpoint |
 //! | [`order`] | places an order: the path that this program exists for |
-//! | [`sales`] | the sales, as a materialized view of a topic, and the lease under which they may be acted on |
+//! | [`sales`] | the sales, as a materialized view of a topic, and the lease under which it may be acted on |
 //! | [`command`], [`payment_callback`] | what happens to an order afterwards, as records in the log |
 //! | [`read`] | queries |
 //! | [`live`] | an order's changes as they are settled, as a stream |
 //! | [`admin`] | the operator's API |
 //! | [`openapi`] | the API's documents |
-//! | [`metrics`], [`settings`] | counters; every setting |
+//! | [`metrics`], [`dependency_checks`], [`settings`] | counters; readiness; every setting |
 
 pub mod admin;
 pub mod command;
+pub mod connect;
+pub mod dependency_checks;
 pub mod described;
+pub mod drain;
 pub mod http;
 pub mod live;
 pub mod metrics;
@@ -28,8 +32,13 @@ pub mod read;
 pub mod route;
 pub mod run;
 pub mod sales;
+pub mod serve;
 pub mod settings;
+pub mod start_error;
 pub mod state;
+pub mod tasks;
 
-pub use run::{StartError, run};
+pub use run::run;
+pub use serve::Listeners;
 pub use settings::Settings;
+pub use start_error::StartError;

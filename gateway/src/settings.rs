@@ -7,6 +7,8 @@ use clap::Parser;
 use contract::webhook::Secret;
 use process::settings::{Process, Services};
 
+use crate::start_error::StartError;
+
 /// Sells: takes stock and duplicate-order locks in Redis, hands accepted orders to Kafka, answers 202.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "gateway", version, max_term_width = 100)]
@@ -76,6 +78,11 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Checks that clients can identify themselves: development mode is the only way in this version.
+    pub fn check_identity(&self) -> Result<(), StartError> {
+        if self.dev_auth { Ok(()) } else { Err(StartError::NoIdentity) }
+    }
+
     /// The time-out of a script call.
     pub fn reserve_timeout(&self) -> Duration {
         Duration::from_millis(self.reserve_timeout_ms)

@@ -17,7 +17,7 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use serde_json::{Value, json};
 use testkit::client::order_body;
-use testkit::system::{free_address, metrics};
+use testkit::system::metrics;
 use testkit::{Client, environment, fresh};
 use tokio_util::sync::CancellationToken;
 
@@ -87,14 +87,13 @@ impl Shop {
             Message { topic: "sales", partition: Some(0), key: &key, value: Some(&value), headers: &[] };
         producer.send(&message).expect("queue capacity").await.expect("acknowledged");
 
-        let (public, admin) = (free_address(), free_address());
         let settings = gateway::Settings::parse_from([
             "gateway",
             "--dev-auth",
             "--listen",
-            &public.to_string(),
+            "127.0.0.1:0",
             "--admin-listen",
-            &admin.to_string(),
+            "127.0.0.1:0",
             "--kafka-brokers",
             &cluster.bootstrap_servers(),
             "--redis-url",
@@ -104,11 +103,17 @@ impl Shop {
         ]);
         let stop = CancellationToken::new();
         let ends = stop.clone();
+        let (bound, addresses) = std::sync::mpsc::channel();
         let running = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-            let run = gateway::run(settings, metrics(), ends);
+            let run = async {
+                let listeners = gateway::Listeners::bind(&settings).await.expect("free ports");
+                bound.send((listeners.public_address, listeners.admin_address)).expect("the test waits");
+                gateway::run(settings, listeners, metrics(), ends).await
+            };
             runtime.expect("a runtime").block_on(run).expect("the gateway runs");
         });
+        let (public, admin) = addresses.recv().expect("the gateway binds its listeners");
         let (public, admin) = (format!("http://{public}"), format!("http://{admin}"));
         let (client, running) = (Client::new(&public, &admin), Some(running));
         let shop = Self { client, cluster, redis, sale, admin, stop, running };

@@ -65,7 +65,7 @@ wait_until() {
 # Sorts numbered instances numerically.
 sorted_names() { sort -V; }
 
-for part in packages process ports lock redis postgres kafka binaries downstream prometheus up down status help commands lint chaos; do
+for part in toolchain packages process ports lock redis postgres kafka binaries downstream prometheus up down status help commands lint chaos; do
     # shellcheck source=/dev/null
     . "$ROOT/scripts/dev/$part.sh"
 done

@@ -79,9 +79,11 @@ need_for_lint() {
 }
 
 find_cargo() {
-    command -v cargo >/dev/null && return
-    [ -x "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" ] || return 1
-    PATH=${CARGO_HOME:-$HOME/.cargo}/bin:$PATH
+    if ! command -v cargo >/dev/null; then
+        [ -x "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" ] || return 1
+        PATH=${CARGO_HOME:-$HOME/.cargo}/bin:$PATH
+    fi
+    use_pinned_toolchain
 }
 
 java_is_new_enough() {

@@ -149,16 +149,20 @@ impl System {
 
     /// One more gateway.
     pub fn add_gateway(&mut self, args: &[String]) -> CancellationToken {
-        let (public, admin) = (free_address(), free_address());
-        let own =
-            ["gateway", "--dev-auth", "--listen", &public.to_string(), "--admin-listen", &admin.to_string()]
-                .map(str::to_string);
+        let own = ["gateway", "--dev-auth", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
+        let own = own.map(str::to_string);
         let all = own.into_iter().chain(self.service_args()).chain(args.iter().cloned());
         let settings = gateway::Settings::parse_from(all);
-        self.gateways.push((format!("http://{public}"), format!("http://{admin}")));
-        self.run(move |stop| async move {
-            gateway::run(settings, metrics(), stop).await.expect("the gateway runs");
-        })
+        let (bound, addresses) = std::sync::mpsc::channel();
+        let stop = self.run(move |stop| async move {
+            let listeners = gateway::Listeners::bind(&settings).await.expect("free ports");
+            let address = |address| format!("http://{address}");
+            let addresses = (address(listeners.public_address), address(listeners.admin_address));
+            bound.send(addresses).expect("the test waits for the addresses");
+            gateway::run(settings, listeners, metrics(), stop).await.expect("the gateway runs");
+        });
+        self.gateways.push(addresses.recv().expect("the gateway binds its listeners"));
+        stop
     }
 
     fn run<F: Future<Output = ()>>(

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use contract::problem::Code;
 use contract::record::{Decision, Headers, RecordType, Resolution};
 use contract::timestamp::Timestamp;
+use deadpool_postgres::Pool;
 use hyper::StatusCode;
 use hyper::http::request::Parts;
 use lua::outbox::LogRecord;
@@ -20,8 +21,8 @@ use crate::http::pagination::Page;
 use crate::http::problem::Problem;
 use crate::http::query_string::parameter;
 use crate::http::response::Response;
+use crate::order::hand_off::HandOff;
 use crate::read::order_response::told;
-use crate::state::Gateway;
 
 const DEAD_LETTERS: &str = include_str!("../../queries/dead_letters.sql");
 /// Letters on a page.
@@ -105,7 +106,7 @@ pub(crate) struct LettersBody {
 }
 
 /// `GET /admin/v1/dead-letters?state=&sale=&cursor=&limit=`: newest first.
-pub(super) async fn list(gateway: &Gateway, head: &Parts) -> Result<Response, Problem> {
+pub(crate) async fn list(pool: &Pool, head: &Parts) -> Result<Response, Problem> {
     let state = parameter(head, "state")?;
     let states = LetterState::ALL.map(LetterState::as_str);
     if state.as_deref().is_some_and(|state| !states.contains(&state)) {
@@ -115,7 +116,7 @@ pub(super) async fn list(gateway: &Gateway, head: &Parts) -> Result<Response, Pr
     let sale = parameter(head, "sale")?;
     let Page { limit, before } = Page::parse(head, PAGE_DEFAULT, PAGE_MAX)?;
     let before = before.unwrap_or(i64::MAX);
-    let client = gateway.reads.get().await?;
+    let client = pool.get().await?;
     let statement = client.prepare_cached(DEAD_LETTERS).await?;
     let rows = client.query(&statement, &[&None::<i64>, &state, &sale, &before, &(limit + 1)]).await?;
     let mut letters = rows.iter().map(letter).collect::<Result<Vec<_>, _>>()?;
@@ -127,9 +128,14 @@ pub(super) async fn list(gateway: &Gateway, head: &Parts) -> Result<Response, Pr
 
 /// `POST /admin/v1/dead-letters/{id}/{replay|discard}`: 200 with the letter once settlement has carried it
 /// out, 202 while it has not.
-pub(super) async fn decide(gateway: &Gateway, id: &str, verdict: Resolution) -> Result<Response, Problem> {
+pub(crate) async fn decide(
+    pool: &Pool,
+    hand_off: &HandOff,
+    id: &str,
+    verdict: Resolution,
+) -> Result<Response, Problem> {
     let id: i64 = id.parse().map_err(|_| Problem::from(Code::NotFound))?;
-    let letter = one(gateway, id).await?.ok_or(Code::NotFound)?;
+    let letter = find(pool, id).await?.ok_or(Code::NotFound)?;
     if letter.state != LetterState::Undecided {
         let because = format!("The dead letter is {}.", letter.state.as_str());
         return Err(Problem::because(Code::IllegalMove, because));
@@ -140,10 +146,10 @@ pub(super) async fn decide(gateway: &Gateway, id: &str, verdict: Resolution) -> 
         // A struct of numbers and a name always serializes.
         value: serde_json::to_vec(&Decision { dead_letter_id: id, verdict }).unwrap_or_default(),
     };
-    gateway.hand_off.append(key, letter.partition, &record).await?;
+    hand_off.append(key, letter.partition, &record).await?;
     let begun = Instant::now();
     loop {
-        let now = one(gateway, id).await?.ok_or(Code::NotFound)?;
+        let now = find(pool, id).await?.ok_or(Code::NotFound)?;
         if (&now.resolution, now.state) != (&letter.resolution, letter.state) {
             return Ok(json(StatusCode::OK, &now));
         }
@@ -154,8 +160,8 @@ pub(super) async fn decide(gateway: &Gateway, id: &str, verdict: Resolution) -> 
     }
 }
 
-async fn one(gateway: &Gateway, id: i64) -> Result<Option<LetterBody>, Problem> {
-    let client = gateway.reads.get().await?;
+async fn find(pool: &Pool, id: i64) -> Result<Option<LetterBody>, Problem> {
+    let client = pool.get().await?;
     let statement = client.prepare_cached(DEAD_LETTERS).await?;
     let none = None::<String>;
     let row = client.query_opt(&statement, &[&Some(id), &none, &none, &i64::MAX, &1i64]).await?;

@@ -6,17 +6,18 @@ use contract::ids::SaleId;
 use contract::problem::Code;
 use contract::sale::{Item, SaleTerms};
 use contract::timestamp::Timestamp;
+use deadpool_postgres::Pool;
 use hyper::StatusCode;
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use time::OffsetDateTime;
 use tokio_postgres::Transaction;
 
-use super::totals;
+use super::sales;
+use super::totals::{ItemBefore, SaleEditor, change};
 use crate::http::problem::Problem;
 use crate::http::request_body;
 use crate::http::response::Response;
-use crate::state::Gateway;
 
 /// Longest definition in bytes: 200 items with names fit well.
 pub(crate) const BODY_BYTES_MAX: usize = 256 * 1024;
@@ -28,30 +29,30 @@ const PUT_ITEMS: &str = include_str!("../../queries/put_items.sql");
 const REMOVE_ITEMS: &str = "DELETE FROM sale_item WHERE sale_id = $1 AND NOT (sku = ANY($2))";
 
 /// Stores the terms.
-pub(super) async fn put(
-    gateway: &Gateway,
+pub(crate) async fn put(
+    editor: SaleEditor<'_>,
     sale: &SaleId,
     head: &Parts,
     body: Incoming,
 ) -> Result<Response, Problem> {
-    let body = request_body::body(&head.headers, body, BODY_BYTES_MAX).await?;
+    let body = request_body::read_json(&head.headers, body, BODY_BYTES_MAX).await?;
     let terms: SaleTerms = serde_json::from_slice(&body)
         .map_err(|error| Problem::because(Code::MalformedRequest, error.to_string()))?;
     terms
         .validate()
         .map_err(|error| Problem::because(Code::InvalidSale, error.to_string()).with("field", error.field))?;
 
-    let created = create_or_replace_draft(gateway, sale, &terms).await?;
+    let created = create_or_replace_draft(editor.pool, sale, &terms).await?;
     match created {
-        Stored::Created => super::one(gateway, sale, StatusCode::CREATED).await,
-        Stored::Changed => super::one(gateway, sale, StatusCode::OK).await,
+        Stored::Created => sales::show(editor.pool, editor.leases, sale, StatusCode::CREATED).await,
+        Stored::Changed => sales::show(editor.pool, editor.leases, sale, StatusCode::OK).await,
         Stored::Opened(before) => {
             // Units first: if they cannot be changed, nothing is.
             if !before.needs_rebuild(&terms) {
-                totals::change(gateway, sale, &before.items, &terms.items).await?;
+                change(editor, sale, &before.items, &terms.items).await?;
             }
-            change_opened(gateway, sale, &terms).await?;
-            super::one(gateway, sale, StatusCode::OK).await
+            change_opened(editor.pool, sale, &terms).await?;
+            sales::show(editor.pool, editor.leases, sale, StatusCode::OK).await
         }
     }
 }
@@ -70,13 +71,6 @@ struct Before {
     items: Vec<ItemBefore>,
 }
 
-/// An item as Postgres has it.
-pub(super) struct ItemBefore {
-    pub(super) sku: String,
-    pub(super) total: Option<i64>,
-    pub(super) taken: i64,
-}
-
 impl Before {
     /// Whether the Redis state must be made anew for these terms.
     fn needs_rebuild(&self, terms: &SaleTerms) -> bool {
@@ -89,12 +83,8 @@ impl Before {
     }
 }
 
-async fn create_or_replace_draft(
-    gateway: &Gateway,
-    sale: &SaleId,
-    terms: &SaleTerms,
-) -> Result<Stored, Problem> {
-    let mut client = gateway.writes.get().await?;
+async fn create_or_replace_draft(pool: &Pool, sale: &SaleId, terms: &SaleTerms) -> Result<Stored, Problem> {
+    let mut client = pool.get().await?;
     let transaction = client.transaction().await?;
     let inserted = store_terms(&transaction, INSERT_SALE, sale, terms).await?;
     if inserted == 1 {
@@ -145,8 +135,8 @@ async fn before(transaction: &Transaction<'_>, sale: &SaleId) -> Result<Before, 
     })
 }
 
-async fn change_opened(gateway: &Gateway, sale: &SaleId, terms: &SaleTerms) -> Result<(), Problem> {
-    let mut client = gateway.writes.get().await?;
+async fn change_opened(pool: &Pool, sale: &SaleId, terms: &SaleTerms) -> Result<(), Problem> {
+    let mut client = pool.get().await?;
     let transaction = client.transaction().await?;
     let before = before(&transaction, sale).await?;
     if before.needs_rebuild(terms) {

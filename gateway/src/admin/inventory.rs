@@ -4,7 +4,9 @@ use contract::ids::{Epoch, SaleId, Sku};
 use contract::keys::SaleKeys;
 use contract::problem::Code;
 use contract::publication::ScriptDigests;
+use deadpool_postgres::Pool;
 use hyper::StatusCode;
+use lua::Redis;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
@@ -13,7 +15,6 @@ use crate::http::json::json;
 use crate::http::problem::Problem;
 use crate::http::response::Response;
 use crate::read::order_response::corrupt;
-use crate::state::Gateway;
 
 const INVENTORY: &str = include_str!("../../queries/inventory.sql");
 
@@ -51,8 +52,8 @@ struct StockBody {
 }
 
 /// `GET /admin/v1/sales/{sale}/inventory`.
-pub(super) async fn show(gateway: &Gateway, sale: &SaleId) -> Result<Response, Problem> {
-    let client = gateway.reads.get().await?;
+pub(crate) async fn show(pool: &Pool, redis: &Redis, sale: &SaleId) -> Result<Response, Problem> {
+    let client = pool.get().await?;
     let statement = client.prepare_cached(INVENTORY).await?;
     let rows = client.query(&statement, &[&sale.as_str()]).await?;
     let first = rows.first().ok_or(Code::UnknownSale)?;
@@ -61,7 +62,7 @@ pub(super) async fn show(gateway: &Gateway, sale: &SaleId) -> Result<Response, P
     let scripts = first.get::<_, Option<Value>>("scripts").and_then(|json| serde_json::from_value(json).ok());
     let skus: Vec<Sku> = rows.iter().filter_map(|row| Sku::parse(row.get("sku")).ok()).collect();
     let redis = match scripts {
-        Some(scripts) if ready => in_redis(gateway, sale, epoch, &scripts, &skus).await,
+        Some(scripts) if ready => in_redis(redis, sale, epoch, &scripts, &skus).await,
         _ => None,
     };
 
@@ -93,15 +94,14 @@ pub(super) async fn show(gateway: &Gateway, sale: &SaleId) -> Result<Response, P
 
 /// Units in Redis per SKU, those on their way back included; `None` where they cannot be told.
 async fn in_redis(
-    gateway: &Gateway,
+    redis: &Redis,
     sale: &SaleId,
     epoch: Epoch,
     scripts: &ScriptDigests,
     skus: &[Sku],
 ) -> Option<Vec<Option<i64>>> {
     let keys = SaleKeys::new(sale, epoch);
-    let looked =
-        lua::read_stock::read_stock(&gateway.redis, &scripts.read_stock, &keys, skus.iter(), 0, false).await;
+    let looked = lua::read_stock::read_stock(redis, &scripts.read_stock, &keys, skus.iter(), 0, false).await;
     let look = looked.ok()?.ok()?;
     Some(
         look.stock

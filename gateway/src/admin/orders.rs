@@ -1,4 +1,4 @@
-//! Orders, as an operator looks for them and moves their goods.
+//! Orders, as an operator searches them and moves their deliveries.
 
 use contract::lifecycle::OrderStatus;
 use contract::problem::Code;
@@ -6,7 +6,7 @@ use contract::record::{Action, DeliveryChange};
 use hyper::StatusCode;
 use hyper::body::Incoming;
 
-use crate::command;
+use crate::command::{self, Commands};
 use crate::http::json::json;
 use crate::http::pagination::Page;
 use crate::http::problem::Problem;
@@ -14,26 +14,32 @@ use crate::http::query_string::parameter;
 use crate::http::request_body;
 use crate::http::request_context::RequestContext;
 use crate::http::response::Response;
-use crate::read::{order, order_response, sale};
+use crate::read::order_lookup::OrderLookup;
+use crate::read::{order, order_response};
 
 const ORDERS: &str = include_str!("../../queries/orders.sql");
-/// Orders on a page.
+/// Orders on a page, unless the client requests another number.
 pub(crate) const PAGE_DEFAULT: i64 = 50;
+/// Most orders on a page.
 pub(crate) const PAGE_MAX: i64 = 500;
 
-/// `GET /admin/v1/sales/{sale}/orders?customer=&status=&cursor=&limit=`: newest first.
-pub(super) async fn search(call: RequestContext<'_>, sale: &str) -> Result<Response, Problem> {
-    let RequestContext { gateway, head, language } = call;
-    let view = sale::find(gateway, sale)?;
+/// `GET /admin/v1/sales/{sale}/orders?customer=&status=&cursor=&limit=`: the newest orders first.
+pub(crate) async fn search(
+    orders: OrderLookup<'_>,
+    context: RequestContext<'_>,
+    sale: &str,
+) -> Result<Response, Problem> {
+    let RequestContext { head, language } = context;
+    let view = orders.leases.find(sale)?;
     let (customer, status) = (parameter(head, "customer")?, parameter(head, "status")?);
     if status.as_deref().is_some_and(|status| OrderStatus::parse(status).is_none()) {
         let names: Vec<_> = OrderStatus::ALL.iter().map(|status| status.as_str()).collect();
-        let because = format!("The parameter status is one of {}.", names.join(", "));
-        return Err(Problem::because(Code::MalformedRequest, because));
+        let detail = format!("The query parameter status must be one of {}.", names.join(", "));
+        return Err(Problem::because(Code::MalformedRequest, detail));
     }
     let Page { limit, before } = Page::parse(head, PAGE_DEFAULT, PAGE_MAX)?;
     let before = before.unwrap_or(i64::MAX);
-    let client = gateway.reads.get().await?;
+    let client = orders.pool.get().await?;
     let statement = client.prepare_cached(ORDERS).await?;
     let sale_id = view.publication.sale_id.as_str();
     let rows = client.query(&statement, &[&sale_id, &customer, &status, &before, &(limit + 1)]).await?;
@@ -42,32 +48,38 @@ pub(super) async fn search(call: RequestContext<'_>, sale: &str) -> Result<Respo
 }
 
 /// `GET /admin/v1/sales/{sale}/orders/{order}`.
-pub(super) async fn one(call: RequestContext<'_>, sale: &str, order: &str) -> Result<Response, Problem> {
-    let (view, id) = order::addressed(call.gateway, sale, order)?;
-    order::any(call.gateway, &view, id, call.language).await
+pub(crate) async fn show(
+    orders: OrderLookup<'_>,
+    context: RequestContext<'_>,
+    sale: &str,
+    order: &str,
+) -> Result<Response, Problem> {
+    let (view, id) = orders.parse_path(sale, order)?;
+    let order = order::settled(orders.pool, &view, id, None, context.language).await?;
+    Ok(json(StatusCode::OK, &order.ok_or(Code::NotFound)?))
 }
 
-/// `PATCH /admin/v1/sales/{sale}/orders/{order}/delivery`: the goods have come so far, through all states
+/// `PATCH /admin/v1/sales/{sale}/orders/{order}/delivery`: moves the delivery to this status, through all statuses
 /// before it.
-pub(super) async fn deliver(
-    call: RequestContext<'_>,
+pub(crate) async fn deliver(
+    commands: Commands<'_>,
+    context: RequestContext<'_>,
     sale: &str,
     order: &str,
     body: Incoming,
 ) -> Result<Response, Problem> {
-    let RequestContext { gateway, head, language } = call;
-    let (view, id) = order::addressed(gateway, sale, order)?;
-    let body = request_body::body(&head.headers, body, request_body::BODY_BYTES_MAX).await?;
-    let goods: DeliveryChange = request_body::json(&body)?;
-    let order = command::standing(gateway, &view, id, None).await?;
-    let action = Action::Deliver(goods);
-    let answer = command::recorded(&view, id, &action, language);
-    if order.status == goods.status {
-        return Ok(answer); // it has come so far already
+    let (view, id) = commands.orders.parse_path(sale, order)?;
+    let body = request_body::read_json(&context.head.headers, body, request_body::BYTES_MAX).await?;
+    let delivery: DeliveryChange = request_body::parse(&body)?;
+    let order = commands.wait_for_order(&view, id, None).await?;
+    let action = Action::Deliver(delivery);
+    let response = command::recorded(&view, id, &action, context.language);
+    if order.status == delivery.status {
+        return Ok(response); // the delivery has this status already
     }
-    if order.status.delivery_steps_to(goods.status).is_none() {
-        return Err(command::illegal(order.status));
+    if order.status.delivery_steps_to(delivery.status).is_none() {
+        return Err(command::illegal_move(order.status));
     }
-    command::append(gateway, &view, id, None, action).await?;
-    Ok(answer)
+    commands.append(&view, id, None, action).await?;
+    Ok(response)
 }

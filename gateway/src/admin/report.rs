@@ -7,6 +7,7 @@ use contract::money::Currency;
 use contract::problem::Code;
 use contract::sale::SaleState;
 use contract::timestamp::Timestamp;
+use deadpool_postgres::Pool;
 use hyper::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,6 @@ use crate::http::json::json;
 use crate::http::problem::Problem;
 use crate::http::response::Response;
 use crate::read::order_response::told;
-use crate::state::Gateway;
 
 const REPORT: &str = include_str!("../../queries/report.sql");
 
@@ -127,8 +127,8 @@ struct DeliveryHour {
 }
 
 /// `GET /admin/v1/sales/{sale}/report`.
-pub(super) async fn show(gateway: &Gateway, sale: &SaleId) -> Result<Response, Problem> {
-    let client = gateway.reads.get().await?;
+pub(crate) async fn show(pool: &Pool, sale: &SaleId) -> Result<Response, Problem> {
+    let client = pool.get().await?;
     let statement = client.prepare_cached(REPORT).await?;
     let row = client.query_opt(&statement, &[&sale.as_str()]).await?.ok_or(Code::UnknownSale)?;
     let report: ReportBody = told(&row, "report")?.ok_or(Code::Internal)?;

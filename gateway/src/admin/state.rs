@@ -4,16 +4,41 @@
 use contract::ids::SaleId;
 use contract::problem::Code;
 use contract::sale::SaleState;
+use deadpool_postgres::Pool;
 use hyper::StatusCode;
 
+use super::sales;
 use crate::http::problem::Problem;
 use crate::http::response::Response;
-use crate::route::Action;
-use crate::state::Gateway;
+use crate::sales::lease::Leases;
 
 const SET_STATE: &str = include_str!("../../queries/set_state.sql");
 const STATE: &str = "SELECT state FROM sale WHERE sale_id = $1";
 const REQUEST_REBUILD: &str = include_str!("../../queries/request_rebuild.sql");
+
+/// What an operator may do to a sale's state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Action {
+    Open,
+    Pause,
+    Resume,
+    Close,
+    Rebuild,
+}
+
+impl Action {
+    /// The last part of its path.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Close => "close",
+            Self::Rebuild => "rebuild",
+        }
+    }
+}
 
 /// From which states an action leads where; a rebuild leaves the state as it is.
 fn moves(action: Action) -> Option<(&'static [SaleState], SaleState)> {
@@ -27,16 +52,21 @@ fn moves(action: Action) -> Option<(&'static [SaleState], SaleState)> {
 }
 
 /// Carries out an action.
-pub(super) async fn act(gateway: &Gateway, sale: &SaleId, action: Action) -> Result<Response, Problem> {
+pub(crate) async fn act(
+    pool: &Pool,
+    leases: &Leases,
+    sale: &SaleId,
+    action: Action,
+) -> Result<Response, Problem> {
     match moves(action) {
-        Some((from, to)) => move_to(gateway, sale, from, to).await,
-        None => request_rebuild(gateway, sale).await,
+        Some((from, to)) => move_to(pool, leases, sale, from, to).await,
+        None => request_rebuild(pool, leases, sale).await,
     }
 }
 
-async fn request_rebuild(gateway: &Gateway, sale: &SaleId) -> Result<Response, Problem> {
+async fn request_rebuild(pool: &Pool, leases: &Leases, sale: &SaleId) -> Result<Response, Problem> {
     {
-        let client = gateway.writes.get().await?;
+        let client = pool.get().await?;
         let statement = client.prepare_cached(REQUEST_REBUILD).await?;
         if client.execute(&statement, &[&sale.as_str()]).await? == 0 {
             client.query_opt(STATE, &[&sale.as_str()]).await?.ok_or(Code::UnknownSale)?;
@@ -47,18 +77,19 @@ async fn request_rebuild(gateway: &Gateway, sale: &SaleId) -> Result<Response, P
         }
     }
     tracing::info!(sale_id = %sale, "rebuild requested");
-    super::one(gateway, sale, StatusCode::ACCEPTED).await
+    sales::show(pool, leases, sale, StatusCode::ACCEPTED).await
 }
 
 async fn move_to(
-    gateway: &Gateway,
+    pool: &Pool,
+    leases: &Leases,
     sale: &SaleId,
     from: &[SaleState],
     to: SaleState,
 ) -> Result<Response, Problem> {
     let from: Vec<&str> = from.iter().map(|state| state.as_str()).collect();
     {
-        let client = gateway.writes.get().await?;
+        let client = pool.get().await?;
         let statement = client.prepare_cached(SET_STATE).await?;
         if client.execute(&statement, &[&sale.as_str(), &from, &to.as_str()]).await? == 0 {
             let row = client.query_opt(STATE, &[&sale.as_str()]).await?.ok_or(Code::UnknownSale)?;
@@ -71,5 +102,5 @@ async fn move_to(
             tracing::info!(sale_id = %sale, state = to.as_str(), "state changed");
         }
     }
-    super::one(gateway, sale, StatusCode::OK).await
+    sales::show(pool, leases, sale, StatusCode::OK).await
 }

@@ -8,23 +8,42 @@ use contract::ids::SaleId;
 use contract::problem::Code;
 use contract::record::{Headers, NewTotal, RecordType, TotalsChange};
 use contract::sale::Item;
+use deadpool_postgres::Pool;
+use lua::Redis;
 use lua::change_totals::{ChangeOutcome, change_totals};
 use lua::outbox::LogRecord;
 use uuid::Uuid;
 
-use super::define::ItemBefore;
 use crate::http::problem::Problem;
+use crate::order::hand_off::HandOff;
 use crate::order::hand_off::HandedOff;
-use crate::state::Gateway;
+use crate::sales::lease::Leases;
 
 /// How long an operator waits for Postgres to have the new totals.
 const SETTLED_WITHIN: Duration = Duration::from_secs(8);
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 
+/// What changing a sale needs.
+#[derive(Clone, Copy)]
+pub(crate) struct SaleEditor<'a> {
+    /// Connections to Postgres for changes.
+    pub(crate) pool: &'a Pool,
+    pub(crate) leases: &'a Leases,
+    pub(crate) redis: &'a Redis,
+    pub(crate) hand_off: &'a HandOff,
+}
+
+/// An item as Postgres has it.
+pub(super) struct ItemBefore {
+    pub(super) sku: String,
+    pub(super) total: Option<i64>,
+    pub(super) taken: i64,
+}
+
 /// Brings the totals of limited items to what the operator wants, and waits until Postgres has them.
 pub(super) async fn change(
-    gateway: &Gateway,
+    editor: SaleEditor<'_>,
     sale: &SaleId,
     before: &[ItemBefore],
     items: &[Item],
@@ -41,10 +60,10 @@ pub(super) async fn change(
     }
     let begun = Instant::now();
     loop {
-        match ask(gateway, sale, &wanted).await? {
+        match call_script(editor, sale, &wanted).await? {
             ChangeOutcome::Recorded(_) | ChangeOutcome::Unchanged { settled: false } => {}
             ChangeOutcome::Unchanged { settled: true } => {
-                if settled(gateway, sale, &wanted).await? {
+                if settled(editor.pool, sale, &wanted).await? {
                     return Ok(());
                 }
             }
@@ -62,7 +81,7 @@ pub(super) async fn change(
                     .with("free", free));
             }
         }
-        if settled(gateway, sale, &wanted).await? {
+        if settled(editor.pool, sale, &wanted).await? {
             return Ok(());
         }
         if begun.elapsed() >= SETTLED_WITHIN {
@@ -76,8 +95,12 @@ pub(super) async fn change(
 }
 
 /// One script call, and the hand-off of what it recorded.
-async fn ask(gateway: &Gateway, sale: &SaleId, wanted: &[NewTotal]) -> Result<ChangeOutcome, Problem> {
-    let lease = gateway.leases.load_full();
+async fn call_script(
+    editor: SaleEditor<'_>,
+    sale: &SaleId,
+    wanted: &[NewTotal],
+) -> Result<ChangeOutcome, Problem> {
+    let lease = editor.leases.load_full();
     if !lease.is_valid() {
         return Err(Code::LogUnavailable.into());
     }
@@ -90,13 +113,13 @@ async fn ask(gateway: &Gateway, sale: &SaleId, wanted: &[NewTotal]) -> Result<Ch
         change_id: Uuid::now_v7(),
         items: wanted.to_vec(),
     };
-    let deadline = gateway.redis.deadline().await.map_err(|_| Problem::from(Code::StockUnavailable))?;
+    let deadline = editor.redis.deadline().await.map_err(|_| Problem::from(Code::StockUnavailable))?;
     let changed =
-        match change_totals(&gateway.redis, &scripts.change_totals, &view.keys, deadline, &record).await {
+        match change_totals(editor.redis, &scripts.change_totals, &view.keys, deadline, &record).await {
             Ok(Ok(changed)) => changed,
             Ok(Err(lua::reply::Rejection::Late)) => return Err(Code::StockUnavailable.into()),
             Ok(Err(lua::reply::Rejection::Lost)) | Err(lua::RedisError::NoScript) => {
-                gateway.leases.found_lost(sale, view.epoch());
+                editor.leases.report_lost(sale, view.epoch());
                 return Err(Code::SaleRebuilding.into());
             }
             Err(error) if error.nothing_done() => return Err(Code::StockUnavailable.into()),
@@ -105,12 +128,11 @@ async fn ask(gateway: &Gateway, sale: &SaleId, wanted: &[NewTotal]) -> Result<Ch
     if let ChangeOutcome::Recorded(id) = changed {
         let value = serde_json::to_vec(&record).unwrap_or_default(); // names and numbers always serialize
         let record = LogRecord { headers: Headers::with_epoch(RecordType::Totals, view.epoch()), value };
-        let handed_off =
-            gateway.hand_off.start(sale, view.epoch(), view.publication.partition, &record).await;
+        let handed_off = editor.hand_off.start(sale, view.epoch(), view.publication.partition, &record).await;
         if handed_off == HandedOff::Done {
             // Left in the outbox, the relay would record it again, without effect.
             let forgotten =
-                lua::outbox::acknowledge(&gateway.redis, &scripts.ack_outbox, &view.keys, &[id]).await;
+                lua::outbox::acknowledge(editor.redis, &scripts.ack_outbox, &view.keys, &[id]).await;
             if let Err(error) = forgotten {
                 tracing::debug!(sale_id = %sale, %error, "a recorded change stays in the outbox for the relay");
             }
@@ -120,8 +142,8 @@ async fn ask(gateway: &Gateway, sale: &SaleId, wanted: &[NewTotal]) -> Result<Ch
 }
 
 /// Whether Postgres has the wanted totals.
-async fn settled(gateway: &Gateway, sale: &SaleId, wanted: &[NewTotal]) -> Result<bool, Problem> {
-    let client = gateway.writes.get().await?;
+async fn settled(pool: &Pool, sale: &SaleId, wanted: &[NewTotal]) -> Result<bool, Problem> {
+    let client = pool.get().await?;
     let rows = client
         .query("SELECT sku, total FROM sale_item WHERE sale_id = $1 AND offered", &[&sale.as_str()])
         .await?;

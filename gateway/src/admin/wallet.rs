@@ -3,6 +3,7 @@
 use contract::ids::CustomerId;
 use contract::money::{AMOUNT_MAX, Currency};
 use contract::problem::Code;
+use deadpool_postgres::Pool;
 use hyper::StatusCode;
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
@@ -13,7 +14,6 @@ use crate::http::json::json;
 use crate::http::problem::Problem;
 use crate::http::request_body;
 use crate::http::response::Response;
-use crate::state::Gateway;
 
 const CREDIT: &str = include_str!("../../queries/credit_wallet.sql");
 const CREDITED: &str = include_str!("../../queries/credited.sql");
@@ -42,20 +42,20 @@ pub(crate) struct Credited<'a> {
 }
 
 /// `POST /admin/v1/wallets/{customer}/credit`.
-pub(super) async fn credit(
-    gateway: &Gateway,
+pub(crate) async fn credit(
+    pool: &Pool,
     customer: &str,
     head: &Parts,
     body: Incoming,
 ) -> Result<Response, Problem> {
     let customer = CustomerId::parse(customer).map_err(|_| Problem::from(Code::NotFound))?;
     let key = request_body::idempotency_key(&head.headers)?;
-    let body = request_body::body(&head.headers, body, request_body::BODY_BYTES_MAX).await?;
-    let Credit { amount, currency } = request_body::json(&body)?;
+    let body = request_body::read_json(&head.headers, body, request_body::BYTES_MAX).await?;
+    let Credit { amount, currency } = request_body::parse(&body)?;
     if !(1..=AMOUNT_MAX as i64).contains(&amount) {
         return Err(Problem::because(Code::InvalidAmount, format!("The amount is 1 to {AMOUNT_MAX}.")));
     }
-    let mut client = gateway.writes.get().await?;
+    let mut client = pool.get().await?;
     let transaction = client.transaction().await?;
     let statement = transaction.prepare_cached(CREDIT).await?;
     let (customer, key) = (customer.as_str(), key.as_str());

@@ -1,26 +1,26 @@
-//! Who calls. In this version the only identities are those of development mode, an explicit flag;
-//! without it the gateway does not start, so that nothing is served to people it cannot tell apart.
+//! Identifies the caller. In this version the only identities are those of development mode, an explicit flag;
+//! without it the gateway does not start, because it could not tell one client from another.
 
 use contract::ids::CustomerId;
 use contract::problem::Code;
 use hyper::HeaderMap;
 use hyper::header::AUTHORIZATION;
 
-/// A caller's role and name.
+/// The role and the name of a caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Caller {
-    /// Buys.
+    /// A customer, who buys.
     Customer(Customer),
-    /// Operates.
+    /// An operator.
     Admin,
 }
 
-/// Who buys.
+/// A customer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Customer {
-    /// The name.
+    /// The customer's name.
     pub id: CustomerId,
-    /// Where messages about orders go, if the identity tells.
+    /// The address for messages about orders, if the token has one.
     pub email: Option<std::sync::Arc<str>>,
 }
 
@@ -42,7 +42,7 @@ pub fn caller(headers: &HeaderMap) -> Result<Caller, Code> {
             let (name, email) =
                 rest.split_once(':').map_or((rest, None), |(name, email)| (name, Some(email)));
             let id = CustomerId::parse(name).map_err(|_| Code::Unauthenticated)?;
-            if email.is_some_and(|email| !looks_like_an_address(email)) {
+            if email.is_some_and(|email| !is_plausible_address(email)) {
                 return Err(Code::Unauthenticated);
             }
             Ok(Caller::Customer(Customer { id, email: email.map(Into::into) }))
@@ -51,18 +51,18 @@ pub fn caller(headers: &HeaderMap) -> Result<Caller, Code> {
     }
 }
 
-fn looks_like_an_address(text: &str) -> bool {
+fn is_plausible_address(text: &str) -> bool {
     let printable = text.bytes().all(|byte| byte.is_ascii_graphic());
     let parts = text.rsplit_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty());
     printable && parts && text.len() <= EMAIL_BYTES_MAX
 }
 
-/// The name of the customer who calls.
+/// Returns the name of the customer who calls.
 pub fn customer(headers: &HeaderMap) -> Result<CustomerId, Code> {
     buyer(headers).map(|customer| customer.id)
 }
 
-/// The customer who calls; an operator's token buys nothing.
+/// Returns the customer who calls. An operator's token is forbidden to buy.
 pub fn buyer(headers: &HeaderMap) -> Result<Customer, Code> {
     match caller(headers)? {
         Caller::Customer(customer) => Ok(customer),
@@ -70,7 +70,7 @@ pub fn buyer(headers: &HeaderMap) -> Result<Customer, Code> {
     }
 }
 
-/// The operator who calls; a customer's token operates nothing.
+/// Checks that an operator calls. A customer's token is forbidden to operate.
 pub fn admin(headers: &HeaderMap) -> Result<(), Code> {
     match caller(headers)? {
         Caller::Admin => Ok(()),

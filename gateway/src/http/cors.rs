@@ -1,13 +1,12 @@
-//! Cross-origin rules: which pages may call the public API from a browser.
+//! Cross-origin requests (CORS): which pages may call the public API from a browser.
 
-use bytes::Bytes;
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, HeaderValue, ORIGIN, VARY,
 };
 use hyper::{HeaderMap, StatusCode};
 
-use crate::http::response::{Response, full};
+use crate::http::response::{Response, empty};
 
 /// The listed origins.
 #[derive(Debug, Clone, Default)]
@@ -16,12 +15,12 @@ pub struct Cors {
 }
 
 impl Cors {
-    /// `*` stands for any.
+    /// Returns the rules for these origins; `*` matches any.
     pub fn new(origins: Vec<String>) -> Self {
         Self { origins: origins.into_iter().filter(|origin| !origin.is_empty()).collect() }
     }
 
-    /// The request's origin, if it is listed.
+    /// Returns the request's origin if it is listed.
     pub fn allowed(&self, headers: &HeaderMap) -> Option<HeaderValue> {
         if self.origins.is_empty() {
             return None;
@@ -32,12 +31,11 @@ impl Cors {
         listed.then(|| origin.clone())
     }
 
-    /// The answer to a preflight request.
+    /// Returns the response to a preflight request.
     pub fn preflight(&self, headers: &HeaderMap) -> Response {
-        let mut answer = Response::new(full(Bytes::new()));
-        *answer.status_mut() = StatusCode::NO_CONTENT;
+        let mut response = empty(StatusCode::NO_CONTENT);
         if let Some(origin) = self.allowed(headers) {
-            let headers = answer.headers_mut();
+            let headers = response.headers_mut();
             headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD, POST, DELETE"));
             headers.insert(
                 ACCESS_CONTROL_ALLOW_HEADERS,
@@ -46,15 +44,15 @@ impl Cors {
                 ),
             );
             headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
-            mark(&mut answer, origin);
+            allow_origin(&mut response, origin);
         }
-        answer
+        response
     }
 }
 
-/// Lets the page of this origin read the answer.
-pub fn mark(answer: &mut Response, origin: HeaderValue) {
-    let headers = answer.headers_mut();
+/// Allows the pages of this origin to read the response.
+pub fn allow_origin(response: &mut Response, origin: HeaderValue) {
+    let headers = response.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     headers.insert(
         ACCESS_CONTROL_EXPOSE_HEADERS,

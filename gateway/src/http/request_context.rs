@@ -1,17 +1,13 @@
-//! A call as its handler gets it.
+//! What a handler receives beside its dependencies.
 
 use contract::lifecycle::Language;
 use hyper::http::request::Parts;
 
-use crate::state::Gateway;
-
-/// What every handler is given. The body, where there is one, comes beside it: it is read once.
+/// One request, without its body: a handler that reads a body receives it apart, because it is read once.
 #[derive(Clone, Copy)]
 pub struct RequestContext<'a> {
-    /// What it may use.
-    pub gateway: &'a Gateway,
-    /// Method, path and headers.
+    /// The method, the path and the headers.
     pub head: &'a Parts,
-    /// The answer's.
+    /// The language of the response's texts for people.
     pub language: Language,
 }

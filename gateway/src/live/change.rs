@@ -101,7 +101,7 @@ impl Change {
     }
 
     fn json(&self, place: Option<Place<'_>>, language: Language) -> String {
-        let status = StatusBody::of(self.order_id, self.status, self.at, language);
+        let status = StatusBody::new(self.order_id, self.status, self.at, language);
         let told = Told { status, cancel_reason: self.cancel_reason, place };
         serde_json::to_string(&told).unwrap_or_default() // names, texts and numbers always serialize
     }

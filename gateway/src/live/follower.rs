@@ -4,11 +4,14 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use contract::ids::OrderId;
+use contract::problem::Code;
 use tokio::sync::mpsc;
 
 use super::change::{Change, EventId};
-use super::registry::{Over, Registration, count_ends};
+use super::registry::{Over, Registration, Registry, count_ends};
 
 /// Follows one order.
 pub(crate) struct Follower {
@@ -33,8 +36,18 @@ pub(crate) enum Next {
 }
 
 impl Follower {
-    pub(super) fn new(registration: Registration, changes: mpsc::Receiver<Arc<Change>>) -> Self {
-        Self { registration, behind: VecDeque::new(), changes, told: None, at_final: false, over: None }
+    /// Registers a stream of an order, and waits until the topic is read: everything published after this returns
+    /// reaches the stream.
+    pub(super) async fn register(
+        registry: &Arc<Registry>,
+        order: OrderId,
+        wait_max: Duration,
+    ) -> Result<Self, Code> {
+        let (registration, changes) = registry.register(order)?;
+        let follower =
+            Self { registration, behind: VecDeque::new(), changes, told: None, at_final: false, over: None };
+        registry.wait_until_read(wait_max).await?;
+        Ok(follower)
     }
 
     /// Begins with the order's history, read after the registration: with what lies behind the event that
@@ -121,12 +134,9 @@ mod tests {
     use std::future::poll_fn;
     use std::task::Waker;
 
-    use contract::ids::OrderId;
     use contract::lifecycle::OrderStatus;
-    use contract::problem::Code;
     use contract::timestamp::Timestamp;
 
-    use super::super::registry::Registry;
     use super::*;
 
     fn order() -> OrderId {
@@ -144,7 +154,7 @@ mod tests {
 
     async fn follower(registry: &Arc<Registry>) -> Follower {
         registry.set_read(true);
-        registry.follow(order(), std::time::Duration::from_secs(1)).await.unwrap()
+        Follower::register(registry, order(), std::time::Duration::from_secs(1)).await.unwrap()
     }
 
     /// The sequences that come now, and how it ends where it does.
@@ -240,19 +250,19 @@ mod tests {
         let registry = Registry::new(2);
         let (mut first, second) = (follower(&registry).await, follower(&registry).await);
         let wait = std::time::Duration::from_secs(1);
-        assert_eq!(registry.follow(order(), wait).await.err(), Some(Code::Overloaded));
+        assert_eq!(Follower::register(&registry, order(), wait).await.err(), Some(Code::Overloaded));
         drop(second);
         drop(follower(&registry).await);
         registry.close();
         assert_eq!(poll_fn(|context| first.poll_next(context)).await, Next::Over(Over::Stopping));
-        assert_eq!(registry.follow(order(), wait).await.err(), Some(Code::Overloaded));
+        assert_eq!(Follower::register(&registry, order(), wait).await.err(), Some(Code::Overloaded));
     }
 
     #[tokio::test]
     async fn a_stream_begins_only_once_the_topic_is_read() {
         let registry = Registry::new(2);
         let wait = std::time::Duration::from_millis(10);
-        assert_eq!(registry.follow(order(), wait).await.err(), Some(Code::LogUnavailable));
+        assert_eq!(Follower::register(&registry, order(), wait).await.err(), Some(Code::LogUnavailable));
         assert!(!registry.is_followed(&order()));
     }
 }

@@ -7,11 +7,12 @@ use contract::ids::{CustomerId, OrderId, SaleId};
 use contract::lifecycle::{CancelReason, OrderStatus};
 use contract::problem::Code;
 use contract::timestamp::Timestamp;
+use deadpool_postgres::Pool;
 use tokio_util::sync::CancellationToken;
 
 use super::change::{Change, EventId};
+use super::registry::Registry;
 use crate::http::problem::Problem;
-use crate::state::Gateway;
 
 const ORDER_CHANGES: &str = include_str!("../../queries/order_changes.sql");
 /// One history may take so long.
@@ -21,12 +22,12 @@ const RETRY: Duration = Duration::from_millis(500);
 
 /// Every change, oldest first; `None`: the order is not settled, or not this customer's.
 pub(super) async fn read(
-    gateway: &Gateway,
+    pool: &Pool,
     sale: &SaleId,
     order: OrderId,
     customer: &CustomerId,
 ) -> Result<Option<Vec<Change>>, Problem> {
-    let client = gateway.reads.get().await?;
+    let client = pool.get().await?;
     let statement = client.prepare_cached(ORDER_CHANGES).await?;
     let rows = client.query(&statement, &[&order.0, &sale.as_str(), &customer.as_str()]).await?;
     let changes = rows.iter().map(|row| {
@@ -48,11 +49,10 @@ pub(super) async fn read(
 }
 
 /// Tells streams that began while Postgres was away where their orders stand, one after another.
-pub(super) async fn catch_up(gateway: Arc<Gateway>, stop: CancellationToken) {
-    let live = &gateway.live;
+pub(super) async fn catch_up(live: Arc<Registry>, pool: Pool, stop: CancellationToken) {
     while stop.run_until_cancelled(live.unread.notified()).await.is_some() {
         while let Some((order, sale, customer)) = live.take_unread() {
-            let read = tokio::time::timeout(READ_MAX, read(&gateway, &sale, order, &customer)).await;
+            let read = tokio::time::timeout(READ_MAX, read(&pool, &sale, order, &customer)).await;
             match read.unwrap_or_else(|_| Err(Code::DatabaseUnavailable.into())) {
                 Ok(changes) => {
                     if let Some(last) = changes.and_then(|mut changes| changes.pop()) {

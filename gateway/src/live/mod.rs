@@ -32,6 +32,7 @@ use contract::lifecycle::OrderStatus;
 use contract::problem::Code;
 use contract::timestamp::Timestamp;
 use contract::topics::ORDER_EVENTS;
+use deadpool_postgres::Pool;
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
@@ -45,14 +46,14 @@ use tokio_util::sync::CancellationToken;
 use self::change::{Change, EventId};
 use self::follower::Follower;
 use self::reader::Source;
+use self::registry::Registry;
 use crate::http::authenticate;
 use crate::http::problem::Problem;
 use crate::http::query_string::parameter;
 use crate::http::request_context::RequestContext;
-use crate::read::ANSWER_MAX;
-use crate::read::order::{addressed, settled_or_remembered};
+use crate::read::QUERY_MAX;
+use crate::read::order_lookup::OrderLookup;
 use crate::read::order_response::fresh_status;
-use crate::state::Gateway;
 
 /// Between two signs of life of a stream on which nothing happens, so that nothing on the way takes it for dead.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -62,7 +63,8 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// Starts the reader of the topic, and what ends every stream at `stop`.
 pub(crate) fn start(
-    gateway: &Arc<Gateway>,
+    registry: &Arc<Registry>,
+    pool: &Pool,
     services: &Services,
     name: &str,
     stop: CancellationToken,
@@ -76,12 +78,12 @@ pub(crate) fn start(
             // Shown from the start, so that an alert has a 0 to rise from.
             replaced: counter!("kafka_clients_replaced_total", "client" => "live_updates"),
         },
-        registry: gateway.live.clone(),
+        registry: registry.clone(),
     };
     let stopped = stop.clone();
     let reading = tokio::task::spawn_blocking(move || topic.run(&stopped));
-    let catching_up = tokio::spawn(history::catch_up(gateway.clone(), stop.clone()));
-    let registry = gateway.live.clone();
+    let catching_up = tokio::spawn(history::catch_up(registry.clone(), pool.clone(), stop.clone()));
+    let registry = registry.clone();
     let closing = tokio::spawn(async move {
         stop.cancelled().await;
         registry.close();
@@ -91,21 +93,39 @@ pub(crate) fn start(
     vec![reading, catching_up, closing]
 }
 
+/// What streams need.
+#[derive(Clone, Copy)]
+pub(crate) struct Streams<'a> {
+    pub(crate) registry: &'a Arc<Registry>,
+    pub(crate) orders: OrderLookup<'a>,
+}
+
 /// A stream of an order's changes, from where its reader has come.
-async fn open(call: RequestContext<'_>, sale: &str, order: &str) -> Result<Follower, Problem> {
-    let opening = tokio::time::timeout(ANSWER_MAX, open_in_time(call, sale, order));
+async fn open(
+    streams: Streams<'_>,
+    context: RequestContext<'_>,
+    sale: &str,
+    order: &str,
+) -> Result<Follower, Problem> {
+    let opening = tokio::time::timeout(QUERY_MAX, open_in_time(streams, context, sale, order));
     opening.await.unwrap_or_else(|_| Err(Code::DatabaseUnavailable.into()))
 }
 
-async fn open_in_time(call: RequestContext<'_>, sale: &str, order: &str) -> Result<Follower, Problem> {
-    let RequestContext { gateway, head, .. } = call;
+async fn open_in_time(
+    streams: Streams<'_>,
+    context: RequestContext<'_>,
+    sale: &str,
+    order: &str,
+) -> Result<Follower, Problem> {
+    let Streams { registry, orders } = streams;
+    let head = context.head;
     let customer = customer(head)?;
-    let (view, id) = addressed(gateway, sale, order)?;
+    let (view, id) = orders.parse_path(sale, order)?;
     let sale = &view.publication.sale_id;
     let seen = last_event_id(head, view.publication.partition)?;
     // First the registration, then the history.
-    let mut follower = gateway.live.follow(id, TOPIC_WAIT_MAX).await?;
-    let asked = history::read(gateway, sale, id, &customer);
+    let mut follower = Follower::register(registry, id, TOPIC_WAIT_MAX).await?;
+    let asked = history::read(orders.pool, sale, id, &customer);
     let asked = async { asked.await.map(|history| history.map(Begin::Settled)) };
     let fresh = |found: &FoundOrder, unsettled| Begin::Remembered {
         // What it has become meanwhile, if anything, is on its way here.
@@ -113,7 +133,7 @@ async fn open_in_time(call: RequestContext<'_>, sale: &str, order: &str) -> Resu
         at: found.order.accepted_at,
         unsettled,
     };
-    match settled_or_remembered(gateway, &view, id, &customer, asked, fresh).await? {
+    match orders.settled_or_remembered(&view, id, &customer, asked, fresh).await? {
         Begin::Settled(history) => follower.begin(history, seen),
         // What lies behind the event that the reader has seen is in Postgres alone.
         Begin::Remembered { unsettled: false, .. } if seen.is_some() => {
@@ -122,7 +142,7 @@ async fn open_in_time(call: RequestContext<'_>, sale: &str, order: &str) -> Resu
         Begin::Remembered { status, at, unsettled } => {
             follower.begin_unsettled(Change { order_id: id, id: None, status, cancel_reason: None, at });
             if !unsettled {
-                gateway.live.note_unread(id, sale.clone(), customer);
+                registry.note_unread(id, sale.clone(), customer);
             }
         }
     }

@@ -14,7 +14,6 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::task::TaskTracker;
 
 use super::change::Change;
-use super::follower::Follower;
 
 /// Changes that wait for a stream to take them. An order has fewer in its whole life, so a reader that is
 /// there never meets this.
@@ -99,23 +98,22 @@ impl Registry {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Registers a stream, and waits until the topic is read: whatever is published after this returns,
-    /// the stream gets.
-    pub(super) async fn follow(
-        self: &Arc<Self>,
-        order: OrderId,
-        wait_max: Duration,
-    ) -> Result<Follower, Code> {
-        let follower = self.register(order)?;
+    /// Waits until the topic is read: a stream that was registered before receives everything published after this
+    /// returns.
+    pub(super) async fn wait_until_read(&self, wait_max: Duration) -> Result<(), Code> {
         let mut read = self.read.subscribe();
         let waited = tokio::time::timeout(wait_max, read.wait_for(|read| *read)).await;
         match waited {
-            Ok(Ok(_)) => Ok(follower),
+            Ok(Ok(_)) => Ok(()),
             _ => Err(Code::LogUnavailable),
         }
     }
 
-    fn register(self: &Arc<Self>, order: OrderId) -> Result<Follower, Code> {
+    /// Registers a stream of an order, and returns the receiving end of its queue.
+    pub(super) fn register(
+        self: &Arc<Self>,
+        order: OrderId,
+    ) -> Result<(Registration, mpsc::Receiver<Arc<Change>>), Code> {
         let mut streams = self.streams();
         let of_order = streams.by_order.get(&order).map_or(0, Vec::len);
         if streams.closed || streams.count >= self.streams_max || of_order >= STREAMS_OF_ORDER_MAX {
@@ -129,7 +127,7 @@ impl Registry {
         self.open.set(streams.count as f64);
         drop(streams);
         self.wanted.notify_one();
-        Ok(Follower::new(Registration { registry: self.clone(), order, id }, changes))
+        Ok((Registration { registry: self.clone(), order, id }, changes))
     }
 
     fn leave(&self, order: OrderId, id: u64) {

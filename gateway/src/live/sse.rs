@@ -16,9 +16,9 @@ use hyper::body::{Body, Frame};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use tokio::time::{Instant, Interval, interval_at};
 
-use super::HEARTBEAT;
 use super::follower::{Follower, Next};
 use super::registry::Over;
+use super::{HEARTBEAT, Streams};
 use crate::http::problem::Problem;
 use crate::http::request_context::RequestContext;
 use crate::http::response::{Response, full};
@@ -30,8 +30,13 @@ const RETRY_MS: u64 = 1000;
 const RETRY_SPREAD_MS: u64 = 2000;
 
 /// Answers with the stream, or 204 to a client that has seen the last event: browsers stop then.
-pub(crate) async fn answer(call: RequestContext<'_>, sale: &str, order: &str) -> Result<Response, Problem> {
-    let follower = super::open(call, sale, order).await?;
+pub(crate) async fn answer(
+    streams: Streams<'_>,
+    context: RequestContext<'_>,
+    sale: &str,
+    order: &str,
+) -> Result<Response, Problem> {
+    let follower = super::open(streams, context, sale, order).await?;
     if follower.is_over() {
         let mut answer = Response::new(full(Bytes::new()));
         *answer.status_mut() = StatusCode::NO_CONTENT;
@@ -40,7 +45,7 @@ pub(crate) async fn answer(call: RequestContext<'_>, sale: &str, order: &str) ->
     let events = Events {
         opening: Some(format!("retry: {}\n\n", retry_ms(&follower)).into()),
         follower,
-        language: call.language,
+        language: context.language,
         heartbeat: interval_at(Instant::now() + HEARTBEAT, HEARTBEAT),
         ended: false,
     };

@@ -24,9 +24,9 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 
-use super::HEARTBEAT;
 use super::follower::{Follower, Next};
 use super::registry::Over;
+use super::{HEARTBEAT, Streams};
 use crate::http::problem::Problem;
 use crate::http::request_context::RequestContext;
 use crate::http::response::{Response, full};
@@ -48,19 +48,20 @@ type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
 /// Answers with the upgrade.
 pub(crate) async fn answer(
-    call: RequestContext<'_>,
+    streams: Streams<'_>,
+    context: RequestContext<'_>,
     sale: &str,
     order: &str,
     upgrade: Option<OnUpgrade>,
 ) -> Result<Response, Problem> {
-    let (Some(key), Some(upgrade)) = (key(&call.head.headers), upgrade) else {
+    let (Some(key), Some(upgrade)) = (key(&context.head.headers), upgrade) else {
         let why = "This is a WebSocket: ask for the upgrade to it, in version 13 of the protocol.";
         return Err(Problem::because(Code::MalformedRequest, why));
     };
     let accept = HeaderValue::from_str(&derive_accept_key(key)).map_err(|_| Problem::from(Code::Internal))?;
-    let follower = super::open(call, sale, order).await?;
-    let language = call.language;
-    call.gateway.live.tasks.spawn(async move {
+    let follower = super::open(streams, context, sale, order).await?;
+    let language = context.language;
+    streams.registry.tasks.spawn(async move {
         let Ok(Ok(connection)) = timeout(PATIENCE, upgrade).await else { return };
         let socket = WebSocketStream::from_raw_socket(TokioIo::new(connection), Role::Server, Some(limits()));
         tell(&mut socket.await, follower, language).await;

@@ -14,12 +14,13 @@ use crate::admin::dead_letters::{self, LetterBody, LetterState, LettersBody};
 use crate::admin::inventory::InventoryBody;
 use crate::admin::report::ReportBody;
 use crate::admin::sale_response::{SaleBody, SalesBody};
+use crate::admin::state::Action;
 use crate::admin::wallet::{Credit, Credited};
 use crate::admin::{define, orders, overview};
 use crate::command::Recorded;
-use crate::http::request_body::BODY_BYTES_MAX;
+use crate::http::request_body::BYTES_MAX as BODY_BYTES_MAX;
 use crate::read::order_response::{OrderBody, OrdersBody};
-use crate::route::{Action, Admin, DOCS, DOCUMENT};
+use crate::route::{Admin, DOCS, DOCUMENT};
 
 const SALES: &str = "Operating sales";
 const ORDERS: &str = "Operating orders";

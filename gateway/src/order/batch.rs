@@ -1,22 +1,24 @@
-//! The orders of one script call: how many go into it, those that are refused together, and the record of those
+//! The orders of one script call: how many it takes, those that are refused together, and the record of those
 //! that were accepted.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
-use contract::ids::{SaleId, Sequence};
+use contract::ids::{Epoch, SaleId, Sequence};
 use contract::problem::Code;
 use contract::record::{BATCH_ORDERS_MAX, OutboxId};
 use contract::timestamp::Timestamp;
 use lua::outbox;
 
-use crate::order::outage::Outage;
-use crate::order::reserve::{Job, Outcome};
+use crate::order::job::{Job, Outcome};
 use crate::sales::sale_view::SaleView;
 
 /// Bytes of orders in one call, so that a record stays far below the broker's limit (4 MiB).
 const BATCH_BYTES_MAX: usize = 1 << 20;
+/// An order that waited longer for the script is refused: by then its customer has given up.
+const QUEUE_WAIT_MAX: Duration = Duration::from_secs(5);
 
-/// At most 128 orders and a bound in bytes; the rest stays.
+/// Removes the orders of the next call from the front: at most 128, within a bound in bytes.
 pub(crate) fn take_batch(waiting: &mut VecDeque<Job>) -> Vec<Job> {
     let mut bytes = 0;
     let mut count = 0;
@@ -30,19 +32,32 @@ pub(crate) fn take_batch(waiting: &mut VecDeque<Job>) -> Vec<Job> {
     waiting.drain(..count).collect()
 }
 
+/// Refuses all orders of a batch.
 pub(crate) fn refuse(batch: Vec<Job>, code: Code) {
     for job in batch {
-        let _ = job.answer.send(Outcome::Refused(code)); // a client that hung up needs no answer
+        job.finish(Outcome::Refused(code));
     }
 }
 
-pub(crate) fn refused(batch: Vec<Job>, code: Code) -> Result<(), Outage> {
-    refuse(batch, code);
-    Ok(())
+/// Returns the orders that were prepared for this epoch and refuses the others: another epoch may use other
+/// fields of its keys.
+pub(crate) fn of_epoch(batch: Vec<Job>, epoch: Epoch) -> Vec<Job> {
+    let (current, other) = batch.into_iter().partition(|job| job.view.epoch() == epoch);
+    refuse(other, Code::SaleRebuilding);
+    current
 }
 
-/// The record of the accepted orders, from the same JSON that the script put into the outbox.
-pub(crate) fn record_of(
+/// Returns the orders that have not waited too long and refuses the others.
+pub(crate) fn in_time(batch: Vec<Job>) -> Vec<Job> {
+    let (current, late) = batch
+        .into_iter()
+        .partition(|job| job.repeating_since.is_some() || job.received.elapsed() < QUEUE_WAIT_MAX);
+    refuse(late, Code::Overloaded);
+    current
+}
+
+/// Returns the record of the accepted orders, from the same JSON that the script put into the outbox.
+pub(crate) fn accepted_record(
     sale: &SaleId,
     view: &SaleView,
     accepted: &[(Job, Sequence)],

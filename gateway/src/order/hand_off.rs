@@ -1,17 +1,15 @@
-//! Hand-off: from a reservation to the log's acknowledgement. Only that, under a lease that is still
-//! valid afterwards, turns a reservation into a 202. Whatever is not certain is not released: the
-//! outbox holds it, and the relay will bring it into the log.
+//! Hand-off: from a reservation to the log's acknowledgement. Only an acknowledgement, under a lease that is
+//! still valid afterwards, turns a reservation into a 202. A reservation whose outcome is uncertain is not
+//! released: the outbox holds it, and the relay brings it into the log.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use contract::ids::{Epoch, SaleId};
 use contract::problem::Code;
-use contract::record::OutboxId;
 use lua::outbox::LogRecord;
 use metrics::{Counter, Histogram, counter, histogram};
-use process::kafka::{Acknowledged as Acknowledgement, Message, ProduceError, Producer};
-use tokio::sync::Notify;
+use process::kafka::{Acknowledged, Message, ProduceError, Producer};
 
 use crate::http::problem::Problem;
 use crate::sales::lease::Leases;
@@ -20,10 +18,10 @@ use crate::sales::lease::Leases;
 /// 1 MiB, in practice some 30 KiB.
 pub const BATCHES_IN_FLIGHT_MAX: usize = 256;
 
-/// Hands batches to the log, and commands.
+/// Produces batches of orders, and commands, to the log.
 pub struct HandOff {
     producer: Producer,
-    /// Commands wait for each other; orders, which come in batches, do not.
+    /// Commands linger, to be sent together; orders, which come in batches, do not.
     commands: Producer,
     topic: String,
     leases: Arc<Leases>,
@@ -31,17 +29,17 @@ pub struct HandOff {
     no_lease: Counter,
 }
 
-/// What became of a batch.
+/// The result of a batch's hand-off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HandedOff {
-    /// The log has it, and nobody can have ended its epoch before.
+    /// The log has the batch, and its epoch cannot have ended before.
     Done,
-    /// It may be in the log, or will be brought there.
+    /// The batch may be in the log, or the relay brings it there.
     Unknown,
 }
 
 impl HandOff {
-    /// Into this topic.
+    /// Returns a hand-off into this topic.
     pub fn new(producer: Producer, commands: Producer, topic: String, leases: Arc<Leases>) -> Self {
         Self {
             producer,
@@ -53,13 +51,13 @@ impl HandOff {
         }
     }
 
-    /// Whether the log is so far behind that nothing more should be reserved.
+    /// Returns whether the log is so far behind that no more stock should be reserved.
     pub fn is_congested(&self) -> bool {
         self.producer.in_flight() >= BATCHES_IN_FLIGHT_MAX
     }
 
-    /// Sends a record; the order of calls is the order in the partition. The future ends with what
-    /// may be said of it.
+    /// Sends a batch's record; the order of calls is the order in the partition. The future completes with the
+    /// result.
     pub fn start(
         &self,
         sale: &SaleId,
@@ -74,24 +72,24 @@ impl HandOff {
         async move {
             fault::point!("gateway.after_produce");
             let acknowledged = match sent {
-                Ok(answer) => answer.await,
+                Ok(acknowledgement) => acknowledgement.await,
                 Err(error) => Err(error),
             };
             fault::point!("gateway.before_acknowledgement");
             seconds.record(begun.elapsed());
             match acknowledged {
-                // The clock is read after the acknowledgement that is to be answered.
+                // The clock is read after the acknowledgement on which the 202 rests.
                 Ok(_) if leases.load().covers(&sale, epoch) || fault::removed!("lease_check") => {
                     HandedOff::Done
                 }
                 Ok(_) => {
                     no_lease.increment(1);
-                    tracing::warn!(sale_id = %sale, %epoch, "acknowledged without a valid lease");
+                    tracing::warn!(sale_id = %sale, %epoch, "batch was acknowledged without a valid lease");
                     HandedOff::Unknown
                 }
                 Err(error) => {
                     counter!("gateway_handoff_failures_total", "kind" => error.kind()).increment(1);
-                    tracing::warn!(sale_id = %sale, %epoch, %error, "hand-off failed");
+                    tracing::warn!(sale_id = %sale, %epoch, %error, "batch could not be handed off");
                     debug_assert!(!matches!(error, ProduceError::Ended), "the producer outlives its batches");
                     HandedOff::Unknown
                 }
@@ -105,8 +103,7 @@ impl HandOff {
         key: &str,
         partition: i32,
         record: &LogRecord,
-    ) -> Result<impl Future<Output = Result<Acknowledgement, ProduceError>> + Send + use<>, ProduceError>
-    {
+    ) -> Result<impl Future<Output = Result<Acknowledged, ProduceError>> + Send + use<>, ProduceError> {
         let headers = record.headers.encode();
         producer.send(&Message {
             topic: &self.topic,
@@ -117,73 +114,20 @@ impl HandOff {
         })
     }
 
-    /// Appends a record that no epoch makes void, and waits for the log's word. Goes on without the caller.
+    /// Appends a record that is void in no epoch, and waits for the log's acknowledgement. The append continues
+    /// if the caller stops waiting.
     pub async fn append(&self, key: &str, partition: i32, record: &LogRecord) -> Result<(), Problem> {
-        let answer = match self.send(&self.commands, key, partition, record) {
-            Ok(answer) => answer.await,
+        let acknowledged = match self.send(&self.commands, key, partition, record) {
+            Ok(acknowledgement) => acknowledgement.await,
             Err(error) => Err(error),
         };
-        answer.map(drop).map_err(|error| {
+        acknowledged.map(drop).map_err(|error| {
             counter!("gateway_handoff_failures_total", "kind" => error.kind()).increment(1);
-            tracing::warn!(key, %error, "a command was not acknowledged");
+            tracing::warn!(key, %error, "command was not acknowledged by the log");
             match error {
                 ProduceError::NotProduced(_) => Code::LogUnavailable.into(),
                 _ => Code::OutcomeUnknown.into(),
             }
         })
-    }
-}
-
-/// Outbox entries that the log has acknowledged and Redis may forget. They ride along in the sale's
-/// next script call, or in a short flush when none comes.
-#[derive(Default)]
-pub struct Acknowledged {
-    entries: Mutex<Vec<(Epoch, OutboxId)>>,
-    added: Notify,
-}
-
-impl Acknowledged {
-    /// The log has this entry.
-    pub fn add(&self, epoch: Epoch, id: OutboxId) {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner).push((epoch, id));
-        self.added.notify_one();
-    }
-    /// Waits until there is one.
-    pub async fn any(&self) {
-        while self.entries.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
-            self.added.notified().await;
-        }
-    }
-    /// Up to `max` entries of this epoch. They stay here until Redis has [`Self::forgotten`] them, so that
-    /// a call that fails, or is given up, loses none. Those of other epochs are dropped: their keys are gone.
-    pub fn first(&self, epoch: Epoch, max: usize) -> Vec<OutboxId> {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.retain(|(of, _)| *of == epoch);
-        entries.iter().take(max).map(|(_, id)| *id).collect()
-    }
-    /// Redis has deleted these.
-    pub fn forgotten(&self, epoch: Epoch, ids: &[OutboxId]) {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.retain(|(of, id)| *of != epoch || !ids.contains(id));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use contract::ids::Sequence;
-
-    #[test]
-    fn an_acknowledged_entry_stays_until_redis_has_deleted_it() {
-        let acknowledged = Acknowledged::default();
-        let ids = [1, 2, 3].map(|first| OutboxId::batch(Sequence(first), 1));
-        acknowledged.add(Epoch(1), OutboxId::batch(Sequence(9), 1));
-        for id in ids {
-            acknowledged.add(Epoch(2), id);
-        }
-        assert_eq!(acknowledged.first(Epoch(2), 2), ids[..2]);
-        assert_eq!(acknowledged.first(Epoch(2), 2), ids[..2], "a call that was given up has lost nothing");
-        acknowledged.forgotten(Epoch(2), &ids[..2]);
-        assert_eq!(acknowledged.first(Epoch(2), 9), ids[2..], "and the older epoch's entry is gone");
     }
 }

@@ -2,21 +2,33 @@
 //!
 //! | step | file | what happens |
 //! |---|---|---|
-//! | 1 | [`place`] | authenticates, reads and prices the request, and strings the other steps together |
-//! | 2 | [`stock_cache`] | refuses a sold-out item from memory, for customers who cannot hold an order |
+//! | 1 | [`place`] | reads the request, and runs the other steps in their order |
+//! | 2 | [`price`] | checks the values and prices them from the sale's terms in memory |
 //! | 3 | [`backpressure`] | refuses new orders while settlement is too far behind |
-//! | 4 | [`sale_queue`] | the bounded queue of the sale |
-//! | 5 | [`batch`] | the orders of one script call |
-//! | 6 | [`reserve`] | one script call reserves the stock for a batch |
-//! | 7 | [`hand_off`] | one record into the log; its acknowledgement, under a valid lease, is the 202 |
+//! | 4 | [`stock_cache`] | refuses a sold-out item from memory, for customers who cannot hold an order |
+//! | 5 | [`sale_queue`] | queues the order ([`job`]); the queue is bounded |
+//! | 6 | [`batch`] | gathers the orders of one script call |
+//! | 7 | [`reserve`] | reserves the stock of a batch by one script call |
+//! | 8 | [`hand_off`] | produces one record to the log; its acknowledgement, under a valid lease, is the 202 |
+//! | 9 | [`accepted_response`] | writes the 202 |
 //!
-//! While the log or Redis does not respond, [`outage`] refuses orders at once instead of letting them wait.
+//! Beside the path: [`sale_workers`] starts a batcher for each sale; [`stock_refresh`] keeps the stock cache recent; [`outage`] refuses orders at once while the
+//! log or Redis does not respond; [`acknowledged`] remembers which outbox entries Redis may delete;
+//! [`sold_out_responses`] caches the most frequent refusal; [`in_flight`] counts requests.
 
+pub mod accepted_response;
+mod acknowledged;
 pub mod backpressure;
 mod batch;
 pub mod hand_off;
+pub mod in_flight;
+pub mod job;
 pub mod outage;
 pub mod place;
+pub mod price;
 pub mod reserve;
 pub mod sale_queue;
+pub mod sale_workers;
+pub mod sold_out_responses;
 pub mod stock_cache;
+pub mod stock_refresh;

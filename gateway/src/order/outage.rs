@@ -1,5 +1,5 @@
-//! While the log or Redis stands still: whoever comes is refused at once, instead of waiting in turn for what
-//! does not answer. It ends by itself when there is an answer again.
+//! Refuses orders at once while the log or Redis does not respond, instead of letting each wait for a timeout
+//! of its own. It ends by itself with the next response.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,17 +10,17 @@ use lua::Redis;
 use metrics::counter;
 use tokio::sync::mpsc;
 
-use crate::order::reserve::{Job, Outcome};
+use crate::order::job::{Job, Outcome};
 
-/// After a probe that was refused, a pause.
+/// The pause after a probe that failed.
 const PROBE_PAUSE: Duration = Duration::from_millis(50);
 
-/// What does not answer.
+/// Which dependency does not respond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outage {
-    /// No acknowledgement.
+    /// The log does not acknowledge.
     Log,
-    /// No reply.
+    /// Redis does not reply.
     Redis,
 }
 
@@ -31,6 +31,7 @@ impl Outage {
             Self::Redis => Code::StockUnavailable,
         }
     }
+
     fn reason(self) -> &'static str {
         match self {
             Self::Log => "log_silent",
@@ -38,36 +39,37 @@ impl Outage {
         }
     }
 
-    /// Refuses an order that was not taken to the script. A repeat may have been accepted before, which must
-    /// not be denied.
+    /// Refuses an order that did not reach the script. A repeat may have been accepted before, which must not
+    /// be denied: its outcome is unknown.
     fn refuse(self, job: Job) {
         let code = if job.repeating_since.is_some() { Code::OutcomeUnknown } else { self.code() };
         counter!("gateway_shed_total", "reason" => self.reason()).increment(1);
-        let _ = job.answer.send(Outcome::Refused(code)); // a client that hung up needs no answer
+        job.finish(Outcome::Refused(code));
     }
 
-    /// Refuses who waits and who comes, until `over`.
+    /// Refuses the waiting orders and all that arrive, until `recovered` completes.
     pub async fn refuse_until<T>(
         self,
         waiting: &mut VecDeque<Job>,
         queue: &mut mpsc::Receiver<Job>,
-        over: impl Future<Output = T>,
+        recovered: impl Future<Output = T>,
     ) -> T {
-        tracing::warn!(what = ?self, orders = waiting.len() + queue.len(), "no answer: orders are refused until there is one");
+        let orders = waiting.len() + queue.len();
+        tracing::warn!(outage = ?self, orders, "dependency does not respond, refusing orders until it does");
         waiting.drain(..).for_each(|job| self.refuse(job));
-        tokio::pin!(over);
+        tokio::pin!(recovered);
         loop {
             tokio::select! {
                 biased;
-                done = &mut over => return done,
+                done = &mut recovered => return done,
                 Some(job) = queue.recv() => self.refuse(job),
             }
         }
     }
 }
 
-/// Ends when Redis answers, or is known to be away: then every call is refused at once by itself.
-pub async fn until_redis_answers(redis: &Redis) {
+/// Waits until Redis replies, or is disconnected: then each call fails at once by itself.
+pub async fn until_redis_replies(redis: &Redis) {
     while redis.is_connected() && redis.command::<String>("PING", Vec::<Bytes>::new()).await.is_err() {
         tokio::time::sleep(PROBE_PAUSE).await;
     }

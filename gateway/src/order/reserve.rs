@@ -1,107 +1,64 @@
-//! The sale's batcher: whoever waits goes into one script call; while it runs, the next batch gathers
-//! by itself. One call in flight a sale: bigger batches beat more calls.
+//! The sale's batcher: all waiting orders go into one script call; while it runs, the next batch gathers. One
+//! call in flight per sale: larger batches are worth more than more calls.
 //!
-//! An order that is in the queue belongs to the batcher: a client that hangs up changes nothing.
+//! An order in the queue belongs to the batcher: a client that hangs up changes nothing.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use contract::ids::{OrderId, SaleId, Sequence, Sku};
-use contract::order::Order;
-use contract::order_receipt::OrderReceipt;
+use contract::ids::{SaleId, Sequence};
 use contract::problem::Code;
-use contract::record::BATCH_ORDERS_MAX;
+use contract::publication::ScriptDigests;
+use contract::record::{BATCH_ORDERS_MAX, OutboxId};
 use contract::timestamp::Timestamp;
 use lua::reply::Rejection;
-use lua::reserve::{Candidate, ReserveReply, Terms, Verdict, reserve};
+use lua::reserve::{ReserveReply, Terms, Verdict, reserve};
 use lua::{Redis, RedisError, outbox};
 use metrics::{Histogram, histogram};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::order::batch::{record_of, refuse, refused, take_batch};
-use crate::order::hand_off::{Acknowledged, HandOff, HandedOff};
-use crate::order::outage::{Outage, until_redis_answers};
+use crate::order::acknowledged::Acknowledged;
+use crate::order::batch::{accepted_record, in_time, of_epoch, refuse, take_batch};
+use crate::order::hand_off::{HandOff, HandedOff};
+use crate::order::job::{Job, Outcome};
+use crate::order::outage::{Outage, until_redis_replies};
 use crate::order::sale_queue::SaleQueue;
-use crate::sales::lease::Leases;
+use crate::sales::lease::{Lease, Leases};
 use crate::sales::sale_view::SaleView;
 
-/// Batches of a sale on their way into the log. While they are, orders gather for a fuller next batch:
-/// Redis and Kafka cost per batch more than per order. Two, so that one is decided while the other is
-/// being written.
+/// Batches of a sale whose hand-off is in flight. While both permits are taken, orders gather for a fuller next
+/// batch: Redis and Kafka cost per batch more than per order. Two, so that one batch is decided while the other
+/// is being written.
 const HAND_OFFS_MAX: usize = 2;
-/// How long orders gather for a place before the log counts as silent, and they are refused.
-const PLACE_WAIT_MAX: Duration = Duration::from_secs(1);
-/// Acknowledged entries that ride along in one call.
+/// How long orders wait for a permit before the log counts as unresponsive and they are refused.
+const PERMIT_WAIT_MAX: Duration = Duration::from_secs(1);
+/// Acknowledged entries that one call deletes.
 const DELETES_MAX: usize = 512;
 /// Without a call for this long, acknowledged entries are deleted by a call of their own.
 const IDLE_FLUSH: Duration = Duration::from_millis(5);
-/// After a flush that failed, a pause.
+/// The pause after a flush that failed.
 const FLUSH_PAUSE: Duration = Duration::from_millis(200);
-/// At shutdown, hand-offs may take so long to be answered.
-const DRAIN: Duration = Duration::from_secs(6);
-/// An order that waited longer for the script is refused: by then its customer has given up.
-const QUEUE_WAIT_MAX: Duration = Duration::from_secs(5);
+/// How long shutdown waits for hand-offs in flight.
+const DRAIN_MAX: Duration = Duration::from_secs(6);
 /// How long a repeat waits for the hand-off of the order that it repeats.
 const REPEAT_WAIT_MAX: Duration = Duration::from_secs(1);
-/// Between two looks at such an order.
-const REPEAT_EVERY: Duration = Duration::from_millis(20);
-
-/// An order on its way to the script.
-pub struct Job {
-    /// Prepared for the script, under `view`.
-    pub candidate: Candidate,
-    /// For the record's headers.
-    pub order: Arc<Order>,
-    /// The sale as the order was priced and prepared by.
-    pub view: Arc<SaleView>,
-    /// When the request came.
-    pub since: Instant,
-    /// The first time it was found to repeat an order without hand-off.
-    pub repeating_since: Option<Instant>,
-    /// Where the answer goes.
-    pub answer: oneshot::Sender<Outcome>,
-}
-
-/// What may be told to the customer. Each is given under a lease that was valid after the script
-/// replied.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// In the log.
-    Accepted {
-        /// Its place.
-        sequence: Sequence,
-        /// Redis TIME.
-        at: Timestamp,
-    },
-    /// In the log since an earlier request.
-    Replayed(OrderReceipt),
-    /// The customer's limit is reached.
-    Duplicate(OrderId),
-    /// Too few units.
-    SoldOut {
-        /// The first SKU that is short.
-        sku: Sku,
-        /// What is left.
-        remaining: u64,
-    },
-    /// Any other refusal.
-    Refused(Code),
-}
+/// The pause before a repeat is queued again.
+const REPEAT_PAUSE: Duration = Duration::from_millis(20);
 
 /// One sale's batcher.
 pub struct Batcher {
     /// The sale.
     pub sale: SaleId,
-    /// Its queue's other end.
-    pub sale_queue: Arc<SaleQueue>,
+    /// The sale's queue, to which repeats return.
+    pub queue: Arc<SaleQueue>,
     /// The current epochs.
     pub leases: Arc<Leases>,
-    /// Where the stock is.
+    /// The stock.
     pub redis: Redis,
-    /// Where accepted orders go.
+    /// The log.
     pub hand_off: Arc<HandOff>,
     tasks: TaskTracker,
     hand_offs: Arc<Semaphore>,
@@ -111,17 +68,17 @@ pub struct Batcher {
 }
 
 impl Batcher {
-    /// For a sale.
+    /// Returns the batcher of a sale.
     pub fn new(
         sale: SaleId,
-        sale_queue: Arc<SaleQueue>,
+        queue: Arc<SaleQueue>,
         leases: Arc<Leases>,
         redis: Redis,
         hand_off: Arc<HandOff>,
     ) -> Self {
         Self {
             sale,
-            sale_queue,
+            queue,
             leases,
             redis,
             hand_off,
@@ -133,18 +90,18 @@ impl Batcher {
         }
     }
 
-    /// Serves the queue until `stop`, then what is still in it, then deletes what the log has.
+    /// Processes the queue until `stop`, then the orders that are still in it, then deletes acknowledged entries.
     pub async fn run(self, mut queue: mpsc::Receiver<Job>, stop: CancellationToken) {
         let mut waiting: VecDeque<Job> = VecDeque::with_capacity(BATCH_ORDERS_MAX);
         let mut arrived = Vec::with_capacity(BATCH_ORDERS_MAX);
         let mut stopping = false;
-        // The semaphore is never closed. A place is held from before the script to the acknowledgement.
+        // A permit is held from before the script call to the acknowledgement. The semaphore is never closed.
         loop {
-            let place = match tokio::time::timeout(PLACE_WAIT_MAX, self.place()).await {
-                Ok(place) => place,
-                Err(_) => Outage::Log.refuse_until(&mut waiting, &mut queue, self.place()).await,
+            let permit = match tokio::time::timeout(PERMIT_WAIT_MAX, self.permit()).await {
+                Ok(permit) => permit,
+                Err(_) => Outage::Log.refuse_until(&mut waiting, &mut queue, self.permit()).await,
             };
-            let Some(place) = place else { break };
+            let Some(permit) = permit else { break };
             if waiting.is_empty() {
                 tokio::select! {
                     biased;
@@ -168,24 +125,24 @@ impl Batcher {
             }
             waiting.extend(arrived.drain(..));
             let batch = take_batch(&mut waiting);
-            if self.decide(batch, place).await == Err(Outage::Redis) {
-                let answers = until_redis_answers(&self.redis);
-                Outage::Redis.refuse_until(&mut waiting, &mut queue, answers).await;
+            if self.decide(batch, permit).await == Err(Outage::Redis) {
+                let recovered = until_redis_replies(&self.redis);
+                Outage::Redis.refuse_until(&mut waiting, &mut queue, recovered).await;
             }
         }
         self.tasks.close();
-        process::shutdown::finish("hand-offs", DRAIN, self.tasks.wait()).await;
+        process::shutdown::finish("hand-offs", DRAIN_MAX, self.tasks.wait()).await;
         self.flush().await;
     }
 
-    /// A place on the way into the log; `None` is never.
-    async fn place(&self) -> Option<OwnedSemaphorePermit> {
+    /// Returns a permit for one batch in flight. It is `None` only if the semaphore were closed.
+    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
         self.hand_offs.clone().acquire_owned().await.ok()
     }
 
-    /// Deletes acknowledged entries once nothing has happened for a while.
+    /// Deletes acknowledged entries once the sale has been idle for a while.
     async fn flush_when_idle(&self) {
-        self.acknowledged.any().await;
+        self.acknowledged.wait_for_entry().await;
         tokio::time::sleep(IDLE_FLUSH).await;
         self.flush().await;
     }
@@ -198,9 +155,8 @@ impl Batcher {
         if ids.is_empty() {
             return;
         }
-        let forgotten = outbox::acknowledge(&self.redis, &scripts.ack_outbox, &view.keys, &ids).await;
-        match forgotten {
-            Ok(Ok(())) => self.acknowledged.forgotten(view.epoch(), &ids),
+        match outbox::acknowledge(&self.redis, &scripts.ack_outbox, &view.keys, &ids).await {
+            Ok(Ok(())) => self.acknowledged.remove(view.epoch(), &ids),
             failed => {
                 tracing::debug!(sale_id = %self.sale, ?failed, "acknowledged entries stay in the outbox for now");
                 tokio::time::sleep(FLUSH_PAUSE).await;
@@ -208,43 +164,33 @@ impl Batcher {
         }
     }
 
-    /// One call, and what follows from it. The error: Redis did not answer.
-    async fn decide(&self, batch: Vec<Job>, place: OwnedSemaphorePermit) -> Result<(), Outage> {
+    /// Decides a batch by one script call and acts on the reply. Fails if Redis did not reply.
+    async fn decide(&self, batch: Vec<Job>, permit: OwnedSemaphorePermit) -> Result<(), Outage> {
         let lease = self.leases.load_full();
-        let view = match lease.sale(self.sale.as_str()) {
-            _ if !lease.is_valid() => return refused(batch, Code::LogUnavailable),
-            Some(view) if view.publication.ready => view.clone(),
-            _ => return refused(batch, Code::SaleRebuilding),
+        let (view, scripts) = match self.sellable(&lease) {
+            Ok(sellable) => sellable,
+            Err(code) => {
+                refuse(batch, code);
+                return Ok(());
+            }
         };
-        let Some(scripts) = &view.publication.scripts else { return refused(batch, Code::SaleRebuilding) };
-        if self.hand_off.is_congested() {
-            return refused(batch, Code::Overloaded);
-        }
-        // An order that was prepared for another epoch may use other fields of its keys.
-        let (batch, old): (Vec<_>, Vec<_>) =
-            batch.into_iter().partition(|job| job.view.epoch() == view.epoch());
-        refuse(old, Code::SaleRebuilding);
-        let (batch, late): (Vec<_>, Vec<_>) = batch
-            .into_iter()
-            .partition(|job| job.repeating_since.is_some() || job.since.elapsed() < QUEUE_WAIT_MAX);
-        refuse(late, Code::Overloaded);
+        let batch = in_time(of_epoch(batch, view.epoch()));
         if batch.is_empty() {
             return Ok(());
         }
-
         let deadline = match self.redis.deadline().await {
             Ok(deadline) => deadline,
             Err(error) => {
-                refuse(batch, Code::StockUnavailable); // only the time was asked for
+                refuse(batch, Code::StockUnavailable); // only the time was requested
                 return if error.nothing_done() { Ok(()) } else { Err(Outage::Redis) };
             }
         };
-        let sold_by = &view.publication.terms;
+        let sale_terms = &view.publication.terms;
         let terms = Terms {
-            opens_at: sold_by.opens_at,
-            closes_at: sold_by.closes_at,
+            opens_at: sale_terms.opens_at,
+            closes_at: sale_terms.closes_at,
             state: view.publication.state,
-            limit: sold_by.max_orders_per_customer,
+            limit: sale_terms.max_orders_per_customer,
         };
         let candidates: Vec<_> = batch.iter().map(|job| &job.candidate).collect();
         let deletes = self.acknowledged.first(view.epoch(), DELETES_MAX);
@@ -253,41 +199,63 @@ impl Batcher {
         let decided =
             reserve(&self.redis, &scripts.reserve, &view.keys, &terms, deadline, &deletes, &candidates).await;
         self.seconds.record(begun.elapsed());
-
-        if matches!(decided, Ok(Ok(_))) {
-            self.acknowledged.forgotten(view.epoch(), &deletes);
-        }
         match decided {
-            Ok(Ok(decided)) => self.answer(&view, batch, decided, place),
+            Ok(Ok(decided)) => {
+                self.acknowledged.remove(view.epoch(), &deletes);
+                self.act_on(view, batch, decided, permit);
+            }
             Ok(Err(Rejection::Lost)) | Err(RedisError::NoScript) => {
-                self.leases.found_lost(&self.sale, view.epoch());
+                self.leases.report_lost(&self.sale, view.epoch());
                 refuse(batch, Code::SaleRebuilding);
             }
             Ok(Err(Rejection::Late)) => refuse(batch, Code::StockUnavailable),
-            Err(error) => {
-                tracing::warn!(sale_id = %self.sale, orders = batch.len(), %error, "no answer from the script");
-                if !error.nothing_done() {
-                    refuse(batch, Code::OutcomeUnknown);
-                    return Err(Outage::Redis);
-                }
-                refuse(batch, Code::StockUnavailable);
-                // A full Redis refuses the call, and with it the deletions that would make room.
-                if self.redis.is_connected() {
-                    drop(place);
-                    self.flush().await;
-                }
-            }
+            Err(error) => return self.refuse_failed(batch, &error, permit).await,
         }
         Ok(())
     }
 
-    /// Accepted orders go to the log, everyone else gets their answer.
-    fn answer(
+    /// Returns the sale and its scripts if the sale may be sold from now, or why not.
+    fn sellable<'a>(&self, lease: &'a Lease) -> Result<(&'a Arc<SaleView>, &'a ScriptDigests), Code> {
+        if !lease.is_valid() {
+            return Err(Code::LogUnavailable);
+        }
+        let view = lease.sale(self.sale.as_str()).filter(|view| view.publication.ready);
+        let view = view.ok_or(Code::SaleRebuilding)?;
+        let scripts = view.publication.scripts.as_ref().ok_or(Code::SaleRebuilding)?;
+        if self.hand_off.is_congested() {
+            return Err(Code::Overloaded);
+        }
+        Ok((view, scripts))
+    }
+
+    /// Refuses a batch whose script call failed.
+    async fn refuse_failed(
+        &self,
+        batch: Vec<Job>,
+        error: &RedisError,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<(), Outage> {
+        tracing::warn!(sale_id = %self.sale, orders = batch.len(), %error, "reserve script call failed");
+        if !error.nothing_done() {
+            refuse(batch, Code::OutcomeUnknown);
+            return Err(Outage::Redis);
+        }
+        refuse(batch, Code::StockUnavailable);
+        // A full Redis refuses the call, and with it the deletions that would free memory.
+        if self.redis.is_connected() {
+            drop(permit);
+            self.flush().await;
+        }
+        Ok(())
+    }
+
+    /// Hands accepted orders off to the log and sends all others their outcome.
+    fn act_on(
         &self,
         view: &Arc<SaleView>,
         batch: Vec<Job>,
         decided: ReserveReply,
-        place: OwnedSemaphorePermit,
+        permit: OwnedSemaphorePermit,
     ) {
         let covered = self.leases.load().covers(&self.sale, view.epoch()) || fault::removed!("lease_check");
         let id = decided.outbox_id();
@@ -311,11 +279,11 @@ impl Batcher {
                 Verdict::Closed => Outcome::Refused(Code::SaleClosed),
                 Verdict::SoldOut { sku, remaining } => Outcome::SoldOut { sku, remaining },
             };
-            let _ = job.answer.send(outcome); // a client that hung up needs no answer
+            job.finish(outcome);
         }
         if !accepted.is_empty() {
             fault::point!("gateway.after_reserve");
-            self.hand_off_batch(view, accepted, id, decided.at, place);
+            self.hand_off_batch(view, accepted, id, decided.at, permit);
         }
     }
 
@@ -323,44 +291,43 @@ impl Batcher {
         &self,
         view: &Arc<SaleView>,
         accepted: Vec<(Job, Sequence)>,
-        id: contract::record::OutboxId,
+        id: OutboxId,
         at: Timestamp,
-        place: OwnedSemaphorePermit,
+        permit: OwnedSemaphorePermit,
     ) {
-        let record = record_of(&self.sale, view, &accepted, id, at);
+        let record = accepted_record(&self.sale, view, &accepted, id, at);
         let epoch = view.epoch();
         let handed_off = self.hand_off.start(&self.sale, epoch, view.publication.partition, &record);
         let acknowledged = self.acknowledged.clone();
         self.tasks.spawn(async move {
             let done = handed_off.await == HandedOff::Done;
             fault::point!("gateway.before_answer");
-            drop(place);
+            drop(permit);
             if done {
                 acknowledged.add(epoch, id);
             }
             for (job, sequence) in accepted {
-                let outcome = if done {
+                job.finish(if done {
                     Outcome::Accepted { sequence, at }
                 } else {
                     Outcome::Refused(Code::OutcomeUnknown)
-                };
-                let _ = job.answer.send(outcome);
+                });
             }
         });
     }
 
-    /// A repeat comes before the order it repeats is in the log: ask again soon, but not for ever.
+    /// Queues a repeat again after a pause, within a limit: the order that it repeats is not in the log yet.
     fn wait_for_hand_off(&self, mut job: Job) {
         let since = *job.repeating_since.get_or_insert_with(Instant::now);
         if since.elapsed() >= REPEAT_WAIT_MAX {
-            let _ = job.answer.send(Outcome::Refused(Code::OutcomeUnknown));
+            job.finish(Outcome::Refused(Code::OutcomeUnknown));
             return;
         }
-        let queue = self.sale_queue.queue.clone();
+        let jobs = self.queue.jobs.clone();
         self.tasks.spawn(async move {
-            tokio::time::sleep(REPEAT_EVERY).await;
-            if let Err(full) = queue.try_send(job) {
-                let _ = full.into_inner().answer.send(Outcome::Refused(Code::OutcomeUnknown));
+            tokio::time::sleep(REPEAT_PAUSE).await;
+            if let Err(full) = jobs.try_send(job) {
+                full.into_inner().finish(Outcome::Refused(Code::OutcomeUnknown));
             }
         });
     }

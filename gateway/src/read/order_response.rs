@@ -197,7 +197,7 @@ pub(crate) struct StatusBody {
 }
 
 impl StatusBody {
-    pub(crate) fn of(
+    pub(crate) fn new(
         order_id: OrderId,
         status: OrderStatus,
         last_updated: Timestamp,

@@ -1,8 +1,10 @@
-//! Where an order stands, for commands: what is already known to be refused goes into no log.
+//! Loads the current status of orders, for commands: a command that is already known to be refused stays out of the
+//! log.
 //!
-//! A burst of payments is as large as the burst of orders before it, and a query for each would cost more than
-//! all else that a command does. So whoever asks while a query is under way goes along with the next one:
-//! alone, an order is read at once; in a burst, hundreds are read by one query, and no connection waits.
+//! A burst of payments is as large as the burst of orders before it, and one query each would cost more than
+//! everything else that a command does. This is the DataLoader pattern: requests that arrive while a query is in
+//! progress share the next one. A single order is read at once; in a burst one query reads hundreds, and no connection
+//! waits.
 
 use std::collections::HashMap;
 use std::mem;
@@ -19,147 +21,145 @@ use tokio::sync::oneshot;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::ANSWER_MAX;
-use super::order::settled_or_remembered;
+use super::QUERY_MAX;
+use super::order_lookup::OrderLookup;
 use super::order_response::{corrupt, fresh_status};
 use crate::http::problem::Problem;
 use crate::sales::sale_view::SaleView;
-use crate::state::Gateway;
 
 const STANDING: &str = include_str!("../../queries/standing.sql");
-/// Queries under way at once: one that hangs must not hold up all others.
+/// Queries in progress at once: one that hangs must not delay all others.
 const QUERIES_MAX: usize = 2;
-/// Where others have come meanwhile, a query waits so long for still more.
+/// The pause after a query of more than one order, in which further requests gather.
 const GATHER: Duration = Duration::from_millis(3);
-/// Orders that one query reads at most.
-const TOGETHER_MAX: usize = 500;
+/// Most orders in one query.
+const ORDERS_PER_QUERY_MAX: usize = 500;
 
-/// Where an order stands.
+/// The current status of an order.
 #[derive(Debug, Clone, Copy)]
 pub struct CurrentStatus {
-    /// Its state.
+    /// The status.
     pub status: OrderStatus,
-    /// Why it is cancelled.
+    /// Why the order is cancelled, if it is.
     pub cancel_reason: Option<CancelReason>,
-    /// By what it was paid, or is about to be.
+    /// The method by which the order was paid, or is about to be.
     pub paid_by: Option<PaymentMethod>,
 }
 
-/// Where an order stands; for a command, which must come behind the order in the log. `None`: it is in the
-/// outbox, so it may not be there yet. `customer`: whose it must be; an operator's may be anyone's.
-pub(crate) async fn standing(
-    gateway: &Gateway,
+/// Returns the current status of an order, for a command that must come behind the order in the log. `None`: the order
+/// is still in the outbox and may not be in the log yet. `customer`: whose order it must be; an operator may name any.
+pub(crate) async fn current_status(
+    orders: OrderLookup<'_>,
+    loader: &OrderStatusLoader,
     view: &SaleView,
     id: OrderId,
     customer: Option<&CustomerId>,
 ) -> Result<Option<CurrentStatus>, Problem> {
-    let asked = gateway.standings.of(id, &view.publication.sale_id, customer);
-    let Some(customer) = customer else { return asked.await?.ok_or(Code::NotFound.into()).map(Some) };
+    let load = loader.load(id, &view.publication.sale_id, customer);
+    let Some(customer) = customer else { return load.await?.ok_or(Code::NotFound.into()).map(Some) };
     let fresh = |found: &FoundOrder, _| {
-        (!found.in_outbox).then_some(CurrentStatus {
-            status: fresh_status(found),
-            cancel_reason: None,
-            paid_by: None,
-        })
+        let status = fresh_status(found);
+        (!found.in_outbox).then_some(CurrentStatus { status, cancel_reason: None, paid_by: None })
     };
-    let asked = async { asked.await.map(|found| found.map(Some)) };
-    settled_or_remembered(gateway, view, id, customer, asked, fresh).await
+    let query = async { load.await.map(|found| found.map(Some)) };
+    orders.settled_or_remembered(view, id, customer, query, fresh).await
 }
 
-type Answer = Result<Option<CurrentStatus>, Problem>;
+type Loaded = Result<Option<CurrentStatus>, Problem>;
 
-/// One question.
-struct Asked {
+/// One request that waits for a query.
+struct Request {
     order: OrderId,
     sale: SaleId,
-    /// Whose it must be; an operator's may be anyone's.
+    /// Whose order it must be; an operator may name any.
     customer: Option<CustomerId>,
-    answer: oneshot::Sender<Answer>,
+    reply: oneshot::Sender<Loaded>,
 }
 
 #[derive(Default)]
-struct Waiting {
-    asked: Vec<Asked>,
+struct Pending {
+    requests: Vec<Request>,
+    /// The number of tasks that query.
     queries: usize,
 }
 
-/// Reads where orders stand.
+/// Loads statuses in shared queries.
 #[derive(Clone)]
 pub struct OrderStatusLoader {
     pool: Pool,
-    waiting: Arc<Mutex<Waiting>>,
+    pending: Arc<Mutex<Pending>>,
 }
 
 impl OrderStatusLoader {
-    /// From this pool.
+    /// Returns a loader that queries by this pool.
     pub fn new(pool: Pool) -> Self {
-        Self { pool, waiting: Arc::default() }
+        Self { pool, pending: Arc::default() }
     }
 
-    /// Where an order of this sale stands, and of this customer where one is named. `None`: Postgres does not
-    /// have it.
-    pub async fn of(&self, order: OrderId, sale: &SaleId, customer: Option<&CustomerId>) -> Answer {
-        let (answer, answered) = oneshot::channel();
-        let asked = Asked { order, sale: sale.clone(), customer: customer.cloned(), answer };
+    /// Loads the status of an order of this sale, and of this customer if one is given. `None`: Postgres does not have
+    /// the order.
+    pub async fn load(&self, order: OrderId, sale: &SaleId, customer: Option<&CustomerId>) -> Loaded {
+        let (reply, loaded) = oneshot::channel();
+        let request = Request { order, sale: sale.clone(), customer: customer.cloned(), reply };
         {
-            let mut waiting = self.lock();
-            waiting.asked.push(asked);
-            if waiting.queries < QUERIES_MAX {
-                waiting.queries += 1;
-                tokio::spawn(self.clone().read_on());
+            let mut pending = self.lock();
+            pending.requests.push(request);
+            if pending.queries < QUERIES_MAX {
+                pending.queries += 1;
+                tokio::spawn(self.clone().query_while_pending());
             }
         }
-        answered.await.unwrap_or_else(|_| Err(Code::DatabaseUnavailable.into()))
+        loaded.await.unwrap_or_else(|_| Err(Code::DatabaseUnavailable.into()))
     }
 
-    /// Query after query, until nobody waits.
-    async fn read_on(self) {
-        while let Some(together) = self.next() {
-            let burst = together.len() > 1;
-            let orders: Vec<Uuid> = together.iter().map(|asked| asked.order.0).collect();
-            let found = tokio::time::timeout(ANSWER_MAX, self.read(&orders)).await;
+    /// Queries until no request is pending.
+    async fn query_while_pending(self) {
+        while let Some(requests) = self.next_requests() {
+            let is_burst = requests.len() > 1;
+            let orders: Vec<Uuid> = requests.iter().map(|request| request.order.0).collect();
+            let found = tokio::time::timeout(QUERY_MAX, self.query(&orders)).await;
             let found = found.unwrap_or_else(|_| Err(Code::DatabaseUnavailable.into()));
-            for asked in together {
-                let answer = found.as_ref().map_err(Problem::clone).and_then(|found| asked.among(found));
-                let _ = asked.answer.send(answer); // whoever asked may have stopped waiting
+            for request in requests {
+                let loaded = found.as_ref().map_err(Problem::clone).and_then(|rows| request.select(rows));
+                let _ = request.reply.send(loaded); // the caller may have stopped waiting
             }
-            if burst {
+            if is_burst {
                 tokio::time::sleep(GATHER).await;
             }
         }
     }
 
-    /// Those who wait now; `None` ends the reader.
-    fn next(&self) -> Option<Vec<Asked>> {
-        let mut waiting = self.lock();
-        // Whoever has stopped waiting is not read for.
-        waiting.asked.retain(|asked| !asked.answer.is_closed());
-        if waiting.asked.is_empty() {
-            waiting.queries -= 1;
+    /// Returns the requests of the next query. `None` ends the task.
+    fn next_requests(&self) -> Option<Vec<Request>> {
+        let mut pending = self.lock();
+        // A request whose caller has stopped waiting needs no query.
+        pending.requests.retain(|request| !request.reply.is_closed());
+        if pending.requests.is_empty() {
+            pending.queries -= 1;
             return None;
         }
-        if waiting.asked.len() <= TOGETHER_MAX {
-            return Some(mem::take(&mut waiting.asked));
+        if pending.requests.len() <= ORDERS_PER_QUERY_MAX {
+            return Some(mem::take(&mut pending.requests));
         }
-        Some(waiting.asked.drain(..TOGETHER_MAX).collect())
+        Some(pending.requests.drain(..ORDERS_PER_QUERY_MAX).collect())
     }
 
-    async fn read(&self, orders: &[Uuid]) -> Result<HashMap<Uuid, Row>, Problem> {
+    async fn query(&self, orders: &[Uuid]) -> Result<HashMap<Uuid, Row>, Problem> {
         let client = self.pool.get().await?;
         let statement = client.prepare_cached(STANDING).await?;
         let rows = client.query(&statement, &[&orders]).await?;
         Ok(rows.into_iter().map(|row| (row.get(0), row)).collect())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Asked {
-    /// An order of another sale or customer is as good as none.
-    fn among(&self, found: &HashMap<Uuid, Row>) -> Answer {
-        let Some(row) = found.get(&self.order.0) else { return Ok(None) };
+impl Request {
+    /// Returns the requested order's status. An order of another sale or customer is treated as not found.
+    fn select(&self, rows: &HashMap<Uuid, Row>) -> Loaded {
+        let Some(row) = rows.get(&self.order.0) else { return Ok(None) };
         let (sale, customer): (&str, &str) = (row.get(1), row.get(2));
         if sale != self.sale.as_str() || self.customer.as_ref().is_some_and(|of| of.as_str() != customer) {
             return Ok(None);

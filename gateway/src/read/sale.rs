@@ -8,6 +8,7 @@ use contract::ids::{SaleId, Sku};
 use contract::problem::Code;
 use contract::sale::{DiscountPolicy, SaleState, TOTAL_MAX};
 use contract::timestamp::Timestamp;
+use deadpool_postgres::Pool;
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, ETAG, HeaderValue, IF_NONE_MATCH};
 use hyper::http::request::Parts;
@@ -19,12 +20,22 @@ use crate::http::json::json;
 use crate::http::problem::Problem;
 use crate::http::query_string::parameter;
 use crate::http::response::{Response, full};
+use crate::order::sale_queue::SaleQueues;
+use crate::sales::lease::Leases;
 use crate::sales::sale_view::SaleView;
-use crate::state::Gateway;
 
-/// A look this old no longer tells the remaining stock, in milliseconds.
-const LOOK_MS_MAX: u64 = 1000;
 const AVAILABLE: &str = include_str!("../../queries/available.sql");
+
+/// What queries about sales need.
+#[derive(Clone, Copy)]
+pub struct SaleReads<'a> {
+    /// The published sales.
+    pub leases: &'a Leases,
+    /// The stock caches.
+    pub queues: &'a SaleQueues,
+    /// Has the stock while Redis cannot be read.
+    pub pool: &'a Pool,
+}
 
 /// A sale as customers see it. It sells when it is `open`, `ready`, and between `opens_at` and `closes_at`.
 #[derive(Serialize, JsonSchema)]
@@ -96,13 +107,13 @@ pub(crate) struct AvailabilityBody {
 }
 
 /// `GET /v1/sales`: all that are not drafts, by name.
-pub(super) async fn all(gateway: &Gateway, head: &Parts) -> Result<Response, Problem> {
-    let lease = gateway.leases.load_full();
+pub(crate) async fn list(sales: SaleReads<'_>, head: &Parts) -> Result<Response, Problem> {
+    let lease = sales.leases.load_full();
     let mut views: Vec<_> = lease.sales.values().collect();
     views.sort_by(|a, b| a.publication.sale_id.cmp(&b.publication.sale_id));
     let mut remaining = Vec::with_capacity(views.len());
     for view in &views {
-        remaining.push(remaining_of(gateway, view).await?);
+        remaining.push(sales.units_left(view).await?);
     }
     let pairs = || views.iter().zip(&remaining);
     let tagged: Vec<_> = pairs().map(|(view, remaining)| body(view, remaining, None)).collect();
@@ -112,20 +123,20 @@ pub(super) async fn all(gateway: &Gateway, head: &Parts) -> Result<Response, Pro
 }
 
 /// `GET /v1/sales/{sale}`.
-pub(super) async fn one(gateway: &Gateway, sale: &str, head: &Parts) -> Result<Response, Problem> {
-    let view = find(gateway, sale)?;
-    let remaining = remaining_of(gateway, &view).await?;
+pub(crate) async fn show(sales: SaleReads<'_>, sale: &str, head: &Parts) -> Result<Response, Problem> {
+    let view = sales.leases.find(sale)?;
+    let remaining = sales.units_left(&view).await?;
     tagged_answer(head, &body(&view, &remaining, None), &body(&view, &remaining, Some(walltime::now())))
 }
 
 /// `GET /v1/sales/{sale}/items/{sku}/availability?quantity=n`.
-pub(super) async fn availability(
-    gateway: &Gateway,
+pub(crate) async fn availability(
+    sales: SaleReads<'_>,
     sale: &str,
     sku: &str,
     head: &Parts,
 ) -> Result<Response, Problem> {
-    let view = find(gateway, sale)?;
+    let view = sales.leases.find(sale)?;
     let item = view.publication.terms.item(sku).ok_or(Code::NotFound)?;
     let quantity = match parameter(head, "quantity")? {
         None => 1,
@@ -136,39 +147,27 @@ pub(super) async fn availability(
     };
     let remaining = match item.total {
         None => None,
-        Some(_) => Some(remaining_of(gateway, &view).await?.get(sku).copied().unwrap_or(0)),
+        Some(_) => Some(sales.units_left(&view).await?.get(sku).copied().unwrap_or(0)),
     };
     let available = remaining.is_none_or(|remaining| remaining >= quantity);
     Ok(json(StatusCode::OK, &AvailabilityBody { available, remaining }))
 }
 
-pub(crate) fn find(gateway: &Gateway, sale: &str) -> Result<std::sync::Arc<SaleView>, Problem> {
-    gateway.leases.load().sale(sale).cloned().ok_or_else(|| Code::UnknownSale.into())
-}
-
-/// Units left per limited SKU.
-async fn remaining_of(gateway: &Gateway, view: &SaleView) -> Result<HashMap<String, u64>, Problem> {
-    let sale = &view.publication.sale_id;
-    let sale_queue = gateway.sale_queues.get(sale);
-    if let Some(sale_queue) = &sale_queue {
-        sale_queue.watch.asked();
-        if let Some(seen) = sale_queue.watch.seen()
-            && seen.epoch == view.epoch()
-            && seen.age_ms() <= LOOK_MS_MAX
-        {
-            let units =
-                |stock: lua::read_stock::SkuStock| stock.available.map(|units| units + stock.returning);
-            return Ok(seen
-                .stock
-                .iter()
-                .filter_map(|(sku, stock)| Some((sku.to_string(), units(*stock)?)))
-                .collect());
+impl SaleReads<'_> {
+    /// Returns the units left of each limited item.
+    async fn units_left(self, view: &SaleView) -> Result<HashMap<String, u64>, Problem> {
+        let sale = &view.publication.sale_id;
+        if let Some(queue) = self.queues.get(sale) {
+            queue.stock.note_request();
+            if let Some(snapshot) = queue.stock.recent_snapshot(view.epoch()) {
+                return Ok(snapshot.units_left().map(|(sku, units)| (sku.to_string(), units)).collect());
+            }
         }
+        let client = self.pool.get().await?;
+        let statement = client.prepare_cached(AVAILABLE).await?;
+        let rows = client.query(&statement, &[&sale.as_str()]).await?;
+        Ok(rows.iter().map(|row| (row.get::<_, String>(0), row.get::<_, i64>(1).max(0) as u64)).collect())
     }
-    let client = gateway.reads.get().await?;
-    let statement = client.prepare_cached(AVAILABLE).await?;
-    let rows = client.query(&statement, &[&sale.as_str()]).await?;
-    Ok(rows.iter().map(|row| (row.get::<_, String>(0), row.get::<_, i64>(1).max(0) as u64)).collect())
 }
 
 fn body<'a>(

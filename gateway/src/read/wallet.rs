@@ -4,6 +4,7 @@ use contract::ids::OrderId;
 use contract::money::Currency;
 use contract::problem::Code;
 use contract::timestamp::Timestamp;
+use deadpool_postgres::Pool;
 use hyper::StatusCode;
 use hyper::http::request::Parts;
 use schemars::JsonSchema;
@@ -16,7 +17,6 @@ use crate::http::json::json;
 use crate::http::problem::Problem;
 use crate::http::query_string::parameter;
 use crate::http::response::Response;
-use crate::state::Gateway;
 
 const WALLET: &str = include_str!("../../queries/wallet.sql");
 /// Entries that are told, the newest ones.
@@ -58,13 +58,13 @@ enum EntryReason {
 
 /// `GET /v1/wallet?currency=`: the wallet that moved last unless a currency is named; an empty one for whoever
 /// has none.
-pub(super) async fn show(gateway: &Gateway, head: &Parts) -> Result<Response, Problem> {
+pub(crate) async fn show(pool: &Pool, head: &Parts) -> Result<Response, Problem> {
     let customer = authenticate::customer(&head.headers)?;
     let why = "The parameter currency is an ISO 4217 code such as KRW.";
     let bad = || Problem::because(Code::MalformedRequest, why);
     let asked = parameter(head, "currency")?;
     let currency = asked.as_deref().map(|code| Currency::parse(code).ok_or_else(bad)).transpose()?;
-    let client = gateway.reads.get().await?;
+    let client = pool.get().await?;
     let statement = client.prepare_cached(WALLET).await?;
     let row = client.query_opt(&statement, &[&customer.as_str(), &asked, &ENTRIES_MAX]).await?;
     let body = match row {

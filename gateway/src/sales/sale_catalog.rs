@@ -1,4 +1,4 @@
-//! What the topic `sales` has said so far, message by message.
+//! A materialized view of the topic `sales`: all sales and all settled positions, message by message.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -10,14 +10,15 @@ use contract::topics::SALES;
 
 use crate::sales::sale_view::SaleView;
 
-/// What the topic has said so far.
+/// The sales and positions that the topic has published so far.
 #[derive(Default)]
 pub(crate) struct SaleCatalog {
     pub(crate) sales: HashMap<SaleId, Arc<SaleView>>,
+    /// How far each partition of the log is settled.
     pub(crate) settled: BTreeMap<i32, Position>,
 }
 
-/// What of it is new.
+/// Which part of the catalog a message has changed.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Changed {
     pub(crate) sales: bool,
@@ -25,31 +26,35 @@ pub(crate) struct Changed {
 }
 
 impl SaleCatalog {
-    /// Takes a message in.
+    /// Applies one message.
     pub(crate) fn apply(&mut self, key: &[u8], value: Option<&[u8]>, changed: &mut Changed) {
         match publication::decode(key, value) {
-            Ok(SalesMessage::Sale(publication)) => changed.sales |= self.sale(*publication),
-            // What one owner has settled stays settled, whatever a former one says later.
+            Ok(SalesMessage::Sale(publication)) => changed.sales |= self.apply_sale(*publication),
             Ok(SalesMessage::Position(position)) => {
-                let settled = self.settled.entry(position.partition).or_insert(position);
-                settled.settled_until = position.settled_until.max(settled.settled_until);
-                settled.next_offset = position.next_offset.max(settled.next_offset);
+                self.apply_position(position);
                 changed.positions = true;
             }
             Ok(SalesMessage::Heartbeat(_) | SalesMessage::Other) => {}
-            Err(error) => tracing::error!(%error, topic = SALES.name, "passed over"),
+            Err(error) => tracing::error!(%error, topic = SALES.name, "skipping undecodable message"),
         }
     }
 
-    /// Never goes back in (epoch, version). Whether anything changed.
-    fn sale(&mut self, publication: SalePublication) -> bool {
-        let known = self.sales.get(&publication.sale_id);
-        if known.is_some_and(|known| known.publication.rank() >= publication.rank()) {
+    /// A record that one owner has settled stays settled, whatever a former owner publishes later.
+    fn apply_position(&mut self, position: Position) {
+        let settled = self.settled.entry(position.partition).or_insert(position);
+        settled.settled_until = position.settled_until.max(settled.settled_until);
+        settled.next_offset = position.next_offset.max(settled.next_offset);
+    }
+
+    /// Applies a publication unless it is older, by epoch and version. Returns whether it was applied.
+    fn apply_sale(&mut self, publication: SalePublication) -> bool {
+        let current = self.sales.get(&publication.sale_id);
+        if current.is_some_and(|current| current.publication.rank() >= publication.rank()) {
             return false;
         }
         tracing::info!(
             sale_id = %publication.sale_id, epoch = %publication.epoch, version = publication.version,
-            state = publication.state.as_str(), ready = publication.ready, "sale read"
+            state = publication.state.as_str(), ready = publication.ready, "sale definition was read"
         );
         let keys = SaleKeys::new(&publication.sale_id, publication.epoch);
         self.sales.insert(publication.sale_id.clone(), Arc::new(SaleView { publication, keys }));
@@ -62,7 +67,7 @@ pub(crate) mod tests {
     use super::*;
     use contract::timestamp::Timestamp;
 
-    /// A sale as it is published: key and value.
+    /// Returns the key and the value of a published sale.
     pub(crate) fn message(epoch: u64, version: u64, ready: bool) -> (String, Vec<u8>) {
         let value = serde_json::json!({
             "sale_id": "s", "partition": 0, "state": "open", "version": version, "epoch": epoch, "ready": ready,
@@ -72,27 +77,27 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn knowledge_never_goes_back_in_epoch_and_version() {
-        let mut known = SaleCatalog::default();
+    fn a_sale_never_returns_to_an_older_epoch_or_version() {
+        let mut catalog = SaleCatalog::default();
         for (epoch, version, expected) in
             [(2, 5, true), (1, 9, false), (2, 4, false), (2, 5, false), (2, 6, true), (3, 1, true)]
         {
             let (key, value) = message(epoch, version, true);
             let mut changed = Changed::default();
-            known.apply(key.as_bytes(), Some(&value), &mut changed);
+            catalog.apply(key.as_bytes(), Some(&value), &mut changed);
             let expected = Changed { sales: expected, positions: false };
             assert_eq!(changed, expected, "epoch {epoch} version {version}");
         }
     }
 
     #[test]
-    fn what_is_settled_stays_settled_whatever_a_former_owner_says() {
-        let mut known = SaleCatalog::default();
+    fn a_settled_position_never_moves_back_whatever_a_former_owner_publishes() {
+        let mut catalog = SaleCatalog::default();
         for (ms, expected) in [(1000, 1000), (500, 1000), (2000, 2000)] {
             let position = Position { partition: 3, next_offset: ms as i64, settled_until: Timestamp(ms) };
             let value = serde_json::to_vec(&position).unwrap();
-            known.apply(position.key().as_bytes(), Some(&value), &mut Changed::default());
-            let settled = known.settled[&3];
+            catalog.apply(position.key().as_bytes(), Some(&value), &mut Changed::default());
+            let settled = catalog.settled[&3];
             assert_eq!((settled.settled_until.0, settled.next_offset), (expected, expected as i64));
         }
     }

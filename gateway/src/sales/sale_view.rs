@@ -4,22 +4,23 @@ use contract::ids::Epoch;
 use contract::keys::SaleKeys;
 use contract::publication::SalePublication;
 
-/// A sale as this gateway last read it.
+/// A sale, and the Redis keys of its epoch.
 #[derive(Debug)]
 pub struct SaleView {
-    /// As published.
+    /// The sale as published.
     pub publication: SalePublication,
-    /// The keys of its epoch.
+    /// The Redis keys of its epoch.
     pub keys: SaleKeys,
 }
 
 impl SaleView {
-    /// Its epoch.
+    /// Returns the epoch.
     pub fn epoch(&self) -> Epoch {
         self.publication.epoch
     }
-    /// Whether orders are limited per customer.
-    pub fn limited(&self) -> bool {
+
+    /// Returns whether the number of orders per customer is limited.
+    pub fn is_limited(&self) -> bool {
         self.publication.terms.max_orders_per_customer.is_some()
     }
 }

@@ -25,21 +25,26 @@ use serde::Serialize;
 use tokio::sync::Mutex;
 
 use crate::http::response::{Response, encoded_json};
+use crate::live::registry::Registry;
+use crate::metrics::Requests;
 use crate::metrics::outcome;
 use crate::order::backpressure;
-use crate::route::Public;
+use crate::order::in_flight::InFlight;
+use crate::order::place::ENDPOINT as PLACE_ORDER;
+use crate::order::sale_queue::SaleQueues;
 use crate::sales::lease::Lease;
+use crate::sales::lease::Leases;
 use crate::sales::sale_view::SaleView;
-use crate::state::Gateway;
+use deadpool_postgres::Pool;
 use log_ends::LogEnds;
+use lua::Redis;
+use process::health::Health;
 use settled::{ItemRow, SaleRow, Settled};
 
 /// One look serves whoever asks within this time of its beginning.
 const SHARED_FOR: Duration = Duration::from_millis(500);
 /// Whatever is asked for the look has this long.
 const PART_MAX: Duration = Duration::from_millis(400);
-/// What Redis showed this long ago, in milliseconds, no longer tells the stock.
-const STOCK_MS_MAX: u64 = 1000;
 
 /// The answer. Totals are since the gateway's start: whoever looks twice knows the rates.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -177,32 +182,57 @@ impl Overview {
     }
 }
 
+/// What the overview is made of.
+#[derive(Clone, Copy)]
+pub struct Sources<'a> {
+    /// This gateway's identity, and the last overview.
+    pub overview: &'a Overview,
+    /// The published sales and settled positions.
+    pub leases: &'a Leases,
+    /// The stock caches.
+    pub queues: &'a SaleQueues,
+    /// Has the outboxes.
+    pub redis: &'a Redis,
+    /// The connections that are reserved for operators.
+    pub pool: &'a Pool,
+    /// The state of the dependencies.
+    pub health: &'a Health,
+    /// What this gateway has answered.
+    pub requests: &'a Requests,
+    /// The orders that are being processed.
+    pub in_flight: &'a InFlight,
+    /// The open streams.
+    pub live: &'a Registry,
+    /// The lag of settlement beyond which new orders are refused.
+    pub lag_max: Duration,
+}
+
 /// `GET /admin/v1/overview`.
-pub(super) async fn show(gateway: &Gateway) -> Response {
-    let mut last = gateway.overview.last.lock().await;
+pub(crate) async fn show(sources: Sources<'_>) -> Response {
+    let mut last = sources.overview.last.lock().await;
     if let Some((begun, body)) = &*last
         && begun.elapsed() < SHARED_FOR
     {
         return encoded_json(StatusCode::OK, body.clone());
     }
     let begun = Instant::now();
-    let looked = look(gateway).await;
+    let looked = look(sources).await;
     // Numbers and texts always serialize.
     let body: Bytes = serde_json::to_vec(&looked).unwrap_or_default().into();
     *last = Some((begun, body.clone()));
     encoded_json(StatusCode::OK, body)
 }
 
-async fn look(gateway: &Gateway) -> Body {
+async fn look(sources: Sources<'_>) -> Body {
     let time = walltime::now();
-    let lease = gateway.leases.load_full();
+    let lease = sources.leases.load_full();
     let mut partitions: Vec<i32> = lease.sales.values().map(|view| view.publication.partition).collect();
     partitions.sort_unstable();
     partitions.dedup();
     let (settled, ends, outboxes) = tokio::join!(
-        within(settled::read(gateway)),
-        within(gateway.overview.ends.of(partitions.clone(), PART_MAX)),
-        outboxes(gateway, &lease),
+        within(settled::read(sources.pool)),
+        within(sources.overview.ends.of(partitions.clone(), PART_MAX)),
+        outboxes(sources.redis, &lease),
     );
     let mut why = BTreeMap::new();
     let mut told = Told {
@@ -218,12 +248,12 @@ async fn look(gateway: &Gateway) -> Body {
     let log: Vec<_> = partitions.into_iter().map(|partition| told.behind(&lease, partition)).collect();
     Body {
         time,
-        gateway: of_gateway(gateway),
-        sales: sales(gateway, &lease, &told, &log),
+        gateway: of_gateway(sources),
+        sales: sales(sources.queues, &lease, &told, &log),
         log,
         dead_letters: told.settled.as_ref().map(|settled| settled.undecided),
         guard_trips: told.settled.as_ref().map(|settled| settled.guard_trips),
-        dependencies: gateway
+        dependencies: sources
             .health
             .snapshot()
             .into_iter()
@@ -258,10 +288,10 @@ fn noted<T>(
 }
 
 /// How many entries wait in the outbox of each sale that is ready.
-async fn outboxes(gateway: &Gateway, lease: &Lease) -> Vec<((SaleId, Epoch), Result<u64, String>)> {
+async fn outboxes(redis: &Redis, lease: &Lease) -> Vec<((SaleId, Epoch), Result<u64, String>)> {
     let ready = lease.sales.iter().filter(|(_, view)| view.publication.ready);
     join_all(ready.map(async |(sale, view)| {
-        let entries = within(lua::outbox::len(&gateway.redis, sale, view.epoch())).await;
+        let entries = within(lua::outbox::len(redis, sale, view.epoch())).await;
         ((sale.clone(), view.epoch()), entries)
     }))
     .await
@@ -277,7 +307,7 @@ impl Told {
         let end = self.ends.as_ref().and_then(|ends| ends.get(&partition).copied());
         let lag_records = next.zip(end).map(|(next, end)| (end - next).max(0) as u64);
         let behind =
-            || backpressure::behind(lease, partition, walltime::now()).map(|behind| behind.as_secs_f64());
+            || backpressure::lag(lease, partition, walltime::now()).map(|behind| behind.as_secs_f64());
         let lag_seconds = match lag_records {
             Some(0) => Some(0.0),
             Some(_) => behind(),
@@ -287,39 +317,42 @@ impl Told {
     }
 }
 
-fn of_gateway(gateway: &Gateway) -> GatewayNow {
+fn of_gateway(sources: Sources<'_>) -> GatewayNow {
     let (mut accepted, mut replayed, mut refused, mut failed) = (0, 0, 0, 0);
     let mut refusals = BTreeMap::new();
-    let route = Public::PlaceOrder { sale: "" }.label();
-    for (outcome, count) in gateway.requests.totals(route) {
+    for (outcome, count) in sources.requests.totals(PLACE_ORDER) {
         match outcome {
             outcome::ACCEPTED => accepted += count,
             outcome::REPLAYED => replayed += count,
             code => {
                 let status = Code::ALL.iter().find(|known| known.as_str() == code).map(|code| code.status());
-                *if status.is_some_and(|status| status < 500) { &mut refused } else { &mut failed } += count;
+                if status.is_some_and(|status| status < 500) {
+                    refused += count;
+                } else {
+                    failed += count;
+                }
                 refusals.insert(code, count);
             }
         }
     }
     GatewayNow {
-        id: gateway.overview.id.clone(),
-        started_at: gateway.overview.started_at,
+        id: sources.overview.id.clone(),
+        started_at: sources.overview.started_at,
         accepted_total: accepted,
         replayed_total: replayed,
         refused_total: refused,
         failed_total: failed,
         refusals,
-        in_flight: Arc::strong_count(&gateway.placing) as u64 - 1,
-        live_update_streams: gateway.live.count() as u64,
-        admission_lag_seconds_max: gateway.lag_max.as_secs(),
+        in_flight: sources.in_flight.count(),
+        live_update_streams: sources.live.count() as u64,
+        admission_lag_seconds_max: sources.lag_max.as_secs(),
     }
 }
 
 /// As Postgres has them; as this gateway has read them while Postgres is away.
-fn sales(gateway: &Gateway, lease: &Lease, told: &Told, log: &[PartitionNow]) -> Vec<SaleNow> {
+fn sales(queues: &SaleQueues, lease: &Lease, told: &Told, log: &[PartitionNow]) -> Vec<SaleNow> {
     let of = |row: SaleRow<'_>| {
-        let redis = in_redis(gateway, row.sale_id, row.epoch);
+        let redis = in_redis(queues, row.sale_id, row.epoch);
         let key = (row.sale_id.clone(), row.epoch);
         let behind = log.iter().find(|behind| behind.partition == row.partition);
         SaleNow {
@@ -366,13 +399,11 @@ fn item_now(item: ItemRow<'_>, redis: &BTreeMap<Sku, i64>) -> ItemNow {
     }
 }
 
-/// The units that Redis has, those on their way back included, as the last look of fast refusals has seen them:
-/// for this no further question is asked.
-fn in_redis(gateway: &Gateway, sale: &SaleId, epoch: Epoch) -> BTreeMap<Sku, i64> {
-    let seen = gateway.sale_queues.get(sale).and_then(|sale_queue| sale_queue.watch.seen());
-    let Some(seen) = seen.filter(|seen| seen.epoch == epoch && seen.age_ms() <= STOCK_MS_MAX) else {
-        return BTreeMap::new();
-    };
-    let units = |stock: lua::read_stock::SkuStock| Some((stock.available? + stock.returning) as i64);
-    seen.stock.iter().filter_map(|(sku, stock)| Some((sku.clone(), units(*stock)?))).collect()
+/// Returns the units that Redis has, units on their way back included, from the stock cache: the overview needs no
+/// request of its own for them.
+fn in_redis(queues: &SaleQueues, sale: &SaleId, epoch: Epoch) -> BTreeMap<Sku, i64> {
+    let snapshot = queues.get(sale).and_then(|queue| queue.stock.recent_snapshot(epoch));
+    snapshot.map_or_else(BTreeMap::new, |snapshot| {
+        snapshot.units_left().map(|(sku, units)| (sku.clone(), units as i64)).collect()
+    })
 }

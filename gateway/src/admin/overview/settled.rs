@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use contract::ids::{Epoch, SaleId};
 use contract::sale::SaleState;
 use contract::topics::ORDERS;
+use deadpool_postgres::Pool;
 use process::postgres::DatabaseError;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio_postgres::Row;
 
 use crate::sales::sale_view::SaleView;
-use crate::state::Gateway;
 
 const OVERVIEW: &str = include_str!("../../../queries/overview.sql");
 
@@ -76,8 +76,8 @@ pub(super) struct ItemRow<'a> {
 }
 
 /// Asks, by the connections that are kept for operators: customers' queries do not delay it.
-pub(super) async fn read(gateway: &Gateway) -> Result<Settled, DatabaseError> {
-    let client = gateway.writes.get().await?;
+pub(super) async fn read(pool: &Pool) -> Result<Settled, DatabaseError> {
+    let client = pool.get().await?;
     let statement = client.prepare_cached(OVERVIEW).await?;
     let row = client.query_one(&statement, &[&ORDERS.name]).await?;
     let positions: Vec<(i32, i64)> = json(&row, "positions")?;

@@ -1,0 +1,23 @@
+//! The price of an order, from the sale's terms in memory.
+
+use contract::order::{OrderRefusal, OrderRequest, PricedRequest};
+use contract::problem::Code;
+use contract::sale::SaleTerms;
+
+use crate::http::problem::Problem;
+
+/// Checks the values of a request and prices it.
+pub fn price(request: &OrderRequest, terms: &SaleTerms) -> Result<PricedRequest, Problem> {
+    request.price(terms).map_err(|refused| {
+        let detail = refused.to_string();
+        match refused {
+            OrderRefusal::Invalid(_) => Problem::because(Code::InvalidOrder, detail),
+            OrderRefusal::UnknownSku(sku) => {
+                Problem::because(Code::UnknownSku, detail).with("sku", sku.as_str())
+            }
+            OrderRefusal::TotalMismatch { total } => {
+                Problem::because(Code::TotalMismatch, detail).with("total", total)
+            }
+        }
+    })
+}

@@ -1,0 +1,25 @@
+//! Why the gateway could not start.
+
+use std::net::SocketAddr;
+
+use process::postgres;
+
+/// Why the gateway could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Without an identity the gateway could not tell one client from another.
+    #[error("no identity is configured: --dev-auth (GATEWAY_DEV_AUTH=true) accepts development identities")]
+    NoIdentity,
+    /// A listener's address is in use, or not one of this machine.
+    #[error("cannot listen on {0}: {1}")]
+    Listen(SocketAddr, std::io::Error),
+    /// `REDIS_URL` is not a valid URL.
+    #[error("REDIS_URL: {0}")]
+    Redis(#[from] lua::RedisError),
+    /// `DATABASE_URL` is not a valid URL.
+    #[error(transparent)]
+    Postgres(#[from] postgres::PoolError),
+    /// The Kafka client refused a setting.
+    #[error("Kafka client: {0}")]
+    Kafka(#[from] rdkafka::error::KafkaError),
+}

@@ -24,7 +24,7 @@ fn every_metric_is_described() {
     for (program, own) in [
         ("gateway", gateway::described::METRICS),
         ("settlement", settlement::described::METRICS),
-        ("downstream", downstream::described::METRICS),
+        ("downstream", downstream::metric_help::METRICS),
         ("process", COMMON_METRICS),
     ] {
         let all = own.iter().chain(COMMON_METRICS);

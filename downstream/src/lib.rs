@@ -1,22 +1,22 @@
-//! What follows the events of orders: consumer groups, each a process of its own by a subcommand of one
-//! binary.
+//! The components that follow the events of orders. Each is a subcommand of one binary and runs as a process of its
+//! own; all but the provider are consumer groups.
 //!
-//! | module           | what it does                                                         |
-//! |------------------|----------------------------------------------------------------------|
-//! | [`settings`]     | the command line: what every part takes, and which part it is        |
-//! | [`host`]         | what a part runs in: health, listener, tasks, an orderly end         |
-//! | [`tls`]     | how others are called: TLS, and what is said of failures             |
-//! | [`described`]    | what the metrics mean                                                |
-//! | [`group`]        | a consumer group: order, tries, dead letters                         |
-//! | [`analytics`]    | counts: funnel, revenue, deliveries                                  |
-//! | [`notification`] | tells customers, by e-mail and webhook                               |
-//! | [`payments`]     | takes and returns the money of card payments                         |
-//! | [`provider`]     | the simulated card provider                                          |
+//! | module           | what it does                                                              |
+//! |------------------|---------------------------------------------------------------------------|
+//! | [`settings`]     | the command line: settings of all components, and the component           |
+//! | [`host`]         | the environment of a component: health, listener, tasks, shutdown         |
+//! | [`tls`]          | outbound TLS, and error texts of HTTP calls                               |
+//! | [`metric_help`]  | the `# HELP` texts of the metrics                                         |
+//! | [`group`]        | a consumer group: ordering, retries, dead letters                         |
+//! | [`analytics`]    | aggregates orders: funnel, revenue, deliveries                            |
+//! | [`notification`] | notifies customers by e-mail and webhook                                  |
+//! | [`payments`]     | charges and refunds card payments                                         |
+//! | [`provider`]     | the simulated card provider                                               |
 
 pub mod analytics;
-pub mod described;
 pub mod group;
 pub mod host;
+pub mod metric_help;
 pub mod notification;
 pub mod payments;
 pub mod provider;
@@ -26,36 +26,29 @@ pub mod tls;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 
+use group::GroupError;
 use host::Host;
+use provider::ProviderRunError;
 pub use settings::{Component, Settings};
 
-/// Why a part cannot run at all. Missing services are no such reason: they are waited for.
+/// The reason why a component cannot run at all. A service that is down is not such a reason: the component waits.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The listener.
+    /// A consumer group cannot run.
     #[error(transparent)]
-    Listen(#[from] host::ListenError),
-    /// The settings of the database pool.
+    Group(#[from] GroupError),
+    /// The provider cannot run.
     #[error(transparent)]
-    Pool(#[from] process::postgres::PoolError),
-    /// The consumer group.
-    #[error(transparent)]
-    Group(#[from] group::GroupError),
-    /// The provider's journal.
-    #[error(transparent)]
-    Journal(#[from] provider::journal::JournalError),
-    /// Nobody can be called.
-    #[error(transparent)]
-    Outgoing(#[from] tls::TlsError),
+    Provider(#[from] ProviderRunError),
 }
 
-/// Runs one part until `shutdown`, and returns when everything that was begun is finished.
+/// Runs one component until `shutdown`, and returns when its running tasks are finished.
 pub async fn run(
     settings: Settings,
     metrics: PrometheusHandle,
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
-    process::metric_help::register(described::METRICS);
+    process::metric_help::register(metric_help::METRICS);
     let host = Host::new(settings.services, metrics, shutdown);
     match settings.component {
         Component::Analytics(own) => analytics::run(&host, own).await?,
@@ -64,6 +57,6 @@ pub async fn run(
         Component::Provider(own) => provider::run(&host, own).await?,
     }
     host.finish().await;
-    tracing::info!("stopped");
+    tracing::info!("the component has stopped");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The binary: settings, and then the library.
+//! The binary: reads the settings and runs the library.
 
 use clap::Parser;
 use downstream::Settings;

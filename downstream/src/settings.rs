@@ -1,34 +1,34 @@
-//! The command line: what every part takes, then the part and its own settings.
+//! The command line: the settings of all components, then the component and its own settings.
 
 use clap::{Parser, Subcommand};
 use process::settings::{Process, Services};
 
 use crate::{analytics, notification, payments, provider};
 
-/// Follows the events of orders: one consumer group a process.
+/// Runs one of the components that follow the events of orders.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "downstream", version)]
 pub struct Settings {
-    /// The services.
+    /// The addresses of the services.
     #[command(flatten)]
     pub services: Services,
-    /// Logs and threads.
+    /// The settings of logs and threads.
     #[command(flatten)]
     pub process: Process,
-    /// Which part.
+    /// The component to run.
     #[command(subcommand)]
     pub component: Component,
 }
 
-/// The parts.
+/// The components of the binary.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Component {
-    /// Counts what becomes of orders.
+    /// Aggregates orders for the report of a sale.
     Analytics(analytics::AnalyticsSettings),
-    /// Tells customers what became of their orders.
+    /// Notifies customers about their orders.
     Notification(notification::NotificationSettings),
-    /// Takes and returns the money of card payments.
+    /// Charges and refunds card payments.
     Payments(payments::PaymentsSettings),
-    /// The simulated card provider.
+    /// Simulates a card provider.
     Provider(provider::ProviderSettings),
 }

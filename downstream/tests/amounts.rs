@@ -1,6 +1,6 @@
-//! One figure for one thing, wherever it is told: to the customer, by Redis to whoever repeats, in Postgres,
-//! in the wallet, on the event topic, in the report. And whatever comes in whatever order: the provider gives
-//! back no more than it took, and what analytics counts adds up.
+//! An order has the same amounts everywhere: in the response to the customer, in the replayed response from Redis, in
+//! Postgres, in the wallet, on the event topic and in the report. And for every sequence of calls and events, the
+//! provider refunds no more than it captured, and the aggregates of analytics add up.
 
 #![allow(clippy::unwrap_used)] // a failed step is a failed test
 
@@ -15,7 +15,8 @@ use contract::money::{AMOUNT_MAX, Currency};
 use contract::timestamp::Timestamp;
 use downstream::analytics::increments::Increments;
 use downstream::analytics::{self, AnalyticsSettings};
-use downstream::provider::ledger::{Charge, Ledger};
+use downstream::provider::ledger::Ledger;
+use downstream::provider::protocol::Charge;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use reqwest::Method;
@@ -31,10 +32,10 @@ struct Arguments {
     analytics: AnalyticsSettings,
 }
 
-/// Subtotal, discount, fee and total, as a document tells them.
-fn amounts(of: &Value) -> [u64; 4] {
+/// Returns the subtotal, discount, fee and total of a document.
+fn amounts(document: &Value) -> [u64; 4] {
     ["subtotal", "discount", "delivery_fee", "total"]
-        .map(|name| of[name].as_u64().unwrap_or_else(|| panic!("{name} of {of}")))
+        .map(|name| document[name].as_u64().unwrap_or_else(|| panic!("{name} of {document}")))
 }
 
 fn discounted(lines: &[(&str, u32)], policy: Option<&str>) -> Value {
@@ -47,16 +48,16 @@ fn discounted(lines: &[(&str, u32)], policy: Option<&str>) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_place_tells_the_same_amounts() {
+async fn every_place_has_the_same_amounts() {
     let system = System::start(Shape { gateways: 2, ..Shape::default() }).await;
     let (client, other) = (system.gateway_client(0), system.gateway_client(1));
     let bench = Bench::on(&system.database_url, &system.topic_prefix).await;
     let (host, listen) = (bench.host(), free_address());
     let own = ["test", "--analytics-listen", &listen.to_string(), "--batch-wait-ms", "20"];
     let settings = Arguments::parse_from(own).analytics;
-    let of_task = host.clone();
+    let task_host = host.clone();
     let group =
-        Started::new(host, listen, async move { analytics::run(&of_task, settings).await.unwrap() }).await;
+        Started::new(host, listen, async move { analytics::run(&task_host, settings).await.unwrap() }).await;
 
     let (sale, customer) = (testkit::fresh("amounts"), testkit::fresh("c"));
     let item = |sku: &str, price: u64| json!({"sku": sku, "name": sku, "price": price, "total": null, "max_quantity_per_order": 10_000});
@@ -73,7 +74,7 @@ async fn every_place_tells_the_same_amounts() {
     });
     client.open_sale(&sale, terms).await;
     other.until_sale(&sale, "open", true).await;
-    // What the wallet holds at the most is what one order may cost at the most.
+    // The greatest balance of a wallet is the greatest total of an order.
     let credit = |key: &'static str, amount: u64| {
         let (client, customer) = (client.clone(), customer.clone());
         async move { client.credit(&customer, key, &json!({"amount": amount, "currency": "KRW"})).await }
@@ -87,44 +88,47 @@ async fn every_place_tells_the_same_amounts() {
     let orders = [
         (discounted(&[("A", 1), ("B", 1)], None), [10_333, 0, 3000, 13_333]),
         (discounted(&[("A", 1), ("B", 1)], Some("tenth")), [10_333, 1033, 3000, 12_300]), // rounds down
-        (discounted(&[("A", 6)], Some("tenth")), [60_000, 5000, 0, 55_000]), // its most; delivered for nothing
-        (discounted(&[("A", 5), ("B", 1)], Some("tenth")), [50_333, 5000, 3000, 48_333]), // not, after the discount
-        (discounted(&[("A", 1), ("B", 1)], Some("flat")), [10_333, 0, 3000, 13_333]),     // below its least
+        (discounted(&[("A", 6)], Some("tenth")), [60_000, 5000, 0, 55_000]), // the greatest discount; free delivery
+        (discounted(&[("A", 5), ("B", 1)], Some("tenth")), [50_333, 5000, 3000, 48_333]), // no free delivery after the discount
+        (discounted(&[("A", 1), ("B", 1)], Some("flat")), [10_333, 0, 3000, 13_333]), // below the minimum total
         (discounted(&[("B", 3), ("A", 2)], Some("flat")), [20_999, 7000, 3000, 16_999]),
         (discounted(&[("A", 7)], Some("gift")), [70_000, 70_000, 3000, 3000]),
         (discounted(&[("C", 9_000)], None), [huge, 0, 0, huge]),
     ];
-    let (mut balance, mut told) = (AMOUNT_MAX, vec![]);
+    let (mut balance, mut accepted_orders) = (AMOUNT_MAX, vec![]);
     for (n, (body, expected)) in orders.iter().enumerate() {
         let key = format!("k{n}");
         let accepted = client.order_until_answered(&sale, &customer, &key, body).await;
         assert_eq!(amounts(&accepted.body), *expected, "{accepted:?}");
-        // By what Redis remembers, at the other gateway.
+        // The other gateway replays the response from Redis.
         let again = other.order_until_answered(&sale, &customer, &key, body).await;
         assert!(again.replayed(), "{again:?}");
         assert_eq!(amounts(&again.body), *expected, "{again:?}");
         balance -= expected[3];
-        told.push((accepted.order_id(), *expected));
+        accepted_orders.push((accepted.order_id(), *expected));
     }
     let too_much = client.order_until_answered(&sale, &customer, "k", &order_body(&[("C", 10_000)])).await;
     assert_eq!(too_much.code(), "invalid_order", "{too_much:?}");
 
     let db = system.database().await;
-    for (id, expected) in &told {
+    for (id, expected) in &accepted_orders {
         let path = format!("/v1/sales/{sale}/orders/{id}");
-        let shown = testkit::eventually("the order is paid", async || {
-            let shown = client.get(&customer, &path).await.body;
-            (shown["status"] == "preparing").then_some(shown)
+        let order = testkit::eventually("the order is paid", async || {
+            let order = client.get(&customer, &path).await.body;
+            (order["status"] == "preparing").then_some(order)
         })
         .await;
-        assert_eq!(amounts(&shown), *expected);
-        assert_eq!(shown["payment"]["amount"], expected[3]);
-        let lines = shown["lines"].as_array().unwrap().iter();
-        let of_lines: u64 =
+        assert_eq!(amounts(&order), *expected);
+        assert_eq!(order["payment"]["amount"], expected[3]);
+        let lines = order["lines"].as_array().unwrap().iter();
+        let lines_total: u64 =
             lines.map(|line| line["quantity"].as_u64().unwrap() * line["unit_price"].as_u64().unwrap()).sum();
-        assert_eq!(of_lines, expected[0], "{shown}");
-        let operators = client.admin(Method::GET, &format!("/admin{path}"), None).await.body;
-        assert_eq!((amounts(&operators), &operators["payment"]["amount"]), (*expected, &json!(expected[3])));
+        assert_eq!(lines_total, expected[0], "{order}");
+        let admin_view = client.admin(Method::GET, &format!("/admin{path}"), None).await.body;
+        assert_eq!(
+            (amounts(&admin_view), &admin_view["payment"]["amount"]),
+            (*expected, &json!(expected[3]))
+        );
         let select = "SELECT o.subtotal, o.discount, o.delivery_fee, o.total, p.amount, e.amount \
                         FROM customer_order o JOIN payment p USING (order_id) JOIN wallet_entry e USING (order_id) \
                        WHERE o.order_id = $1";
@@ -135,15 +139,15 @@ async fn every_place_tells_the_same_amounts() {
     }
     let mine = client.get(&customer, &format!("/v1/sales/{sale}/orders?limit=100")).await.body;
     for listed in mine["orders"].as_array().unwrap() {
-        let (_, expected) = told.iter().find(|(id, _)| listed["order_id"] == **id).unwrap();
+        let (_, expected) = accepted_orders.iter().find(|(id, _)| listed["order_id"] == **id).unwrap();
         assert_eq!(listed["total"], expected[3], "{listed}");
     }
     assert_eq!(client.get(&customer, "/v1/wallet").await.body["balance"], balance);
 
-    // The dearest one is given up after all: its money comes back, and the report knows.
-    let captured: u64 = told.iter().map(|(_, expected)| expected[3]).sum();
-    let (dearest, _) = told.last().unwrap();
-    let path = format!("/v1/sales/{sale}/orders/{dearest}");
+    // The most expensive order is cancelled: its payment is refunded, and the report includes the refund.
+    let captured: u64 = accepted_orders.iter().map(|(_, expected)| expected[3]).sum();
+    let (last, _) = accepted_orders.last().unwrap();
+    let path = format!("/v1/sales/{sale}/orders/{last}");
     assert_eq!(client.call(&customer, Method::DELETE, &path, None).await.status, 202);
     let revenue = json!({"captured": captured, "returned": huge, "net": captured - huge});
     testkit::until("the report agrees", async || {
@@ -155,7 +159,7 @@ async fn every_place_tells_the_same_amounts() {
     group.stop().await;
 }
 
-/// What a merchant may ask of the provider, for one of a few payments.
+/// A call of a merchant to the provider, for one of a few payments.
 #[derive(Debug, Clone)]
 enum Call {
     Charge { key: u8 },
@@ -174,8 +178,8 @@ fn call() -> impl Strategy<Value = Call> {
     ]
 }
 
-/// An order's life: its total, and what is tried of the lifecycle's moves.
-fn life() -> impl Strategy<Value = (u64, Vec<Trigger>)> {
+/// Generates the total of an order and the triggers that are applied to it.
+fn order_history() -> impl Strategy<Value = (u64, Vec<Trigger>)> {
     let total = prop_oneof![Just(0), Just(AMOUNT_MAX), 0u64..1_000_000];
     (total, proptest::collection::vec(select(&Trigger::ALL[..]), 0..60))
 }
@@ -184,11 +188,11 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_provider_gives_back_no_more_than_it_took(
+    fn the_provider_refunds_no_more_than_it_captured(
         tokens in proptest::collection::vec(select(vec!["tok_approve", "tok_decline", "tok_late", "tok_timeout"]), 3),
         calls in proptest::collection::vec((0usize..3, call()), 0..60),
     ) {
-        let (mut book, at) = (Ledger::new(1000), Timestamp(1_790_000_000_000));
+        let (mut ledger, at) = (Ledger::new(1000), Timestamp(1_790_000_000_000));
         let sale_id: SaleId = "s".parse().unwrap();
         let charge = |n: usize| Charge {
             payment_id: Uuid::from_u128(n as u128),
@@ -199,37 +203,37 @@ proptest! {
             token: Some(tokens[n].into()),
             callback_url: None,
         };
-        let mut returned: HashMap<u8, (usize, u64)> = HashMap::new(); // by key: what came of it first
+        let mut returned: HashMap<u8, (usize, u64)> = HashMap::new(); // the payment and amount of the first refund, by key
         for (n, call) in calls {
             let id = charge(n).payment_id;
             let event = match &call {
-                Call::Charge { key } => book.charge(&format!("c{key}"), &charge(n), at),
-                Call::Cancel => book.cancel(&charge(n), at),
-                Call::Decide => Ok(book.decide(id, at)),
-                Call::Refund { key, amount } => book.refund(id, &format!("r{key}"), *amount, Uuid::nil(), at),
+                Call::Charge { key } => ledger.charge(&format!("c{key}"), &charge(n), at),
+                Call::Cancel => ledger.cancel(&charge(n), at),
+                Call::Decide => Ok(ledger.decide(id, at)),
+                Call::Refund { key, amount } => ledger.refund(id, &format!("r{key}"), *amount, Uuid::nil(), at),
             };
             if let Ok(Some(event)) = event {
                 if let Call::Refund { key, amount } = call {
-                    prop_assert_eq!(returned.insert(key, (n, amount)), None, "twice by one key");
+                    prop_assert_eq!(returned.insert(key, (n, amount)), None, "two refunds with one key");
                 }
-                book.apply(&event);
+                ledger.apply(&event);
             }
-            for entry in book.ledger(None, 0, 10).0 {
+            for entry in ledger.page(None, 0, 10).0 {
                 prop_assert!(entry.refunded <= entry.captured, "{:?}", entry);
-                let of_keys = returned.values().filter(|(n, _)| charge(*n).payment_id == entry.payment_id);
-                prop_assert_eq!(entry.refunded, of_keys.map(|(_, amount)| amount).sum::<u64>());
+                let refunds = returned.values().filter(|(n, _)| charge(*n).payment_id == entry.payment_id);
+                prop_assert_eq!(entry.refunded, refunds.map(|(_, amount)| amount).sum::<u64>());
             }
         }
     }
 
     #[test]
-    fn what_analytics_counts_is_the_money_of_paid_orders(
-        lives in proptest::collection::vec(life(), 1..8),
-        doubles in proptest::collection::vec(any::<Index>(), 0..20),
+    fn the_aggregates_equal_the_money_of_paid_orders(
+        histories in proptest::collection::vec(order_history(), 1..8),
+        duplicates in proptest::collection::vec(any::<Index>(), 0..20),
     ) {
         let sale: SaleId = "s".parse().unwrap();
-        let (mut events, mut captured, mut with_us) = (vec![], 0i64, 0i64);
-        for (total, triggers) in lives {
+        let (mut events, mut captured, mut net) = (vec![], 0i64, 0i64);
+        for (total, triggers) in histories {
             let (order, mut status) = (support::order(), OrderStatus::Processing);
             for trigger in triggers {
                 let Ok(next) = status.next(trigger) else { continue };
@@ -238,17 +242,17 @@ proptest! {
                 events.push(contract::event::OrderEvent { total, ..event });
                 captured += if status == OrderStatus::PaymentCompleted { total as i64 } else { 0 };
             }
-            with_us += if status.is_paid() { total as i64 } else { 0 };
+            net += if status.is_paid() { total as i64 } else { 0 };
         }
-        // Some come again, at once or much later.
-        for double in doubles {
+        // Some events are delivered again, at once or much later.
+        for duplicate in duplicates {
             if !events.is_empty() {
-                events.push(double.get(&events).clone());
+                events.push(duplicate.get(&events).clone());
             }
         }
-        let mut adds = Increments::on_top_of(HashMap::new());
-        events.iter().for_each(|event| adds.add(event));
-        let counted = adds.sales.get(&sale).map_or((0, 0), |sale| (sale.captured, sale.captured - sale.returned));
-        prop_assert_eq!(counted, (captured, with_us));
+        let mut increments = Increments::new(HashMap::new());
+        events.iter().for_each(|event| increments.add(event));
+        let counted = increments.sales.get(&sale).map_or((0, 0), |sale| (sale.captured, sale.captured - sale.returned));
+        prop_assert_eq!(counted, (captured, net));
     }
 }

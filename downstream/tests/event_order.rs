@@ -1,5 +1,5 @@
-//! The order of an order's events, through failures, retries and crashes at any step: the decisions of
-//! `orders` and `offsets` are driven by chance against two topics in memory.
+//! The events of an order keep their order through failures, retries and crashes at any step: a simulation with seeds
+//! drives `order_scheduler` and `offsets` against two topics in memory.
 
 #![allow(clippy::unwrap_used)] // a failed step is a failed test
 
@@ -19,10 +19,10 @@ const ORDERS: usize = 4;
 const EVENTS: usize = 6;
 const SEEDS: u64 = 400;
 
-/// xorshift64*: the same run for the same seed.
-struct Chance(u64);
+/// A random generator (xorshift64*), which makes the same run for the same seed.
+struct Random(u64);
 
-impl Chance {
+impl Random {
     fn below(&mut self, n: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
@@ -31,7 +31,7 @@ impl Chance {
     }
 }
 
-/// A process: everything that a crash forgets.
+/// The state of a process, which a crash loses.
 struct Process {
     orders: OrderScheduler,
     source: Offsets,
@@ -39,40 +39,40 @@ struct Process {
     running: Vec<Task>,
 }
 
-struct World {
-    chance: Chance,
+struct Simulation {
+    random: Random,
     now_ms: u64,
     source: Vec<Envelope>,
     retry: Vec<Envelope>,
-    /// Of source and retry topic.
+    /// The committed positions in the source and the retry topic.
     committed: (i64, i64),
-    /// How often an event fails before it works; [`TRIES`]: it never does.
+    /// The number of failures before an event succeeds; [`TRIES`] means that it never does.
     failures: BTreeMap<String, u32>,
     called: BTreeMap<String, u32>,
-    /// Events that worked, or are dead letters, in the order of their first time.
+    /// The events that succeeded or became dead letters, in the order of the first time.
     ended: Vec<String>,
     crashes: u32,
 }
 
-impl World {
+impl Simulation {
     fn new(seed: u64) -> Self {
-        let mut chance = Chance(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+        let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
         let (sale, ids) = (SaleId::parse("s").unwrap(), [0; ORDERS].map(|_| support::order()));
         let (mut source, mut failures, mut next) = (vec![], BTreeMap::new(), [0; ORDERS]);
         while next.iter().any(|next| *next < EVENTS) {
-            let n = chance.below(ORDERS as u64) as usize;
+            let n = random.below(ORDERS as u64) as usize;
             if next[n] < EVENTS {
                 let id = format!("{n}-{}", next[n]);
                 next[n] += 1;
-                let often = chance.below(4) == 0;
+                let often = random.below(4) == 0;
                 failures
-                    .insert(id.clone(), if often { chance.below(u64::from(TRIES) + 1) as u32 } else { 0 });
+                    .insert(id.clone(), if often { random.below(u64::from(TRIES) + 1) as u32 } else { 0 });
                 source.push(envelope(&id, ids[n], &sale));
             }
         }
         let (called, ended) = (BTreeMap::new(), vec![]);
         Self {
-            chance,
+            random,
             now_ms: 0,
             source,
             retry: vec![],
@@ -93,26 +93,26 @@ impl World {
         }
     }
 
-    /// Until everything is done, with crashes in between.
+    /// Runs until everything is done, with crashes in between.
     fn run(&mut self, crashes_max: u32) {
         let mut process = self.process();
         for _ in 0..100_000 {
-            if self.crashes < crashes_max && self.chance.below(60) == 0 {
+            if self.crashes < crashes_max && self.random.below(60) == 0 {
                 self.crashes += 1;
                 process = self.process();
             }
-            match self.chance.below(8) {
+            match self.random.below(8) {
                 0 | 1 => self.read(&mut process, false),
                 2 | 3 => self.read(&mut process, true),
                 4 => {
-                    if let Some(step) = process.orders.next(self.now_ms) {
-                        process.running.push(step);
+                    if let Some(task) = process.orders.next_task(self.now_ms) {
+                        process.running.push(task);
                     }
                 }
                 5 | 6 => self.finish_one(&mut process),
                 _ => {
-                    self.now_ms += self.chance.below(200);
-                    if self.chance.below(3) == 0 {
+                    self.now_ms += self.random.below(200);
+                    if self.random.below(3) == 0 {
                         self.committed = (process.source.position(), process.retry.position());
                     }
                 }
@@ -122,7 +122,7 @@ impl World {
                 return;
             }
         }
-        panic!("it never ends: {:?}", process.orders);
+        panic!("the run does not end: {:?}", process.orders);
     }
 
     fn read(&mut self, process: &mut Process, retry: bool) {
@@ -132,23 +132,23 @@ impl World {
         };
         let offset = offsets.next();
         let Some(envelope) = topic.get(offset as usize) else { return };
-        assert!(offsets.take(offset));
+        assert!(offsets.register(offset));
         let id = envelope.header("ce_id").unwrap().to_string();
-        let delivered = ReceivedEvent::decode(envelope).unwrap();
-        assert_eq!(delivered.id, id);
+        let event = ReceivedEvent::decode(envelope).unwrap();
+        assert_eq!(event.id, id);
         let origin = Origin { retry, offset };
-        process.orders.put(Job { origin, envelope: envelope.clone(), delivered });
+        process.orders.enqueue(Job { origin, envelope: envelope.clone(), event });
         if retry {
-            process.orders.read_back(process.retry.next());
+            process.orders.advance_read_back(process.retry.next());
         }
     }
 
-    /// Something that runs comes to its end.
+    /// Finishes one of the running tasks.
     fn finish_one(&mut self, process: &mut Process) {
         if process.running.is_empty() {
             return;
         }
-        let at = self.chance.below(process.running.len() as u64) as usize;
+        let at = self.random.below(process.running.len() as u64) as usize;
         match process.running.swap_remove(at) {
             Task::Handle(job) => self.handle(process, *job),
             Task::Defer(deferral) => self.defer(process, deferral),
@@ -157,26 +157,26 @@ impl World {
 
     fn handle(&mut self, process: &mut Process, mut job: Job) {
         assert!(job.envelope.not_before.0 <= self.now_ms, "too early");
-        let id = job.delivered.id.clone();
+        let id = job.event.id.clone();
         let called = self.called.entry(id.clone()).or_default();
         *called += 1;
         if *called <= self.failures[&id] && job.envelope.attempts + 1 < TRIES {
-            job.envelope.failed("by chance", Timestamp(self.now_ms + 100));
-            let deferral = process.orders.failed(job);
+            job.envelope.record_failure("simulated", Timestamp(self.now_ms + 100));
+            let deferral = process.orders.fail(job);
             process.running.push(Task::Defer(deferral));
             return;
         }
         if !self.ended.contains(&id) {
             self.ended.push(id);
         }
-        process.orders.handled(job.key());
-        done(process, job.origin);
+        process.orders.complete(job.key());
+        complete(process, job.origin);
     }
 
-    /// One record after another: a crash may fall between them.
+    /// Publishes one record after another. A crash may fall between them.
     fn defer(&mut self, process: &mut Process, mut deferral: Deferral) {
-        let whole = self.chance.below(10) > 0;
-        let until = if whole { deferral.jobs.len() } else { self.chance.below(3) as usize };
+        let whole = self.random.below(10) > 0;
+        let until = if whole { deferral.jobs.len() } else { self.random.below(3) as usize };
         let mut last = None;
         for job in deferral.jobs.iter().take(until) {
             last = Some(self.retry.len() as i64);
@@ -187,17 +187,17 @@ impl World {
             *process = self.process();
             return;
         }
-        process.orders.deferred(&deferral.key, last);
+        process.orders.finish_deferral(&deferral.key, last);
         let again = deferral.jobs.iter().filter(|job| job.origin.retry);
-        process.retry.together(again.map(|job| job.origin.offset));
+        process.retry.group(again.map(|job| job.origin.offset));
         deferral.duplicates.extend(deferral.jobs.iter().map(|job| job.origin));
-        deferral.duplicates.into_iter().for_each(|origin| done(process, origin));
+        deferral.duplicates.into_iter().for_each(|origin| complete(process, origin));
     }
 }
 
-fn done(process: &mut Process, origin: Origin) {
+fn complete(process: &mut Process, origin: Origin) {
     let offsets = if origin.retry { &mut process.retry } else { &mut process.source };
-    offsets.done(origin.offset);
+    offsets.complete(origin.offset);
 }
 
 fn envelope(id: &str, order: OrderId, sale: &SaleId) -> Envelope {
@@ -214,38 +214,39 @@ fn envelope(id: &str, order: OrderId, sale: &SaleId) -> Envelope {
     }
 }
 
-/// Each order's events ended in their order, and all of them did.
-fn check(world: &World, seed: u64) {
+/// Asserts that all events of each order ended, in their order.
+fn check(simulation: &Simulation, seed: u64) {
     for n in 0..ORDERS {
-        let of_order: Vec<&String> =
-            world.ended.iter().filter(|id| id.starts_with(&format!("{n}-"))).collect();
+        let order_events: Vec<&String> =
+            simulation.ended.iter().filter(|id| id.starts_with(&format!("{n}-"))).collect();
         let expected: Vec<String> = (0..EVENTS).map(|event| format!("{n}-{event}")).collect();
-        assert_eq!(of_order, expected.iter().collect::<Vec<_>>(), "seed {seed}");
+        assert_eq!(order_events, expected.iter().collect::<Vec<_>>(), "seed {seed}");
     }
 }
 
 #[test]
-fn events_end_in_their_order_whatever_fails() {
+fn events_end_in_their_order_if_handlers_fail() {
     for seed in 1..=SEEDS {
-        let mut world = World::new(seed);
-        world.run(0);
-        check(&world, seed);
-        if world.crashes == 0 {
-            let calls = |id: &String| (world.failures[id] + 1).min(TRIES);
-            let expected: BTreeMap<_, _> = world.failures.keys().map(|id| (id.clone(), calls(id))).collect();
-            assert_eq!(world.called, expected, "seed {seed}: no try too many, none too few");
+        let mut simulation = Simulation::new(seed);
+        simulation.run(0);
+        check(&simulation, seed);
+        if simulation.crashes == 0 {
+            let calls = |id: &String| (simulation.failures[id] + 1).min(TRIES);
+            let expected: BTreeMap<_, _> =
+                simulation.failures.keys().map(|id| (id.clone(), calls(id))).collect();
+            assert_eq!(simulation.called, expected, "seed {seed}: the number of tries");
         }
     }
 }
 
 #[test]
-fn events_end_in_their_order_whenever_the_process_crashes() {
+fn events_end_in_their_order_if_the_process_crashes() {
     let mut crashed = BTreeSet::new();
     for seed in 1..=SEEDS {
-        let mut world = World::new(seed);
-        world.run(5);
-        check(&world, seed);
-        crashed.insert(world.crashes);
+        let mut simulation = Simulation::new(seed);
+        simulation.run(5);
+        check(&simulation, seed);
+        crashed.insert(simulation.crashes);
     }
     assert!(crashed.len() > 3, "{crashed:?}");
 }

@@ -1,4 +1,4 @@
-//! Consumer groups: order, tries, dead letters, restarts.
+//! Consumer groups: ordering, retries, dead letters, restarts.
 
 #![allow(clippy::unwrap_used)] // a failed step is a failed test
 
@@ -36,7 +36,7 @@ struct Call {
 
 type Plan = dyn Fn(&ReceivedEvent, usize) -> Result<(), Failure> + Send + Sync;
 
-/// Does as it is told, and remembers. The plan learns how often the event came before.
+/// A handler that follows a plan and records its calls. The plan gets the number of earlier calls for the event.
 #[derive(Clone)]
 struct Planned {
     calls: Arc<Mutex<Vec<Call>>>,
@@ -53,17 +53,17 @@ impl Planned {
     fn ids(&self) -> Vec<String> {
         self.calls().into_iter().map(|call| call.id).collect()
     }
-    fn of(&self, id: &str) -> Vec<Call> {
+    fn calls_for(&self, id: &str) -> Vec<Call> {
         self.calls().into_iter().filter(|call| call.id == id).collect()
     }
     async fn until_called(&self, id: &str, times: usize) {
-        until(&format!("{id} comes {times} times"), async || self.of(id).len() >= times).await;
+        until(&format!("{id} is handled {times} times"), async || self.calls_for(id).len() >= times).await;
     }
 }
 
 impl Handler for Planned {
     async fn handle(&self, event: &ReceivedEvent) -> Result<(), Failure> {
-        let before = self.of(&event.id).len();
+        let before = self.calls_for(&event.id).len();
         let call = Call { id: event.id.clone(), attempt: event.attempt, at: Instant::now() };
         self.calls.lock().unwrap().push(call);
         (self.plan)(event, before)
@@ -85,9 +85,9 @@ async fn bench() -> Bench {
 
 async fn start(bench: &Bench, settings: GroupSettings, handler: &Planned) -> Started {
     let (host, listen, handler) = (bench.host(), free_address(), handler.clone());
-    let of_task = host.clone();
+    let task_host = host.clone();
     let work = async move {
-        group::run(&of_task, GROUP, &settings, listen, handler).await.unwrap();
+        group::run(&task_host, GROUP, &settings, listen, handler).await.unwrap();
     };
     Started::new(host, listen, work).await
 }
@@ -97,38 +97,39 @@ async fn publish(bench: &Bench, id: &str, order: OrderId, status: OrderStatus) {
     bench.publish(id, &support::event(order, &sale, status, walltime::now())).await;
 }
 
-/// A group on a cluster that can be told to fail: its consumer alone, for there is nobody who could make
-/// topics.
-struct Consuming {
+/// The consumer of a group on a mock cluster that can inject errors. The mock cluster cannot create topics, so the rest
+/// of the group does not run.
+struct MockGroup {
     cluster: MockCluster<'static, DefaultProducerContext>,
     bench: Bench,
     host: Host,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
-impl Consuming {
+impl MockGroup {
     fn start(handler: &Planned) -> Self {
         let cluster = MockCluster::new(1).unwrap();
         for topic in [ORDER_EVENTS, GROUP.retry, GROUP.dead_letters] {
             cluster.create_topic(topic.name, topic.partitions.unwrap(), 1).unwrap();
         }
         let brokers = cluster.bootstrap_servers();
-        let bench = Bench::at(&brokers, "postgres://nobody@127.0.0.1/none", "");
+        let bench = Bench::at(&brokers, "postgres://unused@127.0.0.1/none", "");
         let (host, producer) = (bench.host(), Producer::start(&brokers, "test", &group::PRODUCER).unwrap());
-        let shared = Arc::new(Dispatcher::new(&host, GROUP, &settings(50, 100), handler.clone(), producer));
-        let (of_thread, runtime) = (host.clone(), Handle::current());
-        let consume = move || group::consumer::consume(&of_thread, GROUP, &shared, &runtime);
+        let dispatcher =
+            Arc::new(Dispatcher::new(&host, GROUP, &settings(50, 100), handler.clone(), producer));
+        let (thread_host, runtime) = (host.clone(), Handle::current());
+        let consume = move || group::consumer::consume(&thread_host, GROUP, &dispatcher, &runtime);
         let thread = Some(std::thread::spawn(consume));
         Self { cluster, bench, host, thread }
     }
 
-    /// So many requests of this kind fail, of whoever sends them.
+    /// Makes the next requests of this kind fail, from any client.
     fn fail(&self, requests: RDKafkaApiKey, error: RDKafkaRespErr) {
         self.cluster.request_errors(requests, &[error; 10_000]);
     }
 
-    /// How often a consumer was replaced since, in any test of this program.
-    fn replaced() -> u64 {
+    /// Returns how often a consumer was replaced in any test of this program.
+    fn replacements() -> u64 {
         let text = metrics().render();
         let line =
             text.lines().find(|line| line.starts_with("kafka_clients_replaced_total{client=\"consumer\"}"));
@@ -147,7 +148,7 @@ fn retriable() -> Failure {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failing_event_is_tried_again_later_and_its_order_waits_behind_it_but_no_other() {
+async fn a_failed_event_is_retried_later_and_only_its_order_waits_behind_it() {
     let bench = bench().await;
     let handler =
         Planned::new(|event, before| if event.id == "0-1" && before < 2 { Err(retriable()) } else { Ok(()) });
@@ -161,30 +162,30 @@ async fn a_failing_event_is_tried_again_later_and_its_order_waits_behind_it_but_
     handler.until_called("0-3", 1).await;
 
     assert_eq!(handler.ids(), ["0-1", "0-4", "0-1", "0-1", "0-2", "0-3"]);
-    let tries = handler.of("0-1");
+    let tries = handler.calls_for("0-1");
     assert_eq!(tries.iter().map(|call| call.attempt).collect::<Vec<_>>(), [1, 2, 3]);
     assert!(tries[1].at - tries[0].at >= Duration::from_millis(650), "the second try waits");
     assert!(tries[2].at - tries[1].at >= Duration::from_millis(1450), "the third try waits longer");
-    assert_eq!(handler.of("0-2")[0].attempt, 1, "what only waited was not tried before");
+    assert_eq!(handler.calls_for("0-2")[0].attempt, 1, "an event that only waited has used no try");
     group.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_its_last_try_an_event_is_a_dead_letter_that_can_be_sent_back() {
+async fn after_its_last_try_an_event_is_a_dead_letter_that_can_be_replayed() {
     let bench = bench().await;
-    let mended = Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let plan = mended.clone();
+    let repaired = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let plan = repaired.clone();
     let handler = Planned::new(move |event, _| {
-        let works = event.id != "0-1" || plan.load(std::sync::atomic::Ordering::SeqCst);
-        if works { Ok(()) } else { Err(retriable()) }
+        let succeeds = event.id != "0-1" || plan.load(std::sync::atomic::Ordering::SeqCst);
+        if succeeds { Ok(()) } else { Err(retriable()) }
     });
     let group = start(&bench, settings(50, 100), &handler).await;
     let order = support::order();
     publish(&bench, "0-1", order, Created).await;
     publish(&bench, "0-2", order, PaymentRequested).await;
     handler.until_called("0-2", 1).await;
-    assert_eq!(handler.of("0-1").len(), TRIES as usize);
-    assert_eq!(handler.ids().last().unwrap(), "0-2", "the order goes on behind its dead letter");
+    assert_eq!(handler.calls_for("0-1").len(), TRIES as usize);
+    assert_eq!(handler.ids().last().unwrap(), "0-2", "the order continues behind its dead letter");
 
     let letters = group.get("/dead-letters").await["dead_letters"].clone();
     assert_eq!(letters.as_array().unwrap().len(), 1, "{letters}");
@@ -195,13 +196,13 @@ async fn after_its_last_try_an_event_is_a_dead_letter_that_can_be_sent_back() {
         "{letter}"
     );
     assert_eq!((letter["reason"].as_str(), letter["replayed"].as_bool()), (Some("not yet"), Some(false)));
-    assert_eq!(letter["event"]["order_id"].as_str().unwrap(), order.to_string(), "the event as it was");
+    assert_eq!(letter["event"]["order_id"].as_str().unwrap(), order.to_string(), "the event is unchanged");
 
-    mended.store(true, std::sync::atomic::Ordering::SeqCst);
+    repaired.store(true, std::sync::atomic::Ordering::SeqCst);
     let id = letter["id"].as_str().unwrap();
     assert_eq!(group.post(&format!("/dead-letters/{id}/replay")).await, 200);
     handler.until_called("0-1", 4).await;
-    assert_eq!(handler.of("0-1")[3].attempt, 1, "it is as good as new");
+    assert_eq!(handler.calls_for("0-1")[3].attempt, 1, "a replayed event has all its tries");
     let letters = group.get("/dead-letters").await["dead_letters"].clone();
     assert_eq!((letters.as_array().unwrap().len(), letters[0]["replayed"].as_bool()), (1, Some(true)));
     assert_eq!(group.post("/dead-letters/0-99999/replay").await, 404);
@@ -209,7 +210,7 @@ async fn after_its_last_try_an_event_is_a_dead_letter_that_can_be_sent_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_can_never_work_is_a_dead_letter_at_once() {
+async fn an_event_that_cannot_succeed_is_a_dead_letter_at_once() {
     let bench = bench().await;
     let handler =
         Planned::new(
@@ -241,10 +242,10 @@ async fn what_can_never_work_is_a_dead_letter_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_we_cannot_work_without_uses_up_no_try() {
+async fn an_unavailable_dependency_uses_up_no_try() {
     let bench = bench().await;
     let handler = Planned::new(|_, before| match before {
-        0..5 => Err(Failure::Unavailable("the database is away".into())),
+        0..5 => Err(Failure::Unavailable("the database is down".into())),
         _ => Ok(()),
     });
     let group = start(&bench, settings(60_000, 60_000), &handler).await;
@@ -254,10 +255,10 @@ async fn what_we_cannot_work_without_uses_up_no_try() {
     group.stop().await;
 }
 
-/// A restart in the middle of a wait, and a crash: what a dead process left in the retry topic is written
-/// by hand, nothing of it committed.
+/// Covers a restart while an order waits, and a crash: the test writes the record that a crashed process leaves in the
+/// retry topic, and commits nothing.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restarted_group_knows_which_orders_wait() {
+async fn a_restarted_group_knows_which_orders_are_deferred() {
     let bench = bench().await;
     let failing = Planned::new(|event, _| if event.id == "0-1" { Err(retriable()) } else { Ok(()) });
     let group = start(&bench, settings(6000, 60_000), &failing).await;
@@ -268,15 +269,15 @@ async fn a_restarted_group_knows_which_orders_wait() {
     publish(&bench, "0-9", probe, Created).await;
     failing.until_called("0-9", 1).await;
     group.stop().await;
-    assert_eq!(failing.of("0-2").len(), 0, "it waits");
+    assert_eq!(failing.calls_for("0-2").len(), 0, "the event waits");
 
     publish(&bench, "0-3", order, PaymentCompleted).await;
     let working = Planned::new(|_, _| Ok(()));
     let group = start(&bench, settings(6000, 60_000), &working).await;
     working.until_called("0-3", 1).await;
-    let of_order: Vec<_> = working.ids().into_iter().filter(|id| id != "0-9").collect();
-    assert_eq!(of_order, ["0-1", "0-2", "0-3"]);
-    assert_eq!(working.of("0-1")[0].attempt, 2, "the first try is not forgotten");
+    let order_events: Vec<_> = working.ids().into_iter().filter(|id| id != "0-9").collect();
+    assert_eq!(order_events, ["0-1", "0-2", "0-3"]);
+    assert_eq!(working.calls_for("0-1")[0].attempt, 2, "the first try is counted");
     group.stop().await;
 
     let sale = SaleId::parse("s").unwrap();
@@ -287,7 +288,7 @@ async fn a_restarted_group_knows_which_orders_wait() {
     let due = Timestamp(walltime::now().0 + 3000).to_string();
     headers.extend([("attempts", "2".into()), ("not-before", due), ("reason", "not yet".into())]);
     let value = serde_json::to_vec(&event).unwrap();
-    // Where the order's events are: the source tells.
+    // A record in the source topic shows which partition the order's events have.
     let partition = bench.write(ORDER_EVENTS.name, None, &key, b"{}", &[]).await;
     bench.write(GROUP.retry.name, Some(partition), &key, &value, &headers).await;
     publish(&bench, "0-5", order, OrderStatus::Shipped).await;
@@ -295,12 +296,12 @@ async fn a_restarted_group_knows_which_orders_wait() {
     let group = start(&bench, settings(6000, 60_000), &working).await;
     working.until_called("0-5", 1).await;
     assert_eq!(working.ids(), ["0-4", "0-5"]);
-    assert_eq!(working.of("0-4")[0].attempt, 3);
+    assert_eq!(working.calls_for("0-4")[0].attempt, 3);
     group.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn members_share_the_work_and_take_over_what_one_leaves() {
+async fn members_share_the_partitions_and_take_over_those_of_a_member_that_leaves() {
     const EVENTS: usize = 400;
     let bench = bench().await;
     let first = Planned::new(|_, _| Ok(()));
@@ -310,16 +311,16 @@ async fn members_share_the_work_and_take_over_what_one_leaves() {
     for n in 0..EVENTS / 2 {
         publish(&bench, &format!("0-{n}"), support::order(), Created).await;
     }
-    until("both have work", async || !first.calls().is_empty() && !second.calls().is_empty()).await;
+    until("both members have events", async || !first.calls().is_empty() && !second.calls().is_empty()).await;
     two.stop().await;
     for n in EVENTS / 2..EVENTS {
         publish(&bench, &format!("0-{n}"), support::order(), Created).await;
     }
     let seen =
         || -> std::collections::BTreeSet<String> { first.ids().into_iter().chain(second.ids()).collect() };
-    until("every event came", async || seen().len() == EVENTS).await;
+    until("every event is handled", async || seen().len() == EVENTS).await;
     let calls = first.calls().len() + second.calls().len();
-    assert_eq!(calls, EVENTS, "nobody crashed, so nothing comes twice");
+    assert_eq!(calls, EVENTS, "no member crashed, so no event is handled twice");
 
     let lags = async || {
         let text = one.metrics().await;
@@ -330,7 +331,7 @@ async fn members_share_the_work_and_take_over_what_one_leaves() {
             .map(str::to_string)
             .collect::<Vec<_>>()
     };
-    until("the group has caught up, and says so of all eight partitions", async || {
+    until("the lag of all eight partitions is 0", async || {
         let lags = lags().await;
         lags.len() >= 8 && lags.iter().all(|line| line.ends_with(" 0"))
     })
@@ -338,53 +339,53 @@ async fn members_share_the_work_and_take_over_what_one_leaves() {
     one.stop().await;
 }
 
-/// As after an outage in which it lost its brokers for good: others are answered, it reads nothing.
+/// Simulates a consumer that has lost its brokers permanently: other clients get responses, it reads nothing.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_consumer_that_reads_nothing_any_more_is_replaced_and_every_event_comes_once_in_its_order() {
+async fn a_consumer_that_stops_reading_is_replaced_and_every_event_is_handled_once_in_order() {
     let handler = Planned::new(
         |event, before| if event.id == "0-2" && before == 0 { Err(retriable()) } else { Ok(()) },
     );
-    let consuming = Consuming::start(&handler);
+    let mock = MockGroup::start(&handler);
     let order = support::order();
-    publish(&consuming.bench, "0-1", order, Created).await;
+    publish(&mock.bench, "0-1", order, Created).await;
     handler.until_called("0-1", 1).await;
-    let before = Consuming::replaced();
-    consuming.fail(RDKafkaApiKey::Fetch, RDKafkaRespErr::RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR);
-    publish(&consuming.bench, "0-2", order, PaymentRequested).await;
-    publish(&consuming.bench, "0-3", order, PaymentCompleted).await;
-    until("it is replaced", async || Consuming::replaced() > before).await;
-    consuming.cluster.clear_request_errors(RDKafkaApiKey::Fetch);
+    let before = MockGroup::replacements();
+    mock.fail(RDKafkaApiKey::Fetch, RDKafkaRespErr::RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR);
+    publish(&mock.bench, "0-2", order, PaymentRequested).await;
+    publish(&mock.bench, "0-3", order, PaymentCompleted).await;
+    until("the consumer is replaced", async || MockGroup::replacements() > before).await;
+    mock.cluster.clear_request_errors(RDKafkaApiKey::Fetch);
     handler.until_called("0-3", 1).await;
-    assert_eq!(handler.ids(), ["0-1", "0-2", "0-2", "0-3"], "what was done before is not done again");
-    consuming.stop().await;
+    assert_eq!(handler.ids(), ["0-1", "0-2", "0-2", "0-3"], "events that are done are not handled again");
+    mock.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_consumer_that_hears_nothing_of_its_group_is_replaced_while_kafka_answers_others() {
+async fn a_consumer_that_cannot_join_its_group_is_replaced_while_kafka_responds_to_others() {
     let handler = Planned::new(|_, _| Ok(()));
-    let (before, consuming) = (Consuming::replaced(), Consuming::start(&handler));
-    consuming.fail(RDKafkaApiKey::JoinGroup, RDKafkaRespErr::RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE);
-    publish(&consuming.bench, "0-1", support::order(), Created).await;
-    until("it is replaced", async || Consuming::replaced() > before).await;
-    consuming.cluster.clear_request_errors(RDKafkaApiKey::JoinGroup);
+    let (before, mock) = (MockGroup::replacements(), MockGroup::start(&handler));
+    mock.fail(RDKafkaApiKey::JoinGroup, RDKafkaRespErr::RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE);
+    publish(&mock.bench, "0-1", support::order(), Created).await;
+    until("the consumer is replaced", async || MockGroup::replacements() > before).await;
+    mock.cluster.clear_request_errors(RDKafkaApiKey::JoinGroup);
     handler.until_called("0-1", 1).await;
-    consuming.stop().await;
+    mock.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_postgres_says_of_the_data_uses_up_tries_and_what_it_says_of_itself_does_not() {
+async fn a_database_error_about_the_data_uses_up_tries_and_any_other_does_not() {
     let url = testkit::environment("DATABASE_URL");
     let failure = async |url: &str, sql: &str| {
         let pool = process::postgres::pool(url, 1, "test", "-c statement_timeout=50ms").unwrap();
-        let asked = async {
+        let query = async {
             pool.get().await?.simple_query(sql).await?;
             Ok::<_, process::postgres::DatabaseError>(())
         };
-        Failure::from(asked.await.unwrap_err())
+        Failure::from(query.await.unwrap_err())
     };
     assert!(matches!(failure(&url, "SELECT 1/0").await, Failure::Retriable(_)));
     assert!(matches!(failure(&url, "SELECT pg_sleep(5)").await, Failure::Unavailable(_)));
     assert!(matches!(failure(&url, "SELECT FROM not_there_yet").await, Failure::Unavailable(_)));
-    let nowhere = format!("postgres://nobody@{}/none", free_address());
+    let nowhere = format!("postgres://unused@{}/none", free_address());
     assert!(matches!(failure(&nowhere, "SELECT 1").await, Failure::Unavailable(_)));
 }

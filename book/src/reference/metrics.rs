@@ -18,7 +18,7 @@ pub(super) fn page() -> String {
         ("All programs", COMMON_METRICS),
         ("`gateway`", gateway::described::METRICS),
         ("`settlement`", settlement::described::METRICS),
-        ("`downstream`", downstream::described::METRICS),
+        ("`downstream`", downstream::metric_help::METRICS),
     ] {
         table(&mut page, title, metrics);
     }

@@ -1,8 +1,8 @@
-//! The consumer of analytics, on a thread of its own: gathers a batch, has it counted, and begins the next.
-//! Where to go on is written in Postgres, with the counts; Kafka is told for information.
+//! The consumer of analytics, on a thread of its own: collects a batch, stores its increments, and collects the next
+//! one. Postgres stores the position together with the aggregates; the offsets that Kafka gets are informational.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::Pool;
@@ -18,30 +18,33 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::store::{Batch, StoreError, positions, store};
+use super::store::{Batch, StoreError, read_positions, store};
 use super::{AnalyticsSettings, GROUP};
+use crate::group::ReceivedEvent;
 use crate::group::consumer::{self, TIMEOUT};
-use crate::group::dispatch::put;
+use crate::group::dispatch::publish;
+use crate::group::envelope::Envelope;
 use crate::group::liveness::{LivenessCheck, TopicPartition};
 use crate::group::membership::{AssignedWork, GroupTopics, Membership};
 use crate::group::partition_worker::SharedPositions;
-use crate::group::{ReceivedEvent, envelope::Envelope};
 use crate::host::Host;
 
-/// That what is read can be counted, as a dependency.
+/// The name, as a dependency in health checks, of the ability to store aggregates.
 const COUNTING: &str = "counting";
-/// How long one poll waits.
+/// The time limit of the first poll in a round.
 const POLL: Duration = Duration::from_millis(20);
+/// The time limit of a round, so that the other duties have their turn.
+const ROUND_MAX: Duration = Duration::from_secs(1);
 
 #[derive(Debug, thiserror::Error)]
-enum Error {
+enum StartError {
     #[error(transparent)]
     Kafka(#[from] KafkaError),
     #[error(transparent)]
     Database(#[from] DatabaseError),
 }
 
-/// Consumes until the host stops, then leaves the group. Blocks its thread.
+/// Consumes until the host stops, then leaves the group. Blocks the calling thread.
 pub fn consume(
     host: &Host,
     settings: &AnalyticsSettings,
@@ -57,9 +60,9 @@ pub fn consume(
     while !host.stop.is_cancelled() {
         let joined = consumer::join(host, GROUP, runtime);
         let ended = joined.map_err(ConsumerFailure::from).and_then(|(consumer, topics)| {
-            let mut counter = AnalyticsConsumer {
+            let mut analytics = AnalyticsConsumer {
                 consumer,
-                watch: LivenessCheck::new(host, &topics.source, runtime),
+                liveness: LivenessCheck::new(host, &topics.source, runtime),
                 topics,
                 host,
                 settings,
@@ -67,13 +70,15 @@ pub fn consume(
                 producer,
                 runtime,
                 next: BTreeMap::new(),
-                told: SharedPositions::default(),
+                stored: SharedPositions::default(),
                 batch: Batch::default(),
-                since: None,
+                batch_since: None,
+                start_backoff: Backoff::default(),
+                store_backoff: Backoff::default(),
                 dead_letters: counter!("consumer_dead_letters_total", "group" => GROUP.name),
             };
-            let ended = counter.run();
-            counter.consumer.context().end(&counter.consumer);
+            let ended = analytics.run();
+            analytics.consumer.context().finish_work(&analytics.consumer);
             ended
         });
         if let Err(failure) = ended {
@@ -88,145 +93,157 @@ pub fn consume(
 
 struct AnalyticsConsumer<'a> {
     consumer: BaseConsumer<Membership>,
-    watch: LivenessCheck,
+    liveness: LivenessCheck,
     topics: GroupTopics,
     host: &'a Host,
     settings: &'a AnalyticsSettings,
     pool: &'a Pool,
     producer: &'a Producer,
     runtime: &'a Handle,
-    /// The next offset of each partition that is ours, behind what is gathered.
+    /// The offset of the next record of each assigned partition, behind the batch.
     next: BTreeMap<TopicPartition, i64>,
-    /// Up to where everything is counted, for the group and the lag.
-    told: SharedPositions,
+    /// The positions up to which everything is stored, for the group and the lag.
+    stored: SharedPositions,
     batch: Batch,
-    since: Option<Instant>,
+    batch_since: Option<Instant>,
+    start_backoff: Backoff,
+    store_backoff: Backoff,
     dead_letters: Counter,
 }
 
 impl AnalyticsConsumer<'_> {
     fn run(&mut self) -> Result<(), ConsumerFailure> {
-        let (mut backoff, mut failing) = (Backoff::default(), Backoff::default());
         while !self.host.stop.is_cancelled() {
-            self.gather()?;
-            self.watch.check(self.consumer.context().has_begun(), || self.next.clone())?;
+            self.collect()?;
+            self.liveness.check(self.consumer.context().is_working(), || self.next.clone())?;
             if let Some(partitions) = self.consumer.context().take_assigned() {
-                match self.begin(&partitions) {
-                    Ok(()) => {
-                        tracing::info!(?partitions, "counting");
-                        self.host.health.mark_up(consumer::GROUP);
-                        backoff.reset();
-                    }
-                    Err(error) => {
-                        if backoff.should_log() {
-                            tracing::warn!(%error, "cannot take partitions over yet");
-                        }
-                        if matches!(error, Error::Database(_)) {
-                            self.watch.restart_assignment_timer();
-                        }
-                        self.host.health.mark_down(consumer::GROUP, error.to_string());
-                        self.consumer.context().put_back(partitions);
-                        std::thread::sleep(backoff.advance());
-                    }
-                }
+                self.start_assigned(partitions);
             }
-            let full = self.batch.events.len() >= self.settings.batch_events_max as usize;
+            let is_full = self.batch.events.len() >= self.settings.batch_events_max as usize;
             let wait = Duration::from_millis(self.settings.batch_wait_ms);
-            if !full && self.since.is_none_or(|since| since.elapsed() < wait) {
-                continue;
-            }
-            match self.runtime.block_on(store(self.pool, &self.batch)) {
-                Ok(()) => {
-                    self.counted();
-                    self.host.health.mark_up(COUNTING);
-                    failing.reset();
-                }
-                Err(error) => {
-                    if failing.should_log() {
-                        tracing::warn!(%error, "events are not counted, trying again");
-                    }
-                    // After an ambiguous commit only Postgres knows: everything is read anew from there.
-                    let mine = self.partitions();
-                    self.drop_batch();
-                    if !mine.is_empty() {
-                        self.consumer.context().put_back(mine);
-                    }
-                    if !matches!(error, StoreError::Fenced) {
-                        self.host.health.mark_down(COUNTING, error.to_string());
-                        std::thread::sleep(failing.advance());
-                    }
-                }
+            if is_full || self.batch_since.is_some_and(|since| since.elapsed() >= wait) {
+                self.store_batch();
             }
         }
         Ok(())
     }
 
-    fn partitions(&self) -> Vec<i32> {
-        let of_source = self.next.keys().filter(|(topic, _)| *topic == self.topics.source);
-        of_source.map(|(_, partition)| *partition).collect()
+    fn start_assigned(&mut self, partitions: Vec<i32>) {
+        match self.start_partitions(&partitions) {
+            Ok(()) => {
+                tracing::info!(?partitions, "consuming assigned partitions");
+                self.host.health.mark_up(consumer::GROUP);
+                self.start_backoff.reset();
+            }
+            Err(error) => {
+                if self.start_backoff.should_log() {
+                    tracing::warn!(%error, "cannot start the assigned partitions yet");
+                }
+                if matches!(error, StartError::Database(_)) {
+                    self.liveness.restart_assignment_timer();
+                }
+                self.host.health.mark_down(consumer::GROUP, error.to_string());
+                self.consumer.context().restore_assigned(partitions);
+                std::thread::sleep(self.start_backoff.advance());
+            }
+        }
+    }
+
+    fn store_batch(&mut self) {
+        match self.runtime.block_on(store(self.pool, &self.batch)) {
+            Ok(()) => {
+                self.publish_positions();
+                self.host.health.mark_up(COUNTING);
+                self.store_backoff.reset();
+            }
+            Err(error) => {
+                if self.store_backoff.should_log() {
+                    tracing::warn!(%error, "cannot store a batch of events, retrying");
+                }
+                // After an ambiguous commit, only Postgres knows the position: everything is read again from there.
+                let partitions = self.source_partitions();
+                self.drop_batch();
+                if !partitions.is_empty() {
+                    self.consumer.context().restore_assigned(partitions);
+                }
+                if !matches!(error, StoreError::Fenced) {
+                    self.host.health.mark_down(COUNTING, error.to_string());
+                    std::thread::sleep(self.store_backoff.advance());
+                }
+            }
+        }
+    }
+
+    fn source_partitions(&self) -> Vec<i32> {
+        let source = self.next.keys().filter(|(topic, _)| *topic == self.topics.source);
+        source.map(|(_, partition)| *partition).collect()
     }
 
     fn drop_batch(&mut self) {
         self.batch = Batch::default();
-        self.since = None;
+        self.batch_since = None;
     }
 
-    /// Reads until the batch is full or nothing is there.
-    fn gather(&mut self) -> Result<(), KafkaError> {
-        let mut patience = POLL;
+    /// Polls until the batch is full or no record is available.
+    fn collect(&mut self) -> Result<(), KafkaError> {
+        let mut timeout = POLL;
         while self.batch.events.len() < self.settings.batch_events_max as usize {
-            match self.consumer.poll(patience) {
+            match self.consumer.poll(timeout) {
                 None => return Ok(()),
                 Some(Ok(message)) => {
-                    self.watch.record_progress();
-                    let place = (message.topic().to_string(), message.partition());
-                    let Some(next) = self.next.get_mut(&place) else { continue };
-                    if message.offset() < *next {
+                    self.liveness.record_progress();
+                    let (partition, offset) = (message.partition(), message.offset());
+                    let key = (message.topic().to_string(), partition);
+                    let Some(next) = self.next.get_mut(&key) else { continue };
+                    if offset < *next {
                         continue;
                     }
-                    let envelope = Envelope::read(&message);
-                    let before = *next;
-                    *next = message.offset() + 1;
-                    self.batch.places.entry(place).or_insert((before, 0)).1 = message.offset() + 1;
-                    self.since.get_or_insert_with(Instant::now);
-                    let partition = message.partition();
+                    let envelope = Envelope::from_record(&message);
+                    let first = *next;
+                    *next = offset + 1;
+                    self.batch.ranges.entry(key).or_insert((first, 0)).1 = offset + 1;
+                    self.batch_since.get_or_insert_with(Instant::now);
                     drop(message);
-                    self.take(partition, envelope);
+                    self.add(partition, envelope);
                 }
                 Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(error),
-                Some(Err(error)) => tracing::debug!(%error, "consumer"),
+                Some(Err(error)) => tracing::debug!(%error, "consumer reported an error"),
             }
-            patience = Duration::ZERO;
-            if self.since.is_some_and(|since| since.elapsed() > Duration::from_secs(1)) {
+            timeout = Duration::ZERO;
+            if self.batch_since.is_some_and(|since| since.elapsed() > ROUND_MAX) {
                 return Ok(());
             }
         }
         Ok(())
     }
 
-    fn take(&mut self, partition: i32, mut envelope: Envelope) {
+    fn add(&mut self, partition: i32, mut envelope: Envelope) {
         match ReceivedEvent::decode(&envelope) {
-            Ok(delivered) => self.batch.events.push(delivered.event),
+            Ok(received) => self.batch.events.push(received.event),
             Err(error) => {
                 envelope.reason = error.to_string();
-                tracing::error!(source = envelope.source, why = envelope.reason, "a record is no event");
+                tracing::error!(
+                    source = envelope.source,
+                    why = envelope.reason,
+                    "dead-lettering an undecodable record"
+                );
                 let topic = self.host.services.topic(GROUP.dead_letters.name);
                 let stop = &self.host.stop;
-                let put = put(self.producer, &topic, partition, &envelope, stop);
-                if self.runtime.block_on(put).is_some() {
+                let published = publish(self.producer, &topic, partition, &envelope, stop);
+                if self.runtime.block_on(published).is_some() {
                     self.dead_letters.increment(1);
                 } else {
-                    self.drop_batch(); // the process ends: it is read again
+                    self.drop_batch(); // the process stops, and the record is read again after a restart
                 }
             }
         }
     }
 
-    /// From where Postgres stands.
-    fn begin(&mut self, partitions: &[i32]) -> Result<(), Error> {
+    /// Starts partitions from the positions in Postgres.
+    fn start_partitions(&mut self, partitions: &[i32]) -> Result<(), StartError> {
         self.drop_batch();
         self.next.clear();
-        self.watch.record_progress();
+        self.liveness.record_progress();
         let mut first = BTreeMap::new();
         for retry in [false, true] {
             for partition in partitions {
@@ -237,16 +254,16 @@ impl AnalyticsConsumer<'_> {
         }
         let next = match first.is_empty() {
             true => BTreeMap::new(),
-            false => self.runtime.block_on(positions(self.pool, &first))?,
+            false => self.runtime.block_on(read_positions(self.pool, &first))?,
         };
-        let told: BTreeMap<(bool, i32), i64> = next
+        let stored: BTreeMap<(bool, i32), i64> = next
             .iter()
             .map(|((topic, partition), offset)| ((*topic == self.topics.retry, *partition), *offset))
             .collect();
-        self.consumer.assign(&self.topics.list(&told)?)?;
-        self.told = Arc::new(Mutex::new(told));
-        self.consumer.context().begun(AssignedWork {
-            positions: self.told.clone(),
+        self.consumer.assign(&self.topics.list(&stored)?)?;
+        self.stored = Arc::new(Mutex::new(stored));
+        self.consumer.context().set_work(AssignedWork {
+            positions: self.stored.clone(),
             tasks: TaskTracker::new(),
             aborts: vec![],
             stop: CancellationToken::new(),
@@ -255,17 +272,18 @@ impl AnalyticsConsumer<'_> {
         Ok(())
     }
 
-    fn counted(&mut self) {
+    /// Publishes the positions behind a stored batch, and commits them to Kafka for information.
+    fn publish_positions(&mut self) {
         let batch = std::mem::take(&mut self.batch);
-        self.since = None;
+        self.batch_since = None;
         let mut list = TopicPartitionList::new();
-        let mut told = self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        for ((topic, partition), (_, next)) in batch.places {
-            told.insert((topic == self.topics.retry, partition), next);
+        let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        for ((topic, partition), (_, next)) in batch.ranges {
+            stored.insert((topic == self.topics.retry, partition), next);
             let _ = list.add_partition_offset(&topic, partition, rdkafka::Offset::Offset(next));
         }
         if let Err(error) = self.consumer.commit(&list, CommitMode::Async) {
-            tracing::debug!(%error, "positions were not told to Kafka");
+            tracing::debug!(%error, "cannot commit the positions");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a batch of events adds to what was counted, decided without Postgres.
+//! Computes by how much a batch of events increments the aggregates, without Postgres.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,20 +11,20 @@ use contract::timestamp::Timestamp;
 const SECOND_MS: u64 = 1000;
 const HOUR_MS: u64 = 3_600_000;
 
-/// What was counted of an order.
+/// The events of an order that are counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CountedOrder {
-    /// Its sale.
+    /// The sale of the order.
     pub sale_id: SaleId,
-    /// Its states, a bit each.
+    /// The statuses that are counted, one bit for each.
     pub seen: i32,
-    /// When it was paid.
+    /// The time of the payment.
     pub paid_at: Option<Timestamp>,
-    /// When it was shipped.
+    /// The time of the shipment.
     pub shipped_at: Option<Timestamp>,
 }
 
-/// What is added to a sale.
+/// The increments of a sale.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs)] // the columns of analytics_sale
 pub struct SaleIncrements {
@@ -45,7 +45,7 @@ pub struct SaleIncrements {
     pub last_order_at: Option<Timestamp>,
 }
 
-/// What is added to an hour's deliveries.
+/// The increments of the deliveries in an hour.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[allow(missing_docs)] // the columns of analytics_hour
 pub struct HourIncrements {
@@ -56,26 +56,26 @@ pub struct HourIncrements {
     pub delivery_ms: i64,
 }
 
-/// What a batch adds.
+/// The increments of a batch.
 #[derive(Debug, Default)]
 pub struct Increments {
-    /// Orders as they are counted now: all of the batch.
+    /// The new state of all orders of the batch.
     pub orders: HashMap<OrderId, CountedOrder>,
-    /// Per sale.
+    /// The increments by sale.
     pub sales: BTreeMap<SaleId, SaleIncrements>,
-    /// Acceptances per sale and second.
+    /// The accepted orders by sale and second.
     pub seconds: BTreeMap<(SaleId, Timestamp), i64>,
-    /// Deliveries per sale and hour.
+    /// The deliveries by sale and hour.
     pub hours: BTreeMap<(SaleId, Timestamp), HourIncrements>,
 }
 
 impl Increments {
-    /// To what was counted of the batch's orders before.
-    pub fn on_top_of(orders: HashMap<OrderId, CountedOrder>) -> Self {
+    /// Creates empty increments, given the stored state of the batch's orders.
+    pub fn new(orders: HashMap<OrderId, CountedOrder>) -> Self {
         Self { orders, ..Self::default() }
     }
 
-    /// One event. A state that was counted before counts no more.
+    /// Adds an event. A status that is counted already is ignored.
     pub fn add(&mut self, event: &OrderEvent) {
         let sale_id = &event.sale_id;
         let order = self.orders.entry(event.order_id).or_insert_with(|| CountedOrder {
@@ -121,16 +121,16 @@ impl Increments {
                 order.shipped_at = Some(event.time);
                 let hour = self.hours.entry(hour).or_default();
                 hour.shipped += 1;
-                hour.preparation_ms += order.paid_at.map_or(0, |paid| passed(paid, event.time));
+                hour.preparation_ms += order.paid_at.map_or(0, |paid| elapsed_ms(paid, event.time));
             }
             OrderStatus::Delivered => {
                 sale.delivered += 1;
                 let hour = self.hours.entry(hour).or_default();
                 hour.delivered += 1;
-                // What is handed over in a store was never shipped.
+                // An order that is picked up in a store was never shipped.
                 if let Some(shipped) = order.shipped_at {
                     hour.on_the_way += 1;
-                    hour.delivery_ms += passed(shipped, event.time);
+                    hour.delivery_ms += elapsed_ms(shipped, event.time);
                 }
             }
             OrderStatus::RefundRequested => sale.refund_requested += 1,
@@ -172,11 +172,11 @@ fn floor(at: Timestamp, step_ms: u64) -> Timestamp {
     Timestamp(at.0 - at.0 % step_ms)
 }
 
-fn passed(from: Timestamp, to: Timestamp) -> i64 {
+fn elapsed_ms(from: Timestamp, to: Timestamp) -> i64 {
     to.0.saturating_sub(from.0) as i64
 }
 
-/// A state's place in `analytics_order.seen`; never given to another one.
+/// Returns the bit of a status in `analytics_order.seen`. A bit is never reused for another status.
 fn bit(status: OrderStatus) -> i32 {
     1 << match status {
         OrderStatus::Processing => 0,

@@ -1,6 +1,6 @@
-//! Notes when an item had nothing left for the first time: asked of the orders themselves, once an item, when
-//! Postgres shows that all of its units are held or sold. (An item that sold out and got units back between
-//! two looks is found out at the next time that it has nothing left.)
+//! Records when an item sold out for the first time. The time is computed from the orders themselves, once for each
+//! item, when all of its units are held or sold according to Postgres. (An item that sells out and gets units back
+//! between two checks is detected when it sells out again.)
 
 use std::time::Duration;
 
@@ -9,28 +9,29 @@ use process::postgres::DatabaseError;
 
 use crate::host::Host;
 
-/// Between two looks.
+/// The interval between two checks.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// Looks until the host stops.
+/// Checks the items until the host stops.
 pub async fn run(host: Host, pool: Pool) {
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while host.stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        if let Err(error) = look(&pool).await {
-            tracing::debug!(%error, "sell-outs are noted later"); // health tells that Postgres is away
+        if let Err(error) = record_sell_outs(&pool).await {
+            // The health check reports that Postgres is down.
+            tracing::debug!(%error, "cannot record sell-outs, retrying later");
         }
     }
 }
 
-async fn look(pool: &Pool) -> Result<(), DatabaseError> {
+async fn record_sell_outs(pool: &Pool) -> Result<(), DatabaseError> {
     let client = pool.get().await?;
     let select = client.prepare_cached(include_str!("../../queries/analytics/sold_out.sql")).await?;
-    let note = client.prepare_cached(include_str!("../../queries/analytics/note_sell_out.sql")).await?;
+    let insert = client.prepare_cached(include_str!("../../queries/analytics/note_sell_out.sql")).await?;
     for row in client.query(&select, &[]).await? {
         let (sale, sku, total): (&str, &str, i64) = (row.get(0), row.get(1), row.get(2));
-        if client.execute(&note, &[&sale, &sku, &total]).await? > 0 {
-            tracing::info!(sale, sku, "sold out");
+        if client.execute(&insert, &[&sale, &sku, &total]).await? > 0 {
+            tracing::info!(sale, sku, "item has sold out");
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! A batch's transaction: how far it reads, and what it adds.
+//! The transaction of a batch: its position and its increments.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,23 +13,23 @@ use uuid::Uuid;
 use super::increments::{CountedOrder, HourIncrements, Increments, SaleIncrements};
 use crate::group::liveness::TopicPartition;
 
-/// Events that follow each other in their partitions.
+/// Consecutive events of some partitions.
 #[derive(Debug, Default)]
 pub struct Batch {
-    /// Of each partition: where the batch begins, and the next offset behind it.
-    pub places: BTreeMap<TopicPartition, (i64, i64)>,
-    /// The events.
+    /// The range of offsets in each partition: the first one, and the one behind the last.
+    pub ranges: BTreeMap<TopicPartition, (i64, i64)>,
+    /// The events of all partitions.
     pub events: Vec<OrderEvent>,
 }
 
-/// Why a batch was not stored.
+/// The reason why a batch was not stored.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Postgres.
+    /// Postgres is unavailable or rejects a query.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// Somebody else has counted these events: the positions are to be read again.
-    #[error("another process counts these partitions")]
+    /// Another process has stored these events. The positions must be read again.
+    #[error("another process owns these partitions")]
     Fenced,
 }
 
@@ -45,8 +45,8 @@ macro_rules! query {
     };
 }
 
-/// Where reading goes on; of partitions that were never read, at `first`, which is noted.
-pub async fn positions(
+/// Reads the positions of partitions. A partition that was never read starts at `first`, which is stored.
+pub async fn read_positions(
     pool: &Pool,
     first: &BTreeMap<TopicPartition, i64>,
 ) -> Result<BTreeMap<TopicPartition, i64>, DatabaseError> {
@@ -59,20 +59,20 @@ pub async fn positions(
     let select = query!(client, "positions").await?;
     let rows = client.query(&select, &[&topics]).await?;
     let all = rows.iter().map(|row| ((row.get(0), row.get(1)), row.get(2)));
-    Ok(all.filter(|(place, _)| first.contains_key(place)).collect())
+    Ok(all.filter(|(partition, _)| first.contains_key(partition)).collect())
 }
 
-/// Counts a batch, or does nothing.
+/// Stores a batch as a whole, or nothing of it.
 pub async fn store(pool: &Pool, batch: &Batch) -> Result<(), StoreError> {
     let mut client = pool.get().await.map_err(DatabaseError::from)?;
     let transaction = client.transaction().await?;
-    move_positions(&transaction, &batch.places).await?;
-    let mut adds = Increments::on_top_of(counted(&transaction, &batch.events).await?);
-    batch.events.iter().for_each(|event| adds.add(event));
-    put_orders(&transaction, &adds.orders).await?;
-    add_sales(&transaction, &adds.sales).await?;
-    add_seconds(&transaction, &adds.seconds).await?;
-    add_hours(&transaction, &adds.hours).await?;
+    move_positions(&transaction, &batch.ranges).await?;
+    let mut increments = Increments::new(read_orders(&transaction, &batch.events).await?);
+    batch.events.iter().for_each(|event| increments.add(event));
+    put_orders(&transaction, &increments.orders).await?;
+    add_sales(&transaction, &increments.sales).await?;
+    add_seconds(&transaction, &increments.seconds).await?;
+    add_hours(&transaction, &increments.hours).await?;
     fault::point!("analytics.before_commit");
     transaction.commit().await?;
     fault::point!("analytics.after_commit");
@@ -81,42 +81,42 @@ pub async fn store(pool: &Pool, batch: &Batch) -> Result<(), StoreError> {
 
 async fn move_positions(
     transaction: &Transaction<'_>,
-    places: &BTreeMap<TopicPartition, (i64, i64)>,
+    ranges: &BTreeMap<TopicPartition, (i64, i64)>,
 ) -> Result<(), StoreError> {
-    let topics: Vec<&str> = places.keys().map(|(topic, _)| topic.as_str()).collect();
-    let partitions: Vec<i32> = places.keys().map(|(_, partition)| *partition).collect();
-    let (before, next): (Vec<i64>, Vec<i64>) = places.values().copied().unzip();
+    let topics: Vec<&str> = ranges.keys().map(|(topic, _)| topic.as_str()).collect();
+    let partitions: Vec<i32> = ranges.keys().map(|(_, partition)| *partition).collect();
+    let (before, next): (Vec<i64>, Vec<i64>) = ranges.values().copied().unzip();
     let update = query!(transaction, "move_positions").await?;
     let moved = transaction.execute(&update, &[&topics, &partitions, &before, &next]).await?;
-    if moved == places.len() as u64 { Ok(()) } else { Err(StoreError::Fenced) }
+    if moved == ranges.len() as u64 { Ok(()) } else { Err(StoreError::Fenced) }
 }
 
-async fn counted(
+async fn read_orders(
     transaction: &Transaction<'_>,
     events: &[OrderEvent],
 ) -> Result<HashMap<OrderId, CountedOrder>, StoreError> {
     let mut ids: Vec<Uuid> = events.iter().map(|event| event.order_id.0).collect();
     ids.sort_unstable();
     ids.dedup();
-    let of_order: HashMap<Uuid, &SaleId> =
+    let sales: HashMap<Uuid, &SaleId> =
         events.iter().map(|event| (event.order_id.0, &event.sale_id)).collect();
     let select = query!(transaction, "orders").await?;
     let rows = transaction.query(&select, &[&ids]).await?;
-    let counted = rows.iter().filter_map(|row| {
+    let orders = rows.iter().filter_map(|row| {
         let id: Uuid = row.get(0);
         let time = |column| row.get::<_, Option<OffsetDateTime>>(column).map(Timestamp::from_datetime);
-        let sale_id = (*of_order.get(&id)?).clone();
-        let counted = CountedOrder { sale_id, seen: row.get(1), paid_at: time(2), shipped_at: time(3) };
-        Some((OrderId(id), counted))
+        let sale_id = (*sales.get(&id)?).clone();
+        let order = CountedOrder { sale_id, seen: row.get(1), paid_at: time(2), shipped_at: time(3) };
+        Some((OrderId(id), order))
     });
-    Ok(counted.collect())
+    Ok(orders.collect())
 }
 
 async fn put_orders(
     transaction: &Transaction<'_>,
     orders: &HashMap<OrderId, CountedOrder>,
 ) -> Result<(), StoreError> {
-    // In the order of their ids: two processes would not wait for each other crosswise.
+    // Rows are written in the order of their ids, so that two processes cannot deadlock.
     let mut orders: Vec<_> = orders.iter().collect();
     orders.sort_unstable_by_key(|(id, _)| id.0);
     let ids: Vec<Uuid> = orders.iter().map(|(id, _)| id.0).collect();
@@ -136,7 +136,7 @@ async fn add_sales(
 ) -> Result<(), StoreError> {
     let ids: Vec<&str> = sales.keys().map(SaleId::as_str).collect();
     let currencies: Vec<&str> = sales.values().map(|sale| sale.currency.as_str()).collect();
-    let column = |of: fn(&SaleIncrements) -> i64| sales.values().map(of).collect::<Vec<i64>>();
+    let column = |value: fn(&SaleIncrements) -> i64| sales.values().map(value).collect::<Vec<i64>>();
     let numbers = [
         column(|sale| sale.accepted),
         column(|sale| sale.payment_requested),
@@ -151,8 +151,8 @@ async fn add_sales(
         column(|sale| sale.captured),
         column(|sale| sale.returned),
     ];
-    let time = |of: fn(&SaleIncrements) -> Option<Timestamp>| {
-        sales.values().map(|sale| of(sale).map(Timestamp::to_datetime)).collect::<Vec<_>>()
+    let time = |value: fn(&SaleIncrements) -> Option<Timestamp>| {
+        sales.values().map(|sale| value(sale).map(Timestamp::to_datetime)).collect::<Vec<_>>()
     };
     let (first, last) = (time(|sale| sale.first_order_at), time(|sale| sale.last_order_at));
     let mut parameters: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> = vec![&ids, &currencies];
@@ -183,11 +183,13 @@ async fn add_hours(
 ) -> Result<(), StoreError> {
     let sales: Vec<&str> = hours.keys().map(|(sale, _)| sale.as_str()).collect();
     let times: Vec<_> = hours.keys().map(|(_, at)| at.to_datetime()).collect();
-    let column = |of: fn(&HourIncrements) -> i64| hours.values().map(of).collect::<Vec<i64>>();
+    let column = |value: fn(&HourIncrements) -> i64| hours.values().map(value).collect::<Vec<i64>>();
     let (shipped, delivered) = (column(|hour| hour.shipped), column(|hour| hour.delivered));
-    let (preparation, way) = (column(|hour| hour.preparation_ms), column(|hour| hour.on_the_way));
+    let (preparation, on_the_way) = (column(|hour| hour.preparation_ms), column(|hour| hour.on_the_way));
     let delivery = column(|hour| hour.delivery_ms);
     let add = query!(transaction, "add_hours").await?;
-    transaction.execute(&add, &[&sales, &times, &shipped, &delivered, &preparation, &way, &delivery]).await?;
+    transaction
+        .execute(&add, &[&sales, &times, &shipped, &delivered, &preparation, &on_the_way, &delivery])
+        .await?;
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! The consumer of a group, on a thread of its own: reads the source and the retry topic of the partitions
-//! it is given, hands them to their lanes, and commits what the lanes have done.
+//! The consumer of a group, on a thread of its own: polls the source and retry topics of its assigned partitions,
+//! passes the records to the partition workers, and commits the positions that the workers publish.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -23,34 +23,39 @@ use super::envelope::Envelope;
 use super::liveness::LivenessCheck;
 use super::membership::{AssignedWork, GroupTopics, Membership};
 use super::order_scheduler::Origin;
-use super::partition_worker::{Inbox, ReceivedRecord, StartOffsets, lane};
+use super::partition_worker::{Inbox, PartitionWorker, ReceivedRecord, StartOffsets};
 use super::{Group, Handler};
 use crate::host::Host;
 
-/// The place in the group as a dependency.
+/// The name of the group membership as a dependency in health checks.
 pub const GROUP: &str = "group";
-/// The group takes a partition from a silent member after this long.
+/// The group reassigns the partitions of a member that sends no heartbeat for this long.
 const SESSION_TIMEOUT_MS: &str = "6000";
-/// How long one poll waits.
+/// The time limit of the first poll in a round.
 const POLL: Duration = Duration::from_millis(20);
-/// One question to the brokers.
+/// The greatest number of polls in a round, so that the other duties have their turn.
+const POLLS_MAX: usize = 1000;
+/// The time limit of a request to the brokers.
 pub const TIMEOUT: Duration = Duration::from_secs(5);
-/// Between two commits.
+/// The interval between two commits.
 const COMMIT_EVERY: Duration = Duration::from_millis(500);
 
-/// Consumes until the host stops, then leaves the group. Blocks its thread.
-pub fn consume<H: Handler>(host: &Host, group: Group, shared: &Arc<Dispatcher<H>>, runtime: &Handle) {
+/// The offsets of partitions, by topic (true: retry topic, false: source topic) and partition.
+type OffsetMap = BTreeMap<(bool, i32), i64>;
+
+/// Consumes until the host stops, then leaves the group. Blocks the calling thread.
+pub fn consume<H: Handler>(host: &Host, group: Group, dispatcher: &Arc<Dispatcher<H>>, runtime: &Handle) {
     host.health.declare(GROUP, true);
     host.health.declare("kafka", true);
     let mut backoff = Backoff::default();
     while !host.stop.is_cancelled() {
-        match GroupConsumer::start(host, group, shared, runtime) {
+        match GroupConsumer::start(host, group, dispatcher, runtime) {
             Ok(mut consumer) => {
                 if let Err(failure) = consumer.run(&host.stop) {
                     failure.report_replacement();
                     host.health.mark_down(GROUP, failure.to_string());
                 }
-                consumer.consumer.context().end(&consumer.consumer);
+                consumer.consumer.context().finish_work(&consumer.consumer);
             }
             Err(error) => tracing::error!(%error, "cannot start the consumer"),
         }
@@ -64,16 +69,17 @@ struct GroupConsumer<'a, H> {
     consumer: BaseConsumer<Membership>,
     topics: GroupTopics,
     host: &'a Host,
-    shared: &'a Arc<Dispatcher<H>>,
+    dispatcher: &'a Arc<Dispatcher<H>>,
     runtime: &'a Handle,
-    watch: LivenessCheck,
+    liveness: LivenessCheck,
     inboxes: BTreeMap<i32, Inbox>,
-    /// What comes next of the retry topic or the source, by partition.
-    next: BTreeMap<(bool, i32), i64>,
+    /// The offset of the next record of each partition.
+    next: OffsetMap,
+    /// The partitions whose source topic is paused.
     paused: BTreeSet<i32>,
-    committed: BTreeMap<(bool, i32), i64>,
+    committed: OffsetMap,
     commit_at: Instant,
-    begin_at: Instant,
+    start_at: Instant,
     backoff: Backoff,
 }
 
@@ -81,23 +87,23 @@ impl<'a, H: Handler> GroupConsumer<'a, H> {
     fn start(
         host: &'a Host,
         group: Group,
-        shared: &'a Arc<Dispatcher<H>>,
+        dispatcher: &'a Arc<Dispatcher<H>>,
         runtime: &'a Handle,
     ) -> Result<Self, KafkaError> {
         let (consumer, topics) = join(host, group, runtime)?;
         Ok(Self {
             consumer,
-            watch: LivenessCheck::new(host, &topics.source, runtime),
+            liveness: LivenessCheck::new(host, &topics.source, runtime),
             topics,
             host,
-            shared,
+            dispatcher,
             runtime,
             inboxes: BTreeMap::new(),
             next: BTreeMap::new(),
             paused: BTreeSet::new(),
             committed: BTreeMap::new(),
             commit_at: Instant::now(),
-            begin_at: Instant::now(),
+            start_at: Instant::now(),
             backoff: Backoff::default(),
         })
     }
@@ -105,73 +111,109 @@ impl<'a, H: Handler> GroupConsumer<'a, H> {
     fn run(&mut self, stop: &CancellationToken) -> Result<(), ConsumerFailure> {
         while !stop.is_cancelled() {
             self.poll()?;
-            self.follow_group();
-            self.follow_load()?;
+            self.start_assigned();
+            self.pause_and_resume()?;
             self.commit()?;
-            self.check()?;
+            self.check_liveness()?;
         }
         Ok(())
     }
 
-    /// Of a paused partition nothing is to be read.
-    fn check(&mut self) -> Result<(), ConsumerFailure> {
+    /// Checks that the consumer reads. Nothing is expected from the source of a paused partition.
+    fn check_liveness(&mut self) -> Result<(), ConsumerFailure> {
         let (next, paused, topics) = (&self.next, &self.paused, &self.topics);
-        self.watch.check(self.consumer.context().has_begun(), || {
+        self.liveness.check(self.consumer.context().is_working(), || {
             let read = next.iter().filter(|((retry, partition), _)| *retry || !paused.contains(partition));
             read.map(|((retry, partition), next)| ((topics.name(*retry).into(), *partition), *next)).collect()
         })
     }
 
     fn poll(&mut self) -> Result<(), KafkaError> {
-        let mut patience = POLL;
-        // Not endless: the other duties come between.
-        for _ in 0..1000 {
-            match self.consumer.poll(patience) {
+        let mut timeout = POLL;
+        for _ in 0..POLLS_MAX {
+            match self.consumer.poll(timeout) {
                 None => return Ok(()),
                 Some(Ok(message)) => {
                     let retry = message.topic() == self.topics.retry;
-                    self.watch.record_progress();
+                    self.liveness.record_progress();
                     self.next.insert((retry, message.partition()), message.offset() + 1);
                     if let Some(inbox) = self.inboxes.get(&message.partition()) {
                         let origin = Origin { retry, offset: message.offset() };
-                        inbox.put(ReceivedRecord { origin, envelope: Envelope::read(&message) });
+                        inbox.send(ReceivedRecord { origin, envelope: Envelope::from_record(&message) });
                     }
                 }
                 Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(error),
-                // Brokers come and go: the client goes on by itself, and health tells of it.
-                Some(Err(error)) => tracing::debug!(%error, "consumer"),
+                // The client reconnects to brokers by itself, and health reports that they are down.
+                Some(Err(error)) => tracing::debug!(%error, "consumer reported an error"),
             }
-            patience = Duration::ZERO;
+            timeout = Duration::ZERO;
         }
         Ok(())
     }
 
-    /// Begins what the group has given us.
-    fn follow_group(&mut self) {
-        if self.begin_at > Instant::now() {
+    /// Starts the partitions that the group has assigned since the last call.
+    fn start_assigned(&mut self) {
+        if self.start_at > Instant::now() {
             return;
         }
         let Some(partitions) = self.consumer.context().take_assigned() else { return };
-        match self.begin(&partitions) {
+        match self.start_partitions(&partitions) {
             Ok(()) => {
-                tracing::info!(?partitions, "consuming");
+                tracing::info!(?partitions, "consuming assigned partitions");
                 self.backoff.reset();
                 self.host.health.mark_up(GROUP);
             }
             Err(error) => {
                 if self.backoff.should_log() {
-                    tracing::warn!(%error, "cannot take partitions over yet");
+                    tracing::warn!(%error, "cannot start the assigned partitions yet");
                 }
                 self.host.health.mark_down(GROUP, error.to_string());
-                self.begin_at = Instant::now() + self.backoff.advance();
-                self.consumer.context().put_back(partitions);
+                self.start_at = Instant::now() + self.backoff.advance();
+                self.consumer.context().restore_assigned(partitions);
             }
         }
     }
 
-    /// From the committed positions. What waits in the retry topic up to its present end is read back before
-    /// a lane begins anything.
-    fn begin(&mut self, partitions: &[i32]) -> Result<(), KafkaError> {
+    /// Starts partitions from their committed positions. The retry topic is read back up to its present end before a
+    /// worker starts any task.
+    fn start_partitions(&mut self, partitions: &[i32]) -> Result<(), KafkaError> {
+        let (positions, ends) = self.fetch_positions(partitions)?;
+        let list = self.topics.list(&positions)?;
+        let mut work = AssignedWork {
+            positions: Arc::new(Mutex::new(positions.clone())),
+            tasks: TaskTracker::new(),
+            aborts: vec![],
+            stop: CancellationToken::new(),
+        };
+        let mut inboxes = BTreeMap::new();
+        for partition in partitions {
+            let offset = |map: &OffsetMap, retry| map.get(&(retry, *partition)).copied().unwrap_or(0);
+            let start = StartOffsets {
+                partition: *partition,
+                source: offset(&positions, false),
+                retry: offset(&positions, true),
+                retry_end: offset(&ends, true),
+            };
+            let (inbox, worker) = PartitionWorker::new(
+                start,
+                self.dispatcher.clone(),
+                work.positions.clone(),
+                work.stop.clone(),
+            );
+            work.aborts.push(work.tasks.spawn_on(worker.run(), self.runtime).abort_handle());
+            inboxes.insert(*partition, inbox);
+        }
+        self.inboxes = inboxes;
+        self.next = positions.clone();
+        self.liveness.record_progress();
+        self.committed = positions;
+        self.consumer.context().set_work(work);
+        self.resume_all()?; // the client keeps a partition paused across assignments
+        self.consumer.assign(&list)
+    }
+
+    /// Returns the positions at which both topics of these partitions are read, and the ends of the topics.
+    fn fetch_positions(&self, partitions: &[i32]) -> Result<(OffsetMap, OffsetMap), KafkaError> {
         let mut wanted = TopicPartitionList::new();
         for retry in [false, true] {
             for partition in partitions {
@@ -185,79 +227,47 @@ impl<'a, H: Handler> GroupConsumer<'a, H> {
         let (mut positions, mut ends) = (BTreeMap::new(), BTreeMap::new());
         for element in committed.elements() {
             element.error()?;
-            let (retry, partition) = (element.topic() == self.topics.retry, element.partition());
-            let (low, high) = self.consumer.fetch_watermarks(element.topic(), partition, TIMEOUT)?;
+            let (topic, partition) = (element.topic(), element.partition());
+            let (low, high) = self.consumer.fetch_watermarks(topic, partition, TIMEOUT)?;
             let position = match element.offset() {
                 Offset::Offset(offset) if offset < low => {
-                    tracing::error!(
-                        topic = element.topic(),
-                        partition,
-                        offset,
-                        low,
-                        "events are gone for good"
-                    );
+                    tracing::error!(topic, partition, offset, low, "unread events were deleted by retention");
                     low
                 }
                 Offset::Offset(offset) => offset.min(high),
                 _ => low,
             };
+            let retry = topic == self.topics.retry;
             positions.insert((retry, partition), position);
             ends.insert((retry, partition), high);
         }
-        let list = self.topics.list(&positions)?;
-        let work = AssignedWork {
-            positions: Arc::new(Mutex::new(positions.clone())),
-            tasks: TaskTracker::new(),
-            aborts: vec![],
-            stop: CancellationToken::new(),
-        };
-        let (mut work, mut inboxes) = (work, BTreeMap::new());
-        for partition in partitions {
-            let at =
-                |map: &BTreeMap<(bool, i32), i64>, retry| map.get(&(retry, *partition)).copied().unwrap_or(0);
-            let start = StartOffsets {
-                partition: *partition,
-                source: at(&positions, false),
-                retry: at(&positions, true),
-                retry_end: at(&ends, true),
-            };
-            let (inbox, lane) = lane(start, self.shared.clone(), work.positions.clone(), work.stop.clone());
-            work.aborts.push(work.tasks.spawn_on(lane.run(), self.runtime).abort_handle());
-            inboxes.insert(*partition, inbox);
-        }
-        self.inboxes = inboxes;
-        self.next = positions.clone();
-        self.watch.record_progress();
-        self.committed = positions;
-        self.consumer.context().begun(work);
-        self.resume()?; // the client keeps a partition paused across assignments
-        self.consumer.assign(&list)
+        Ok((positions, ends))
     }
 
-    fn resume(&mut self) -> Result<(), KafkaError> {
+    fn resume_all(&mut self) -> Result<(), KafkaError> {
         for partition in std::mem::take(&mut self.paused) {
-            self.consumer.resume(&self.source_of(partition))?;
+            self.consumer.resume(&self.source_list(partition))?;
         }
         Ok(())
     }
 
-    fn source_of(&self, partition: i32) -> TopicPartitionList {
+    fn source_list(&self, partition: i32) -> TopicPartitionList {
         let mut list = TopicPartitionList::new();
         list.add_partition(&self.topics.source, partition);
         list
     }
 
-    /// A lane that has enough gets no more of the source.
-    fn follow_load(&mut self) -> Result<(), KafkaError> {
-        let mut change = vec![];
+    /// Applies backpressure: pauses the source of a worker that is full, and resumes it later.
+    fn pause_and_resume(&mut self) -> Result<(), KafkaError> {
+        let mut changes = vec![];
         for (partition, inbox) in &self.inboxes {
             let paused = self.paused.contains(partition);
             if inbox.is_full(paused) != paused {
-                change.push((*partition, !paused));
+                changes.push((*partition, !paused));
             }
         }
-        for (partition, pause) in change {
-            let list = self.source_of(partition);
+        for (partition, pause) in changes {
+            let list = self.source_list(partition);
             if pause {
                 self.consumer.pause(&list)?;
                 self.paused.insert(partition);
@@ -275,19 +285,19 @@ impl<'a, H: Handler> GroupConsumer<'a, H> {
         }
         self.commit_at = Instant::now() + COMMIT_EVERY;
         let mut moved = self.consumer.context().positions();
-        moved.retain(|place, offset| self.committed.get(place) != Some(offset));
+        moved.retain(|partition, offset| self.committed.get(partition) != Some(offset));
         if moved.is_empty() {
             return Ok(());
         }
         match self.consumer.commit(&self.topics.list(&moved)?, CommitMode::Async) {
             Ok(()) => self.committed.extend(moved),
-            Err(error) => tracing::debug!(%error, "positions were not committed"),
+            Err(error) => tracing::debug!(%error, "cannot commit the positions"),
         }
         Ok(())
     }
 }
 
-/// A consumer that joins its group, and waits for partitions of both topics.
+/// Creates a consumer that joins its group and waits for partitions of both topics.
 pub fn join(
     host: &Host,
     group: Group,
@@ -300,7 +310,7 @@ pub fn join(
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         .set("auto.offset.reset", "earliest")
-        // The same partitions of both topics go to the same member: the topics have equally many.
+        // Both topics have the same number of partitions, so the same member gets partition n of both.
         .set("partition.assignment.strategy", "range")
         .set("session.timeout.ms", SESSION_TIMEOUT_MS)
         .set("heartbeat.interval.ms", "1000")
@@ -320,16 +330,16 @@ pub fn join(
     Ok((consumer, topics))
 }
 
-/// How many partitions the source has: an error until settlement has made it.
+/// Returns the number of partitions of the source topic. Fails until settlement has created it.
 pub async fn source_partitions(services: &Services) -> Result<usize, TopicError> {
     let config = process::kafka::client(&services.kafka_brokers, "topics");
     let topic = services.topic(ORDER_EVENTS.name);
-    let asked = tokio::task::spawn_blocking(move || {
+    let request = tokio::task::spawn_blocking(move || {
         let consumer = BaseConsumer::<LogContext>::from_config_and_context(&config, LogContext)?;
         let metadata = consumer.fetch_metadata(Some(&topic), TIMEOUT)?;
         Ok::<_, KafkaError>((metadata.topics().first().map_or(0, |topic| topic.partitions().len()), topic))
     });
-    match asked.await {
+    match request.await {
         Ok(Ok((0, topic))) => Err(TopicError::Refused(topic, RDKafkaErrorCode::UnknownTopicOrPartition)),
         Ok(Ok((partitions, _))) => Ok(partitions),
         Ok(Err(error)) => Err(error.into()),

@@ -1,9 +1,10 @@
-//! What is done with one event: the handler's call, and the ways into `<group>.retry` and
-//! `<group>.dead-letter`. An event leaves where it was read only when it is done or stands elsewhere.
+//! Dispatches one event: calls the handler, or publishes the event to `<group>.retry` or `<group>.dead-letter`.
+//! A record is done in the topic where it was read only when its event is handled or another topic holds it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use contract::timestamp::Timestamp;
 use metrics::{Counter, counter};
 use process::backoff::Backoff;
 use process::kafka::{Acknowledged, Producer};
@@ -16,12 +17,12 @@ use super::order_scheduler::{Deferral, Job, Origin};
 use super::{Failure, Group, GroupSettings, Handler, TRIES};
 use crate::host::Host;
 
-/// A handler that takes longer has failed.
+/// The time limit of a handler call. A call that takes longer has failed.
 pub const HANDLE_MAX: Duration = Duration::from_secs(60);
-/// Longest pause while something that we cannot work without is away.
+/// The longest pause between two calls while a dependency of the handler is unavailable.
 const UNAVAILABLE_PAUSE_MAX: Duration = Duration::from_secs(2);
 
-/// What the lanes of a group share.
+/// Handles and publishes events. The partition workers of a group share one dispatcher.
 pub struct Dispatcher<H> {
     handler: Arc<H>,
     producer: Producer,
@@ -32,34 +33,34 @@ pub struct Dispatcher<H> {
     dead_letters: Counter,
 }
 
-/// How a step ended.
+/// The outcome of one task of a partition worker.
 pub enum DispatchOutcome {
-    /// The handler is done with it.
+    /// The handler has handled the event.
     Handled(Job),
-    /// It failed, and there are tries left.
+    /// The handler has failed, and tries are left.
     Failed(Job),
-    /// Events are in the retry topic.
+    /// The retry topic holds the events of a deferral.
     Deferred {
-        /// The order.
+        /// The order's id.
         key: String,
-        /// What is done where it was read.
+        /// The records that are done where they were read.
         done: Vec<Origin>,
-        /// The offset of the last one.
+        /// The offset of the last record that was published to the retry topic.
         last: Option<i64>,
     },
-    /// It is a dead letter.
+    /// The dead-letter topic holds the event.
     DeadLettered {
-        /// The order, if it is known.
+        /// The order's id, if the record could be decoded.
         key: Option<String>,
-        /// What is done where it was read.
+        /// The record that is done where it was read.
         done: Origin,
     },
-    /// The process ends: it is to be read again.
+    /// The process stops first. The record is read again after a restart.
     Interrupted,
 }
 
 impl<H: Handler> Dispatcher<H> {
-    /// For a group.
+    /// Creates the dispatcher of a group.
     pub fn new(host: &Host, group: Group, settings: &GroupSettings, handler: H, producer: Producer) -> Self {
         Self {
             handler: Arc::new(handler),
@@ -72,12 +73,12 @@ impl<H: Handler> Dispatcher<H> {
         }
     }
 
-    /// Orders that may be worked on at once in a partition.
+    /// Returns the number of orders of a partition that are processed concurrently.
     pub fn concurrency(&self) -> usize {
         usize::from(self.settings.group_concurrency)
     }
 
-    /// Has an event handled.
+    /// Calls the handler until it succeeds or fails. An event that cannot be retried is dead-lettered.
     pub async fn handle(
         self: Arc<Self>,
         partition: i32,
@@ -86,11 +87,11 @@ impl<H: Handler> Dispatcher<H> {
     ) -> DispatchOutcome {
         let mut backoff = Backoff::up_to(UNAVAILABLE_PAUSE_MAX);
         let failure = loop {
-            match self.call(&job).await {
+            match self.call_handler(&job).await {
                 Ok(()) => return DispatchOutcome::Handled(job),
                 Err(Failure::Unavailable(why)) => {
                     if backoff.should_log() {
-                        tracing::warn!(event = job.delivered.id, why, "an event waits");
+                        tracing::warn!(event = job.event.id, why, "event waits for a dependency");
                     }
                     if !backoff.pause(&stop).await {
                         return DispatchOutcome::Interrupted;
@@ -100,23 +101,23 @@ impl<H: Handler> Dispatcher<H> {
             }
         };
         let tries = job.envelope.attempts + 1;
-        let again_at = walltime::now().0 + self.settings.pause_after(tries).as_millis() as u64;
-        job.envelope.failed(&failure.to_string(), contract::timestamp::Timestamp(again_at));
-        let (order, event) = (job.key(), &job.delivered.id);
+        let retry_at = walltime::now().0 + self.settings.pause_after(tries).as_millis() as u64;
+        job.envelope.record_failure(&failure.to_string(), Timestamp(retry_at));
+        let (order, event) = (job.key(), &job.event.id);
         if matches!(failure, Failure::Poison(_)) || tries >= TRIES {
-            tracing::error!(order, event, tries, why = %failure, "an event becomes a dead letter");
+            tracing::error!(order, event, tries, why = %failure, "dead-lettering a failed event");
             let (key, origin) = (Some(job.key().to_string()), job.origin);
-            return self.bury(partition, key, origin, job.envelope, stop).await;
+            return self.dead_letter(partition, key, origin, job.envelope, stop).await;
         }
-        tracing::warn!(order, event, tries, why = %failure, "an event failed and is tried again later");
+        tracing::warn!(order, event, tries, why = %failure, "event failed and will be retried");
         self.retries.increment(1);
         DispatchOutcome::Failed(job)
     }
 
-    /// A panic of the handler is a failure of this event alone.
-    async fn call(&self, job: &Job) -> Result<(), Failure> {
-        let (handler, delivered) = (self.handler.clone(), job.delivered.clone());
-        let call = AbortOnDropHandle::new(tokio::spawn(async move { handler.handle(&delivered).await }));
+    /// Calls the handler once. A panic of the handler is a failure of this event alone.
+    async fn call_handler(&self, job: &Job) -> Result<(), Failure> {
+        let (handler, event) = (self.handler.clone(), job.event.clone());
+        let call = AbortOnDropHandle::new(tokio::spawn(async move { handler.handle(&event).await }));
         match tokio::time::timeout(HANDLE_MAX, call).await {
             Ok(Ok(result)) => result,
             Ok(Err(panic)) => Err(Failure::Retriable(format!("the handler failed: {panic}"))),
@@ -124,7 +125,7 @@ impl<H: Handler> Dispatcher<H> {
         }
     }
 
-    /// Puts events of an order into the retry topic, one behind the other.
+    /// Publishes events of an order to the retry topic, one after another.
     pub async fn defer(
         self: Arc<Self>,
         partition: i32,
@@ -137,7 +138,7 @@ impl<H: Handler> Dispatcher<H> {
             if job.envelope.attempts == 0 {
                 job.envelope.reason = "waits behind an earlier event of its order".into();
             }
-            match put(&self.producer, &self.retry_topic, partition, &job.envelope, &stop).await {
+            match publish(&self.producer, &self.retry_topic, partition, &job.envelope, &stop).await {
                 Some(acknowledged) => last = Some(acknowledged.offset),
                 None => return DispatchOutcome::Interrupted,
             }
@@ -146,8 +147,8 @@ impl<H: Handler> Dispatcher<H> {
         DispatchOutcome::Deferred { key, done, last }
     }
 
-    /// Puts an event into the dead-letter topic.
-    pub async fn bury(
+    /// Publishes an event to the dead-letter topic.
+    pub async fn dead_letter(
         self: Arc<Self>,
         partition: i32,
         key: Option<String>,
@@ -155,7 +156,7 @@ impl<H: Handler> Dispatcher<H> {
         envelope: Envelope,
         stop: CancellationToken,
     ) -> DispatchOutcome {
-        match put(&self.producer, &self.dead_letter_topic, partition, &envelope, &stop).await {
+        match publish(&self.producer, &self.dead_letter_topic, partition, &envelope, &stop).await {
             Some(_) => {
                 self.dead_letters.increment(1);
                 DispatchOutcome::DeadLettered { key, done }
@@ -165,9 +166,9 @@ impl<H: Handler> Dispatcher<H> {
     }
 }
 
-/// Produces until it is acknowledged; what was lost without a word is produced twice. `None`: the process
-/// ends before.
-pub async fn put(
+/// Publishes a record and retries until the broker acknowledges it. A record whose acknowledgement is lost is
+/// published twice. Returns `None` if the process stops first.
+pub async fn publish(
     producer: &Producer,
     topic: &str,
     partition: i32,
@@ -175,17 +176,19 @@ pub async fn put(
     stop: &CancellationToken,
 ) -> Option<Acknowledged> {
     let mut backoff = Backoff::default();
-    let headers = envelope.all_headers();
+    let headers = envelope.encode_headers();
     loop {
         let sent = async {
-            match producer.send(&envelope.message(topic, partition, &headers)) {
-                Ok(answer) => answer.await,
+            match producer.send(&envelope.to_message(topic, partition, &headers)) {
+                Ok(acknowledgement) => acknowledgement.await,
                 Err(error) => Err(error),
             }
         };
         match sent.await {
             Ok(acknowledged) => return Some(acknowledged),
-            Err(error) if backoff.should_log() => tracing::warn!(topic, %error, "cannot produce"),
+            Err(error) if backoff.should_log() => {
+                tracing::warn!(topic, %error, "cannot publish to the topic");
+            }
             Err(_) => {}
         }
         if !backoff.pause(stop).await {

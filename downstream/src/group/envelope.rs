@@ -1,5 +1,5 @@
-//! An event with what became of it so far, as `<group>.retry` and `<group>.dead-letter` carry it: the
-//! record as the source had it, and in further headers the tries, the reason and when to try again.
+//! An event with its retry history, as `<group>.retry` and `<group>.dead-letter` hold it: the record of the source
+//! topic, and in further headers the number of tries, the reason of the last failure and the time of the next try.
 
 use contract::timestamp::Timestamp;
 use process::kafka::Message;
@@ -9,35 +9,35 @@ const ATTEMPTS: &str = "attempts";
 const REASON: &str = "reason";
 const NOT_BEFORE: &str = "not-before";
 const SOURCE: &str = "source-position";
-/// In a note behind a dead letter: it was sent back. The note has no value.
+/// Names the dead letter that was replayed, in a marker record behind it. The marker has no value.
 pub const REPLAY_OF: &str = "replay-of";
-/// A reason is for people: longer ones are cut. In bytes.
+/// The greatest length of a reason in bytes. People read reasons, so longer ones are truncated.
 const REASON_BYTES_MAX: usize = 1000;
 
-/// A record of any of the three topics.
+/// A record of the source topic, the retry topic or the dead-letter topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope {
-    /// The source's key.
+    /// The key of the source record.
     pub key: String,
-    /// The source's value.
+    /// The value of the source record.
     pub value: Vec<u8>,
-    /// The source's headers.
+    /// The headers of the source record.
     pub headers: Vec<(String, String)>,
-    /// `topic/partition/offset` of the source.
+    /// The position of the source record as `topic/partition/offset`.
     pub source: String,
-    /// Tries so far.
+    /// The number of tries so far.
     pub attempts: u32,
-    /// Why the last one failed, or why it waits.
+    /// The reason why the last try failed, or why the event waits.
     pub reason: String,
-    /// It is not tried before.
+    /// The earliest time of the next try.
     pub not_before: Timestamp,
 }
 
 impl Envelope {
-    /// From any of the three topics.
-    pub fn read(message: &BorrowedMessage<'_>) -> Self {
+    /// Reads a record of any of the three topics.
+    pub fn from_record(message: &BorrowedMessage<'_>) -> Self {
         let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
-        Self::of(
+        Self::from_parts(
             format!("{}/{}/{}", message.topic(), message.partition(), message.offset()),
             message.key().unwrap_or_default(),
             message.payload().unwrap_or_default(),
@@ -45,10 +45,10 @@ impl Envelope {
         )
     }
 
-    /// From the parts of a record that stands at `place`. Bytes that are no text are replaced: they are not an
-    /// event's.
-    fn of<'a>(
-        place: String,
+    /// Builds an envelope from the parts of a record at `position`. Bytes that are not UTF-8 are replaced: no event
+    /// contains them.
+    fn from_parts<'a>(
+        position: String,
         key: &[u8],
         value: &[u8],
         headers: impl Iterator<Item = (&'a str, &'a [u8])>,
@@ -58,7 +58,7 @@ impl Envelope {
             key: text(key),
             value: value.to_vec(),
             headers: Vec::new(),
-            source: place,
+            source: position,
             attempts: 0,
             reason: String::new(),
             not_before: Timestamp(0),
@@ -76,31 +76,31 @@ impl Envelope {
         envelope
     }
 
-    /// One of the source's headers.
+    /// Returns a header of the source record.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// A try has failed.
-    pub fn failed(&mut self, reason: &str, again_at: Timestamp) {
+    /// Records a failed try, and when the next one is due.
+    pub fn record_failure(&mut self, reason: &str, retry_at: Timestamp) {
         self.attempts += 1;
-        self.not_before = again_at;
-        self.reason = cut(reason).into();
+        self.not_before = retry_at;
+        self.reason = truncate(reason).into();
     }
 
-    /// All headers, ours behind the source's.
-    pub fn all_headers(&self) -> Vec<(&str, String)> {
-        let own = [
+    /// Encodes all headers: those of the source record, then the retry history.
+    pub fn encode_headers(&self) -> Vec<(&str, String)> {
+        let history = [
             (ATTEMPTS, self.attempts.to_string()),
             (REASON, self.reason.clone()),
             (NOT_BEFORE, self.not_before.to_string()),
             (SOURCE, self.source.clone()),
         ];
-        self.headers.iter().map(|(key, value)| (key.as_str(), value.clone())).chain(own).collect()
+        self.headers.iter().map(|(key, value)| (key.as_str(), value.clone())).chain(history).collect()
     }
 
-    /// As a message, with its [headers](Self::all_headers).
-    pub fn message<'a>(
+    /// Returns the message to publish, with its [encoded headers](Self::encode_headers).
+    pub fn to_message<'a>(
         &'a self,
         topic: &'a str,
         partition: i32,
@@ -110,7 +110,7 @@ impl Envelope {
     }
 }
 
-fn cut(reason: &str) -> &str {
+fn truncate(reason: &str) -> &str {
     let mut end = reason.len().min(REASON_BYTES_MAX);
     while !reason.is_char_boundary(end) {
         end -= 1;
@@ -120,40 +120,40 @@ fn cut(reason: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::{Envelope, cut};
+    use super::{Envelope, truncate};
     use contract::timestamp::Timestamp;
 
-    /// What an older build has left in a retry or dead-letter topic is read, and written again the same.
+    /// An envelope that an older build left in a retry or dead-letter topic is decoded, and encoded to the same bytes.
     #[test]
-    fn a_parcel_keeps_its_wire_format() {
+    fn an_envelope_keeps_its_wire_format() {
         let fixture = include_str!("../../../contract/fixtures/group-retry.v1.txt");
         let (head, value) = fixture.split_once("\n\n").expect("an empty line");
         let value = value.trim_end().as_bytes();
         let mut headers: Vec<_> = head.lines().filter_map(|line| line.split_once(": ")).collect();
         let (_, key) = headers.remove(0);
         let raw = headers.iter().map(|(name, value)| (*name, value.as_bytes()));
-        let envelope = Envelope::of("notification.retry/3/7".into(), key.as_bytes(), value, raw);
+        let envelope = Envelope::from_parts("notification.retry/3/7".into(), key.as_bytes(), value, raw);
         assert_eq!((envelope.attempts, envelope.source.as_str()), (2, "order-events/3/1042"));
         assert_eq!(envelope.reason, "webhook: the receiver answered 503 Service Unavailable");
         assert_eq!(Some(envelope.not_before), Timestamp::parse("2026-03-01T09:02:05.250Z"));
         assert_eq!((envelope.header("ce_id"), envelope.headers.len()), (Some("2-17"), 7));
-        let written = envelope.all_headers();
-        let written: Vec<_> = written.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        assert_eq!(written, headers);
+        let encoded = envelope.encode_headers();
+        let encoded: Vec<_> = encoded.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        assert_eq!(encoded, headers);
         assert_eq!((envelope.key.as_bytes(), envelope.value.as_slice()), (key.as_bytes(), value));
     }
 
     #[test]
-    fn what_comes_from_the_source_was_never_tried() {
-        let envelope = Envelope::of("order-events/3/1042".into(), b"k", b"v", std::iter::empty());
+    fn a_record_of_the_source_topic_has_no_tries() {
+        let envelope = Envelope::from_parts("order-events/3/1042".into(), b"k", b"v", std::iter::empty());
         assert_eq!((envelope.attempts, envelope.not_before), (0, Timestamp(0)));
         assert_eq!(envelope.source, "order-events/3/1042");
     }
 
     #[test]
-    fn a_long_reason_is_cut_between_letters() {
-        assert_eq!(cut("short"), "short");
+    fn a_long_reason_is_truncated_between_characters() {
+        assert_eq!(truncate("short"), "short");
         let long = "원".repeat(400);
-        assert_eq!(cut(&long).chars().count(), 333);
+        assert_eq!(truncate(&long).chars().count(), 333);
     }
 }

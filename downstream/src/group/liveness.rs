@@ -1,6 +1,6 @@
-//! The watch over a group's consumer: when it has read nothing for a while, a client that is made for it asks
-//! Kafka how far the partitions go. So a consumer that has lost its brokers for good is found out and
-//! replaced, and one that has nothing to read, or that nobody answers, is left alone.
+//! The liveness check of a group's consumer. When the consumer has read nothing for a while, a client that is created
+//! for this purpose queries the end offsets of the partitions. A consumer that has lost its brokers permanently is
+//! detected and replaced. One that has nothing to read, or whose brokers respond to no client, is kept.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -15,110 +15,116 @@ use tokio::sync::oneshot;
 
 use crate::host::Host;
 
-/// A partition of a topic.
+/// The name of a topic and a partition of it.
 pub type TopicPartition = (String, i32);
-type Ends = BTreeMap<TopicPartition, i64>;
+type EndOffsets = BTreeMap<TopicPartition, i64>;
 
-/// Between two questions, and how long nothing was read before the first.
-const ASK_EVERY: Duration = STALL_MAX;
-/// One answer of the brokers.
-const ANSWER_MAX: Duration = Duration::from_secs(2);
+/// The interval between two queries, and the time without a record before the first one.
+const QUERY_EVERY: Duration = STALL_MAX;
+/// The time limit of one response of the brokers.
+const RESPONSE_MAX: Duration = Duration::from_secs(2);
 
-/// Watches one consumer.
+/// Checks one consumer.
 pub struct LivenessCheck {
     watchdog: Watchdog,
     config: ClientConfig,
-    /// Asked for where nothing is assigned.
+    /// The topic whose metadata is requested, also when no partition is assigned.
     topic: String,
     runtime: Handle,
-    quiet_since: Instant,
-    asked_at: Option<Instant>,
-    question: Option<oneshot::Receiver<Ends>>,
-    answered_at: Option<Instant>,
-    ends: Ends,
+    idle_since: Instant,
+    queried_at: Option<Instant>,
+    query: Option<oneshot::Receiver<EndOffsets>>,
+    response_at: Option<Instant>,
+    ends: EndOffsets,
 }
 
 impl LivenessCheck {
-    /// Over a consumer of this topic that has not joined yet.
+    /// Creates the check of a consumer of this topic that has not joined its group yet.
     pub fn new(host: &Host, topic: &str, runtime: &Handle) -> Self {
         let mut config = process::kafka::client(&host.services.kafka_brokers, "watch");
-        config.set("group.id", "none"); // never joined
+        config.set("group.id", "none"); // the client never joins it
         Self {
             watchdog: Watchdog::default(),
             config,
             topic: topic.into(),
             runtime: runtime.clone(),
-            quiet_since: Instant::now(),
-            asked_at: None,
-            question: None,
-            answered_at: None,
-            ends: Ends::new(),
+            idle_since: Instant::now(),
+            queried_at: None,
+            query: None,
+            response_at: None,
+            ends: EndOffsets::new(),
         }
     }
 
-    /// Something was read, or reading begins elsewhere.
+    /// Records that the consumer has read a record, or that it reads from other positions now.
     pub fn record_progress(&mut self) {
-        self.quiet_since = Instant::now();
+        self.idle_since = Instant::now();
         self.watchdog.record_progress();
     }
 
-    /// What the group gave could not be begun, and Kafka is not to blame.
+    /// Records that the assignment could not be started for a reason other than Kafka.
     pub fn restart_assignment_timer(&mut self) {
         self.watchdog.restart_assignment_timer();
     }
 
-    /// Whether the consumer is still of use. `begun`: what the group gave is being read; `next`: the offset
-    /// that comes next in each partition that it should read now.
-    pub fn check(&mut self, begun: bool, next: impl FnOnce() -> Ends) -> Result<(), ConsumerFailure> {
-        self.watchdog.set_assigned(begun);
+    /// Returns an error if the consumer must be replaced. `working` says whether the assignment is started; `next`
+    /// returns the next offset of each partition that the consumer should read now.
+    pub fn check(&mut self, working: bool, next: impl FnOnce() -> EndOffsets) -> Result<(), ConsumerFailure> {
+        self.watchdog.set_assigned(working);
         if !self.watchdog.is_due() {
             return Ok(());
         }
-        let next = if begun { next() } else { Ends::new() };
-        self.listen();
-        if self.quiet_since.elapsed() >= ASK_EVERY && self.asked_at.is_none_or(|at| at.elapsed() >= ASK_EVERY)
+        let next = if working { next() } else { EndOffsets::new() };
+        self.receive_response();
+        if self.idle_since.elapsed() >= QUERY_EVERY
+            && self.queried_at.is_none_or(|at| at.elapsed() >= QUERY_EVERY)
         {
-            self.ask(next.keys().cloned().collect());
+            self.query_ends(next.keys().cloned().collect());
         }
-        let behind = next.iter().any(|(place, next)| self.ends.get(place).is_some_and(|end| end > next));
-        let answered = self.answered_at.is_some_and(|at| at.elapsed() < 2 * ASK_EVERY);
-        self.watchdog.judge(behind, answered)
+        let behind =
+            next.iter().any(|(partition, next)| self.ends.get(partition).is_some_and(|end| end > next));
+        let responsive = self.response_at.is_some_and(|at| at.elapsed() < 2 * QUERY_EVERY);
+        self.watchdog.judge(behind, responsive)
     }
 
-    fn ask(&mut self, places: Vec<TopicPartition>) {
-        self.asked_at = Some(Instant::now());
-        let (tell, question) = oneshot::channel();
-        self.question = Some(question);
+    fn query_ends(&mut self, partitions: Vec<TopicPartition>) {
+        self.queried_at = Some(Instant::now());
+        let (sender, query) = oneshot::channel();
+        self.query = Some(query);
         let (config, topic) = (self.config.clone(), self.topic.clone());
-        self.runtime.spawn_blocking(move || match ends(&config, &topic, places) {
-            Ok(ends) => drop(tell.send(ends)), // the consumer may be gone
-            Err(error) => tracing::debug!(%error, "Kafka does not answer the watch"),
+        self.runtime.spawn_blocking(move || match fetch_ends(&config, &topic, partitions) {
+            Ok(ends) => drop(sender.send(ends)), // the consumer may be gone
+            Err(error) => tracing::debug!(%error, "Kafka does not respond to the liveness check"),
         });
     }
 
-    fn listen(&mut self) {
-        let Some(question) = &mut self.question else { return };
-        match question.try_recv() {
+    fn receive_response(&mut self) {
+        let Some(query) = &mut self.query else { return };
+        match query.try_recv() {
             Ok(ends) => {
                 self.ends = ends;
-                self.answered_at = Some(Instant::now());
-                self.question = None;
+                self.response_at = Some(Instant::now());
+                self.query = None;
             }
             Err(oneshot::error::TryRecvError::Empty) => {}
-            Err(oneshot::error::TryRecvError::Closed) => self.question = None,
+            Err(oneshot::error::TryRecvError::Closed) => self.query = None,
         }
     }
 }
 
-/// Ends with the first thing that is not answered.
-fn ends(config: &ClientConfig, topic: &str, places: Vec<TopicPartition>) -> Result<Ends, KafkaError> {
+/// Fetches the end offsets. The first request without a response ends it.
+fn fetch_ends(
+    config: &ClientConfig,
+    topic: &str,
+    partitions: Vec<TopicPartition>,
+) -> Result<EndOffsets, KafkaError> {
     let client = BaseConsumer::<LogContext>::from_config_and_context(config, LogContext)?;
-    client.fetch_metadata(Some(topic), ANSWER_MAX)?;
-    places
+    client.fetch_metadata(Some(topic), RESPONSE_MAX)?;
+    partitions
         .into_iter()
-        .map(|place| {
-            let (_, end) = client.fetch_watermarks(&place.0, place.1, ANSWER_MAX)?;
-            Ok((place, end))
+        .map(|partition| {
+            let (_, end) = client.fetch_watermarks(&partition.0, partition.1, RESPONSE_MAX)?;
+            Ok((partition, end))
         })
         .collect()
 }

@@ -1,9 +1,9 @@
-//! The consumer's place in its group: what it was given, what it gives back, and how far behind it is.
+//! The consumer's membership in its group: assigned and revoked partitions, and the consumer lag.
 //!
-//! A partition is given back only when what was begun in it is done (for a limited time) and its positions
-//! are committed, so that the next owner does nothing twice without need.
+//! A partition is released only when its running tasks are finished (for a limited time) and its positions are
+//! committed, so that the next owner repeats as little as possible.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,27 +25,27 @@ use tokio_util::task::TaskTracker;
 
 use super::partition_worker::SharedPositions;
 
-/// What was begun in a partition has so long to end before it is given back.
+/// The time limit for running tasks before their partition is released.
 const FINISH: Duration = Duration::from_secs(5);
 
-/// The two topics that a group reads.
+/// The two topics that a group consumes.
 #[derive(Debug, Clone)]
 pub struct GroupTopics {
     /// The group's name in metrics.
     pub group: &'static str,
-    /// `order-events`.
+    /// The name of the topic `order-events`.
     pub source: String,
-    /// `<group>.retry`.
+    /// The name of the topic `<group>.retry`.
     pub retry: String,
 }
 
 impl GroupTopics {
-    /// Either of them.
+    /// Returns the name of the retry topic or of the source topic.
     pub fn name(&self, retry: bool) -> &str {
         if retry { &self.retry } else { &self.source }
     }
 
-    /// Positions for the client.
+    /// Converts positions into the client's list.
     pub fn list(&self, positions: &BTreeMap<(bool, i32), i64>) -> Result<TopicPartitionList, KafkaError> {
         let mut list = TopicPartitionList::new();
         for ((retry, partition), offset) in positions {
@@ -55,20 +55,20 @@ impl GroupTopics {
     }
 }
 
-/// Partitions at work.
+/// The work on the assigned partitions.
 pub struct AssignedWork {
-    /// Up to where everything is done.
+    /// The positions up to which everything is done.
     pub positions: SharedPositions,
-    /// Its tasks, all of them.
+    /// All tasks of the partitions.
     pub tasks: TaskTracker,
-    /// … and how to end them by force.
+    /// The handles that abort the tasks.
     pub aborts: Vec<AbortHandle>,
-    /// Asks them to end.
+    /// Stops the tasks gracefully.
     pub stop: CancellationToken,
 }
 
 impl AssignedWork {
-    /// Lets what was begun come to its end. Blocks.
+    /// Stops the tasks, and aborts those that exceed the time limit. Blocks the calling thread.
     pub fn finish(&self, runtime: &Handle) {
         self.stop.cancel();
         self.tasks.close();
@@ -78,53 +78,53 @@ impl AssignedWork {
 }
 
 #[derive(Default)]
-struct State {
-    /// Given and not begun.
+struct MembershipState {
+    /// The partitions that are assigned and not started.
     assigned: Option<Vec<i32>>,
     work: Option<AssignedWork>,
-    /// Lags that were told.
-    told: BTreeMap<(bool, i32), f64>,
+    /// The lags that were reported.
+    reported_lags: BTreeMap<(bool, i32), f64>,
 }
 
-/// The consumer's context.
+/// The context of the Kafka client.
 pub struct Membership {
     topics: GroupTopics,
     health: Health,
     runtime: Handle,
-    state: Mutex<State>,
+    state: Mutex<MembershipState>,
 }
 
 impl Membership {
-    /// Of a consumer that has not joined yet.
+    /// Creates the context of a consumer that has not joined its group yet.
     pub fn new(topics: GroupTopics, health: Health, runtime: Handle) -> Self {
         Self { topics, health, runtime, state: Mutex::default() }
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+    fn state(&self) -> std::sync::MutexGuard<'_, MembershipState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner) // each use is one step
     }
 
-    /// Partitions that were given since the last call.
+    /// Takes the partitions that were assigned since the last call.
     pub fn take_assigned(&self) -> Option<Vec<i32>> {
         self.state().assigned.take()
     }
 
-    /// They could not be begun: next time.
-    pub fn put_back(&self, partitions: Vec<i32>) {
+    /// Restores partitions that could not be started, for the next try.
+    pub fn restore_assigned(&self, partitions: Vec<i32>) {
         self.state().assigned.get_or_insert(partitions);
     }
 
-    /// They are at work.
-    pub fn begun(&self, work: AssignedWork) {
+    /// Stores the work on the assigned partitions.
+    pub fn set_work(&self, work: AssignedWork) {
         self.state().work = Some(work);
     }
 
-    /// Whether anything is: what the group gave, be it nothing.
-    pub fn has_begun(&self) -> bool {
+    /// Returns whether the assignment, which may be empty, is started.
+    pub fn is_working(&self) -> bool {
         self.state().work.is_some()
     }
 
-    /// Up to where everything is done.
+    /// Returns the positions up to which everything is done.
     pub fn positions(&self) -> BTreeMap<(bool, i32), i64> {
         match &self.state().work {
             Some(work) => work.positions.lock().unwrap_or_else(PoisonError::into_inner).clone(),
@@ -132,8 +132,8 @@ impl Membership {
         }
     }
 
-    /// Ends what is at work, and commits how far it came. Blocks.
-    pub fn end(&self, consumer: &BaseConsumer<Self>) {
+    /// Finishes the work and commits its positions. Blocks the calling thread.
+    pub fn finish_work(&self, consumer: &BaseConsumer<Self>) {
         let work = self.state().work.take();
         let Some(work) = work else { return };
         work.finish(&self.runtime);
@@ -143,23 +143,24 @@ impl Membership {
             _ => consumer.commit(&list, CommitMode::Sync),
         });
         if let Err(error) = committed {
-            tracing::warn!(%error, "the last positions were not committed: some events come again");
+            tracing::warn!(%error, "cannot commit the last positions, so some events will be redelivered");
         }
     }
 
-    fn tell_lag(&self, topics: &std::collections::HashMap<String, statistics::Topic>) {
+    fn report_lag(&self, topics: &HashMap<String, statistics::Topic>) {
         let positions = self.positions();
         let mut state = self.state();
-        for lag in state.told.values_mut() {
-            *lag = 0.0; // of whoever owns it now
+        for lag in state.reported_lags.values_mut() {
+            *lag = 0.0; // a partition that was revoked is reported by its new owner
         }
         for ((retry, partition), position) in positions {
-            let told = topics.get(self.topics.name(retry)).and_then(|topic| topic.partitions.get(&partition));
-            if let Some(end) = told.map(|partition| partition.hi_offset).filter(|end| *end >= 0) {
-                state.told.insert((retry, partition), (end - position).max(0) as f64);
+            let topic = topics.get(self.topics.name(retry));
+            let end = topic.and_then(|topic| topic.partitions.get(&partition)).map(|known| known.hi_offset);
+            if let Some(end) = end.filter(|end| *end >= 0) {
+                state.reported_lags.insert((retry, partition), (end - position).max(0) as f64);
             }
         }
-        for ((retry, partition), lag) in &state.told {
+        for ((retry, partition), lag) in &state.reported_lags {
             let (topic, partition) = (self.topics.name(*retry).to_string(), partition.to_string());
             gauge!("consumer_lag_records", "group" => self.topics.group, "topic" => topic, "partition" => partition)
                 .set(*lag);
@@ -180,14 +181,14 @@ impl ClientContext for Membership {
         } else {
             self.health.mark_down("kafka", "no broker is connected");
         }
-        self.tell_lag(&statistics.topics);
+        self.report_lag(&statistics.topics);
     }
 }
 
 impl ConsumerContext for Membership {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, code: RDKafkaRespErr, list: &mut TopicPartitionList) {
-        let done = if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
-            // Where to begin is not known yet, so nothing is fetched.
+        let result = if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            // The start positions are not known yet, so nothing is fetched.
             let elements = list.elements();
             let mut partitions: Vec<i32> = elements
                 .iter()
@@ -195,19 +196,19 @@ impl ConsumerContext for Membership {
                 .map(|element| element.partition())
                 .collect();
             partitions.sort_unstable();
-            let retried = elements.len() - partitions.len();
-            if retried != partitions.len() {
-                tracing::error!(retried, ?partitions, "the group's two topics were not given alike");
+            let retry_partitions = elements.len() - partitions.len();
+            if retry_partitions != partitions.len() {
+                tracing::error!(retry_partitions, ?partitions, "assignments of the two topics differ");
             }
             self.state().assigned = Some(partitions);
             consumer.assign(&TopicPartitionList::new())
         } else {
-            self.end(consumer);
+            self.finish_work(consumer);
             self.state().assigned = None;
             consumer.unassign()
         };
-        if let Err(error) = done {
-            tracing::warn!(%error, ?code, "the consumer did not follow its group");
+        if let Err(error) = result {
+            tracing::warn!(%error, ?code, "consumer did not follow the rebalance");
         }
     }
 }

@@ -1,26 +1,26 @@
-//! A consumer group on the topic `order-events`: every event reaches a [`Handler`] at least once, the
-//! events of one order one after another, those of different orders side by side. A position is
-//! committed when everything before it is done.
+//! A consumer group on the topic `order-events`: every event is delivered to a [`Handler`] at least once. The events
+//! of one order are handled one after another, those of different orders concurrently. A position is committed when
+//! everything before it is done.
 //!
-//! What fails is tried [`TRIES`] times in all. Between the tries it waits in the topic `<group>.retry`, and
-//! later events of its order line up behind it there, so that none overtakes it; other orders go on. After
-//! the last try, or at once if no try can help, it goes to `<group>.dead-letter`, from where an operator can
-//! have it tried anew. Partition n of both topics holds what came from partition n of the source, and the
-//! same member of the group reads all three: whoever takes partition n over reads `<group>.retry` back
-//! from its committed position before it touches the source, and so knows which orders wait.
+//! An event is tried [`TRIES`] times. Between the tries it waits in the topic `<group>.retry`. Later events of its
+//! order are published behind it there, so that none overtakes it; other orders continue. After the last try, or at
+//! once if a retry cannot help, the event goes to `<group>.dead-letter`, from where an operator can replay it.
+//! Partition n of both topics holds the events of partition n of the source, and the same member of the group
+//! consumes all three. A member that takes over partition n reads `<group>.retry` back from its committed position
+//! before it processes the source, and so knows which orders are deferred.
 //!
-//! | module           | what it does                                                        |
-//! |------------------|---------------------------------------------------------------------|
-//! | [`settings`]     | every setting of a group                                            |
-//! | [`envelope`]       | an event with what became of it so far, as the topics carry it      |
-//! | [`order_event`]    | an event as a handler sees it                                       |
-//! | [`consumer`], [`membership`] | the thread that reads, and its place in the group       |
-//! | [`liveness`]        | whether the client that reads still does                            |
-//! | [`partition_worker`]         | one partition: starts what may start, settles what has ended        |
-//! | [`order_scheduler`]       | whose turn it is, decided without I/O                               |
-//! | [`offsets`]      | what is done, and up to where everything is                         |
-//! | [`dispatch`]        | one handler's call, and the ways into the two topics                |
-//! | [`dead_letters`] | looking at dead letters, and trying one anew                        |
+//! | module               | what it does                                                              |
+//! |----------------------|---------------------------------------------------------------------------|
+//! | [`settings`]         | every setting of a group                                                  |
+//! | [`envelope`]         | an event with its retry history, as the topics hold it                    |
+//! | [`order_event`]      | an event as a handler receives it                                         |
+//! | [`consumer`], [`membership`] | the consumer thread, and its membership in the group              |
+//! | [`liveness`]         | detects a consumer that has stopped reading                               |
+//! | [`partition_worker`] | processes a partition                                                     |
+//! | [`order_scheduler`]  | decides which event is next, without I/O                                  |
+//! | [`offsets`]          | tracks what is done, and the position to commit                           |
+//! | [`dispatch`]         | calls the handler, and publishes to the two topics                        |
+//! | [`dead_letters`]     | lists and replays dead letters                                            |
 
 pub mod consumer;
 pub mod dead_letters;
@@ -43,40 +43,41 @@ use contract::topics::{ORDER_EVENTS, Topic};
 use process::backoff::retry;
 use process::kafka::topics::ensure;
 use process::kafka::{Producer, ProducerSettings};
-use process::postgres::DatabaseError;
+use process::postgres::{DatabaseError, PoolError};
+use rdkafka::error::KafkaError;
 use tokio::runtime::Handle;
 
-use crate::RunError;
-use crate::host::Host;
+use crate::host::{Host, ListenError};
+use crate::tls::TlsError;
 use dead_letters::DeadLetterApi;
 
 pub use order_event::ReceivedEvent;
 pub use settings::GroupSettings;
 
-/// How often an event is tried before it becomes a dead letter.
+/// The number of tries before an event becomes a dead letter.
 pub const TRIES: u32 = 3;
-/// Partitions of a group's topics: as many as the source has.
+/// The number of partitions of a group's topics: that of the source.
 const PARTITIONS: Option<i32> = ORDER_EVENTS.partitions;
-/// For the two topics of a group: few messages, one after another where they belong to one order.
+/// The producer of a group's two topics. They get few messages, and those of one order are published one by one.
 pub const PRODUCER: ProducerSettings =
     ProducerSettings { linger_ms: 1.0, timeout_ms: 5000, queue_messages_max: 100_000 };
 
-/// At shutdown, for messages that are on their way.
+/// The time limit for messages in flight at shutdown.
 const FLUSH: Duration = Duration::from_secs(1);
 
-/// A group and the topics that are its own.
+/// A consumer group and its own topics.
 #[derive(Debug, Clone, Copy)]
 pub struct Group {
-    /// Its name, before a prefix.
+    /// The group's name without the topic prefix.
     pub name: &'static str,
-    /// What waits to be tried again. Kept as long as the source is.
+    /// The topic of events that wait for a retry. It has the retention of the source.
     pub retry: Topic,
-    /// What is not tried again unless an operator says so. Kept until he does.
+    /// The topic of events that are retried only if an operator replays them. Its records are kept forever.
     pub dead_letters: Topic,
 }
 
 impl Group {
-    /// `retry` and `dead_letters`: `<name>.retry` and `<name>.dead-letter`.
+    /// Creates a group. `retry` and `dead_letters` must be `<name>.retry` and `<name>.dead-letter`.
     pub const fn new(name: &'static str, retry: &'static str, dead_letters: &'static str) -> Self {
         Self {
             name,
@@ -94,96 +95,105 @@ impl Group {
     }
 }
 
-/// Why an event was not handled.
+/// The reason why an event was not handled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// It may work later: one of the event's tries is used up.
+    /// A retry may succeed. The event has used up one of its tries.
     #[error("{0}")]
     Retriable(String),
-    /// It will never work: the event becomes a dead letter at once.
+    /// No retry can succeed. The event becomes a dead letter at once.
     #[error("{0}")]
     Poison(String),
-    /// What this process itself cannot work without (its database) is away: no event is to blame. It is
-    /// tried again in place for as long as that lasts, and no try is used up.
+    /// A dependency of the process (its database) is unavailable, which is not the event's fault. The call is repeated
+    /// in place until the dependency is back, and no try is used up.
     #[error("{0}")]
     Unavailable(String),
 }
 
 impl From<DatabaseError> for Failure {
-    /// A database that is away, too busy or not set up is no event's fault. What it says of the data (SQLSTATE
-    /// classes 22 and 23), and a row that cannot be understood, would be said again for ever.
+    /// A database that is down, overloaded or not migrated is not the event's fault. An error about the data (SQLSTATE
+    /// classes 22 and 23), or a row that cannot be decoded, would be the same each time.
     fn from(error: DatabaseError) -> Self {
-        let of_the_data = match &error {
+        let is_about_data = match &error {
             DatabaseError::Pool(_) => false,
             DatabaseError::Postgres(error) => error
                 .code()
                 .is_some_and(|state| state.code().starts_with("22") || state.code().starts_with("23")),
             DatabaseError::Invalid(_) => true,
         };
-        if of_the_data { Self::Retriable(error.to_string()) } else { Self::Unavailable(error.to_string()) }
+        if is_about_data { Self::Retriable(error.to_string()) } else { Self::Unavailable(error.to_string()) }
     }
 }
 
-/// What a group does with an event. It may come more than once (its id tells), also after later ones of
-/// its order: a crash falls between the work and the word of it.
+/// The work that a group does for each event. An event may be delivered more than once (with the same id), also after
+/// later events of its order: a crash can fall between the work and its commit.
 pub trait Handler: Send + Sync + 'static {
-    /// Waits for what it needs before the first event. `None`: stopped before.
+    /// Waits for the handler's dependencies before the first event. Returns `None` if the host stops first.
     fn prepare(&self, _host: &Host) -> impl Future<Output = Option<()>> + Send {
         async { Some(()) }
     }
 
-    /// Does it. Ends within [`dispatch::HANDLE_MAX`], or is given up and counts as failed.
+    /// Handles an event. A call that exceeds [`dispatch::HANDLE_MAX`] is aborted and counts as failed.
     fn handle(&self, event: &ReceivedEvent) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 
-/// Why a group cannot run at all.
+/// The reason why a group cannot run at all.
 #[derive(Debug, thiserror::Error)]
 pub enum GroupError {
-    /// The settings of the producer.
-    #[error("Kafka: {0}")]
-    Producer(#[from] rdkafka::error::KafkaError),
-    /// A thread.
-    #[error("cannot start a thread: {0}")]
+    /// The listener cannot be opened.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The settings of the database pool are invalid.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The settings of the producer are invalid.
+    #[error("cannot create the Kafka producer")]
+    Producer(#[from] KafkaError),
+    /// The consumer's thread cannot be started.
+    #[error("cannot start the consumer's thread")]
     Thread(#[from] io::Error),
-    /// A fault of ours: nothing is followed any more.
-    #[error("the consumer's thread ended by a panic")]
+    /// The consumer's thread has panicked, which is a bug: no event is handled any more.
+    #[error("the consumer's thread panicked")]
     Panicked,
 }
 
-/// Runs a group until the host stops: its listener first (it tells what is waited for), then whatever the
-/// handler needs, then the group's topics, then the group.
+/// Runs a group until the host stops. It starts its listener first, whose health check shows what the group waits
+/// for, then prepares the handler, then creates the group's topics, then consumes.
 pub async fn run<H: Handler>(
     host: &Host,
     group: Group,
     settings: &GroupSettings,
     listen: SocketAddr,
     handler: H,
-) -> Result<(), RunError> {
-    let producer =
-        Producer::start(&host.services.kafka_brokers, group.name, &PRODUCER).map_err(GroupError::from)?;
+) -> Result<(), GroupError> {
+    let producer = Producer::start(&host.services.kafka_brokers, group.name, &PRODUCER)?;
     DeadLetterApi::new(&host.services, group, producer.clone()).serve(host, listen).await?;
-    let own = [group.retry, group.dead_letters];
+    let own_topics = [group.retry, group.dead_letters];
     let prepared = async {
         handler.prepare(host).await?;
-        create_topics(host, &own, settings.kafka_replication_factor).await
+        create_topics(host, &own_topics, settings.kafka_replication_factor).await
     };
     if prepared.await.is_some() {
-        let shared = Arc::new(dispatch::Dispatcher::new(host, group, settings, handler, producer.clone()));
-        let (of_thread, runtime) = (host.clone(), Handle::current());
-        run_consumer_thread(move || consumer::consume(&of_thread, group, &shared, &runtime)).await?;
+        let dispatcher =
+            Arc::new(dispatch::Dispatcher::new(host, group, settings, handler, producer.clone()));
+        let (host, runtime) = (host.clone(), Handle::current());
+        run_consumer_thread(move || consumer::consume(&host, group, &dispatcher, &runtime)).await?;
     }
     let flushed = tokio::task::spawn_blocking(move || producer.flush(FLUSH)).await;
     if let Ok(Err(error)) = flushed {
-        tracing::warn!(%error, "messages were not flushed");
+        tracing::warn!(%error, "cannot flush the last messages");
     }
     Ok(())
 }
 
-/// Consumes on a thread of its own. Ends by itself after the host's stop: what is being handled has a limit.
+/// Runs a consumer on a thread of its own. The thread ends after the host stops: running handlers have a time limit.
 pub async fn run_consumer_thread(work: impl FnOnce() + Send + 'static) -> Result<(), GroupError> {
     let runtime = Handle::current();
     let work = move || {
-        let _entered = runtime.enter(); // connections that the work owns are closed where it ends
+        let _entered = runtime.enter(); // connections that the work owns are closed on this thread
         work();
     };
     let thread = std::thread::Builder::new().name("consumer".into()).spawn(work)?;
@@ -191,10 +201,11 @@ pub async fn run_consumer_thread(work: impl FnOnce() + Send + 'static) -> Result
     if matches!(ended, Ok(Ok(()))) { Ok(()) } else { Err(GroupError::Panicked) }
 }
 
-/// Waits for the source, which settlement makes, and makes what is the group's own. `None`: stopped before.
+/// Waits for the source topic, which settlement creates, and creates the group's own topics. Returns `None` if the
+/// host stops first.
 pub async fn create_topics(host: &Host, own: &[Topic], replication: i32) -> Option<()> {
     host.health.declare("topics", true);
-    let prepared = || async {
+    let attempt = || async {
         let result = async {
             consumer::source_partitions(&host.services).await?;
             ensure(&host.services, own, ORDER_EVENTS.partitions.unwrap_or(1), replication).await
@@ -203,5 +214,5 @@ pub async fn create_topics(host: &Host, own: &[Topic], replication: i32) -> Opti
         host.health.report("topics", &result);
         result
     };
-    retry("creating the topics", &host.stop, prepared).await
+    retry("creating the topics", &host.stop, attempt).await
 }

@@ -1,26 +1,27 @@
-//! What of a partition is done. Events are finished out of order; the position is the oldest that is not.
+//! Tracks which records of a partition are done. Events finish out of order; the position is the offset of the oldest
+//! record that is not done.
 
 use std::collections::BTreeSet;
 
-/// A partition of one topic.
+/// The offsets of one partition of one topic.
 #[derive(Debug)]
 pub struct Offsets {
-    /// Received and not done.
+    /// The records that are read and not done.
     open: BTreeSet<i64>,
-    /// Behind the last that was taken.
+    /// The offset behind the last record that was read.
     next: i64,
-    /// First and last of records that are passed together, or not at all.
+    /// The first and last offsets of groups that the position passes as a whole or not at all.
     groups: Vec<(i64, i64)>,
 }
 
 impl Offsets {
-    /// Reading begins here.
+    /// Creates a tracker for a partition that is read from `next` on.
     pub fn starting_at(next: i64) -> Self {
         Self { open: BTreeSet::new(), next, groups: vec![] }
     }
 
-    /// A record was read. False: it was before, and is to be ignored.
-    pub fn take(&mut self, offset: i64) -> bool {
+    /// Registers a record that was read. Returns false for a record that was read before: the caller ignores it.
+    pub fn register(&mut self, offset: i64) -> bool {
         if offset < self.next {
             return false;
         }
@@ -28,22 +29,22 @@ impl Offsets {
         self.open.insert(offset)
     }
 
-    /// A record is done.
-    pub fn done(&mut self, offset: i64) {
+    /// Marks a record as done.
+    pub fn complete(&mut self, offset: i64) {
         self.open.remove(&offset);
     }
 
-    /// Records that are not done, and of which none may be read again without those before it: events of an
-    /// order that were written anew. Else a crash would leave the later ones where they were, with nothing
-    /// before them.
-    pub fn together(&mut self, offsets: impl IntoIterator<Item = i64> + Clone) {
+    /// Groups records that are not done: none of them may be read again without those before it. They are events of
+    /// an order that were published to the retry topic again. Without the group, a crash would leave the later ones
+    /// where they were, with nothing before them.
+    pub fn group(&mut self, offsets: impl IntoIterator<Item = i64> + Clone) {
         let position = self.position();
         self.groups.retain(|(_, last)| *last >= position);
         let ends = offsets.clone().into_iter().min().zip(offsets.into_iter().max());
         self.groups.extend(ends.filter(|(first, last)| first < last));
     }
 
-    /// Everything before is done, and nothing before belongs together with something behind.
+    /// Returns the offset to commit: every record before it is done, and no group spans it.
     pub fn position(&self) -> i64 {
         let mut position = self.open.first().copied().unwrap_or(self.next);
         while let Some((first, _)) =
@@ -54,12 +55,12 @@ impl Offsets {
         position
     }
 
-    /// Behind the last record that was read.
+    /// Returns the offset behind the last record that was read.
     pub fn next(&self) -> i64 {
         self.next
     }
 
-    /// Records that are not done.
+    /// Returns the number of records that are read and not done.
     pub fn open(&self) -> usize {
         self.open.len()
     }
@@ -70,35 +71,35 @@ mod tests {
     use super::Offsets;
 
     #[test]
-    fn the_position_waits_for_the_oldest() {
+    fn the_position_waits_for_the_oldest_record() {
         let mut offsets = Offsets::starting_at(10);
         assert_eq!(offsets.position(), 10);
         for offset in [10, 11, 14] {
-            assert!(offsets.take(offset));
+            assert!(offsets.register(offset));
         }
-        assert!(!offsets.take(11), "read twice");
-        offsets.done(11);
+        assert!(!offsets.register(11), "read twice");
+        offsets.complete(11);
         assert_eq!((offsets.position(), offsets.open()), (10, 2));
-        offsets.done(10);
+        offsets.complete(10);
         assert_eq!(offsets.position(), 14);
-        offsets.done(14);
+        offsets.complete(14);
         assert_eq!((offsets.position(), offsets.next()), (15, 15));
     }
 
     #[test]
-    fn what_belongs_together_is_passed_together() {
+    fn the_position_passes_a_group_as_a_whole() {
         let mut offsets = Offsets::starting_at(0);
         for offset in 0..6 {
-            offsets.take(offset);
+            offsets.register(offset);
         }
-        offsets.together([1, 4]);
+        offsets.group([1, 4]);
         for offset in [0, 1, 4, 5] {
-            offsets.done(offset);
+            offsets.complete(offset);
         }
-        assert_eq!(offsets.position(), 1, "4 would be read again, so 1 must be, too");
-        offsets.done(2);
+        assert_eq!(offsets.position(), 1, "4 would be read again, so 1 must be read again, too");
+        offsets.complete(2);
         assert_eq!(offsets.position(), 1);
-        offsets.done(3);
+        offsets.complete(3);
         assert_eq!(offsets.position(), 6);
     }
 }

@@ -1,36 +1,36 @@
-//! An event as a handler sees it: CloudEvents 1.0 in binary mode, decoded.
+//! An order event as a handler receives it: CloudEvents 1.0 in binary mode, decoded.
 
 use contract::event::{OrderEvent, order_event_type};
 
 use super::envelope::Envelope;
 
-/// An order event, and how often it was tried.
+/// An order event and the number of its delivery attempt.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReceivedEvent {
-    /// The event's id, the same at every delivery.
+    /// The event's id, which is the same in every delivery.
     pub id: String,
-    /// What happened to the order.
+    /// The change of the order.
     pub event: OrderEvent,
-    /// Which try this is, from 1.
+    /// The number of this try, counted from 1.
     pub attempt: u32,
 }
 
-/// Why a record is no event.
+/// The reason why a record is not a valid order event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// A header is missing or says something else.
+    /// A header is missing or has an unexpected value.
     #[error("the header {0} is not that of an order event")]
     Header(&'static str),
-    /// The value.
+    /// The value cannot be decoded.
     #[error("the value is not that of an order event: {0}")]
     Value(String),
-    /// The key is not the order's id: events of one order would not stay in order.
+    /// The key differs from the order's id, so the events of one order would not stay in order.
     #[error("the key is not the order's id")]
     Key,
 }
 
 impl ReceivedEvent {
-    /// From a record.
+    /// Decodes a record.
     pub fn decode(envelope: &Envelope) -> Result<Self, DecodeError> {
         let header = |name: &'static str| envelope.header(name).ok_or(DecodeError::Header(name));
         if header("ce_specversion")? != "1.0" {
@@ -75,14 +75,14 @@ mod tests {
     }
 
     #[test]
-    fn the_published_format_is_read() {
-        let delivered = ReceivedEvent::decode(&fixture()).unwrap();
-        assert_eq!((delivered.id.as_str(), delivered.attempt), ("2-17", 2));
-        assert_eq!(delivered.event.total, 84_000);
+    fn the_published_format_is_decoded() {
+        let received = ReceivedEvent::decode(&fixture()).unwrap();
+        assert_eq!((received.id.as_str(), received.attempt), ("2-17", 2));
+        assert_eq!(received.event.total, 84_000);
     }
 
     #[test]
-    fn what_is_no_event_is_told_apart() {
+    fn each_fault_of_a_record_has_its_own_error() {
         let broken = |change: fn(&mut Envelope)| {
             let mut envelope = fixture();
             change(&mut envelope);

@@ -1,37 +1,37 @@
-//! Whose turn it is in a partition, decided without I/O. One thing at a time is done for an order: one of
-//! its events is handled, or some are put behind what waits for it in the retry topic.
+//! Schedules the events of a partition, without I/O. An order has at most one task at a time: one of its events is
+//! handled, or some are deferred behind those that the retry topic holds.
 //!
-//! An order *waits* while the retry topic holds events of it. What the source still brings of such an order
-//! goes behind them. When the first of them fails again, it is written anew, and everything that stood
-//! behind it is written anew behind it: the topic's order stays that of the order's events.
+//! An order is *deferred* while the retry topic holds events of it. Events that the source topic brings for such an
+//! order are published behind them. When the first of them fails again, it is published to the retry topic again, and
+//! so is everything behind it: the retry topic keeps the order of the order's events.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use super::ReceivedEvent;
 use super::envelope::Envelope;
 
-/// Where a record was read.
+/// The place where a record was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Origin {
-    /// In the retry topic; else in the source.
+    /// True for the retry topic, false for the source topic.
     pub retry: bool,
-    /// At this offset.
+    /// The record's offset in that topic.
     pub offset: i64,
 }
 
-/// A decoded event on its way.
+/// A decoded event that is not done.
 #[derive(Debug, Clone)]
 pub struct Job {
-    /// Where it was read.
+    /// The place where the record was read.
     pub origin: Origin,
-    /// As it was read.
+    /// The record as it was read.
     pub envelope: Envelope,
-    /// What it says.
-    pub delivered: ReceivedEvent,
+    /// The decoded event.
+    pub event: ReceivedEvent,
 }
 
 impl Job {
-    /// Its order.
+    /// Returns the order's id.
     pub fn key(&self) -> &str {
         &self.envelope.key
     }
@@ -40,106 +40,106 @@ impl Job {
     }
 }
 
-/// What to do next. The order is busy until the word of it comes.
+/// The next task of an order. The order is busy until the caller reports the outcome.
 #[derive(Debug)]
 pub enum Task {
-    /// Have it handled; then [`OrderScheduler::handled`], or [`OrderScheduler::failed`].
+    /// Handle the event, then call [`OrderScheduler::complete`] or [`OrderScheduler::fail`].
     Handle(Box<Job>),
-    /// Put them into the retry topic, in this order; then [`OrderScheduler::deferred`].
+    /// Publish the events to the retry topic in this order, then call [`OrderScheduler::finish_deferral`].
     Defer(Deferral),
 }
 
-/// Events of one order for the retry topic.
+/// Events of one order that go to the retry topic.
 #[derive(Debug)]
 pub struct Deferral {
-    /// The order.
+    /// The order's id.
     pub key: String,
-    /// The events.
+    /// The events, in their order.
     pub jobs: Vec<Job>,
-    /// Read again, while what was read first still waits: these are done.
+    /// Records that were read twice while the first copy is still deferred: they are done.
     pub duplicates: Vec<Origin>,
 }
 
 #[derive(Debug)]
 struct OrderQueue {
-    /// From the source, not begun.
+    /// The events from the source topic that are not started.
     fresh: VecDeque<Job>,
-    /// From the retry topic, not begun.
-    waiting: VecDeque<Job>,
-    /// The last of its records in the retry topic that is known to be there, read back or not.
-    last_waiting: i64,
+    /// The events from the retry topic that are not started.
+    deferred: VecDeque<Job>,
+    /// The last offset in the retry topic that is known to hold an event of the order, read back or not.
+    last_deferred: i64,
     busy: bool,
 }
 
-/// The orders of one partition that have something to do.
+/// The orders of one partition that have work.
 #[derive(Debug)]
 pub struct OrderScheduler {
     orders: HashMap<String, OrderQueue>,
-    /// Orders to look at.
+    /// The orders to check now.
     ready: VecDeque<String>,
-    /// Orders to look at later.
+    /// The orders to check at a later time, in milliseconds since the epoch.
     due: BTreeSet<(u64, String)>,
-    /// The retry topic is read back up to here …
+    /// The offset up to which the retry topic is read back.
     read_back: i64,
-    /// … and nothing begins before it is read back up to here.
-    begins_at: i64,
-    waiting: usize,
+    /// The offset up to which the retry topic must be read back before anything starts.
+    starts_at: i64,
+    deferred: usize,
 }
 
 impl OrderScheduler {
-    /// `read_back`: where reading the retry topic begins; `end`: where it ended when the partition was taken
-    /// over.
+    /// Creates a scheduler. The retry topic is read from `read_back` on; it ended at `end` when the partition was
+    /// assigned.
     pub fn new(read_back: i64, end: i64) -> Self {
         Self {
             orders: HashMap::new(),
             ready: VecDeque::new(),
             due: BTreeSet::new(),
             read_back,
-            begins_at: end,
-            waiting: 0,
+            starts_at: end,
+            deferred: 0,
         }
     }
 
-    /// Events that wait in the retry topic.
-    pub fn waiting(&self) -> usize {
-        self.waiting
+    /// Returns the number of events from the retry topic that are not started.
+    pub fn deferred(&self) -> usize {
+        self.deferred
     }
 
-    /// An event was read.
-    pub fn put(&mut self, job: Job) {
+    /// Adds an event that was read.
+    pub fn enqueue(&mut self, job: Job) {
         let key = job.key().to_string();
         let order = self.orders.entry(key.clone()).or_insert_with(|| OrderQueue {
             fresh: VecDeque::new(),
-            waiting: VecDeque::new(),
-            last_waiting: -1,
+            deferred: VecDeque::new(),
+            last_deferred: -1,
             busy: false,
         });
         if job.origin.retry {
-            self.waiting += 1;
-            order.waiting.push_back(job);
+            self.deferred += 1;
+            order.deferred.push_back(job);
         } else {
             order.fresh.push_back(job);
         }
         self.ready.push_back(key);
     }
 
-    /// The retry topic is read back up to here; what it held before was put.
-    pub fn read_back(&mut self, next: i64) {
-        let began = self.has_begun();
+    /// Reports that the retry topic is read back up to `next`, and that its events before it are enqueued.
+    pub fn advance_read_back(&mut self, next: i64) {
+        let had_started = self.has_started();
         self.read_back = self.read_back.max(next);
-        if !began && self.has_begun() {
+        if !had_started && self.has_started() {
             self.ready = self.orders.keys().cloned().collect();
         }
     }
 
-    /// Whether it is known which orders wait.
-    pub fn has_begun(&self) -> bool {
-        self.read_back >= self.begins_at
+    /// Returns whether the scheduler knows which orders are deferred.
+    pub fn has_started(&self) -> bool {
+        self.read_back >= self.starts_at
     }
 
-    /// The next thing that may begin now.
-    pub fn next(&mut self, now_ms: u64) -> Option<Task> {
-        if !self.has_begun() {
+    /// Returns the next task that can start now.
+    pub fn next_task(&mut self, now_ms: u64) -> Option<Task> {
+        if !self.has_started() {
             return None;
         }
         while self.due.first().is_some_and(|(at, _)| *at <= now_ms) {
@@ -147,27 +147,27 @@ impl OrderScheduler {
         }
         while let Some(key) = self.ready.pop_front() {
             let Some(order) = self.orders.get_mut(&key).filter(|order| !order.busy) else { continue };
-            let unread = order.last_waiting >= self.read_back;
-            let waits = unread || !order.waiting.is_empty();
-            if waits && !order.fresh.is_empty() {
+            let unread = order.last_deferred >= self.read_back;
+            let is_deferred = unread || !order.deferred.is_empty();
+            if is_deferred && !order.fresh.is_empty() {
                 order.busy = true;
                 let (duplicates, jobs) = order.fresh.drain(..).partition(|fresh: &Job| {
-                    order.waiting.iter().any(|waiting| waiting.delivered.id == fresh.delivered.id)
+                    order.deferred.iter().any(|deferred| deferred.event.id == fresh.event.id)
                 });
                 let duplicates = Vec::into_iter(duplicates).map(|job| job.origin).collect();
                 return Some(Task::Defer(Deferral { key, jobs, duplicates }));
             }
             if unread {
-                continue; // comes back with the record
+                continue; // the order becomes ready again when the record is read back
             }
-            if let Some(first) = order.waiting.front() {
+            if let Some(first) = order.deferred.front() {
                 if first.due_ms() > now_ms {
                     self.due.insert((first.due_ms(), key));
                     continue;
                 }
-                self.waiting -= 1;
+                self.deferred -= 1;
             }
-            match order.waiting.pop_front().or_else(|| order.fresh.pop_front()) {
+            match order.deferred.pop_front().or_else(|| order.fresh.pop_front()) {
                 Some(job) => {
                     order.busy = true;
                     return Some(Task::Handle(Box::new(job)));
@@ -178,38 +178,38 @@ impl OrderScheduler {
         None
     }
 
-    /// When to ask again, if nothing happens before.
+    /// Returns when the next retry is due, in milliseconds since the epoch.
     pub fn next_due_ms(&self) -> Option<u64> {
         self.due.first().map(|(at, _)| *at)
     }
 
-    /// An event is done with: it worked, or it is a dead letter.
-    pub fn handled(&mut self, key: &str) {
-        self.free(key);
+    /// Reports that an event of the order is handled or dead-lettered.
+    pub fn complete(&mut self, key: &str) {
+        self.release(key);
     }
 
-    /// An event failed and is to be tried again: it goes to the retry topic, and behind it everything that
-    /// is there already, or still to come.
-    pub fn failed(&mut self, job: Job) -> Deferral {
+    /// Reports that an event failed and must be retried. Returns the events that go to the retry topic: the failed
+    /// one, then everything of its order that was read already.
+    pub fn fail(&mut self, job: Job) -> Deferral {
         let key = job.key().to_string();
         let mut jobs = vec![job];
         if let Some(order) = self.orders.get_mut(&key) {
-            self.waiting -= order.waiting.len();
-            jobs.extend(order.waiting.drain(..));
+            self.deferred -= order.deferred.len();
+            jobs.extend(order.deferred.drain(..));
             jobs.extend(order.fresh.drain(..));
         }
         Deferral { key, jobs, duplicates: vec![] }
     }
 
-    /// Events of an order are in the retry topic, the last one at this offset.
-    pub fn deferred(&mut self, key: &str, last: Option<i64>) {
+    /// Reports that the retry topic holds the events of a deferral, the last one at this offset.
+    pub fn finish_deferral(&mut self, key: &str, last: Option<i64>) {
         if let Some(order) = self.orders.get_mut(key) {
-            order.last_waiting = order.last_waiting.max(last.unwrap_or(-1));
+            order.last_deferred = order.last_deferred.max(last.unwrap_or(-1));
         }
-        self.free(key);
+        self.release(key);
     }
 
-    fn free(&mut self, key: &str) {
+    fn release(&mut self, key: &str) {
         if let Some(order) = self.orders.get_mut(key) {
             order.busy = false;
             self.ready.push_back(key.to_string());

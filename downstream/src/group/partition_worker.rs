@@ -1,5 +1,5 @@
-//! One partition at work: takes what the consumer reads of the source and of the retry topic, starts what
-//! may start, and says up to where everything is done.
+//! Processes one partition: receives the records that the consumer reads from the source and retry topics, starts
+//! the tasks that can start, and publishes the position up to which everything is done.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,196 +18,207 @@ use super::offsets::Offsets;
 use super::order_scheduler::{Job, OrderScheduler, Origin, Task};
 use super::{Handler, ReceivedEvent};
 
-/// Records of the source that were read and are not done: no more are fetched above.
+/// The greatest number of source records that are read and not done. Above it, the consumer pauses the source.
 const OPEN_MAX: usize = 1000;
-/// Events that may wait in the retry topic (they are in memory, too): above, the source waits.
-const WAITING_MAX: usize = 10_000;
+/// The greatest number of deferred events, which are in memory, too. Above it, the consumer pauses the source.
+const DEFERRED_MAX: usize = 10_000;
+/// The capacity of an inbox. The worker empties it without waiting for handlers, so a full inbox only slows the
+/// consumer down; it never blocks a rebalance, because a worker that has ended drops its end.
+const INBOX_MAX: usize = 1024;
 
-/// Up to where everything is done: retry topic or source, partition, offset.
+/// The positions up to which everything is done, by topic (true: retry topic, false: source topic) and partition.
 pub type SharedPositions = Arc<Mutex<BTreeMap<(bool, i32), i64>>>;
 
-/// A record that was read.
+/// A record that the consumer has read.
 pub struct ReceivedRecord {
-    /// Where.
+    /// The place where the record was read.
     pub origin: Origin,
-    /// What.
+    /// The record itself.
     pub envelope: Envelope,
 }
 
-/// Where a partition is taken over.
+/// The offsets at which a partition is taken over.
 #[derive(Debug, Clone, Copy)]
 pub struct StartOffsets {
-    /// The partition.
+    /// The partition, which is the same in both topics.
     pub partition: i32,
-    /// The source's position.
+    /// The committed position in the source topic.
     pub source: i64,
-    /// The retry topic's position.
+    /// The committed position in the retry topic.
     pub retry: i64,
-    /// The retry topic's end.
+    /// The end of the retry topic at the time of the assignment.
     pub retry_end: i64,
 }
 
-/// The consumer's end of a lane.
+/// The consumer's handle of a partition worker.
 pub struct Inbox {
-    sender: mpsc::UnboundedSender<ReceivedRecord>,
+    sender: mpsc::Sender<ReceivedRecord>,
     load: Arc<Load>,
 }
 
 #[derive(Default)]
 struct Load {
-    /// Of the source, not done.
+    /// The number of source records that are read and not done.
     open: AtomicUsize,
-    /// In the retry topic, read back.
-    waiting: AtomicUsize,
+    /// The number of events from the retry topic that are not started.
+    deferred: AtomicUsize,
 }
 
 impl Inbox {
-    /// Hands a record over.
-    pub fn put(&self, taken: ReceivedRecord) {
-        if !taken.origin.retry {
+    /// Passes a record to the worker. Blocks the calling thread while the inbox is full.
+    pub fn send(&self, record: ReceivedRecord) {
+        if !record.origin.retry {
             self.load.open.fetch_add(1, Ordering::Relaxed);
         }
-        let _ = self.sender.send(taken); // a lane that has ended is read again
+        let _ = self.sender.blocking_send(record); // the worker has ended: the record is read again
     }
 
-    /// Whether the source must wait; and, once it does, until half is done.
+    /// Returns whether the source must be paused. A `paused` source resumes when half of the load is done.
     pub fn is_full(&self, paused: bool) -> bool {
         let part = if paused { 2 } else { 1 };
         self.load.open.load(Ordering::Relaxed) > OPEN_MAX / part
-            || self.load.waiting.load(Ordering::Relaxed) > WAITING_MAX / part
+            || self.load.deferred.load(Ordering::Relaxed) > DEFERRED_MAX / part
     }
 }
 
-/// A lane and the way into it.
-pub fn lane<H: Handler>(
-    start: StartOffsets,
-    shared: Arc<Dispatcher<H>>,
-    positions: SharedPositions,
-    stop: CancellationToken,
-) -> (Inbox, PartitionWorker<H>) {
-    let (sender, inbox) = mpsc::unbounded_channel();
-    let load = Arc::new(Load::default());
-    let lane = PartitionWorker {
-        partition: start.partition,
-        inbox,
-        load: load.clone(),
-        orders: OrderScheduler::new(start.retry, start.retry_end),
-        source: Offsets::starting_at(start.source),
-        retry: Offsets::starting_at(start.retry),
-        running: FuturesUnordered::new(),
-        shared,
-        positions,
-        stop,
-    };
-    (Inbox { sender, load }, lane)
-}
-
-/// A partition.
+/// Processes a partition. It ends with its cancellation token.
 pub struct PartitionWorker<H> {
     partition: i32,
-    inbox: mpsc::UnboundedReceiver<ReceivedRecord>,
+    inbox: mpsc::Receiver<ReceivedRecord>,
     load: Arc<Load>,
     orders: OrderScheduler,
     source: Offsets,
     retry: Offsets,
     running: FuturesUnordered<BoxFuture<'static, DispatchOutcome>>,
-    shared: Arc<Dispatcher<H>>,
+    dispatcher: Arc<Dispatcher<H>>,
     positions: SharedPositions,
     stop: CancellationToken,
 }
 
 impl<H: Handler> PartitionWorker<H> {
-    /// Works until it is stopped, and then until what was begun is done.
+    /// Creates a worker and the inbox that feeds it.
+    pub fn new(
+        start: StartOffsets,
+        dispatcher: Arc<Dispatcher<H>>,
+        positions: SharedPositions,
+        stop: CancellationToken,
+    ) -> (Inbox, Self) {
+        let (sender, inbox) = mpsc::channel(INBOX_MAX);
+        let load = Arc::new(Load::default());
+        let worker = Self {
+            partition: start.partition,
+            inbox,
+            load: load.clone(),
+            orders: OrderScheduler::new(start.retry, start.retry_end),
+            source: Offsets::starting_at(start.source),
+            retry: Offsets::starting_at(start.retry),
+            running: FuturesUnordered::new(),
+            dispatcher,
+            positions,
+            stop,
+        };
+        (Inbox { sender, load }, worker)
+    }
+
+    /// Works until it is stopped, then waits for the tasks that are running.
     pub async fn run(mut self) {
         let stop = self.stop.clone();
         while !stop.is_cancelled() {
-            self.begin();
-            let pause = self.pause();
+            self.start_tasks();
+            let pause = self.time_to_next_retry();
             tokio::select! {
                 () = stop.cancelled() => break,
-                Some(outcome) = self.running.next() => self.settle(outcome),
-                taken = self.inbox.recv() => match taken {
-                    Some(taken) => self.take(taken),
+                Some(outcome) = self.running.next() => self.finish_task(outcome),
+                record = self.inbox.recv() => match record {
+                    Some(record) => self.receive(record),
                     None => break,
                 },
                 () = tokio::time::sleep(pause) => {}
             }
         }
+        // The consumer must not wait for space in the inbox of a worker that stops.
+        self.inbox.close();
         while let Some(outcome) = self.running.next().await {
-            self.settle(outcome);
+            self.finish_task(outcome);
         }
     }
 
-    fn begin(&mut self) {
-        while self.running.len() < self.shared.concurrency() {
-            let Some(step) = self.orders.next(walltime::now().0) else { break };
-            let (shared, partition, stop) = (self.shared.clone(), self.partition, self.stop.clone());
-            self.running.push(match step {
-                Task::Handle(job) => Box::pin(shared.handle(partition, *job, stop)),
-                Task::Defer(deferral) => Box::pin(shared.defer(partition, deferral, stop)),
+    fn start_tasks(&mut self) {
+        while self.running.len() < self.dispatcher.concurrency() {
+            let Some(task) = self.orders.next_task(walltime::now().0) else { break };
+            let (dispatcher, partition, stop) = (self.dispatcher.clone(), self.partition, self.stop.clone());
+            self.running.push(match task {
+                Task::Handle(job) => Box::pin(dispatcher.handle(partition, *job, stop)),
+                Task::Defer(deferral) => Box::pin(dispatcher.defer(partition, deferral, stop)),
             });
         }
-        self.load.waiting.store(self.orders.waiting(), Ordering::Relaxed);
+        self.load.deferred.store(self.orders.deferred(), Ordering::Relaxed);
     }
 
-    /// Until the next retry is due; a minute where there is none.
-    fn pause(&self) -> Duration {
+    /// Returns the time until the next retry is due; one minute if none is.
+    fn time_to_next_retry(&self) -> Duration {
         let due = self.orders.next_due_ms().map(|due| due.saturating_sub(walltime::now().0));
         Duration::from_millis(due.unwrap_or(60_000).clamp(1, 60_000))
     }
 
-    fn take(&mut self, ReceivedRecord { origin, envelope }: ReceivedRecord) {
+    fn receive(&mut self, ReceivedRecord { origin, envelope }: ReceivedRecord) {
         let offsets = if origin.retry { &mut self.retry } else { &mut self.source };
-        if !offsets.take(origin.offset) {
+        if !offsets.register(origin.offset) {
             if !origin.retry {
                 self.load.open.fetch_sub(1, Ordering::Relaxed);
             }
             return;
         }
         match ReceivedEvent::decode(&envelope) {
-            Ok(delivered) => self.orders.put(Job { origin, envelope, delivered }),
+            Ok(event) => self.orders.enqueue(Job { origin, envelope, event }),
             Err(error) => {
                 let mut envelope = envelope;
                 envelope.reason = error.to_string();
-                tracing::error!(source = envelope.source, why = envelope.reason, "a record is no event");
-                let (shared, partition, stop) = (self.shared.clone(), self.partition, self.stop.clone());
-                self.running.push(Box::pin(shared.bury(partition, None, origin, envelope, stop)));
+                tracing::error!(
+                    source = envelope.source,
+                    why = envelope.reason,
+                    "dead-lettering an undecodable record"
+                );
+                let (dispatcher, partition, stop) =
+                    (self.dispatcher.clone(), self.partition, self.stop.clone());
+                self.running.push(Box::pin(dispatcher.dead_letter(partition, None, origin, envelope, stop)));
             }
         }
         if origin.retry {
-            self.orders.read_back(self.retry.next());
+            self.orders.advance_read_back(self.retry.next());
         }
     }
 
-    fn settle(&mut self, outcome: DispatchOutcome) {
+    fn finish_task(&mut self, outcome: DispatchOutcome) {
         match outcome {
             DispatchOutcome::Handled(job) => {
-                self.orders.handled(job.key());
-                self.done(job.origin);
+                self.orders.complete(job.key());
+                self.complete_record(job.origin);
             }
             DispatchOutcome::DeadLettered { key, done } => {
                 if let Some(key) = key {
-                    self.orders.handled(&key);
+                    self.orders.complete(&key);
                 }
-                self.done(done);
+                self.complete_record(done);
             }
             DispatchOutcome::Failed(job) => {
-                let deferral = self.orders.failed(job);
-                let (shared, partition, stop) = (self.shared.clone(), self.partition, self.stop.clone());
-                self.running.push(Box::pin(shared.defer(partition, deferral, stop)));
+                let deferral = self.orders.fail(job);
+                let (dispatcher, partition, stop) =
+                    (self.dispatcher.clone(), self.partition, self.stop.clone());
+                self.running.push(Box::pin(dispatcher.defer(partition, deferral, stop)));
             }
             DispatchOutcome::Deferred { key, done, last } => {
-                self.orders.deferred(&key, last);
-                self.retry.together(done.iter().filter(|origin| origin.retry).map(|origin| origin.offset));
-                done.into_iter().for_each(|origin| self.done(origin));
+                self.orders.finish_deferral(&key, last);
+                self.retry.group(done.iter().filter(|origin| origin.retry).map(|origin| origin.offset));
+                done.into_iter().for_each(|origin| self.complete_record(origin));
             }
             DispatchOutcome::Interrupted => {}
         }
     }
 
-    fn done(&mut self, origin: Origin) {
+    fn complete_record(&mut self, origin: Origin) {
         let offsets = if origin.retry { &mut self.retry } else { &mut self.source };
-        offsets.done(origin.offset);
+        offsets.complete(origin.offset);
         if !origin.retry {
             self.load.open.fetch_sub(1, Ordering::Relaxed);
         }

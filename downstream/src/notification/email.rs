@@ -1,10 +1,9 @@
-//! The channel to the customer: e-mail by SMTP, to the address that the order was placed with. It goes to a
-//! mail server that knows us by our network and relays it into the world; in the clear only where the network
-//! can be trusted.
+//! The channel to the customer: e-mail by SMTP, to the address that the order was placed with. The mail server accepts
+//! the messages because of the network that they come from, and relays them to the internet. The connection is
+//! unencrypted only where the network can be trusted.
 
 use std::time::Duration;
 
-use contract::event::OrderEvent;
 use contract::lifecycle::Language;
 use lettre::message::Mailbox;
 use lettre::message::header::ContentType;
@@ -12,28 +11,28 @@ use lettre::transport::smtp::PoolConfig;
 use lettre::transport::smtp::client::Tls;
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 
-use super::message::{MessageKind, OrderDetails, write};
+use super::channel::{Channel, Notification};
 use crate::group::Failure;
 use crate::tls::{TlsError, TrustStore};
 
-/// One step of the conversation with the server.
+/// The time limit of one SMTP command.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Connections that are kept for the next message.
+/// The greatest number of connections that are kept open for further messages.
 const CONNECTIONS_MAX: u32 = 4;
 
-/// What a connection to the mail server is protected by, as in lettre's URLs.
+/// The protection of the connection to the mail server, written as in lettre's URLs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Protection {
-    /// `smtp://host`: nothing.
+    /// `smtp://host`: the connection is not encrypted.
     None,
-    /// `smtp://host?tls=required`: the server is asked for TLS (STARTTLS), and told nothing without it.
+    /// `smtp://host?tls=required`: STARTTLS is required, and nothing is sent without it.
     StartTls,
-    /// `smtps://host`: TLS from the first byte.
+    /// `smtps://host`: the connection uses TLS from the first byte.
     Tls,
 }
 
 impl Protection {
-    /// Where servers listen for it.
+    /// Returns the port on which mail servers listen by default.
     fn port(self) -> u16 {
         match self {
             Self::None => 25,
@@ -43,7 +42,7 @@ impl Protection {
     }
 }
 
-/// Where the mail server is, and how it is spoken to.
+/// The address of the mail server and the protection of the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MailServer {
     host: String,
@@ -51,7 +50,7 @@ pub struct MailServer {
     protection: Protection,
 }
 
-/// No place of a mail server.
+/// The text is not the URL of a mail server.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a mail server is written as smtp://host:port, smtp://host:port?tls=required or smtps://host:port")]
 pub struct InvalidMailServer;
@@ -76,7 +75,7 @@ impl std::str::FromStr for MailServer {
     }
 }
 
-/// The way to the mail server.
+/// Sends e-mails by SMTP.
 pub struct EmailChannel {
     smtp: AsyncSmtpTransport<Tokio1Executor>,
     from: Mailbox,
@@ -84,7 +83,7 @@ pub struct EmailChannel {
 }
 
 impl EmailChannel {
-    /// By this server, from this sender.
+    /// Creates a channel that uses this server, sender and language.
     pub fn new(
         server: &MailServer,
         from: Mailbox,
@@ -93,43 +92,43 @@ impl EmailChannel {
     ) -> Result<Self, TlsError> {
         let tls = match server.protection {
             Protection::None => Tls::None,
-            Protection::StartTls => Tls::Required(trust.smtp(&server.host)?),
-            Protection::Tls => Tls::Wrapper(trust.smtp(&server.host)?),
+            Protection::StartTls => Tls::Required(trust.smtp_parameters(&server.host)?),
+            Protection::Tls => Tls::Wrapper(trust.smtp_parameters(&server.host)?),
         };
         let pool = PoolConfig::new().max_size(CONNECTIONS_MAX);
         let smtp = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&server.host).port(server.port);
         let smtp = smtp.tls(tls).timeout(Some(TIMEOUT)).pool_config(pool).build();
         Ok(Self { smtp, from, language })
     }
+}
 
-    /// A message's id: the same at every try, so that a mailbox can tell that it has it.
-    pub fn message_id(&self, event_id: &str) -> String {
+impl Channel for EmailChannel {
+    const NAME: &'static str = "email";
+
+    fn has_recipient(&self, notification: Notification<'_>) -> bool {
+        notification.details.email.is_some()
+    }
+
+    fn message_id(&self, event_id: &str) -> String {
         format!("<{event_id}.order@{}>", self.from.email.domain())
     }
 
-    /// Tells.
-    pub async fn send(
-        &self,
-        message_id: &str,
-        to: &str,
-        kind: MessageKind,
-        event: &OrderEvent,
-        about: &OrderDetails,
-    ) -> Result<(), Failure> {
+    async fn send(&self, message_id: &str, notification: Notification<'_>) -> Result<(), Failure> {
+        let to = notification.details.email.as_deref().unwrap_or_default();
         let to: Mailbox =
-            to.parse().map_err(|error| Failure::Poison(format!("e-mail: no address: {error}")))?;
-        let words = write(kind, self.language, event, about);
+            to.parse().map_err(|error| Failure::Poison(format!("e-mail: invalid address: {error}")))?;
+        let text = notification.render(self.language);
         let message = Message::builder()
             .message_id(Some(message_id.into()))
             .from(self.from.clone())
             .to(to)
-            .subject(words.subject)
+            .subject(text.subject)
             .header(ContentType::TEXT_PLAIN)
-            .body(words.text)
+            .body(text.body)
             .map_err(|error| Failure::Poison(format!("e-mail: {error}")))?;
         match self.smtp.send(message).await {
             Ok(_) => Ok(()),
-            // 5xx: the server will never take it.
+            // A 5xx reply is permanent: the server will never accept the message.
             Err(error) if error.is_permanent() => Err(Failure::Poison(format!("e-mail: {error}"))),
             Err(error) => Err(Failure::Retriable(format!("e-mail: {error}"))),
         }
@@ -141,25 +140,25 @@ mod tests {
     use super::{MailServer, Protection};
 
     #[test]
-    fn a_mail_server_is_a_host_a_port_and_a_protection_and_no_password() {
-        let server = |text: &str| text.parse::<MailServer>().ok();
-        let at = |host: &str, port, protection| Some(MailServer { host: host.into(), port, protection });
-        assert_eq!(server("smtp://127.0.0.1:8140"), at("127.0.0.1", 8140, Protection::None));
-        assert_eq!(server("smtp://mail"), at("mail", 25, Protection::None));
-        assert_eq!(server("smtp://[::1]:8140"), at("::1", 8140, Protection::None));
-        assert_eq!(server("smtp://mail?tls=required"), at("mail", 587, Protection::StartTls));
-        assert_eq!(server("smtp://mail:25/?tls=required"), at("mail", 25, Protection::StartTls));
-        assert_eq!(server("smtps://mail"), at("mail", 465, Protection::Tls));
-        for wrong in [
+    fn a_mail_server_has_a_host_a_port_and_a_protection_and_no_password() {
+        let parse = |text: &str| text.parse::<MailServer>().ok();
+        let server = |host: &str, port, protection| Some(MailServer { host: host.into(), port, protection });
+        assert_eq!(parse("smtp://127.0.0.1:8140"), server("127.0.0.1", 8140, Protection::None));
+        assert_eq!(parse("smtp://mail"), server("mail", 25, Protection::None));
+        assert_eq!(parse("smtp://[::1]:8140"), server("::1", 8140, Protection::None));
+        assert_eq!(parse("smtp://mail?tls=required"), server("mail", 587, Protection::StartTls));
+        assert_eq!(parse("smtp://mail:25/?tls=required"), server("mail", 25, Protection::StartTls));
+        assert_eq!(parse("smtps://mail"), server("mail", 465, Protection::Tls));
+        for invalid in [
             "mail:25",
             "smtp://u:p@mail",
             "smtp://mail/path",
-            "smtp://mail?tls=opportunistic", // whoever stands in between decides
+            "smtp://mail?tls=opportunistic", // an attacker in the middle could disable TLS
             "smtps://mail?tls=none",
             "http://mail",
             "",
         ] {
-            assert_eq!(server(wrong), None, "{wrong}");
+            assert_eq!(parse(invalid), None, "{invalid}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What was told, in Postgres; and what is said about an order.
+//! The history of sent notifications in Postgres, and the data of an order that a message shows.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,72 +10,73 @@ use process::postgres::DatabaseError;
 use super::message::{MessageKind, OrderDetails};
 use crate::group::{Failure, ReceivedEvent};
 
-/// The history of what was told.
+/// The notifications that were sent.
 pub struct NotificationHistory {
     pool: Pool,
-    /// Told, and not written down yet: Postgres was away just then. Event and channel.
+    /// The notifications (event and channel) that were sent and are not stored yet, because Postgres was down.
     unwritten: Mutex<HashSet<(String, &'static str)>>,
 }
 
 impl NotificationHistory {
-    /// In this database.
+    /// Creates a history that is stored in this database.
     pub fn new(pool: Pool) -> Self {
         Self { pool, unwritten: Mutex::default() }
     }
 
-    /// The database.
+    /// Returns the pool of connections to the database.
     pub fn pool(&self) -> &Pool {
         &self.pool
     }
 
-    /// The channels by which an event was told.
-    pub async fn told(&self, event_id: &str) -> Result<Vec<String>, DatabaseError> {
+    /// Returns the channels by which the notification of an event was sent.
+    pub async fn sent_channels(&self, event_id: &str) -> Result<Vec<String>, DatabaseError> {
         let client = self.pool.get().await?;
         let select = client.prepare_cached(include_str!("../../queries/notification/told.sql")).await?;
         let rows = client.query(&select, &[&event_id]).await?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
-    /// What Postgres knows of an order. It has it before there are events of it.
-    pub async fn about(&self, order: OrderId) -> Result<OrderDetails, Failure> {
+    /// Returns the details of an order. Postgres has the order before its first event is published.
+    pub async fn order_details(&self, order: OrderId) -> Result<OrderDetails, Failure> {
         let row = async {
             let client = self.pool.get().await?;
             let select = client.prepare_cached(include_str!("../../queries/notification/about.sql")).await?;
             Ok::<_, DatabaseError>(client.query_opt(&select, &[&order.0]).await?)
         };
-        let row = row.await?.ok_or_else(|| Failure::Poison("Postgres does not know this order".into()))?;
+        let row = row.await?.ok_or_else(|| Failure::Poison("the order does not exist in Postgres".into()))?;
         Ok(OrderDetails { email: row.get(0), sale: row.get(1), tracking: row.get(2), courier: row.get(3) })
     }
 
-    /// Whether this process has told it and could not write it down.
+    /// Returns whether this process has sent the notification and could not store that.
     pub fn is_unwritten(&self, event_id: &str, channel: &'static str) -> bool {
         self.unwritten().contains(&(event_id.to_string(), channel))
     }
 
-    /// It was told: never again. A database that is away is waited for by whoever called the handler.
-    pub async fn remember(
+    /// Stores that the notification was sent, so that it is not sent again. If the database is down, the caller of the
+    /// handler waits for it.
+    pub async fn record_sent(
         &self,
-        event: &ReceivedEvent,
+        received: &ReceivedEvent,
         channel: &'static str,
         kind: MessageKind,
         message_id: &str,
     ) -> Result<(), Failure> {
-        let place = (event.id.clone(), channel);
-        self.unwritten().insert(place.clone());
+        let key = (received.id.clone(), channel);
+        self.unwritten().insert(key.clone());
         let written = async {
             let client = self.pool.get().await?;
             let insert = include_str!("../../queries/notification/remember.sql");
             let insert = client.prepare_cached(insert).await?;
-            let order = &event.event.order_id.0;
-            client.execute(&insert, &[&event.id, &channel, order, &kind.as_str(), &message_id]).await?;
+            let order = &received.event.order_id.0;
+            client.execute(&insert, &[&received.id, &channel, order, &kind.as_str(), &message_id]).await?;
             Ok::<_, DatabaseError>(())
         };
         written.await?;
-        self.unwritten().remove(&place);
+        self.unwritten().remove(&key);
         Ok(())
     }
 
     fn unwritten(&self) -> MutexGuard<'_, HashSet<(String, &'static str)>> {
-        self.unwritten.lock().unwrap_or_else(PoisonError::into_inner) // a set of whole entries
+        self.unwritten.lock().unwrap_or_else(PoisonError::into_inner) // a set of complete entries
     }
 }

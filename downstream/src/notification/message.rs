@@ -1,31 +1,34 @@
-//! What a customer is told, and in which words: templates, one file a kind and language. The first line is
-//! the subject.
+//! The texts of notifications: one template for each kind of message and language. The first line of a template is the
+//! subject. The compiler checks that a template uses exactly the values that it is given.
 
 use contract::event::OrderEvent;
 use contract::lifecycle::{CancelReason, Language, OrderStatus};
 use contract::money::Currency;
+use terminal::thousands;
 
-/// What a message is about.
+use super::channel::Notification;
+
+/// The kind of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MessageKind {
-    /// The money has arrived.
+    /// The payment was received.
     PaymentCompleted,
-    /// The payment was refused.
+    /// The payment was declined.
     PaymentFailed,
-    /// It was not paid in time.
+    /// The order was not paid in time.
     Expired,
-    /// The customer gave it up.
+    /// The customer has cancelled the order.
     Cancelled,
-    /// It is on its way.
+    /// The order was handed to a courier.
     Shipped,
-    /// It has arrived.
+    /// The order was delivered.
     Delivered,
-    /// The money is back.
+    /// The payment was refunded.
     Refunded,
 }
 
 impl MessageKind {
-    /// All of them.
+    /// All kinds of messages.
     pub const ALL: [Self; 7] = [
         Self::PaymentCompleted,
         Self::PaymentFailed,
@@ -36,7 +39,7 @@ impl MessageKind {
         Self::Refunded,
     ];
 
-    /// What an event is worth telling; `None`: nothing.
+    /// Returns the kind of message that an event needs, if any.
     pub fn for_event(event: &OrderEvent) -> Option<Self> {
         match event.status {
             OrderStatus::PaymentCompleted => Some(Self::PaymentCompleted),
@@ -46,7 +49,7 @@ impl MessageKind {
             OrderStatus::Refunded => Some(Self::Refunded),
             OrderStatus::Cancelled => match event.cancel_reason {
                 Some(CancelReason::Expired) => Some(Self::Expired),
-                Some(CancelReason::PaymentFailed) => None, // was told when it failed
+                Some(CancelReason::PaymentFailed) => None, // the message about the failed payment says so
                 Some(CancelReason::Customer) | None => Some(Self::Cancelled),
             },
             OrderStatus::Processing
@@ -59,7 +62,7 @@ impl MessageKind {
         }
     }
 
-    /// The name on the wire and in Postgres.
+    /// Returns the name on the wire and in Postgres.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::PaymentCompleted => "payment_completed",
@@ -71,148 +74,146 @@ impl MessageKind {
             Self::Refunded => "refunded",
         }
     }
-
-    fn template(self, language: Language) -> &'static str {
-        macro_rules! template {
-            ($name:literal) => {
-                match language {
-                    Language::English => include_str!(concat!("../../templates/en/", $name, ".txt")),
-                    Language::Korean => include_str!(concat!("../../templates/ko/", $name, ".txt")),
-                }
-            };
-        }
-        match self {
-            Self::PaymentCompleted => template!("payment_completed"),
-            Self::PaymentFailed => template!("payment_failed"),
-            Self::Expired => template!("expired"),
-            Self::Cancelled => template!("cancelled"),
-            Self::Shipped => template!("shipped"),
-            Self::Delivered => template!("delivered"),
-            Self::Refunded => template!("refunded"),
-        }
-    }
 }
 
-/// What Postgres knows of an order beside its event.
+/// The data about an order that its events do not contain.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OrderDetails {
-    /// Its customer's address.
+    /// The customer's e-mail address.
     pub email: Option<String>,
-    /// Its sale's title.
+    /// The title of the sale.
     pub sale: String,
-    /// Its tracking number, once it is shipped.
+    /// The tracking number, once the order is shipped.
     pub tracking: Option<String>,
-    /// Who brings it.
+    /// The name of the courier.
     pub courier: Option<String>,
 }
 
 /// A message in one language.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalizedMessage {
-    /// One line.
+    /// The subject, a single line.
     pub subject: String,
-    /// The text.
-    pub text: String,
+    /// The body in plain text.
+    pub body: String,
 }
 
-/// Writes a message.
-pub fn write(
-    kind: MessageKind,
-    language: Language,
-    event: &OrderEvent,
-    about: &OrderDetails,
-) -> LocalizedMessage {
-    let order = event.order_id.to_string();
-    let total = amount(event.total, event.currency);
-    let unknown = || String::from("-");
-    let (tracking, courier) = (about.tracking.clone(), about.courier.clone());
-    let values = [
-        ("order", order),
-        ("sale", about.sale.clone()),
-        ("total", total),
-        ("tracking", tracking.unwrap_or_else(unknown)),
-        ("courier", courier.unwrap_or_else(unknown)),
-    ];
-    let filled = fill(kind.template(language), &values);
-    let (subject, text) = filled.split_once("\n\n").unwrap_or((&filled, ""));
-    let subject = subject.strip_prefix("Subject: ").unwrap_or(subject);
-    LocalizedMessage { subject: subject.into(), text: text.trim_end().into() }
-}
-
-/// Puts values in place of `{name}`. One pass: what a value contains is not looked at again.
-fn fill(template: &str, values: &[(&str, String)]) -> String {
-    let mut filled = String::with_capacity(template.len() + 128);
-    let mut rest = template;
-    while let Some((before, behind)) = rest.split_once('{') {
-        filled.push_str(before);
-        let named = behind.split_once('}').and_then(|(name, behind)| {
-            Some((values.iter().find(|(known, _)| *known == name)?.1.as_str(), behind))
-        });
-        match named {
-            Some((value, behind)) => {
-                filled.push_str(value);
-                rest = behind;
+/// Fills a template. The values are not parsed again, so a value may contain braces.
+macro_rules! template {
+    ($language:expr, $name:literal, $($values:tt)*) => {
+        match $language {
+            Language::English => {
+                format!(include_str!(concat!("../../templates/en/", $name, ".txt")), $($values)*)
             }
-            None => {
-                filled.push('{');
-                rest = behind;
+            Language::Korean => {
+                format!(include_str!(concat!("../../templates/ko/", $name, ".txt")), $($values)*)
             }
         }
-    }
-    filled + rest
+    };
 }
 
-/// An amount for people: the minor unit is a hundredth, except where there is none.
-fn amount(amount: u64, currency: Currency) -> String {
+impl Notification<'_> {
+    /// Renders the message in a language.
+    pub fn render(&self, language: Language) -> LocalizedMessage {
+        let (order, sale) = (self.event.order_id, &self.details.sale);
+        let total = format_amount(self.event.total, self.event.currency, language);
+        let tracking = self.details.tracking.as_deref().unwrap_or("-");
+        let courier = self.details.courier.as_deref().unwrap_or("-");
+        let text = match self.kind {
+            MessageKind::PaymentCompleted => {
+                template!(language, "payment_completed", order = order, sale = sale, total = total)
+            }
+            MessageKind::PaymentFailed => {
+                template!(language, "payment_failed", order = order, sale = sale, total = total)
+            }
+            MessageKind::Expired => template!(language, "expired", order = order, sale = sale),
+            MessageKind::Cancelled => {
+                template!(language, "cancelled", order = order, sale = sale, total = total)
+            }
+            MessageKind::Shipped => template!(
+                language,
+                "shipped",
+                order = order,
+                sale = sale,
+                tracking = tracking,
+                courier = courier
+            ),
+            MessageKind::Delivered => template!(language, "delivered", order = order, sale = sale),
+            MessageKind::Refunded => {
+                template!(language, "refunded", order = order, sale = sale, total = total)
+            }
+        };
+        let (subject, body) = text.split_once("\n\n").unwrap_or((&text, ""));
+        let subject = subject.strip_prefix("Subject: ").unwrap_or(subject);
+        LocalizedMessage { subject: subject.into(), body: body.trim_end().into() }
+    }
+}
+
+/// Formats an amount for people. The minor unit is a hundredth, except in currencies that have none.
+fn format_amount(amount: u64, currency: Currency, language: Language) -> String {
     const WITHOUT_MINOR_UNIT: [&str; 5] = ["KRW", "JPY", "VND", "CLP", "ISK"];
     let code = currency.as_str();
-    if WITHOUT_MINOR_UNIT.contains(&code) {
-        format!("{} {code}", grouped(amount))
+    if currency == Currency::KRW && language == Language::Korean {
+        format!("{}원", thousands(amount))
+    } else if WITHOUT_MINOR_UNIT.contains(&code) {
+        format!("{} {code}", thousands(amount))
     } else {
-        format!("{}.{:02} {code}", grouped(amount / 100), amount % 100)
+        format!("{}.{:02} {code}", thousands(amount / 100), amount % 100)
     }
-}
-
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]
 mod tests {
+    use contract::ids::{CustomerId, OrderId, SaleId, Sequence};
+    use contract::timestamp::Timestamp;
+    use uuid::Uuid;
+
     use super::*;
 
-    #[test]
-    fn amounts_are_written_for_people() {
-        assert_eq!(amount(1_234_567, Currency::KRW), "1,234,567 KRW");
-        assert_eq!(amount(5, Currency::parse("USD").unwrap()), "0.05 USD");
-        assert_eq!(amount(123_456, Currency::parse("EUR").unwrap()), "1,234.56 EUR");
+    fn event() -> OrderEvent {
+        OrderEvent {
+            order_id: OrderId(Uuid::nil()),
+            customer_id: CustomerId::parse("c").unwrap(),
+            sale_id: SaleId::parse("s").unwrap(),
+            status: OrderStatus::Shipped,
+            description: String::new(),
+            time: Timestamp(0),
+            sequence: Sequence(1),
+            subtotal: 9000,
+            discount: 0,
+            delivery_fee: 1000,
+            total: 10_000,
+            currency: Currency::KRW,
+            cancel_reason: None,
+        }
     }
 
     #[test]
-    fn a_value_is_not_taken_for_a_template() {
-        let values = [("sale", "{order}".to_string()), ("order", "7".to_string())];
-        assert_eq!(fill("{sale}/{order}/{other}/{", &values), "{order}/7/{other}/{");
+    fn amounts_are_formatted_for_people() {
+        let english = |amount, code| format_amount(amount, Currency::parse(code).unwrap(), Language::English);
+        assert_eq!(english(1_234_567, "KRW"), "1,234,567 KRW");
+        assert_eq!(english(5, "USD"), "0.05 USD");
+        assert_eq!(english(123_456, "EUR"), "1,234.56 EUR");
+        assert_eq!(format_amount(1_234_567, Currency::KRW, Language::Korean), "1,234,567원");
     }
 
     #[test]
-    fn every_template_has_a_subject_and_a_text_and_only_known_names() {
+    fn a_value_is_not_parsed_as_a_template() {
+        let details = OrderDetails { sale: "{order}/{".into(), ..OrderDetails::default() };
+        let notification = Notification { kind: MessageKind::Shipped, event: &event(), details: &details };
+        let message = notification.render(Language::English);
+        assert_eq!(message.subject, "Your order from {order}/{ is on its way");
+    }
+
+    #[test]
+    fn every_message_has_a_subject_and_a_body_that_names_the_order() {
+        let details = OrderDetails { sale: "Spring sale".into(), ..OrderDetails::default() };
         for kind in MessageKind::ALL {
             for language in [Language::English, Language::Korean] {
-                let template = kind.template(language);
-                let (subject, text) = template.split_once("\n\n").unwrap();
-                assert!(subject.starts_with("Subject: ") && !subject.contains('\n'), "{template}");
-                assert!(text.contains("{order}"), "{template}");
-                let names =
-                    ["order", "sale", "total", "tracking", "courier"].map(|name| (name, String::new()));
-                assert!(!fill(template, &names).contains(['{', '}']), "{template}");
+                let message = Notification { kind, event: &event(), details: &details }.render(language);
+                assert!(message.subject.contains("Spring sale"), "{message:?}");
+                assert!(!message.subject.contains(['\n', ':']), "{message:?}");
+                assert!(message.body.contains(&Uuid::nil().to_string()), "{message:?}");
             }
         }
     }

@@ -1,22 +1,22 @@
-//! The channel to another system: a signed webhook, as Standard Webhooks describe it.
+//! The channel to another system: a signed webhook as specified by Standard Webhooks.
 
 use std::time::Duration;
 
-use contract::event::{OrderEvent, order_event_type};
+use contract::event::order_event_type;
 use contract::lifecycle::Language;
 use contract::webhook::{self, Secret};
 use process::walltime;
 use reqwest::{StatusCode, header};
 use serde_json::json;
 
-use super::message::{MessageKind, OrderDetails, write};
+use super::channel::{Channel, Notification};
 use crate::group::Failure;
-use crate::tls::{TlsError, TrustStore, why};
+use crate::tls::{TlsError, TrustStore, cause_chain};
 
-/// The receiver has so long; what takes longer it should do after its answer.
+/// The time limit of a request. A receiver should do longer work after its response.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where webhooks go.
+/// Sends signed webhooks to one receiver.
 pub struct WebhookChannel {
     http: reqwest::Client,
     url: String,
@@ -24,22 +24,28 @@ pub struct WebhookChannel {
 }
 
 impl WebhookChannel {
-    /// To this address.
+    /// Creates a channel that sends to this URL and signs with this secret.
     pub fn new(url: String, secret: Secret, trust: &TrustStore) -> Result<Self, TlsError> {
-        Ok(Self { http: trust.http(TIMEOUT)?.build()?, url, secret })
+        Ok(Self { http: trust.http_client(TIMEOUT)?.build()?, url, secret })
+    }
+}
+
+impl Channel for WebhookChannel {
+    const NAME: &'static str = "webhook";
+
+    fn has_recipient(&self, _: Notification<'_>) -> bool {
+        true
     }
 
-    /// Tells; the id is the same at every try.
-    pub async fn send(
-        &self,
-        id: &str,
-        kind: MessageKind,
-        event: &OrderEvent,
-        about: &OrderDetails,
-    ) -> Result<(), Failure> {
-        let words = |language| {
-            let words = write(kind, language, event, about);
-            json!({ "subject": words.subject, "text": words.text })
+    fn message_id(&self, event_id: &str) -> String {
+        format!("order_{event_id}")
+    }
+
+    async fn send(&self, message_id: &str, notification: Notification<'_>) -> Result<(), Failure> {
+        let Notification { kind, event, details } = notification;
+        let text = |language| {
+            let text = notification.render(language);
+            json!({ "subject": text.subject, "text": text.body })
         };
         let body = json!({
             "type": order_event_type(event.status),
@@ -47,11 +53,11 @@ impl WebhookChannel {
             "data": {
                 "kind": kind.as_str(),
                 "order": event,
-                "sale_title": about.sale,
-                "tracking_number": about.tracking,
-                "courier": about.courier,
-                "en": words(Language::English),
-                "ko": words(Language::Korean),
+                "sale_title": details.sale,
+                "tracking_number": details.tracking,
+                "courier": details.courier,
+                "en": text(Language::English),
+                "ko": text(Language::Korean),
             },
         })
         .to_string();
@@ -60,16 +66,16 @@ impl WebhookChannel {
             .http
             .post(&self.url)
             .header(header::CONTENT_TYPE, "application/json")
-            .header(webhook::ID, id)
+            .header(webhook::ID, message_id)
             .header(webhook::TIMESTAMP, at_seconds)
-            .header(webhook::SIGNATURE, self.secret.sign(id, at_seconds, body.as_bytes()))
+            .header(webhook::SIGNATURE, self.secret.sign(message_id, at_seconds, body.as_bytes()))
             .body(body);
-        let failed = |error| Failure::Retriable(format!("webhook: {}", why(error)));
-        let answer = request.send().await.map_err(failed)?;
-        match answer.status() {
+        let failed = |error| Failure::Retriable(format!("webhook: {}", cause_chain(error)));
+        let response = request.send().await.map_err(failed)?;
+        match response.status() {
             status if status.is_success() => Ok(()),
-            StatusCode::GONE => Err(Failure::Poison("the webhook's receiver is gone (410)".into())),
-            status => Err(Failure::Retriable(format!("the webhook's receiver answered {status}"))),
+            StatusCode::GONE => Err(Failure::Poison("webhook: the receiver is gone (410)".into())),
+            status => Err(Failure::Retriable(format!("webhook: the receiver answered {status}"))),
         }
     }
 }

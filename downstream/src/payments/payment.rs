@@ -1,4 +1,4 @@
-//! A card payment as Postgres has it, and what is to be done about it.
+//! A card payment as Postgres stores it, and the action that it needs next.
 
 use contract::ids::{OrderId, SaleId};
 use contract::lifecycle::OrderStatus;
@@ -8,9 +8,9 @@ use process::postgres::DatabaseError;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-/// A row of `payment`, with what is needed of its order and its sale.
+/// A row of `payment`, with the needed columns of its order and its sale.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(missing_docs)] // the names say it
+#[allow(missing_docs)] // the names of the columns say it
 pub struct Payment {
     pub payment_id: Uuid,
     pub order_id: OrderId,
@@ -20,28 +20,28 @@ pub struct Payment {
     pub amount: u64,
     pub currency: Currency,
     pub order_status: OrderStatus,
-    /// Of the topic `orders`.
+    /// The partition of the topic `orders`.
     pub partition: i32,
 }
 
-/// What is to be done about a payment.
+/// The action that a payment needs next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PaymentAction {
-    /// Nothing, or nothing any more.
+    /// The payment needs nothing, or nothing any more.
     Nothing,
-    /// Take the money.
+    /// Charge the card.
     Charge,
-    /// Ask what became of it, and take the money only if the provider has never heard of it.
+    /// Query the payment, and charge the card only if the provider does not know the payment.
     Query,
-    /// The order is cancelled: make sure that no money is taken, or learn that it was.
+    /// Void the payment, because the order is cancelled. The response says whether money was captured before.
     Void,
-    /// Give the money back.
+    /// Refund the payment.
     Refund,
 }
 
 impl Payment {
-    /// By what is written. `tried`: the provider may have heard of it.
-    pub fn step(&self, tried: bool) -> PaymentAction {
+    /// Returns the next action. `tried` says whether the provider may know the payment.
+    pub fn next_action(&self, tried: bool) -> PaymentAction {
         match (self.status, self.order_status) {
             (PaymentStatus::Requested, OrderStatus::PaymentRequested) if tried => PaymentAction::Query,
             (PaymentStatus::Requested, OrderStatus::PaymentRequested) => PaymentAction::Charge,
@@ -51,20 +51,20 @@ impl Payment {
         }
     }
 
-    /// From the first nine columns of the queries.
+    /// Decodes the first nine columns of the queries.
     pub fn from_row(row: &Row) -> Result<Self, DatabaseError> {
         let (id, sale, status, amount, currency, order_status): (Uuid, &str, &str, i64, &str, &str) =
             (row.get(0), row.get(2), row.get(4), row.get(5), row.get(6), row.get(7));
-        let invalid = |what: &str| DatabaseError::Invalid(format!("payment {id}: {what}"));
+        let invalid = |what: &str| DatabaseError::Invalid(format!("payment {id} has an invalid {what}"));
         Ok(Self {
             payment_id: id,
             order_id: OrderId(row.get(1)),
-            sale_id: SaleId::parse(sale).map_err(|_| invalid("its sale"))?,
+            sale_id: SaleId::parse(sale).map_err(|_| invalid("sale id"))?,
             token: row.get(3),
-            status: PaymentStatus::parse(status).ok_or_else(|| invalid("its status"))?,
-            amount: u64::try_from(amount).map_err(|_| invalid("its amount"))?,
-            currency: Currency::parse(currency).ok_or_else(|| invalid("its currency"))?,
-            order_status: OrderStatus::parse(order_status).ok_or_else(|| invalid("its order's status"))?,
+            status: PaymentStatus::parse(status).ok_or_else(|| invalid("status"))?,
+            amount: u64::try_from(amount).map_err(|_| invalid("amount"))?,
+            currency: Currency::parse(currency).ok_or_else(|| invalid("currency"))?,
+            order_status: OrderStatus::parse(order_status).ok_or_else(|| invalid("order status"))?,
             partition: row.get(8),
         })
     }
@@ -89,30 +89,28 @@ mod tests {
     }
 
     #[test]
-    fn money_is_asked_for_only_while_the_order_waits_for_it() {
+    fn a_card_is_charged_only_while_the_order_waits_for_its_payment() {
         for order_status in OrderStatus::ALL {
             for tried in [false, true] {
-                let step = payment(PaymentStatus::Requested, order_status).step(tried);
+                let action = payment(PaymentStatus::Requested, order_status).next_action(tried);
                 let expected = match order_status {
                     OrderStatus::PaymentRequested if tried => PaymentAction::Query,
                     OrderStatus::PaymentRequested => PaymentAction::Charge,
                     OrderStatus::Cancelled => PaymentAction::Void,
                     _ => PaymentAction::Nothing,
                 };
-                assert_eq!(step, expected, "{order_status:?}");
+                assert_eq!(action, expected, "{order_status:?}");
             }
         }
     }
 
     #[test]
-    fn money_goes_back_once_it_is_to_and_nothing_else_happens_to_what_is_decided() {
+    fn a_requested_refund_is_made_and_a_decided_payment_needs_nothing() {
         for order_status in OrderStatus::ALL {
-            assert_eq!(
-                payment(PaymentStatus::RefundRequested, order_status).step(true),
-                PaymentAction::Refund
-            );
+            let refund = payment(PaymentStatus::RefundRequested, order_status);
+            assert_eq!(refund.next_action(true), PaymentAction::Refund);
             for decided in [PaymentStatus::Captured, PaymentStatus::Failed, PaymentStatus::Refunded] {
-                assert_eq!(payment(decided, order_status).step(false), PaymentAction::Nothing);
+                assert_eq!(payment(decided, order_status).next_action(false), PaymentAction::Nothing);
             }
         }
     }

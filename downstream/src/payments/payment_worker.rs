@@ -1,8 +1,8 @@
-//! What is done about one payment: read it, do what is due, and write what is now certain into the log.
+//! Works on one payment: reads it, calls the provider, and appends the result to the log when it is certain.
 //!
-//! Doing it twice, or at two desks at once, does no harm: the provider takes and returns the money of a
-//! payment once, and settlement leaves alone what it knows already. So what is not certain is simply left as
-//! it is, for a callback or the next sweep.
+//! Working on a payment twice, or in two workers at once, does no harm: the provider charges and refunds a payment
+//! once, and settlement ignores a result that it has already. So a payment whose result is not certain is left as it
+//! is, for a callback or the next sweep.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,119 +19,119 @@ use uuid::Uuid;
 
 use super::payment::{Payment, PaymentAction};
 use super::provider_client::{CallError, ProviderClient};
-use crate::provider::ledger::{ChargeStatus, PaymentView};
+use crate::provider::protocol::{ChargeStatus, PaymentView};
 
-/// Tries without an answer, one after another, before a payment is left to the sweep.
+/// The number of tries without a response before a payment is left to the sweep.
 const TRIES: u32 = 3;
-/// Between the first two; doubled afterwards.
+/// The pause between the first two tries. It doubles after each try.
 const PAUSE: Duration = Duration::from_millis(200);
-/// What was written into the log is not looked after again for so long: settlement may be behind.
-const TOLD_FOR: Duration = Duration::from_secs(10);
+/// The time for which the sweep skips a payment whose result is in the log: settlement may lag.
+const PUBLISHED_FOR: Duration = Duration::from_secs(10);
 const SELECT_PAYMENT: &str = include_str!("../../queries/select_payment.sql");
 
-/// Why something is to be tried again from the start.
+/// The reason why the work on a payment must be retried from the start.
 #[derive(Debug, thiserror::Error)]
 pub enum PaymentWorkerError {
-    /// Postgres.
+    /// Postgres is unavailable or rejects a query.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// The log.
+    /// The log does not accept the result.
     #[error("the log: {0}")]
     Log(#[from] ProduceError),
 }
 
-/// How it ended.
+/// The outcome of the work on a payment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WorkOutcome {
     /// There was nothing to do.
     Nothing,
-    /// The log has what became of it.
+    /// The result is in the log.
     Published,
-    /// Not certain; somebody has to look again.
+    /// The result is not certain, so the payment must be checked again.
     Unresolved,
-    /// The provider is not asked at present.
+    /// The provider was not called, because its circuit breaker is open.
     CircuitOpen,
 }
 
-/// What is certain about a payment.
+/// A certain result of a payment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Fact {
     Decided(PaymentOutcome, Option<String>),
     Refunded,
 }
 
-/// Where payments are worked on.
+/// Works on payments.
 pub struct PaymentWorker {
     pool: Pool,
     provider: ProviderClient,
     producer: Producer,
     topic: String,
-    /// Orders that are being worked on here.
-    busy: Mutex<HashSet<OrderId>>,
-    /// What the log was told lately, by payment; and whether it was of a refund.
-    told: Mutex<HashMap<(Uuid, bool), Instant>>,
+    /// The orders that this worker is working on.
+    in_progress: Mutex<HashSet<OrderId>>,
+    /// When results were appended to the log, by payment and whether it was a refund.
+    published: Mutex<HashMap<(Uuid, bool), Instant>>,
 }
 
 impl PaymentWorker {
-    /// `topic`: the log.
+    /// Creates a worker that appends results to the log, the topic `topic`.
     pub fn new(pool: Pool, provider: ProviderClient, producer: Producer, topic: String) -> Self {
-        Self { pool, provider, producer, topic, busy: Mutex::default(), told: Mutex::default() }
+        let (in_progress, published) = (Mutex::default(), Mutex::default());
+        Self { pool, provider, producer, topic, in_progress, published }
     }
 
-    /// An event says that there is something to do about an order's payment. `tried`: the provider may know
-    /// it.
+    /// Works on the payment of an order after an event. `tried` says whether the provider may know the payment.
     pub async fn process_order(
         &self,
         order: OrderId,
         tried: bool,
     ) -> Result<WorkOutcome, PaymentWorkerError> {
-        let _busy = InProgressGuard::begin(&self.busy, order);
+        let _guard = InProgressGuard::acquire(&self.in_progress, order);
         self.work(order, tried).await
     }
 
-    /// As the sweep found it: the provider may know it already. Left alone while it is worked on, or when
-    /// settlement has yet to read what was written.
+    /// Works on a payment that the sweep has found, which the provider may know. Skips it while it is in progress, or
+    /// when its result is in the log and settlement may not have consumed it yet.
     pub async fn recheck(&self, payment: &Payment) -> Result<WorkOutcome, PaymentWorkerError> {
-        let Some(_busy) = InProgressGuard::begin(&self.busy, payment.order_id) else {
+        let Some(_guard) = InProgressGuard::acquire(&self.in_progress, payment.order_id) else {
             return Ok(WorkOutcome::Nothing);
         };
-        let refund = payment.step(true) == PaymentAction::Refund;
-        if lock(&self.told).get(&(payment.payment_id, refund)).is_some_and(|at| at.elapsed() < TOLD_FOR) {
+        let key = (payment.payment_id, payment.next_action(true) == PaymentAction::Refund);
+        if lock(&self.published).get(&key).is_some_and(|at| at.elapsed() < PUBLISHED_FOR) {
             return Ok(WorkOutcome::Nothing);
         }
         self.work(payment.order_id, true).await
     }
 
-    /// Forgets what settlement has had time to read.
+    /// Forgets results that settlement has had time to consume.
     pub fn expire_published(&self) {
-        lock(&self.told).retain(|_, at| at.elapsed() < TOLD_FOR);
+        lock(&self.published).retain(|_, at| at.elapsed() < PUBLISHED_FOR);
     }
 
     async fn work(&self, order: OrderId, mut tried: bool) -> Result<WorkOutcome, PaymentWorkerError> {
-        let (begun, mut pause) = (Instant::now(), PAUSE);
+        let (started, mut pause) = (Instant::now(), PAUSE);
         for left in (0..TRIES).rev() {
-            // Read anew each time: an order that was cancelled meanwhile is not charged.
+            // Each try reads the payment again: an order that was cancelled meanwhile is not charged.
             let Some(payment) = self.read(order).await? else { return Ok(WorkOutcome::Nothing) };
-            let step = payment.step(tried);
-            if step == PaymentAction::Nothing {
+            let action = payment.next_action(tried);
+            if action == PaymentAction::Nothing {
                 return Ok(WorkOutcome::Nothing);
             }
             fault::point!("payments.before_call");
-            match self.take(step, &payment).await {
+            match self.call_provider(action, &payment).await {
                 Ok(Some(fact)) => {
                     fault::point!("payments.before_append");
-                    self.tell(&payment, &fact).await?;
+                    self.publish(&payment, &fact).await?;
                     fault::point!("payments.after_append");
-                    count(&fact, begun);
+                    record(&fact, started);
                     return Ok(WorkOutcome::Published);
                 }
                 Ok(None) => return Ok(WorkOutcome::Unresolved),
                 Err(CallError::CircuitOpen) => return Ok(WorkOutcome::CircuitOpen),
                 Err(error) => {
                     let (order_id, payment_id) = (payment.order_id, payment.payment_id);
-                    tracing::warn!(%order_id, %payment_id, ?step, %error, "the outcome is not known");
+                    tracing::warn!(%order_id, %payment_id, ?action, %error, "payment result is unknown");
                     if matches!(error, CallError::Refused { .. }) {
-                        break; // the same question gets the same answer
+                        break; // the same request gets the same response
                     }
                 }
             }
@@ -151,10 +151,14 @@ impl PaymentWorker {
         client.query_opt(&select, &[&order.0]).await?.as_ref().map(Payment::from_row).transpose()
     }
 
-    /// One step at the provider: what is certain afterwards, if anything.
-    async fn take(&self, step: PaymentAction, payment: &Payment) -> Result<Option<Fact>, CallError> {
+    /// Performs an action at the provider. Returns the result if it is certain.
+    async fn call_provider(
+        &self,
+        action: PaymentAction,
+        payment: &Payment,
+    ) -> Result<Option<Fact>, CallError> {
         let provider = &self.provider;
-        let view = match step {
+        let view = match action {
             PaymentAction::Nothing => return Ok(None),
             PaymentAction::Refund => return provider.refund(payment).await.map(|_| Some(Fact::Refunded)),
             PaymentAction::Charge => self.charge(payment).await?,
@@ -163,27 +167,28 @@ impl PaymentWorker {
             }
             PaymentAction::Query => match provider.get_payment(payment.payment_id).await {
                 Err(unknown) if unknown.is_unknown_payment() => self.charge(payment).await?,
-                answer => answer?,
+                result => result?,
             },
             PaymentAction::Void => provider.void(payment).await?,
         };
-        Ok(fact(payment, view))
+        Ok(certain_fact(payment, view))
     }
 
-    /// A request that the provider refuses takes no money now; that it never will is made certain.
+    /// Charges a payment. A request that the provider refuses captures no money now; the payment is voided, so that it
+    /// never captures any.
     async fn charge(&self, payment: &Payment) -> Result<PaymentView, CallError> {
         match self.provider.charge(payment).await {
             Err(CallError::Refused { status, code }) => {
                 let payment_id = payment.payment_id;
-                tracing::error!(%payment_id, status, code, "the provider refused to try a payment");
+                tracing::error!(%payment_id, status, code, "provider refused a charge, voiding the payment");
                 self.provider.void(payment).await
             }
-            answer => answer,
+            result => result,
         }
     }
 
-    /// Writes it into the log, behind everything that was written about the order before.
-    async fn tell(&self, payment: &Payment, fact: &Fact) -> Result<(), ProduceError> {
+    /// Appends a result to the log, behind everything that was appended about the order before.
+    async fn publish(&self, payment: &Payment, fact: &Fact) -> Result<(), ProduceError> {
         let Payment { payment_id, amount, currency, .. } = *payment;
         let action = match fact.clone() {
             Fact::Decided(result, reason) => {
@@ -208,15 +213,15 @@ impl PaymentWorker {
             headers: &headers,
         };
         self.producer.send(&message)?.await?;
-        lock(&self.told).insert((payment_id, *fact == Fact::Refunded), Instant::now());
+        lock(&self.published).insert((payment_id, *fact == Fact::Refunded), Instant::now());
         Ok(())
     }
 }
 
-/// What an answer makes certain.
-fn fact(payment: &Payment, view: PaymentView) -> Option<Fact> {
+/// Returns the result that a response makes certain.
+fn certain_fact(payment: &Payment, view: PaymentView) -> Option<Fact> {
     if (view.order_id, view.amount, view.currency) != (payment.order_id, payment.amount, payment.currency) {
-        tracing::error!(payment_id = %payment.payment_id, "the provider speaks of another payment");
+        tracing::error!(payment_id = %payment.payment_id, "provider responded with another payment");
         return None;
     }
     match view.status {
@@ -226,26 +231,26 @@ fn fact(payment: &Payment, view: PaymentView) -> Option<Fact> {
     }
 }
 
-fn count(fact: &Fact, begun: Instant) {
+fn record(fact: &Fact, started: Instant) {
     let result = match fact {
         Fact::Decided(outcome, _) => outcome.as_str(),
         Fact::Refunded => "refunded",
     };
     counter!("payments_total", "method" => "card", "result" => result).increment(1);
-    histogram!("payment_seconds", "method" => "card").record(begun.elapsed());
+    histogram!("payment_seconds", "method" => "card").record(started.elapsed());
 }
 
-/// An order is being worked on for as long as this lives.
+/// Marks an order as in progress until it is dropped.
 struct InProgressGuard<'a> {
     orders: &'a Mutex<HashSet<OrderId>>,
     order: OrderId,
 }
 
 impl<'a> InProgressGuard<'a> {
-    /// `None`: it is worked on already.
-    fn begin(orders: &'a Mutex<HashSet<OrderId>>, order: OrderId) -> Option<Self> {
-        let begins = lock(orders).insert(order);
-        begins.then(|| Self { orders, order }) // made only then: dropping one ends the work
+    /// Returns `None` if the order is in progress already.
+    fn acquire(orders: &'a Mutex<HashSet<OrderId>>, order: OrderId) -> Option<Self> {
+        let is_new = lock(orders).insert(order);
+        is_new.then(|| Self { orders, order }) // created only then: dropping a guard releases the order
     }
 }
 
@@ -264,13 +269,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_order_is_worked_on_once_at_a_time() {
+    fn an_order_is_in_progress_once_at_a_time() {
         let (orders, order) = (Mutex::default(), OrderId(Uuid::nil()));
-        let first = InProgressGuard::begin(&orders, order);
+        let first = InProgressGuard::acquire(&orders, order);
         assert!(first.is_some());
-        assert!(InProgressGuard::begin(&orders, order).is_none());
-        assert!(InProgressGuard::begin(&orders, order).is_none(), "the second has not ended the first");
+        assert!(InProgressGuard::acquire(&orders, order).is_none());
+        assert!(InProgressGuard::acquire(&orders, order).is_none(), "the second has not released the first");
         drop(first);
-        assert!(InProgressGuard::begin(&orders, order).is_some());
+        assert!(InProgressGuard::acquire(&orders, order).is_some());
     }
 }

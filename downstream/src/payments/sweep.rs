@@ -1,5 +1,5 @@
-//! The sweep over payments that are open for longer than an event needs: it makes up for whatever was missed.
-//! Events only make it quick; what is to be done stands in Postgres.
+//! The sweep over payments that have been open for longer than an event takes. Events only make the work start early;
+//! Postgres holds what must be done, so the sweep finds every payment that was missed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,39 +17,34 @@ use uuid::Uuid;
 use super::payment::Payment;
 use super::payment_worker::{PaymentWorker, WorkOutcome};
 
-/// Payments that are read at once.
+/// The number of payments in a page.
 const PAGE: i64 = 500;
-/// Payments that are worked on at once, beside those of events.
-const AT_ONCE: usize = 16;
+/// The number of payments that the sweep works on concurrently, beside those of events.
+const CONCURRENCY: usize = 16;
 const SELECT: &str = include_str!("../../queries/select_open_payments.sql");
 
-/// When to sweep.
+/// The schedule of the sweep.
 #[derive(Debug, Clone, Copy)]
 pub struct SweepSchedule {
-    /// Between two sweeps.
+    /// The interval between two sweeps.
     pub every: Duration,
-    /// What is younger is left to events.
+    /// The age from which the sweep handles a payment. Younger payments are left to events.
     pub after: Duration,
 }
 
 /// Sweeps until the process stops.
-pub async fn run(
-    pool: Pool,
-    payment_worker: Arc<PaymentWorker>,
-    pace: SweepSchedule,
-    stop: CancellationToken,
-) {
+pub async fn run(pool: Pool, worker: Arc<PaymentWorker>, schedule: SweepSchedule, stop: CancellationToken) {
     let mut backoff = Backoff::default();
-    let mut ticks = tokio::time::interval(pace.every);
+    let mut ticks = tokio::time::interval(schedule.every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        let swept = stop.run_until_cancelled(sweep(&pool, &payment_worker, pace.after)).await;
+        let swept = stop.run_until_cancelled(sweep(&pool, &worker, schedule.after)).await;
         match swept {
             None => return,
             Some(Ok(())) => backoff.reset(),
             Some(Err(error)) => {
                 if backoff.should_log() {
-                    tracing::warn!(%error, "open payments are not looked after at present");
+                    tracing::warn!(%error, "cannot sweep the open payments");
                 }
                 backoff.pause(&stop).await;
             }
@@ -57,38 +52,38 @@ pub async fn run(
     }
 }
 
-/// All of them once, oldest first, until the provider is not asked any more.
-async fn sweep(pool: &Pool, payment_worker: &PaymentWorker, after: Duration) -> Result<(), DatabaseError> {
-    payment_worker.expire_published();
-    let (mut behind, mut open) = ((OffsetDateTime::UNIX_EPOCH, Uuid::nil()), 0);
+/// Handles all open payments once, oldest first, until the circuit to the provider opens.
+async fn sweep(pool: &Pool, worker: &PaymentWorker, after: Duration) -> Result<(), DatabaseError> {
+    worker.expire_published();
+    let (mut cursor, mut open) = ((OffsetDateTime::UNIX_EPOCH, Uuid::nil()), 0);
     loop {
         let client = pool.get().await?;
         let select = client.prepare_cached(SELECT).await?;
-        let rows = client.query(&select, &[&after.as_secs_f64(), &behind.0, &behind.1, &PAGE]).await?;
+        let rows = client.query(&select, &[&after.as_secs_f64(), &cursor.0, &cursor.1, &PAGE]).await?;
         drop(client);
-        let payments: Vec<Payment> = rows.iter().filter_map(readable).collect();
+        let payments: Vec<Payment> = rows.iter().filter_map(decode).collect();
         open += payments.len();
-        let look = |payment: Payment| async move { recheck(payment_worker, &payment).await };
-        let asked = stream::iter(payments).map(look).buffer_unordered(AT_ONCE);
-        // To the end of the page: what was begun is not broken off.
-        let done: Vec<WorkOutcome> = asked.collect().await;
-        let circuit_open = done.contains(&WorkOutcome::CircuitOpen);
+        let work = |payment: Payment| async move { recheck(worker, &payment).await };
+        let work = stream::iter(payments).map(work).buffer_unordered(CONCURRENCY);
+        // The page is worked through to its end: calls in flight are not cancelled.
+        let outcomes: Vec<WorkOutcome> = work.collect().await;
+        let circuit_open = outcomes.contains(&WorkOutcome::CircuitOpen);
         gauge!("payments_open", "method" => "card").set(open as f64);
         match rows.last() {
-            Some(last) if rows.len() == PAGE as usize && !circuit_open => behind = (last.get(9), last.get(0)),
+            Some(last) if rows.len() == PAGE as usize && !circuit_open => cursor = (last.get(9), last.get(0)),
             _ => return Ok(()),
         }
     }
 }
 
-/// One row that cannot be read must not keep the others from being looked after.
-fn readable(row: &Row) -> Option<Payment> {
-    Payment::from_row(row).inspect_err(|error| tracing::error!(%error, "a payment is not looked after")).ok()
+/// Decodes a row. An invalid row must not prevent the sweep of the others.
+fn decode(row: &Row) -> Option<Payment> {
+    Payment::from_row(row).inspect_err(|error| tracing::error!(%error, "skipping an invalid payment")).ok()
 }
 
-async fn recheck(payment_worker: &PaymentWorker, payment: &Payment) -> WorkOutcome {
-    payment_worker.recheck(payment).await.unwrap_or_else(|error| {
-        tracing::warn!(order_id = %payment.order_id, %error, "a payment is left to the next sweep");
+async fn recheck(worker: &PaymentWorker, payment: &Payment) -> WorkOutcome {
+    worker.recheck(payment).await.unwrap_or_else(|error| {
+        tracing::warn!(order_id = %payment.order_id, %error, "payment is left to the next sweep");
         WorkOutcome::Unresolved
     })
 }

@@ -1,4 +1,4 @@
-//! Telling the merchant: each callback is signed, and tried with growing delays until it is taken.
+//! Callbacks to the merchant: each is signed, and retried with growing pauses until the merchant accepts it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,49 +13,48 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::ledger::Callback;
-use super::service::Provider;
-use crate::tls::{TlsError, TrustStore, why};
+use crate::tls::{TlsError, TrustStore, cause_chain};
 
-/// Callbacks on their way at once.
-const SENDING_MAX: usize = 32;
-/// The merchant has so long to answer one.
-const ANSWER_MAX: Duration = Duration::from_secs(5);
-/// Between the first two tries; doubled from one to the next …
+/// The greatest number of callbacks in flight.
+const IN_FLIGHT_MAX: usize = 32;
+/// The time limit of one attempt.
+const RESPONSE_MAX: Duration = Duration::from_secs(5);
+/// The pause between the first two attempts. It doubles with each attempt up to [`PAUSE_MAX`].
 const PAUSE_FIRST: Duration = Duration::from_millis(200);
-/// … up to this.
+/// The longest pause between two attempts.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
-/// A callback that nobody takes is given up so long after it was due.
+/// The provider gives up a callback this long after it was due.
 const AGE_MAX: Duration = Duration::from_secs(24 * 3600);
 
-/// Sends callbacks, and does what else waits for its time; clones share it.
+/// Sends callbacks and runs other tasks at their time. Clones share everything.
 #[derive(Clone)]
 pub struct CallbackSender {
     http: reqwest::Client,
     secret: Option<Secret>,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
 
 impl CallbackSender {
-    /// Signed with this secret; without one nothing is sent. Ends with `stop`; the journal knows what was not
-    /// delivered.
+    /// Creates a sender that signs with this secret; without one, it sends nothing. It ends with `stop`; the journal
+    /// has the callbacks that were not delivered.
     pub fn new(
         secret: Option<Secret>,
         trust: &TrustStore,
         stop: CancellationToken,
     ) -> Result<Self, TlsError> {
         Ok(Self {
-            http: trust.http(ANSWER_MAX)?.build()?,
+            http: trust.http_client(RESPONSE_MAX)?.build()?,
             secret,
-            places: Arc::new(Semaphore::new(SENDING_MAX)),
+            permits: Arc::new(Semaphore::new(IN_FLIGHT_MAX)),
             tasks: TaskTracker::new(),
             stop,
         })
     }
 
-    /// Does something at its time, unless the process ends before.
-    pub fn at(&self, due: Timestamp, work: impl Future<Output = ()> + Send + 'static) {
+    /// Runs a task at its time, unless the process stops first.
+    pub fn run_at(&self, due: Timestamp, work: impl Future<Output = ()> + Send + 'static) {
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
             let wait = Duration::from_millis(due.0.saturating_sub(walltime::now().0));
@@ -65,41 +64,43 @@ impl CallbackSender {
         });
     }
 
-    /// Delivers a callback at its time.
-    pub fn start(&self, provider: Provider, callback: Callback) {
+    /// Delivers a callback at its time, and calls `close` when it needs no further attempt.
+    pub fn schedule(&self, callback: Callback, close: impl FnOnce() + Send + 'static) {
         let this = self.clone();
-        self.at(callback.due, async move {
-            let stop = this.stop.clone();
-            stop.run_until_cancelled(this.deliver(provider, callback)).await;
+        self.run_at(callback.due, async move {
+            if this.stop.run_until_cancelled(this.deliver(&callback)).await == Some(true) {
+                close();
+            }
         });
     }
 
-    /// Waits for what was begun.
+    /// Waits for the tasks that are running.
     pub async fn finish(&self) {
         self.tasks.close();
         self.tasks.wait().await;
     }
 
-    async fn deliver(&self, provider: Provider, callback: Callback) {
-        let Some(secret) = &self.secret else { return };
+    /// Retries until the merchant accepts the callback or it is too old. Returns whether it needs no further attempt.
+    async fn deliver(&self, callback: &Callback) -> bool {
+        let Some(secret) = &self.secret else { return false };
         let body = serde_json::to_vec(&callback.body).unwrap_or_default(); // names and numbers always serialize
         let mut pause = PAUSE_FIRST;
         loop {
-            let sent = self.send(secret, &callback, &body).await;
+            let sent = self.send(secret, callback, &body).await;
             let age_ms = walltime::now().0.saturating_sub(callback.due.0);
             match sent {
                 Ok(()) => {
                     counter!("provider_callbacks_total", "result" => "taken").increment(1);
-                    return provider.close(&callback.id);
+                    return true;
                 }
                 Err(why) if age_ms > AGE_MAX.as_millis() as u64 => {
                     counter!("provider_callbacks_total", "result" => "given_up").increment(1);
-                    tracing::error!(id = callback.id, url = callback.url, why, "a callback is given up");
-                    return provider.close(&callback.id);
+                    tracing::error!(id = callback.id, url = callback.url, why, "giving up a callback");
+                    return true;
                 }
                 Err(why) => {
                     counter!("provider_callbacks_total", "result" => "refused").increment(1);
-                    tracing::debug!(id = callback.id, url = callback.url, why, "a callback was not taken");
+                    tracing::debug!(id = callback.id, url = callback.url, why, "callback was not accepted");
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(PAUSE_MAX);
                 }
@@ -109,9 +110,9 @@ impl CallbackSender {
 
     async fn send(&self, secret: &Secret, callback: &Callback, body: &[u8]) -> Result<(), String> {
         // The semaphore is never closed.
-        let _place = self.places.acquire().await.map_err(|error| error.to_string())?;
+        let _permit = self.permits.acquire().await.map_err(|error| error.to_string())?;
         let at_seconds = walltime::now().0 / 1000;
-        let answer = self
+        let response = self
             .http
             .post(&callback.url)
             .header(CONTENT_TYPE, "application/json")
@@ -121,7 +122,7 @@ impl CallbackSender {
             .body(body.to_vec())
             .send()
             .await
-            .map_err(why)?;
-        if answer.status().is_success() { Ok(()) } else { Err(answer.status().to_string()) }
+            .map_err(cause_chain)?;
+        if response.status().is_success() { Ok(()) } else { Err(response.status().to_string()) }
     }
 }

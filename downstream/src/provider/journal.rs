@@ -1,64 +1,63 @@
-//! What the provider remembers over a restart: an append-only file of events, one JSON object a line. Nothing
-//! is answered before the disk has it. Whoever waits at the same time shares one fsync.
+//! The provider's journal: an append-only file of events, one JSON object in each line, which the provider replays
+//! after a restart. No response is sent before the disk has its event. Concurrent requests share one fsync.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 
 use tokio::sync::watch;
 
 use super::ledger::LedgerEvent;
 
-/// Events that one fsync makes durable, at most.
+/// The greatest number of events that one fsync makes durable.
 const EVENTS_MAX: usize = 4096;
 
-/// Why there is no journal.
+/// The reason why the journal cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
-    /// The file.
-    #[error("the provider's journal {0}: {1}")]
-    File(String, io::Error),
-    /// A whole line that is no event: somebody changed the file.
-    #[error("the provider's journal {0}: line {1}: {2}")]
-    Line(String, usize, serde_json::Error),
-    /// The disk did not take what was appended.
+    /// The file cannot be opened, read or truncated.
+    #[error("cannot open the provider's journal {0}")]
+    File(PathBuf, #[source] io::Error),
+    /// A complete line is not an event: the file was modified by another program.
+    #[error("the provider's journal {0} has an invalid line {1}")]
+    Line(PathBuf, usize, #[source] serde_json::Error),
+    /// The disk has not accepted an event.
     #[error("the provider's journal cannot be written")]
     Broken,
 }
 
-/// How far the file is durable.
+/// The durable part of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Progress {
     events: u64,
     broken: bool,
 }
 
-/// The open file's writing end.
+/// The writing end of the open file.
 pub struct Journal {
     lines: mpsc::Sender<Vec<u8>>,
     appended: u64,
     progress: watch::Receiver<Progress>,
 }
 
-/// A place in the journal, to be waited for.
+/// A position in the journal that a request waits for.
 pub struct JournalPosition {
     events: u64,
     progress: watch::Receiver<Progress>,
 }
 
 impl Journal {
-    /// Opens or creates the file, and gives every event in it to `read`, in order. A last line without an end
-    /// was being written when the process died, so nobody was told of it: it is cut off.
-    pub fn open(path: &Path, mut read: impl FnMut(LedgerEvent)) -> Result<Self, JournalError> {
-        let name = path.display().to_string();
-        let failed = |error| JournalError::File(name.clone(), error);
+    /// Opens or creates the file, and passes every event in it to `replay`, in order. An incomplete last line was being
+    /// written when the process died, so no client got its response: it is cut off.
+    pub fn open(path: &Path, mut replay: impl FnMut(LedgerEvent)) -> Result<Self, JournalError> {
+        let failed = |error| JournalError::File(path.into(), error);
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(failed)?;
         }
         let options = || std::fs::OpenOptions::new().read(true).append(true).create(true).open(path);
         let mut file = options().map_err(failed)?;
-        let (mut lines, mut line, mut whole_bytes) = (BufReader::new(&file), Vec::new(), 0);
+        let (mut lines, mut line, mut complete_bytes) = (BufReader::new(&file), Vec::new(), 0);
         for number in 1.. {
             line.clear();
             let bytes = lines.read_until(b'\n', &mut line).map_err(failed)?;
@@ -66,37 +65,37 @@ impl Journal {
                 break;
             }
             let event = serde_json::from_slice(&line);
-            read(event.map_err(|error| JournalError::Line(name.clone(), number, error))?);
-            whole_bytes += bytes as u64;
+            replay(event.map_err(|error| JournalError::Line(path.into(), number, error))?);
+            complete_bytes += bytes as u64;
         }
         drop(lines);
-        file.set_len(whole_bytes).and_then(|()| file.seek(SeekFrom::End(0))).map_err(failed)?;
+        file.set_len(complete_bytes).and_then(|()| file.seek(SeekFrom::End(0))).map_err(failed)?;
         file.sync_all().map_err(failed)?;
 
         let (sender, receiver) = mpsc::channel();
-        let (tell, progress) = watch::channel(Progress { events: 0, broken: false });
-        let writer = move || write(file, &receiver, &tell);
+        let (publisher, progress) = watch::channel(Progress { events: 0, broken: false });
+        let writer = move || write(file, &receiver, &publisher);
         std::thread::Builder::new().name("journal".into()).spawn(writer).map_err(failed)?;
         Ok(Self { lines: sender, appended: 0, progress })
     }
 
-    /// Hands an event to the writer; calls are in the order of the file.
+    /// Passes an event to the writer. The file has the events in the order of the calls.
     pub fn append(&mut self, event: &LedgerEvent) {
         let mut line = serde_json::to_vec(event).unwrap_or_default(); // names and numbers always serialize
         line.push(b'\n');
         self.appended += 1;
-        let _ = self.lines.send(line); // a writer that ended has marked the journal as broken
+        let _ = self.lines.send(line); // a writer that has ended has marked the journal as broken
     }
 
-    /// Everything appended so far.
-    pub fn mark(&self) -> JournalPosition {
+    /// Returns the position behind the last appended event.
+    pub fn position(&self) -> JournalPosition {
         JournalPosition { events: self.appended, progress: self.progress.clone() }
     }
 }
 
 impl JournalPosition {
-    /// Waits until the disk has it.
-    pub async fn durable(mut self) -> Result<(), JournalError> {
+    /// Waits until the disk has every event before this position.
+    pub async fn wait_until_durable(mut self) -> Result<(), JournalError> {
         let reached = self.progress.wait_for(|progress| progress.broken || progress.events >= self.events);
         match reached.await {
             Ok(progress) if !progress.broken => Ok(()),
@@ -105,9 +104,9 @@ impl JournalPosition {
     }
 }
 
-/// Writes what comes, as much as waits at once, until nobody appends any more.
+/// Writes events until the journal is dropped. Each fsync covers all events that wait.
 fn write(mut file: File, lines: &mpsc::Receiver<Vec<u8>>, progress: &watch::Sender<Progress>) {
-    let mut done = 0;
+    let mut durable = 0;
     while let Ok(mut bytes) = lines.recv() {
         let mut events = 1;
         while events < EVENTS_MAX
@@ -117,12 +116,12 @@ fn write(mut file: File, lines: &mpsc::Receiver<Vec<u8>>, progress: &watch::Send
             events += 1;
         }
         if let Err(error) = file.write_all(&bytes).and_then(|()| file.sync_data()) {
-            tracing::error!(%error, "the journal cannot be written: nothing more is answered");
-            progress.send_replace(Progress { events: done, broken: true });
+            tracing::error!(%error, "cannot write the journal, so no request gets a response any more");
+            progress.send_replace(Progress { events: durable, broken: true });
             return;
         }
-        done += events as u64;
-        progress.send_replace(Progress { events: done, broken: false });
+        durable += events as u64;
+        progress.send_replace(Progress { events: durable, broken: false });
     }
 }
 
@@ -141,13 +140,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_durable_is_there_after_a_restart_and_half_a_line_is_not() {
+    async fn durable_events_survive_a_restart_and_an_incomplete_line_does_not() {
         let path = std::env::temp_dir().join(format!("journal-{}", uuid::Uuid::now_v7())).join("events");
-        let mut journal = Journal::open(&path, |_| panic!("it is new")).unwrap();
+        let mut journal = Journal::open(&path, |_| panic!("the file is new")).unwrap();
         for n in 0..3 {
             journal.append(&event(n));
         }
-        journal.mark().durable().await.unwrap();
+        journal.position().wait_until_durable().await.unwrap();
         drop(journal);
         let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
         file.write_all(br#"{"event":"callback_clo"#).unwrap();
@@ -155,7 +154,7 @@ mod tests {
 
         let mut journal = Journal::open(&path, drop).unwrap();
         journal.append(&event(3));
-        journal.mark().durable().await.unwrap();
+        journal.position().wait_until_durable().await.unwrap();
         drop(journal);
         assert_eq!(read(&path), [event(0), event(1), event(2), event(3)]);
 

@@ -1,104 +1,75 @@
-//! What the provider knows, and what it decides from that alone: no I/O, no clock. Every change is an
-//! [`LedgerEvent`], applied the same way when it happens and when the journal is read again after a restart.
+//! The provider's ledger: its payments, and the decisions about them, without I/O and without a clock. Every change is
+//! a [`LedgerEvent`], which is applied in the same way when it happens and when the journal is replayed at a restart.
 
 use std::collections::{BTreeMap, HashMap};
 
-use contract::ids::{OrderId, SaleId};
-use contract::money::Currency;
+use contract::ids::SaleId;
 use contract::record::PaymentOutcome;
 use contract::timestamp::Timestamp;
 use contract::webhook::PaymentCallback;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::protocol::{Charge, ChargeStatus, LedgerEntry, PaymentView, RefundView};
 use super::test_cards::CardBehaviour;
 
-/// A request to take money.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[allow(missing_docs)] // the names say it
-pub struct Charge {
-    pub payment_id: Uuid,
-    pub order_id: OrderId,
-    pub sale_id: SaleId,
-    /// In the minor unit.
-    pub amount: u64,
-    pub currency: Currency,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub callback_url: Option<String>,
-}
-
-/// Where a payment stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ChargeStatus {
-    /// Not decided yet.
-    Pending,
-    /// The money was taken.
-    Succeeded,
-    /// It was not, and will not be.
-    Failed,
-}
-
-/// A change, as the journal keeps it.
+/// A change of the ledger, as the journal stores it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum LedgerEvent {
-    /// A payment is known from now on. Without a key: it was given up before it was asked for.
+    /// A payment is created. Without a key, it was cancelled before its charge arrived.
     Charged {
-        /// When.
+        /// The time of the change.
         at: Timestamp,
-        /// Its Idempotency-Key.
+        /// The Idempotency-Key of the charge.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         key: Option<String>,
-        /// What was asked for.
+        /// The requested charge.
         charge: Charge,
-        /// What was decided at once.
+        /// The status at the time of the request.
         status: ChargeStatus,
-        /// Why it failed.
+        /// The reason of a failure.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
     /// A pending payment is decided.
     Decided {
-        /// When.
+        /// The time of the change.
         at: Timestamp,
-        /// Which.
+        /// The id of the payment.
         payment_id: Uuid,
-        /// How.
+        /// The final status.
         status: ChargeStatus,
-        /// Why it failed.
+        /// The reason of a failure.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
-    /// Money went back.
+    /// A payment is refunded, in whole or in part.
     Refunded {
-        /// When.
+        /// The time of the change.
         at: Timestamp,
-        /// Of which payment.
+        /// The id of the payment.
         payment_id: Uuid,
-        /// Its own id.
+        /// The id of the refund.
         refund_id: Uuid,
-        /// Its Idempotency-Key.
+        /// The Idempotency-Key of the refund.
         key: String,
-        /// How much.
+        /// The amount in the currency's minor unit.
         amount: u64,
     },
-    /// A callback needs no further try: it was taken, or given up.
+    /// A callback needs no further attempt: the merchant has accepted it, or the provider has given up.
     CallbackClosed {
-        /// Which.
+        /// The id of the callback.
         callback_id: String,
     },
 }
 
-/// One payment.
+/// A payment in the ledger.
 #[derive(Debug, Clone)]
 struct PaymentRecord {
     charge: Charge,
     key: Option<String>,
-    /// What the first answer said: a repeat of the request gets it again.
+    /// The status in the first response, which a repeated request gets again.
     first: ChargeStatus,
     status: ChargeStatus,
     reason: Option<String>,
@@ -107,104 +78,67 @@ struct PaymentRecord {
     callbacks: u32,
 }
 
-/// A payment, as answers show it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs)]
-pub struct PaymentView {
-    pub payment_id: Uuid,
-    pub order_id: OrderId,
-    pub sale_id: SaleId,
-    pub status: ChargeStatus,
-    pub amount: u64,
-    pub refunded_amount: u64,
-    pub currency: Currency,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-}
-
-/// A refund, as answers show it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs)]
-pub struct RefundView {
-    pub refund_id: Uuid,
-    pub payment_id: Uuid,
-    pub amount: u64,
-    pub currency: Currency,
-}
-
-/// A payment in the ledger: what the provider has of the customer's money.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs)]
-pub struct LedgerEntry {
-    pub payment_id: Uuid,
-    pub order_id: OrderId,
-    pub sale_id: SaleId,
-    pub captured: u64,
-    pub refunded: u64,
-    pub currency: Currency,
-}
-
-/// A callback that has not been taken yet.
+/// A callback that the merchant has not accepted yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Callback {
-    /// The same at every try.
+    /// The message id, which is the same in every attempt.
     pub id: String,
-    /// To where.
+    /// The merchant's URL.
     pub url: String,
-    /// What it tells.
+    /// The body of the request.
     pub body: PaymentCallback,
-    /// Not before.
+    /// The earliest time of the first attempt.
     pub due: Timestamp,
 }
 
-/// Work that waits for its time.
+/// A task that is due at a later time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ScheduledTask {
-    /// Tell the merchant.
+    /// Send a callback to the merchant.
     Callback(Callback),
     /// Decide a pending payment.
     Decision {
-        /// Which.
+        /// The id of the payment.
         payment_id: Uuid,
-        /// When.
+        /// The time of the decision.
         due: Timestamp,
     },
 }
 
-/// Why a request is refused.
+/// The reason why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// The same key with another body.
+    /// The key was used with another body.
     #[error("this Idempotency-Key belongs to another request")]
     KeyReused,
-    /// The same payment under another key.
-    #[error("this payment is known under another Idempotency-Key")]
+    /// The payment was created with another key.
+    #[error("this payment was created with another Idempotency-Key")]
     PaymentExists,
-    /// No such payment.
-    #[error("there is no such payment")]
+    /// The payment does not exist.
+    #[error("this payment does not exist")]
     UnknownPayment,
-    /// There is nothing to give back.
+    /// No money was captured, so none can be refunded.
     #[error("this payment was not captured")]
     NotCaptured,
-    /// More than was taken.
-    #[error("more than what is left of this payment")]
+    /// The refund exceeds the amount that is left.
+    #[error("the amount exceeds what is left of this payment")]
     AmountTooLarge,
 }
 
-/// Everything the provider knows.
+/// The payments of the provider.
 pub struct Ledger {
-    /// What lies between an event and what comes late after it, in milliseconds.
+    /// The delay of late decisions and callbacks, in milliseconds.
     late_ms: u64,
     payments: HashMap<Uuid, PaymentRecord>,
-    /// In the order of their arrival: the ledger's pages.
+    /// The payments in the order of their arrival, which is the order of pages.
     arrivals: Vec<Uuid>,
     keys: HashMap<String, Uuid>,
     refunds: HashMap<String, (RefundView, u64)>,
-    open: BTreeMap<String, Callback>,
+    open_callbacks: BTreeMap<String, Callback>,
 }
 
 impl Ledger {
-    /// An empty one.
+    /// Creates an empty ledger.
     pub fn new(late_ms: u64) -> Self {
         Self {
             late_ms,
@@ -212,36 +146,30 @@ impl Ledger {
             arrivals: Vec::new(),
             keys: HashMap::new(),
             refunds: HashMap::new(),
-            open: BTreeMap::new(),
+            open_callbacks: BTreeMap::new(),
         }
     }
 
-    /// What is to be answered to a charge, and the event that makes it so.
+    /// Decides a charge. Returns the event to apply, or `None` if the request is a repeat.
     pub fn charge(&self, key: &str, charge: &Charge, at: Timestamp) -> Result<Option<LedgerEvent>, Refusal> {
         if let Some(known) = self.keys.get(key) {
             let same = self.payments.get(known).is_some_and(|payment| payment.charge == *charge);
             return if same { Ok(None) } else { Err(Refusal::KeyReused) };
         }
         match self.payments.get(&charge.payment_id) {
-            // Given up before it came: it stays so.
+            // The payment was cancelled before its charge arrived, and stays cancelled.
             Some(payment) if payment.key.is_none() && payment.charge.has_same_terms(charge) => Ok(None),
             Some(_) => Err(Refusal::PaymentExists),
             None => {
-                let (status, reason) = CardBehaviour::for_token(charge.token.as_deref()).at_once();
-                let reason = reason.map(str::to_string);
-                Ok(Some(LedgerEvent::Charged {
-                    at,
-                    key: Some(key.into()),
-                    charge: charge.clone(),
-                    status,
-                    reason,
-                }))
+                let (status, reason) = CardBehaviour::for_token(charge.token.as_deref()).immediate_status();
+                let (key, reason) = (Some(key.into()), reason.map(str::to_string));
+                Ok(Some(LedgerEvent::Charged { at, key, charge: charge.clone(), status, reason }))
             }
         }
     }
 
-    /// The event that makes sure that a payment that is not decided never takes any money, also when its
-    /// request is still on the way; none where it is decided.
+    /// Decides a cancellation, after which an undecided payment never captures any money, even if its charge is still
+    /// in flight. Returns the event to apply, or `None` if the payment is decided.
     pub fn cancel(&self, charge: &Charge, at: Timestamp) -> Result<Option<LedgerEvent>, Refusal> {
         let (status, reason) = (ChargeStatus::Failed, Some("cancelled".to_string()));
         match self.payments.get(&charge.payment_id) {
@@ -254,18 +182,14 @@ impl Ledger {
         }
     }
 
-    /// The event that decides a payment that was pending for its time; none where it is decided already.
+    /// Decides a pending payment whose time has come. Returns `None` if it is decided already.
     pub fn decide(&self, payment_id: Uuid, at: Timestamp) -> Option<LedgerEvent> {
         let pending = self.payments.get(&payment_id).is_some_and(|p| p.status == ChargeStatus::Pending);
-        pending.then_some(LedgerEvent::Decided {
-            at,
-            payment_id,
-            status: ChargeStatus::Succeeded,
-            reason: None,
-        })
+        let status = ChargeStatus::Succeeded;
+        pending.then_some(LedgerEvent::Decided { at, payment_id, status, reason: None })
     }
 
-    /// The event that gives money back; none where this key has done so.
+    /// Decides a refund. Returns the event to apply, or `None` if the request is a repeat.
     pub fn refund(
         &self,
         payment_id: Uuid,
@@ -274,8 +198,8 @@ impl Ledger {
         refund_id: Uuid,
         at: Timestamp,
     ) -> Result<Option<LedgerEvent>, Refusal> {
-        if let Some((known, asked)) = self.refunds.get(key) {
-            let same = known.payment_id == payment_id && *asked == amount;
+        if let Some((known, requested)) = self.refunds.get(key) {
+            let same = known.payment_id == payment_id && *requested == amount;
             return if same { Ok(None) } else { Err(Refusal::KeyReused) };
         }
         let payment = self.payments.get(&payment_id).ok_or(Refusal::UnknownPayment)?;
@@ -288,7 +212,7 @@ impl Ledger {
         Ok(Some(LedgerEvent::Refunded { at, payment_id, refund_id, key: key.into(), amount }))
     }
 
-    /// Makes it so. Returns what is due because of it.
+    /// Applies a change. Returns the tasks that follow from it.
     pub fn apply(&mut self, event: &LedgerEvent) -> Vec<ScheduledTask> {
         match event {
             LedgerEvent::Charged { at, key, charge, status, reason } => {
@@ -312,15 +236,15 @@ impl Ledger {
                 );
                 match status {
                     ChargeStatus::Pending => {
-                        vec![ScheduledTask::Decision { payment_id, due: self.later(*at) }]
+                        vec![ScheduledTask::Decision { payment_id, due: self.decision_time(*at) }]
                     }
-                    _ => self.tell(payment_id),
+                    _ => self.create_callbacks(payment_id),
                 }
             }
             LedgerEvent::Decided { at, payment_id, status, reason } => {
                 let Some(payment) = self.payments.get_mut(payment_id) else { return vec![] };
                 (payment.status, payment.reason, payment.decided_at) = (*status, reason.clone(), *at);
-                self.tell(*payment_id)
+                self.create_callbacks(*payment_id)
             }
             LedgerEvent::Refunded { payment_id, refund_id, key, amount, .. } => {
                 let Some(payment) = self.payments.get_mut(payment_id) else { return vec![] };
@@ -335,27 +259,27 @@ impl Ledger {
                 vec![]
             }
             LedgerEvent::CallbackClosed { callback_id } => {
-                self.open.remove(callback_id);
+                self.open_callbacks.remove(callback_id);
                 vec![]
             }
         }
     }
 
-    fn later(&self, at: Timestamp) -> Timestamp {
+    fn decision_time(&self, at: Timestamp) -> Timestamp {
         Timestamp(at.0 + self.late_ms)
     }
 
-    /// The callbacks about a decided payment.
-    fn tell(&mut self, payment_id: Uuid) -> Vec<ScheduledTask> {
+    /// Creates the callbacks about a decided payment.
+    fn create_callbacks(&mut self, payment_id: Uuid) -> Vec<ScheduledTask> {
         let late_ms = self.late_ms;
         let Some(payment) = self.payments.get_mut(&payment_id) else { return vec![] };
         let Some(url) = payment.charge.callback_url.clone() else { return vec![] };
-        let truth = match payment.status {
+        let actual = match payment.status {
             ChargeStatus::Succeeded => PaymentOutcome::Succeeded,
             _ => PaymentOutcome::Failed,
         };
         let mut callbacks = Vec::new();
-        for (result, late) in CardBehaviour::for_token(payment.charge.token.as_deref()).callbacks(truth) {
+        for (result, late) in CardBehaviour::for_token(payment.charge.token.as_deref()).callbacks(actual) {
             let callback = Callback {
                 id: format!("msg_{}_{}", payment_id.simple(), payment.callbacks),
                 url: url.clone(),
@@ -371,49 +295,44 @@ impl Ledger {
                 due: Timestamp(payment.decided_at.0 + if late { late_ms } else { 0 }),
             };
             payment.callbacks += 1;
-            self.open.insert(callback.id.clone(), callback.clone());
+            self.open_callbacks.insert(callback.id.clone(), callback.clone());
             callbacks.push(ScheduledTask::Callback(callback));
         }
         callbacks
     }
 
-    /// What was due when the journal ended: after a restart.
-    pub fn unfinished(&self) -> Vec<ScheduledTask> {
+    /// Returns the tasks that are not finished, which the provider resumes after a restart.
+    pub fn unfinished_tasks(&self) -> Vec<ScheduledTask> {
         let pending = self.payments.values().filter(|payment| payment.status == ChargeStatus::Pending);
         let decisions = pending.map(|payment| ScheduledTask::Decision {
             payment_id: payment.charge.payment_id,
-            due: self.later(payment.decided_at),
+            due: self.decision_time(payment.decided_at),
         });
-        decisions.chain(self.open.values().cloned().map(ScheduledTask::Callback)).collect()
+        decisions.chain(self.open_callbacks.values().cloned().map(ScheduledTask::Callback)).collect()
     }
 
-    /// A payment as it stands.
+    /// Returns a payment in its present state.
     pub fn payment(&self, payment_id: Uuid) -> Option<PaymentView> {
         self.payments.get(&payment_id).map(|payment| payment.view(payment.status))
     }
 
-    /// A payment as its request was first answered.
+    /// Returns a payment as the first response to its charge reported it.
     pub fn first_response(&self, payment_id: Uuid) -> Option<PaymentView> {
         self.payments.get(&payment_id).map(|payment| payment.view(payment.first))
     }
 
-    /// The refund of a key.
+    /// Returns the refund that was requested with this key.
     pub fn refund_for_key(&self, key: &str) -> Option<RefundView> {
         self.refunds.get(key).map(|(view, _)| view.clone())
     }
 
-    /// A page of the ledger: payments from the `after`-th on, in the order of their arrival, and where the
-    /// next page begins.
-    pub fn ledger(
-        &self,
-        sale: Option<&SaleId>,
-        after: usize,
-        max: usize,
-    ) -> (Vec<LedgerEntry>, Option<usize>) {
+    /// Returns a page of the ledger: payments from the position `after` on, in the order of their arrival, and the
+    /// position of the next page.
+    pub fn page(&self, sale: Option<&SaleId>, after: usize, max: usize) -> (Vec<LedgerEntry>, Option<usize>) {
         let mut entries = Vec::new();
-        for (at, payment) in self.arrivals.iter().enumerate().skip(after) {
+        for (position, payment) in self.arrivals.iter().enumerate().skip(after) {
             if entries.len() == max {
-                return (entries, Some(at));
+                return (entries, Some(position));
             }
             let Some(payment) = self.payments.get(payment) else { continue };
             if sale.is_none_or(|sale| *sale == payment.charge.sale_id) {
@@ -421,13 +340,6 @@ impl Ledger {
             }
         }
         (entries, None)
-    }
-}
-
-impl Charge {
-    fn has_same_terms(&self, other: &Self) -> bool {
-        (self.order_id, &self.sale_id, self.amount, self.currency)
-            == (other.order_id, &other.sale_id, other.amount, other.currency)
     }
 }
 

@@ -1,5 +1,5 @@
-//! The provider's book and journal as one: each call decides, remembers, waits for the disk, and starts
-//! what is due because of it.
+//! The provider's service: each call decides with the ledger, appends to the journal, waits for the disk, and starts
+//! the tasks that follow.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,182 +11,190 @@ use uuid::Uuid;
 
 use super::callbacks::CallbackSender;
 use super::journal::{Journal, JournalError, JournalPosition};
-use super::ledger::{
-    Charge, Ledger, LedgerEntry, LedgerEvent, PaymentView, RefundView, Refusal, ScheduledTask,
-};
+use super::ledger::{Ledger, LedgerEvent, Refusal, ScheduledTask};
+use super::protocol::{Charge, LedgerEntry, PaymentView, RefundView};
 use super::test_cards::CardBehaviour;
 
-/// The provider; clones share it.
+/// The provider. Clones share its state.
 #[derive(Clone)]
 pub struct Provider {
-    state: Arc<Mutex<State>>,
-    deliver: CallbackSender,
+    state: Arc<Mutex<ProviderState>>,
+    callbacks: CallbackSender,
 }
 
-struct State {
-    book: Ledger,
+struct ProviderState {
+    ledger: Ledger,
     journal: Journal,
 }
 
-/// What a charge is answered.
+/// The outcome of a charge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChargeOutcome {
-    /// The payment.
+    /// The client gets a response.
     Response {
-        /// As it is told.
+        /// The payment as the first response reported it.
         view: PaymentView,
-        /// Whether this request made it known.
+        /// Whether this request has created the payment.
         created: bool,
     },
-    /// Nothing, ever.
+    /// The client gets no response at all.
     NoResponse,
 }
 
-/// Why a call has no answer of its own.
+/// The reason why a call fails.
 #[derive(Debug, thiserror::Error)]
 pub enum ProviderError {
-    /// It is refused.
+    /// The provider refuses the request.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// It cannot be remembered.
+    /// The journal cannot store the event.
     #[error(transparent)]
     Journal(#[from] JournalError),
 }
 
 impl Provider {
-    /// Reads the journal, and goes on with what was unfinished.
-    pub fn open(journal: &Path, late_ms: u64, deliver: CallbackSender) -> Result<Self, JournalError> {
-        let mut book = Ledger::new(late_ms);
-        let journal = Journal::open(journal, |event| drop(book.apply(&event)))?;
-        let unfinished = book.unfinished();
-        let this = Self { state: Arc::new(Mutex::new(State { book, journal })), deliver };
-        this.start(unfinished);
+    /// Replays the journal and resumes the unfinished tasks.
+    pub fn open(journal: &Path, late_ms: u64, callbacks: CallbackSender) -> Result<Self, JournalError> {
+        let mut ledger = Ledger::new(late_ms);
+        let journal = Journal::open(journal, |event| drop(ledger.apply(&event)))?;
+        let unfinished = ledger.unfinished_tasks();
+        let this = Self { state: Arc::new(Mutex::new(ProviderState { ledger, journal })), callbacks };
+        this.start_tasks(unfinished);
         Ok(this)
     }
 
-    /// Takes money, as the token says.
+    /// Charges a card as its token says.
     pub async fn charge(&self, key: &str, charge: Charge) -> Result<ChargeOutcome, ProviderError> {
         let (payment_id, now) = (charge.payment_id, walltime::now());
         let behaviour = CardBehaviour::for_token(charge.token.as_deref());
         let (view, created) = self
-            .change(|book| {
-                let event = book.charge(key, &charge, now)?;
-                Ok((event, move |book: &Ledger, created: bool| (book.first_response(payment_id), created)))
+            .change(|ledger| {
+                let event = ledger.charge(key, &charge, now)?;
+                Ok((event, move |ledger: &Ledger, created: bool| {
+                    (ledger.first_response(payment_id), created)
+                }))
             })
             .await?;
         match view {
-            Some(view) if behaviour.answers() => Ok(ChargeOutcome::Response { view, created }),
+            Some(view) if behaviour.responds() => Ok(ChargeOutcome::Response { view, created }),
             _ => Ok(ChargeOutcome::NoResponse),
         }
     }
 
-    /// Makes sure that a payment that is not decided never takes any money.
+    /// Cancels a payment that is not decided, so that it never captures any money.
     pub async fn cancel(&self, charge: Charge) -> Result<PaymentView, ProviderError> {
         let (payment_id, now) = (charge.payment_id, walltime::now());
         let view = self
-            .change(|book| {
-                Ok((book.cancel(&charge, now)?, move |book: &Ledger, _: bool| book.payment(payment_id)))
+            .change(|ledger| {
+                let event = ledger.cancel(&charge, now)?;
+                Ok((event, move |ledger: &Ledger, _: bool| ledger.payment(payment_id)))
             })
             .await?;
         Ok(view.ok_or(Refusal::UnknownPayment)?)
     }
 
-    /// Gives money back. Also says whether this request did.
+    /// Refunds a payment. Also returns whether this request has created the refund.
     pub async fn refund(
         &self,
         payment_id: Uuid,
         key: &str,
         amount: u64,
     ) -> Result<(RefundView, bool), ProviderError> {
-        let (refund_id, now, key_again) = (Uuid::now_v7(), walltime::now(), key.to_string());
+        let (refund_id, now, refund_key) = (Uuid::now_v7(), walltime::now(), key.to_string());
         let (view, created) = self
-            .change(|book| {
-                let event = book.refund(payment_id, key, amount, refund_id, now)?;
-                Ok((event, move |book: &Ledger, created: bool| (book.refund_for_key(&key_again), created)))
+            .change(|ledger| {
+                let event = ledger.refund(payment_id, key, amount, refund_id, now)?;
+                Ok((event, move |ledger: &Ledger, created: bool| {
+                    (ledger.refund_for_key(&refund_key), created)
+                }))
             })
             .await?;
         Ok((view.ok_or(Refusal::UnknownPayment)?, created))
     }
 
-    /// A payment as it stands.
+    /// Returns a payment in its present state.
     pub async fn payment(&self, payment_id: Uuid) -> Result<PaymentView, ProviderError> {
-        let view =
-            self.change(|_| Ok((None, move |book: &Ledger, _: bool| book.payment(payment_id)))).await?;
+        let view = self.read(move |ledger| ledger.payment(payment_id)).await?;
         Ok(view.ok_or(Refusal::UnknownPayment)?)
     }
 
-    /// A page of the ledger, and where the next one begins.
-    pub async fn ledger(
+    /// Returns a page of the ledger and the position of the next page.
+    pub async fn ledger_page(
         &self,
         sale: Option<SaleId>,
         after: usize,
         max: usize,
     ) -> Result<(Vec<LedgerEntry>, Option<usize>), ProviderError> {
-        self.change(|_| Ok((None, move |book: &Ledger, _: bool| book.ledger(sale.as_ref(), after, max))))
-            .await
+        self.read(move |ledger| ledger.page(sale.as_ref(), after, max)).await
     }
 
-    /// One change or none, and what is seen after it, once the disk has everything that was seen.
+    async fn read<T>(&self, read: impl FnOnce(&Ledger) -> T) -> Result<T, ProviderError> {
+        self.change(|_| Ok((None, |ledger: &Ledger, _: bool| read(ledger)))).await
+    }
+
+    /// Applies the event that `decide` returns, if any, and reads the result. Returns it when the disk has every event
+    /// that it depends on.
     async fn change<T, F: FnOnce(&Ledger, bool) -> T>(
         &self,
         decide: impl FnOnce(&Ledger) -> Result<(Option<LedgerEvent>, F), Refusal>,
     ) -> Result<T, ProviderError> {
-        let (seen, due, mark) = {
+        let (result, tasks, position) = {
             let mut state = self.lock();
-            let (event, look) = decide(&state.book)?;
-            let due = event.as_ref().map(|event| state.apply(event)).unwrap_or_default();
-            (look(&state.book, event.is_some()), due, state.journal.mark())
+            let (event, read) = decide(&state.ledger)?;
+            let tasks = event.as_ref().map(|event| state.apply(event)).unwrap_or_default();
+            (read(&state.ledger, event.is_some()), tasks, state.journal.position())
         };
-        mark.durable().await?;
-        self.start(due);
-        Ok(seen)
+        position.wait_until_durable().await?;
+        self.start_tasks(tasks);
+        Ok(result)
     }
 
-    /// Starts what waits for its time.
-    fn start(&self, due: Vec<ScheduledTask>) {
-        for due in due {
-            match due {
-                ScheduledTask::Callback(callback) => self.deliver.start(self.clone(), callback),
-                ScheduledTask::Decision { payment_id, due } => self.decide_later(payment_id, due),
+    fn start_tasks(&self, tasks: Vec<ScheduledTask>) {
+        for task in tasks {
+            match task {
+                ScheduledTask::Callback(callback) => {
+                    let (this, id) = (self.clone(), callback.id.clone());
+                    self.callbacks.schedule(callback, move || this.close_callback(id));
+                }
+                ScheduledTask::Decision { payment_id, due } => self.schedule_decision(payment_id, due),
             }
         }
     }
 
-    fn decide_later(&self, payment_id: Uuid, due: Timestamp) {
+    fn schedule_decision(&self, payment_id: Uuid, due: Timestamp) {
         let this = self.clone();
-        self.deliver.at(due, async move {
+        self.callbacks.run_at(due, async move {
             let decided = this
-                .change(|book| {
-                    let event = book.decide(payment_id, walltime::now());
+                .change(|ledger| {
+                    let event = ledger.decide(payment_id, walltime::now());
                     Ok((event, |_: &Ledger, decided: bool| decided))
                 })
                 .await;
             match decided {
-                Ok(_) => tracing::info!(%payment_id, "a late payment is decided"),
-                Err(error) => tracing::error!(%payment_id, %error, "a late payment stays undecided"),
+                Ok(_) => tracing::info!(%payment_id, "decided a late payment"),
+                Err(error) => tracing::error!(%payment_id, %error, "cannot decide a late payment"),
             }
         });
     }
 
-    /// A callback needs no further try.
-    pub fn close(&self, callback_id: &str) {
-        // Nobody waits for it: after a crash it is sent once more, with the same id.
-        let _unawaited: JournalPosition = {
+    fn close_callback(&self, callback_id: String) {
+        // The disk is not waited for: after a crash, the callback is sent once more with the same id.
+        let _not_awaited: JournalPosition = {
             let mut state = self.lock();
-            state.apply(&LedgerEvent::CallbackClosed { callback_id: callback_id.into() });
-            state.journal.mark()
+            state.apply(&LedgerEvent::CallbackClosed { callback_id });
+            state.journal.position()
         };
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // No panic can leave it half changed: an event is applied whole, or the process has ended.
+    fn lock(&self) -> MutexGuard<'_, ProviderState> {
+        // A panic cannot leave it half changed: an event is applied as a whole, or the process has ended.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl ProviderState {
     fn apply(&mut self, event: &LedgerEvent) -> Vec<ScheduledTask> {
         self.journal.append(event);
-        self.book.apply(event)
+        self.ledger.apply(event)
     }
 }

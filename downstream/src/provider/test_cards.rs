@@ -1,30 +1,30 @@
-//! The card tokens that the simulated provider knows, and what each does. They stand for what cards and
-//! networks do to a merchant; a real provider's test mode has the like.
+//! The test cards: the card tokens that the simulated provider accepts, and the behaviour of each. They represent what
+//! cards and networks do to a merchant; the test mode of a real provider has similar ones.
 
 use contract::record::PaymentOutcome;
 
-use super::ledger::ChargeStatus;
+use super::protocol::ChargeStatus;
 
-/// What a token makes of a payment.
+/// The behaviour of a test card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CardBehaviour {
-    /// `tok_approve`, none, or one that is not known: captured, answered at once, told by a callback.
+    /// `tok_approve`, no token, or an unknown one: captured at once; the response and a callback report it.
     Approve,
-    /// `tok_decline`: refused, answered at once, told by a callback.
+    /// `tok_decline`: declined at once; the response and a callback report it.
     Decline,
-    /// `tok_timeout`: captured, but the request gets no answer, however often it is repeated. A late callback
-    /// and `GET` tell.
+    /// `tok_timeout`: captured, but the request gets no response, however often it is repeated. A late callback and
+    /// `GET` report it.
     Timeout,
-    /// `tok_late`: answered `pending`; captured some time later; a callback and `GET` tell.
+    /// `tok_late`: the response is `pending`; captured some time later; a callback and `GET` report it.
     Late,
-    /// `tok_twice`: as `tok_approve`, and a second callback some time later.
+    /// `tok_twice`: as `tok_approve`, with a second callback some time later.
     Twice,
-    /// `tok_lie`: as `tok_approve`, and some time later a callback that says `failed`, which is not true.
+    /// `tok_lie`: as `tok_approve`, with a later callback that reports `failed`, which is false.
     Lie,
 }
 
 impl CardBehaviour {
-    /// By token.
+    /// Returns the behaviour of a card token.
     pub fn for_token(token: Option<&str>) -> Self {
         match token {
             Some("tok_decline") => Self::Decline,
@@ -36,8 +36,8 @@ impl CardBehaviour {
         }
     }
 
-    /// What is decided when the request comes, and why.
-    pub fn at_once(self) -> (ChargeStatus, Option<&'static str>) {
+    /// Returns the status when the request arrives, and the reason of a failure.
+    pub fn immediate_status(self) -> (ChargeStatus, Option<&'static str>) {
         match self {
             Self::Decline => (ChargeStatus::Failed, Some("card_declined")),
             Self::Late => (ChargeStatus::Pending, None),
@@ -45,18 +45,18 @@ impl CardBehaviour {
         }
     }
 
-    /// Whether the request is answered.
-    pub fn answers(self) -> bool {
+    /// Returns whether the request gets a response.
+    pub fn responds(self) -> bool {
         self != Self::Timeout
     }
 
-    /// The callbacks about a decided payment: what each says, and whether it comes late.
-    pub fn callbacks(self, truth: PaymentOutcome) -> Vec<(PaymentOutcome, bool)> {
+    /// Returns the callbacks about a decided payment: the outcome that each reports, and whether it is late.
+    pub fn callbacks(self, actual: PaymentOutcome) -> Vec<(PaymentOutcome, bool)> {
         match self {
-            Self::Approve | Self::Decline | Self::Late => vec![(truth, false)],
-            Self::Timeout => vec![(truth, true)],
-            Self::Twice => vec![(truth, false), (truth, true)],
-            Self::Lie => vec![(truth, false), (PaymentOutcome::Failed, true)],
+            Self::Approve | Self::Decline | Self::Late => vec![(actual, false)],
+            Self::Timeout => vec![(actual, true)],
+            Self::Twice => vec![(actual, false), (actual, true)],
+            Self::Lie => vec![(actual, false), (PaymentOutcome::Failed, true)],
         }
     }
 }

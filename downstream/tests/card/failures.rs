@@ -1,21 +1,21 @@
-//! The provider goes away and comes back; payments are killed: nothing is lost, and nothing is taken twice.
+//! Outages of the provider and crashes of the payments component: no payment is lost, and none is charged twice.
 
 use testkit::{Forwarder, until};
 
-use crate::support::{Process, Shop, cancel, order_by_card, sale_of, shown, until_order};
+use crate::support::{Process, Shop, cancel, get_order, open_sale, order_by_card, until_order};
 
 const PAID: (&str, &str) = ("preparing", "captured");
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_the_provider_is_away_payments_wait_and_expired_orders_are_never_charged() {
+async fn while_the_provider_is_down_payments_wait_and_expired_orders_are_never_charged() {
     let mut shop = Shop::open().await;
     let client = shop.system.client();
-    let (way, provider_url) = Forwarder::start_for_url(&shop.provider.url("/")).await;
+    let (forwarder, provider_url) = Forwarder::start_for_url(&shop.provider.url("/")).await;
     let args: Vec<String> = shop.payments_args(&provider_url).collect();
     let listen = args[args.iter().position(|arg| arg == "--payments-listen").expect("given") + 1].clone();
-    way.cut();
-    shop.payments = Some(crate::support::Part::start(args.into_iter()));
-    let (sale, short) = (sale_of(&client, 3600).await, sale_of(&client, 2).await);
+    forwarder.cut();
+    shop.payments = Some(crate::support::ComponentThread::start(args.into_iter()));
+    let (sale, short) = (open_sale(&client, 3600).await, open_sale(&client, 2).await);
     let mut orders = Vec::new();
     for n in 0..30 {
         let customer = format!("c{n}");
@@ -33,11 +33,11 @@ async fn while_the_provider_is_away_payments_wait_and_expired_orders_are_never_c
     .await;
     until_order(&client, &short, "c", &expired, ("cancelled", "requested")).await;
     for (customer, order) in &orders {
-        assert_eq!(shown(&client, &sale, customer, order).await["status"], "payment_requested");
+        assert_eq!(get_order(&client, &sale, customer, order).await["status"], "payment_requested");
     }
     assert!(shop.provider.ledger(&sale).await.is_empty());
 
-    way.mend();
+    forwarder.mend();
     for (customer, order) in &orders {
         until_order(&client, &sale, customer, order, PAID).await;
     }
@@ -51,17 +51,17 @@ async fn while_the_provider_is_away_payments_wait_and_expired_orders_are_never_c
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_answered_is_asked_for_and_what_is_given_up_is_never_taken() {
-    let mut shop = Shop::open_late(600_000).await; // no callback in time
+async fn a_charge_without_a_response_is_queried_and_a_cancelled_one_is_never_captured() {
+    let mut shop = Shop::open_late(600_000).await; // no callback arrives in time
     shop.start_payments(&shop.provider.url(""));
-    let (client, sale) = (shop.system.client(), sale_of(&shop.system.client(), 3600).await);
+    let (client, sale) = (shop.system.client(), open_sale(&shop.system.client(), 3600).await);
     let silent = order_by_card(&client, &sale, "silent", "tok_timeout").await;
     let pending = order_by_card(&client, &sale, "pending", "tok_late").await;
-    until("both are known", async || shop.provider.ledger(&sale).await.len() == 2).await;
+    until("the provider knows both payments", async || shop.provider.ledger(&sale).await.len() == 2).await;
     assert_eq!(cancel(&client, &sale, "pending", &pending).await, 202);
     until_order(&client, &sale, "silent", &silent, PAID).await;
-    let given_up = until_order(&client, &sale, "pending", &pending, ("cancelled", "failed")).await;
-    assert_eq!(given_up["cancel_reason"], "customer");
+    let cancelled = until_order(&client, &sale, "pending", &pending, ("cancelled", "failed")).await;
+    assert_eq!(cancelled["cancel_reason"], "customer");
     let mut ledger = shop.provider.ledger(&sale).await;
     let mut expected = [(silent, 1000, 0), (pending, 0, 0)];
     ledger.sort();
@@ -69,14 +69,14 @@ async fn what_is_not_answered_is_asked_for_and_what_is_given_up_is_never_taken()
     assert_eq!(ledger, expected);
 }
 
-/// It takes the money, and whoever asked has hung up by then.
+/// The provider captures the money after the client has closed the connection.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_provider_that_is_too_slow_to_be_waited_for_is_paid_once_and_heard_by_its_callbacks() {
+async fn a_provider_that_exceeds_the_timeout_is_paid_once_and_reports_by_callbacks() {
     let mut shop = Shop::open().await;
     shop.provider.stop();
     shop.provider.run_with("--provider-latency-ms 1500 --provider-latency-spread-ms 0").await;
     shop.start_payments(&shop.provider.url(""));
-    let (client, sale) = (shop.system.client(), sale_of(&shop.system.client(), 3600).await);
+    let (client, sale) = (shop.system.client(), open_sale(&shop.system.client(), 3600).await);
     let mut orders = Vec::new();
     for n in 0..8 {
         let customer = format!("c{n}");
@@ -97,11 +97,11 @@ async fn a_provider_that_is_too_slow_to_be_waited_for_is_paid_once_and_heard_by_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn payments_that_are_killed_after_the_charge_and_before_the_log_heard_of_it_charge_once() {
+async fn payments_that_crash_between_the_charge_and_the_log_charge_once() {
     let shop = Shop::open().await;
     let client = shop.system.client();
     let args: Vec<String> = shop.payments_args(&shop.provider.url("")).collect();
-    // Killed while it waits for answers that never come: nobody else asks, and no callback tells.
+    // The process is killed while it waits for responses that never come. There is no sweep and no callback.
     let args = without(args, "--payment-callback-url");
     let patient = [("--provider-timeout-ms", "10000"), ("--payments-sweep-after-ms", "600000")];
     let patient = patient.into_iter().fold(args.clone(), |args, (name, value)| {
@@ -109,7 +109,7 @@ async fn payments_that_are_killed_after_the_charge_and_before_the_log_heard_of_i
         without(args, name).into_iter().chain(own).collect()
     });
     let mut payments = Process::start(patient.into_iter());
-    let sale = sale_of(&client, 3600).await;
+    let sale = open_sale(&client, 3600).await;
     let mut orders = Vec::new();
     for customer in ["a", "b", "c"] {
         orders.push((customer, order_by_card(&client, &sale, customer, "tok_timeout").await));
@@ -117,8 +117,8 @@ async fn payments_that_are_killed_after_the_charge_and_before_the_log_heard_of_i
     until("all are charged", async || shop.provider.ledger(&sale).await.len() == orders.len()).await;
     payments.kill();
     for (customer, order) in &orders {
-        let order = shown(&client, &sale, customer, order).await;
-        assert_eq!(order["payment"]["status"], "requested", "nobody has told the log");
+        let order = get_order(&client, &sale, customer, order).await;
+        assert_eq!(order["payment"]["status"], "requested", "the result is not in the log");
     }
     let _again = Process::start(args.into_iter());
     for (customer, order) in &orders {
@@ -132,7 +132,7 @@ async fn payments_that_are_killed_after_the_charge_and_before_the_log_heard_of_i
 }
 
 fn without(mut args: Vec<String>, name: &str) -> Vec<String> {
-    let at = args.iter().position(|arg| arg == name).expect("it is there");
+    let at = args.iter().position(|arg| arg == name).expect("the argument is given");
     args.drain(at..at + 2);
     args
 }

@@ -1,5 +1,5 @@
-//! Card payments, from an order to the provider's ledger and back: the real provider, the real group, the
-//! real services.
+//! Card payments, from an order to the provider's ledger and back, with the real provider, the real group and the real
+//! services.
 
 mod callbacks;
 mod failures;

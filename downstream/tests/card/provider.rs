@@ -1,4 +1,4 @@
-//! The provider by itself: what it promises to whoever calls it.
+//! The provider alone: the promises of its API.
 
 use std::time::Instant;
 
@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 use testkit::{fresh, until};
 use uuid::Uuid;
 
-use crate::support::{LATE_MS, Merchant, Provider, answer, charge};
+use crate::support::{LATE_MS, Merchant, Provider, charge, send};
 
 fn path(charge: &Value) -> String {
     format!("/v1/payments/{}", charge["payment_id"].as_str().expect("an id"))
 }
 
 #[tokio::test]
-async fn a_key_has_one_answer_and_takes_money_once_also_after_a_restart() {
+async fn a_key_has_one_response_and_charges_once_also_after_a_restart() {
     let mut provider = Provider::start().await;
     let sale = fresh("s");
     let (approved, declined) = (charge(&sale, None, None), charge(&sale, Some("tok_decline"), None));
@@ -47,7 +47,7 @@ async fn a_key_has_one_answer_and_takes_money_once_also_after_a_restart() {
 }
 
 #[tokio::test]
-async fn money_goes_back_once_and_never_more_than_was_taken() {
+async fn a_refund_is_made_once_and_never_exceeds_the_captured_amount() {
     let mut provider = Provider::start().await;
     let sale = fresh("s");
     let (paid, declined) = (charge(&sale, None, None), charge(&sale, Some("tok_decline"), None));
@@ -72,72 +72,74 @@ async fn money_goes_back_once_and_never_more_than_was_taken() {
 }
 
 #[tokio::test]
-async fn callbacks_are_signed_and_repeated_until_they_are_taken() {
+async fn callbacks_are_signed_and_retried_until_they_are_accepted() {
     let provider = Provider::start().await;
     let merchant = Merchant::start(2).await;
     let paid = charge(&fresh("s"), Some("tok_approve"), Some(&merchant.url));
     provider.charge(&paid).await;
-    until("the third try is taken", async || merchant.heard(&paid).len() >= 3).await;
-    let heard = merchant.heard(&paid);
-    assert!(heard.iter().all(|(id, told, signed)| {
-        *id == heard[0].0 && told.result == PaymentOutcome::Succeeded && told.amount == 1000 && *signed
+    until("the third attempt is accepted", async || merchant.callbacks(&paid).len() >= 3).await;
+    let callbacks = merchant.callbacks(&paid);
+    assert!(callbacks.iter().all(|(id, body, signed)| {
+        *id == callbacks[0].0 && body.result == PaymentOutcome::Succeeded && body.amount == 1000 && *signed
     }));
     let twice = charge(&fresh("s"), Some("tok_twice"), Some(&merchant.url));
     let lie = charge(&fresh("s"), Some("tok_lie"), Some(&merchant.url));
     provider.charge(&twice).await;
     provider.charge(&lie).await;
-    until("both of each are there", async || {
-        merchant.heard(&twice).len() == 2 && merchant.heard(&lie).len() == 2
+    until("both callbacks of each payment have arrived", async || {
+        merchant.callbacks(&twice).len() == 2 && merchant.callbacks(&lie).len() == 2
     })
     .await;
-    assert_eq!(merchant.heard(&lie)[1].1.reason, None, "there is none to tell");
+    assert_eq!(merchant.callbacks(&lie)[1].1.reason, None, "a captured payment has no reason");
     let declined = charge(&fresh("s"), Some("tok_decline"), Some(&merchant.url));
     provider.charge(&declined).await;
-    until("the refusal is told", async || merchant.heard(&declined).len() == 1).await;
-    assert_eq!(merchant.heard(&declined)[0].1.reason.as_deref(), Some("card_declined"));
-    let results = |charge| merchant.heard(charge).into_iter().map(|heard| heard.1.result).collect::<Vec<_>>();
+    until("the decline is reported", async || merchant.callbacks(&declined).len() == 1).await;
+    assert_eq!(merchant.callbacks(&declined)[0].1.reason.as_deref(), Some("card_declined"));
+    let results =
+        |charge| merchant.callbacks(charge).into_iter().map(|callback| callback.1.result).collect::<Vec<_>>();
     assert_eq!(results(&twice), [PaymentOutcome::Succeeded; 2]);
     assert_eq!(results(&lie), [PaymentOutcome::Succeeded, PaymentOutcome::Failed]);
     assert_eq!(provider.get(&path(&lie)).await.1["status"], "succeeded");
-    assert_eq!(merchant.heard(&paid).len(), 3, "what was taken is not repeated");
+    assert_eq!(merchant.callbacks(&paid).len(), 3, "an accepted callback is not repeated");
 }
 
 #[tokio::test]
-async fn a_late_payment_is_pending_first_and_outlives_a_restart() {
+async fn a_late_payment_is_pending_first_and_survives_a_restart() {
     let mut provider = Provider::start().await;
     let merchant = Merchant::start(0).await;
     let late = charge(&fresh("s"), Some("tok_late"), Some(&merchant.url));
-    let (status, told) = provider.charge(&late).await;
-    assert_eq!((status, &told["status"]), (StatusCode::ACCEPTED, &json!("pending")));
+    let (status, first) = provider.charge(&late).await;
+    assert_eq!((status, &first["status"]), (StatusCode::ACCEPTED, &json!("pending")));
     provider.stop();
-    assert!(merchant.heard(&late).is_empty());
+    assert!(merchant.callbacks(&late).is_empty());
     provider.run().await;
-    until("it is decided", async || provider.get(&path(&late)).await.1["status"] == "succeeded").await;
-    until("it is told", async || merchant.heard(&late).len() == 1).await;
+    until("the payment is decided", async || provider.get(&path(&late)).await.1["status"] == "succeeded")
+        .await;
+    until("the decision is reported", async || merchant.callbacks(&late).len() == 1).await;
     let (status, again) = provider.charge(&late).await;
-    assert_eq!((status, again), (StatusCode::ACCEPTED, told), "the same key, the same answer");
+    assert_eq!((status, again), (StatusCode::ACCEPTED, first), "the same key, the same response");
 }
 
 #[tokio::test]
-async fn a_request_without_an_answer_is_told_by_callback_and_by_asking() {
+async fn a_charge_without_a_response_is_reported_by_callback_and_by_query() {
     let provider = Provider::start().await;
     let merchant = Merchant::start(0).await;
-    let silent = charge(&fresh("s"), Some("tok_timeout"), Some(&merchant.url));
+    let unanswered = charge(&fresh("s"), Some("tok_timeout"), Some(&merchant.url));
     let request = reqwest::Client::new()
         .post(provider.url("/v1/payments"))
         .header("idempotency-key", "k")
         .timeout(std::time::Duration::from_millis(LATE_MS / 2))
-        .json(&silent);
+        .json(&unanswered);
     let begun = Instant::now();
-    assert!(request.send().await.expect_err("no answer").is_timeout());
-    assert_eq!(provider.get(&path(&silent)).await.1["status"], "succeeded");
-    until("it is told", async || merchant.heard(&silent).len() == 1).await;
+    assert!(request.send().await.expect_err("no response").is_timeout());
+    assert_eq!(provider.get(&path(&unanswered)).await.1["status"], "succeeded");
+    until("the result is reported", async || merchant.callbacks(&unanswered).len() == 1).await;
     assert!(begun.elapsed().as_millis() as u64 >= LATE_MS);
 }
 
 #[tokio::test]
-async fn what_was_given_up_is_never_taken_and_what_was_taken_is_said() {
-    const LATE_MS: u64 = 4000; // it is given up before, also on a busy machine
+async fn a_cancelled_payment_is_never_captured_and_a_captured_one_is_reported() {
+    const LATE_MS: u64 = 4000; // the cancellation comes first, also on a busy machine
     let provider = Provider::start_late(LATE_MS).await;
     let sale = fresh("s");
     let [before, pending, paid] = [None, Some("tok_late"), None].map(|token| charge(&sale, token, None));
@@ -145,27 +147,27 @@ async fn what_was_given_up_is_never_taken_and_what_was_taken_is_said() {
     provider.charge(&paid).await;
     let cancel =
         async |charge: &Value| provider.post(&format!("{}/cancel", path(charge)), "unused", charge).await;
-    for given_up in [&before, &pending] {
-        let (status, told) = cancel(given_up).await;
-        assert_eq!((status, &told["status"]), (StatusCode::OK, &json!("failed")));
-        assert_eq!(told["reason"], "cancelled");
+    for cancelled in [&before, &pending] {
+        let (status, view) = cancel(cancelled).await;
+        assert_eq!((status, &view["status"]), (StatusCode::OK, &json!("failed")));
+        assert_eq!(view["reason"], "cancelled");
     }
     assert_eq!(cancel(&paid).await.1["status"], "succeeded");
-    // The request was on its way: it comes after all.
-    let (status, told) = provider.charge(&before).await;
-    assert_eq!((status, &told["status"]), (StatusCode::OK, &json!("failed")));
+    // The charge was in flight and arrives after the cancellation.
+    let (status, view) = provider.charge(&before).await;
+    assert_eq!((status, &view["status"]), (StatusCode::OK, &json!("failed")));
     let past = process::walltime::now().0 + LATE_MS;
     until("the time of the decision is past", async || process::walltime::now().0 > past + 100).await;
     let captured: u64 = provider.ledger(&sale).await.iter().map(|entry| entry.1).sum();
-    assert_eq!(captured, 1000, "of the one that was paid");
+    assert_eq!(captured, 1000, "only the paid one");
 }
 
 #[tokio::test]
-async fn requests_are_read_strictly() {
+async fn invalid_requests_are_rejected() {
     let provider = Provider::start().await;
     let good = charge(&fresh("s"), None, None);
     let http = reqwest::Client::new();
-    let without_key = answer(http.post(provider.url("/v1/payments")).json(&good)).await;
+    let without_key = send(http.post(provider.url("/v1/payments")).json(&good)).await;
     assert_eq!((without_key.0.as_u16(), &without_key.1["code"]), (400, &json!("malformed_request")));
     for (name, value) in [("surprise", json!(1)), ("amount", json!(-1)), ("currency", json!("won"))] {
         let mut bad = good.clone();

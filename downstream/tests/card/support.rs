@@ -1,5 +1,5 @@
-//! What the tests share: parts of `downstream` in this process or as processes of their own, the provider's
-//! API, and somebody who takes callbacks.
+//! Helpers that the tests share: components of `downstream` in this process or as processes of their own, the
+//! provider's API, and a merchant that receives callbacks.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ use uuid::Uuid;
 pub(crate) mod tls;
 
 pub(crate) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-/// How late what is late comes here, in milliseconds.
+/// The delay of late actions in these tests, in milliseconds.
 pub(crate) const LATE_MS: u64 = 700;
 
 pub(crate) fn free_address() -> SocketAddr {
@@ -33,13 +33,13 @@ fn words(text: &str) -> impl Iterator<Item = String> {
     text.split_whitespace().map(str::to_string)
 }
 
-/// A part of `downstream` in this process; stopped with the value.
-pub(crate) struct Part {
+/// A component of `downstream` in this process, which stops when the value is dropped.
+pub(crate) struct ComponentThread {
     stop: CancellationToken,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
-impl Part {
+impl ComponentThread {
     pub(crate) fn start(args: impl Iterator<Item = String>) -> Self {
         let settings = downstream::Settings::parse_from(words("downstream").chain(args));
         let stop = CancellationToken::new();
@@ -47,23 +47,23 @@ impl Part {
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
             let run = downstream::run(settings, metrics, stopped);
-            runtime.expect("a runtime").block_on(run).expect("the part runs");
+            runtime.expect("a runtime").block_on(run).expect("the component runs");
         });
         Self { stop, thread: Some(thread) }
     }
 }
 
-impl Drop for Part {
+impl Drop for ComponentThread {
     fn drop(&mut self) {
         self.stop.cancel();
         let ended = self.thread.take().map(std::thread::JoinHandle::join);
         if !std::thread::panicking() {
-            assert!(!matches!(ended, Some(Err(_))), "a part ended by a panic");
+            assert!(!matches!(ended, Some(Err(_))), "a component panicked");
         }
     }
 }
 
-/// A part as a process of its own, to be killed.
+/// A component as a process of its own, which a test can kill.
 pub(crate) struct Process(Child);
 
 impl Process {
@@ -72,9 +72,9 @@ impl Process {
         command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         Self(command.spawn().expect("the binary starts"))
     }
-    /// SIGKILL.
+    /// Kills the process with SIGKILL.
     pub(crate) fn kill(&mut self) {
-        let _ = self.0.kill(); // it may have ended by itself
+        let _ = self.0.kill(); // the process may have ended already
         let _ = self.0.wait();
     }
 }
@@ -85,12 +85,12 @@ impl Drop for Process {
     }
 }
 
-/// A provider in this process, and its API.
+/// A provider in this process, and a client of its API.
 pub(crate) struct Provider {
     pub(crate) address: SocketAddr,
     journal: PathBuf,
     late_ms: u64,
-    part: Option<Part>,
+    part: Option<ComponentThread>,
     http: reqwest::Client,
 }
 
@@ -99,7 +99,7 @@ impl Provider {
         Self::start_late(LATE_MS).await
     }
 
-    /// What is late comes so late.
+    /// Starts a provider with this delay of late actions.
     pub(crate) async fn start_late(late_ms: u64) -> Self {
         let journal = std::env::temp_dir().join(fresh("provider")).join("payments.jsonl");
         testkit::tls::install_crypto_provider();
@@ -109,12 +109,12 @@ impl Provider {
         this
     }
 
-    /// Starts it where it does not run, with what it remembers.
+    /// Starts the provider with its stored payments.
     pub(crate) async fn run(&mut self) {
         self.run_with("").await;
     }
 
-    /// With further arguments.
+    /// Starts the provider with further arguments.
     pub(crate) async fn run_with(&mut self, args: &str) {
         let own = format!(
             "provider --provider-listen {} --provider-journal {} --payment-webhook-secret {SECRET} \
@@ -123,8 +123,8 @@ impl Provider {
             self.journal.display(),
             self.late_ms
         );
-        self.part = Some(Part::start(words(&own)));
-        until("the provider answers", async || self.http.get(self.url("/health/live")).send().await.is_ok())
+        self.part = Some(ComponentThread::start(words(&own)));
+        until("the provider responds", async || self.http.get(self.url("/health/live")).send().await.is_ok())
             .await;
     }
 
@@ -137,11 +137,11 @@ impl Provider {
     }
 
     pub(crate) async fn get(&self, path: &str) -> (StatusCode, Value) {
-        answer(self.http.get(self.url(path))).await
+        send(self.http.get(self.url(path))).await
     }
 
     pub(crate) async fn post(&self, path: &str, key: &str, body: &Value) -> (StatusCode, Value) {
-        answer(self.http.post(self.url(path)).header("idempotency-key", key).json(body)).await
+        send(self.http.post(self.url(path)).header("idempotency-key", key).json(body)).await
     }
 
     pub(crate) async fn charge(&self, charge: &Value) -> (StatusCode, Value) {
@@ -149,7 +149,7 @@ impl Provider {
         self.post("/v1/payments", &key, charge).await
     }
 
-    /// What the provider has of each order of a sale: order, captured, refunded.
+    /// Returns the order, the captured and the refunded amount of each payment of a sale.
     pub(crate) async fn ledger(&self, sale: &str) -> Vec<(String, u64, u64)> {
         let (status, page) = self.get(&format!("/v1/ledger?sale={sale}&limit=10000")).await;
         assert_eq!((status, &page["next"]), (StatusCode::OK, &Value::Null));
@@ -168,18 +168,19 @@ impl Drop for Provider {
     fn drop(&mut self) {
         self.part = None;
         if let Some(folder) = self.journal.parent() {
-            let _ = std::fs::remove_dir_all(folder); // left-overs in the temporary folder do no harm
+            let _ = std::fs::remove_dir_all(folder); // leftover files in the temporary folder do no harm
         }
     }
 }
 
-pub(crate) async fn answer(request: reqwest::RequestBuilder) -> (StatusCode, Value) {
-    let answer = request.send().await.expect("an answer");
-    let status = answer.status();
-    (status, serde_json::from_slice(&answer.bytes().await.expect("a body")).unwrap_or_default())
+/// Sends a request, and returns the status and the JSON body of the response.
+pub(crate) async fn send(request: reqwest::RequestBuilder) -> (StatusCode, Value) {
+    let response = request.send().await.expect("a response");
+    let status = response.status();
+    (status, serde_json::from_slice(&response.bytes().await.expect("a body")).unwrap_or_default())
 }
 
-/// A charge of 1000 won.
+/// Creates a charge of 1000 won.
 pub(crate) fn charge(sale: &str, token: Option<&str>, callback_url: Option<&str>) -> Value {
     let mut charge = json!({"payment_id": Uuid::now_v7(), "order_id": Uuid::now_v7(), "sale_id": sale,
         "amount": 1000, "currency": "KRW"});
@@ -191,41 +192,41 @@ pub(crate) fn charge(sale: &str, token: Option<&str>, callback_url: Option<&str>
     charge
 }
 
-/// A callback as it came: its id, what it tells, and whether its signature is right.
-pub(crate) type Heard = (String, PaymentCallback, bool);
+/// A received callback: its id, its body, and whether its signature is valid.
+pub(crate) type ReceivedCallback = (String, PaymentCallback, bool);
 
-/// Somebody who takes callbacks.
+/// A merchant that receives callbacks.
 pub(crate) struct Merchant {
     pub(crate) url: String,
-    heard: Arc<Mutex<Vec<Heard>>>,
+    callbacks: Arc<Mutex<Vec<ReceivedCallback>>>,
     refusals_left: Arc<Mutex<u32>>,
     stop: CancellationToken,
 }
 
 impl Merchant {
-    /// Refuses the first `refusals`.
+    /// Starts a merchant that rejects the first `refusals` callbacks.
     pub(crate) async fn start(refusals: u32) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}/callback", listener.local_addr().expect("its address"));
         let this = Self {
             url,
-            heard: Arc::default(),
+            callbacks: Arc::default(),
             refusals_left: Arc::new(Mutex::new(refusals)),
             stop: CancellationToken::new(),
         };
-        let (heard, left) = (this.heard.clone(), this.refusals_left.clone());
+        let (callbacks, left) = (this.callbacks.clone(), this.refusals_left.clone());
         let handler = move |request: hyper::Request<hyper::body::Incoming>| {
-            let (heard, left) = (heard.clone(), left.clone());
+            let (callbacks, left) = (callbacks.clone(), left.clone());
             async move {
                 let (head, body) = request.into_parts();
                 let body = body.collect().await.expect("a body").to_bytes();
-                heard.lock().expect("no panic").push(read(&head.headers, &body));
+                callbacks.lock().expect("no panic").push(read(&head.headers, &body));
                 let mut left = left.lock().expect("no panic");
                 let status = if *left > 0 { 503 } else { 204 };
                 *left = left.saturating_sub(1);
-                let mut answer = hyper::Response::new(Full::new(bytes::Bytes::new()));
-                *answer.status_mut() = StatusCode::from_u16(status).expect("a status");
-                answer
+                let mut response = hyper::Response::new(Full::new(bytes::Bytes::new()));
+                *response.status_mut() = StatusCode::from_u16(status).expect("a status");
+                response
             }
         };
         tokio::spawn(process::http::serve(listener, 16, handler, this.stop.clone()));
@@ -237,11 +238,12 @@ impl Merchant {
         authority.parse().expect("an address")
     }
 
-    /// What came about a payment so far.
-    pub(crate) fn heard(&self, charge: &Value) -> Vec<Heard> {
-        let heard = self.heard.lock().expect("no panic");
-        let of = |heard: &&Heard| charge["payment_id"] == heard.1.payment_id.to_string();
-        heard.iter().filter(of).cloned().collect()
+    /// Returns the callbacks about a payment so far.
+    pub(crate) fn callbacks(&self, charge: &Value) -> Vec<ReceivedCallback> {
+        let callbacks = self.callbacks.lock().expect("no panic");
+        let is_about =
+            |callback: &&ReceivedCallback| charge["payment_id"] == callback.1.payment_id.to_string();
+        callbacks.iter().filter(is_about).cloned().collect()
     }
 }
 
@@ -251,7 +253,7 @@ impl Drop for Merchant {
     }
 }
 
-fn read(headers: &hyper::HeaderMap, body: &[u8]) -> Heard {
+fn read(headers: &hyper::HeaderMap, body: &[u8]) -> ReceivedCallback {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let secret = contract::webhook::Secret::parse(SECRET).expect("a secret");
     let signed = contract::webhook::SignatureHeaders {
@@ -259,14 +261,14 @@ fn read(headers: &hyper::HeaderMap, body: &[u8]) -> Heard {
         timestamp: header("webhook-timestamp"),
         signature: header("webhook-signature"),
     };
-    let right = secret.verify(signed, body, process::walltime::now()).is_ok();
-    (signed.id.to_string(), serde_json::from_slice(body).expect("a callback"), right)
+    let is_valid = secret.verify(signed, body, process::walltime::now()).is_ok();
+    (signed.id.to_string(), serde_json::from_slice(body).expect("a callback"), is_valid)
 }
 
-/// A shop that takes cards: one gateway, one settler, a provider; and payments, unless a test starts them.
+/// A shop that accepts cards: a gateway, a settlement process and a provider. A test may start payments itself.
 pub(crate) struct Shop {
-    // Dropped in this order: nobody asks who is gone.
-    pub(crate) payments: Option<Part>,
+    // The fields are dropped in this order, so that no component calls one that has stopped.
+    pub(crate) payments: Option<ComponentThread>,
     pub(crate) system: System,
     pub(crate) provider: Provider,
 }
@@ -276,14 +278,14 @@ impl Shop {
         Self::open_late(LATE_MS).await
     }
 
-    /// Whose provider is so late, where it is late.
+    /// Opens a shop whose provider has this delay of late actions.
     pub(crate) async fn open_late(late_ms: u64) -> Self {
         let gateway_args = words(&format!("--payment-webhook-secret {SECRET}")).collect();
         let system = System::start(Shape { gateway_args, ..Shape::default() }).await;
         Self { payments: None, system, provider: Provider::start_late(late_ms).await }
     }
 
-    /// The arguments of payments that find the provider at this URL.
+    /// Returns the arguments of payments with a provider at this URL.
     pub(crate) fn payments_args(&self, provider_url: &str) -> impl Iterator<Item = String> + use<> {
         let callback = format!("{}/v1/payments/callback", self.system.gateways[0].0);
         let own = format!(
@@ -296,28 +298,28 @@ impl Shop {
     }
 
     pub(crate) fn start_payments(&mut self, provider_url: &str) {
-        self.payments = Some(Part::start(self.payments_args(provider_url)));
+        self.payments = Some(ComponentThread::start(self.payments_args(provider_url)));
     }
 }
 
-/// The shop that most tests share. Each makes its own sale.
+/// Returns the shop that most tests share. Each test creates a sale of its own.
 pub(crate) fn shop() -> &'static Shop {
     static SHOP: OnceLock<Shop> = OnceLock::new();
     SHOP.get_or_init(|| {
-        let mut shop = opened();
+        let mut shop = open_shop();
         shop.start_payments(&shop.provider.url(""));
         shop
     })
 }
 
-/// Another one, where nobody works on payments.
+/// Returns a shop without payments, which the tests of callbacks share.
 pub(crate) fn quiet_shop() -> &'static Shop {
     static SHOP: OnceLock<Shop> = OnceLock::new();
-    SHOP.get_or_init(opened)
+    SHOP.get_or_init(open_shop)
 }
 
-/// On a thread of its own: the first caller is inside a runtime already.
-fn opened() -> Shop {
+/// Opens a shop on a thread of its own, because the first caller is inside a runtime.
+fn open_shop() -> Shop {
     let opening = std::thread::spawn(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.expect("a runtime").block_on(Shop::open())
@@ -325,8 +327,8 @@ fn opened() -> Shop {
     opening.join().expect("the shop opens")
 }
 
-/// A new sale of 100 units at 1000 won.
-pub(crate) async fn sale_of(client: &Client, hold_seconds: u64) -> String {
+/// Opens a new sale of 100 units at 1000 won.
+pub(crate) async fn open_sale(client: &Client, hold_seconds: u64) -> String {
     let sale = fresh("card");
     let mut terms = testkit::client::terms(&[("A", 1000, Some(100))]);
     terms["hold_seconds"] = json!(hold_seconds);
@@ -334,7 +336,7 @@ pub(crate) async fn sale_of(client: &Client, hold_seconds: u64) -> String {
     sale
 }
 
-/// Places an order that is paid at once by a card with this token.
+/// Places an order that is paid at once with this card token.
 pub(crate) async fn order_by_card(client: &Client, sale: &str, customer: &str, token: &str) -> String {
     let mut body = testkit::client::order_body(&[("A", 1)]);
     body["payment"] = json!({"method": "card", "token": token});
@@ -343,11 +345,12 @@ pub(crate) async fn order_by_card(client: &Client, sale: &str, customer: &str, t
     placed.order_id()
 }
 
-pub(crate) async fn shown(client: &Client, sale: &str, customer: &str, order: &str) -> Value {
+/// Returns an order as its customer sees it.
+pub(crate) async fn get_order(client: &Client, sale: &str, customer: &str, order: &str) -> Value {
     client.get(customer, &format!("/v1/sales/{sale}/orders/{order}")).await.body
 }
 
-/// Waits until an order, and its payment, stand so.
+/// Waits until an order and its payment have these statuses.
 pub(crate) async fn until_order(
     client: &Client,
     sale: &str,
@@ -356,7 +359,7 @@ pub(crate) async fn until_order(
     (status, payment): (&str, &str),
 ) -> Value {
     testkit::eventually(&format!("{order} is {status}, its payment {payment}"), async || {
-        let order = shown(client, sale, customer, order).await;
+        let order = get_order(client, sale, customer, order).await;
         (order["status"] == status && order["payment"]["status"] == payment).then_some(order)
     })
     .await
@@ -367,7 +370,7 @@ pub(crate) async fn cancel(client: &Client, sale: &str, customer: &str, order: &
     client.send(request.bearer_auth(format!("dev:{customer}"))).await.status
 }
 
-/// The results of commands that settlement took note of: command and result, in the order of the log.
+/// Returns the notes of settlement about an order: command and result, in the order of the log.
 pub(crate) async fn notes(shop: &Shop, order: &str) -> Vec<(String, String)> {
     let database = shop.system.database().await;
     let select = "SELECT command, result FROM order_note WHERE order_id = $1 ORDER BY log_offset";

@@ -1,6 +1,6 @@
-//! What the tests of the groups share: topics of a test's own, events written into them, and groups in
-//! this process.
-#![allow(dead_code)] // each test program uses a part of it
+//! Helpers that the tests of the groups share: topics that only one test uses, events that are published to them, and
+//! groups that run in this process.
+#![allow(dead_code)] // each test program uses a part of them
 
 pub(crate) mod receiver;
 pub(crate) mod tls;
@@ -33,27 +33,27 @@ struct ServicesOnly {
     services: Services,
 }
 
-/// Topics of a test's own.
+/// Topics that only one test uses.
 pub(crate) struct Bench {
     pub(crate) services: Services,
     producer: Producer,
 }
 
 impl Bench {
-    /// With `order-events`, on a database that may be none of its own.
+    /// Creates `order-events` with a prefix of its own. Several tests may share the database.
     pub(crate) async fn start(database_url: &str) -> Self {
         let prefix = format!("{}-", testkit::fresh("d"));
         Self::on(database_url, &prefix).await
     }
 
-    /// With topics that begin so.
+    /// Creates `order-events` with this prefix.
     pub(crate) async fn on(database_url: &str, prefix: &str) -> Self {
         let this = Self::at(&environment("KAFKA_BROKERS"), database_url, prefix);
         ensure(&this.services, &[ORDER_EVENTS], 1, 1).await.expect("the topic");
         this
     }
 
-    /// On these brokers, which have the topics.
+    /// Connects to these brokers, which have the topics.
     pub(crate) fn at(brokers: &str, database_url: &str, prefix: &str) -> Self {
         testkit::tls::install_crypto_provider();
         let args =
@@ -64,12 +64,12 @@ impl Bench {
         Self { services, producer }
     }
 
-    /// A group's host.
+    /// Creates the environment of a group.
     pub(crate) fn host(&self) -> Host {
         Host::new(self.services.clone(), metrics(), CancellationToken::new())
     }
 
-    /// Writes an event, as settlement does.
+    /// Publishes an event as settlement does.
     pub(crate) async fn publish(&self, id: &str, event: &OrderEvent) {
         let key = event.order_id.to_string();
         let value = serde_json::to_vec(event).expect("JSON");
@@ -88,10 +88,10 @@ impl Bench {
     ) -> i32 {
         let topic = self.services.topic(topic);
         let message = Message { topic: &topic, partition, key, value: Some(value), headers };
-        self.producer.send(&message).expect("room").await.expect("acknowledged").partition
+        self.producer.send(&message).expect("space in the queue").await.expect("acknowledged").partition
     }
 
-    /// How many records a topic holds.
+    /// Returns the number of records in a topic.
     pub(crate) async fn records(&self, topic: &str) -> i64 {
         let (brokers, topic) = (self.services.kafka_brokers.clone(), self.services.topic(topic));
         let count = move || {
@@ -107,7 +107,7 @@ impl Bench {
     }
 }
 
-/// A database with settlement's tables, and nothing in them.
+/// Creates a database with settlement's tables, which are empty.
 pub(crate) async fn database() -> (String, tokio_postgres::Client) {
     let url = fresh_database().await;
     let pool: Pool = process::postgres::pool(&url, 1, "test", "").expect("a pool");
@@ -117,12 +117,12 @@ pub(crate) async fn database() -> (String, tokio_postgres::Client) {
     (url, client)
 }
 
-/// A new order's id.
+/// Creates the id of a new order.
 pub(crate) fn order() -> OrderId {
     OrderId(Uuid::now_v7())
 }
 
-/// An event of an order of 10,000 won.
+/// Creates an event of an order of 10,000 won.
 pub(crate) fn event(order_id: OrderId, sale: &SaleId, status: OrderStatus, time: Timestamp) -> OrderEvent {
     OrderEvent {
         order_id,
@@ -141,14 +141,14 @@ pub(crate) fn event(order_id: OrderId, sale: &SaleId, status: OrderStatus, time:
     }
 }
 
-/// A running group; to be stopped.
+/// A running group, which a test must stop.
 pub(crate) struct Started {
     pub(crate) host: Host,
     pub(crate) url: String,
     task: Option<tokio::task::JoinHandle<()>>,
 }
 
-/// A failed test must end, too.
+/// Stops the group of a test that fails.
 impl Drop for Started {
     fn drop(&mut self) {
         self.host.stop.cancel();
@@ -156,7 +156,7 @@ impl Drop for Started {
 }
 
 impl Started {
-    /// Runs work on a host, and waits until it is ready.
+    /// Runs a group, and waits until it is ready.
     pub(crate) async fn new<F: Future<Output = ()> + Send + 'static>(
         host: Host,
         listen: SocketAddr,
@@ -172,27 +172,27 @@ impl Started {
         Self { host, url, task: Some(task) }
     }
 
-    /// As SIGTERM does.
+    /// Stops the group gracefully, as SIGTERM does.
     pub(crate) async fn stop(mut self) {
         self.host.stop.cancel();
-        let task = self.task.take().expect("it is stopped once");
+        let task = self.task.take().expect("a group is stopped once");
         tokio::time::timeout(Duration::from_secs(15), task).await.expect("in time").expect("no panic");
         self.host.clone().finish().await;
     }
 
-    /// Its metrics.
+    /// Returns the group's metrics.
     pub(crate) async fn metrics(&self) -> String {
         let answer = reqwest::get(format!("{}/metrics", self.url)).await.expect("an answer");
         answer.text().await.expect("text")
     }
 
-    /// A JSON document of its listener.
+    /// Returns a JSON document from the group's listener.
     pub(crate) async fn get(&self, path: &str) -> serde_json::Value {
         let answer = reqwest::get(format!("{}{path}", self.url)).await.expect("an answer");
         answer.json().await.expect("JSON")
     }
 
-    /// A POST to its listener.
+    /// Sends a POST to the group's listener, and returns the status.
     pub(crate) async fn post(&self, path: &str) -> u16 {
         let answer = reqwest::Client::new().post(format!("{}{path}", self.url)).send().await;
         answer.expect("an answer").status().as_u16()

@@ -1,4 +1,4 @@
-//! A receiver of webhooks that believes only what is signed.
+//! A receiver of webhooks that verifies their signatures.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -16,21 +16,21 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
-/// A webhook that was believed.
+/// A webhook with a valid signature.
 #[derive(Debug, Clone)]
 pub(crate) struct Received {
     pub(crate) id: String,
     pub(crate) body: Value,
 }
 
-/// A running receiver; ended with the value.
+/// A running receiver, which stops when the value is dropped.
 pub(crate) struct Receiver {
     address: SocketAddr,
-    /// What it answers from now on.
-    answers: Arc<AtomicU16>,
+    /// The status of further responses.
+    status: Arc<AtomicU16>,
     received: Arc<Mutex<Vec<Received>>>,
-    put_off: Arc<AtomicU16>,
-    refused: Arc<AtomicU16>,
+    rejected: Arc<AtomicU16>,
+    unverified: Arc<AtomicU16>,
     stop: CancellationToken,
 }
 
@@ -39,24 +39,24 @@ impl Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let this = Self {
             address: listener.local_addr().expect("its address"),
-            answers: Arc::new(AtomicU16::new(204)),
+            status: Arc::new(AtomicU16::new(204)),
             received: Arc::default(),
-            put_off: Arc::default(),
-            refused: Arc::default(),
+            rejected: Arc::default(),
+            unverified: Arc::default(),
             stop: CancellationToken::new(),
         };
-        let (answers, received) = (this.answers.clone(), this.received.clone());
-        let (put_off, refused) = (this.put_off.clone(), this.refused.clone());
+        let (status, received) = (this.status.clone(), this.received.clone());
+        let (rejected, unverified) = (this.rejected.clone(), this.unverified.clone());
         let handler = move |request: Request<Incoming>| {
-            let (answers, received) = (answers.clone(), received.clone());
-            let (put_off, refused) = (put_off.clone(), refused.clone());
+            let (status, received) = (status.clone(), received.clone());
+            let (rejected, unverified) = (rejected.clone(), unverified.clone());
             async move {
                 let mut response = Response::new(Full::new(Bytes::new()));
-                let status = answers.load(Ordering::SeqCst);
-                match believe(request).await {
-                    Some(one) if status < 300 => received.lock().expect("no panic").push(one),
-                    Some(_) => _ = put_off.fetch_add(1, Ordering::SeqCst),
-                    None => _ = refused.fetch_add(1, Ordering::SeqCst),
+                let status = status.load(Ordering::SeqCst);
+                match verify(request).await {
+                    Some(webhook) if status < 300 => received.lock().expect("no panic").push(webhook),
+                    Some(_) => _ = rejected.fetch_add(1, Ordering::SeqCst),
+                    None => _ = unverified.fetch_add(1, Ordering::SeqCst),
                 }
                 *response.status_mut() = status.try_into().expect("a status");
                 response
@@ -74,26 +74,27 @@ impl Receiver {
         self.address
     }
 
-    pub(crate) fn answer(&self, status: u16) {
-        self.answers.store(status, Ordering::SeqCst);
+    /// Responds with this status from now on.
+    pub(crate) fn respond_with(&self, status: u16) {
+        self.status.store(status, Ordering::SeqCst);
     }
 
     pub(crate) fn received(&self) -> Vec<Received> {
         self.received.lock().expect("no panic").clone()
     }
 
-    /// Webhooks that were believed and not taken.
-    pub(crate) fn put_off(&self) -> u16 {
-        self.put_off.load(Ordering::SeqCst)
+    /// Returns the number of webhooks with a valid signature that were rejected.
+    pub(crate) fn rejected(&self) -> u16 {
+        self.rejected.load(Ordering::SeqCst)
     }
 
-    /// Webhooks whose signature was wrong.
-    pub(crate) fn refused(&self) -> u16 {
-        self.refused.load(Ordering::SeqCst)
+    /// Returns the number of webhooks with an invalid signature.
+    pub(crate) fn unverified(&self) -> u16 {
+        self.unverified.load(Ordering::SeqCst)
     }
 }
 
-async fn believe(request: Request<Incoming>) -> Option<Received> {
+async fn verify(request: Request<Incoming>) -> Option<Received> {
     let (head, body) = request.into_parts();
     let header = |name: &str| head.headers.get(name)?.to_str().ok().map(str::to_string);
     let id = header(webhook::ID)?;

@@ -1,4 +1,4 @@
-//! TLS of a test's own: an authority, and a way over TLS to a server that speaks none.
+//! TLS for a test: a certificate authority, and a TLS proxy to a server that speaks none.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-/// An authority that nobody believes by itself, and a server's certificate by it, as files.
+/// An authority that no client trusts by default, and the certificate of a server, as files.
 pub(crate) struct Authority {
     folder: PathBuf,
     config: Arc<ServerConfig>,
@@ -20,7 +20,7 @@ pub(crate) struct Authority {
 }
 
 impl Authority {
-    /// For servers at 127.0.0.1.
+    /// Creates an authority, and a certificate for servers at 127.0.0.1.
     pub(crate) fn new() -> Self {
         let folder = std::env::temp_dir().join(testkit::fresh("tls"));
         std::fs::create_dir_all(&folder).expect("a folder");
@@ -45,18 +45,18 @@ impl Authority {
         Self { folder, config: Arc::new(config), refused: Arc::default() }
     }
 
-    /// `ca.pem`, `server.pem` or `server.key`.
+    /// Returns the path of `ca.pem`, `server.pem` or `server.key`.
     pub(crate) fn file(&self, name: &str) -> String {
         self.folder.join(name).display().to_string()
     }
 
-    /// Clients that did not believe the certificate.
+    /// Returns the number of clients that did not trust the certificate.
     pub(crate) fn refused(&self) -> usize {
         self.refused.load(Ordering::SeqCst)
     }
 
-    /// A way over TLS to a server that speaks none. It ends with the test.
-    pub(crate) async fn to(&self, target: SocketAddr) -> SocketAddr {
+    /// Starts a TLS proxy to a server that speaks none. It ends with the test.
+    pub(crate) async fn tls_proxy(&self, target: SocketAddr) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("its address");
         let (acceptor, refused) = (TlsAcceptor::from(self.config.clone()), self.refused.clone());
@@ -69,7 +69,7 @@ impl Authority {
                         return;
                     };
                     let Ok(mut far) = TcpStream::connect(target).await else { return };
-                    let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await; // either end may hang up
+                    let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await; // either end may close the connection
                 });
             }
         });
@@ -79,6 +79,6 @@ impl Authority {
 
 impl Drop for Authority {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(Path::new(&self.folder)); // left-overs do no harm
+        let _ = std::fs::remove_dir_all(Path::new(&self.folder)); // leftover files do no harm
     }
 }

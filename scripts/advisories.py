@@ -36,7 +36,7 @@ def index_path(name):
 
 
 def is_yanked(caches, name, version):
-    """Looks a version up in the index entries that cargo has cached. Cargo has just refreshed them."""
+    """Returns whether a version is yanked, from the index entries that cargo has cached and just refreshed."""
     for cache in caches:
         entry = cache / index_path(name)
         if entry.exists():

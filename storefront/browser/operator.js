@@ -153,7 +153,7 @@ test('an accepted order that the database refused raises an alarm, and is applie
   await page.getByRole('dialog').getByRole('button', { name: 'Replay' }).click();
   await page.getByText('The dead letter was replayed.').waitFor();
   await alarm(page, 'had already been accepted').waitFor({ state: 'detached' });
-  assert.equal((await admin('GET', 'sales/letters/orders')).orders[0].customer_id, 'accepted-202');
+  assert.equal((await admin('GET', 'sales/letters/orders')).orders[0].customer_id, 'oversold');
 });
 
 test('an order is found, paid from a credited wallet, and its delivery status is set by hand', async () => {

@@ -1,18 +1,17 @@
-//! An output as a page shows it, against the one that there was. `…` stands for what differs from run to run: inside
-//! of a line for any characters, as a line for any lines, as a JSON string for any value, and as a JSON object's last
-//! key for further ones.
+//! Compares the output that a page shows with the actual output. `…` matches what differs from run to run: within a line any
+//! characters, as a line any lines, as a JSON string any value, and as the last key of a JSON object any further members.
 
 use serde_json::Value;
 
-/// What stands for anything.
+/// The wildcard in expected output.
 pub const ANYTHING: &str = "…";
 
-/// Where the two differ, in words; nothing if they do not. Of several documents that were printed the last counts: it is
-/// the answer to the block's last command.
+/// Returns the first difference between expected and printed JSON. If several documents were printed, only the last one
+/// counts: it is the output of the block's last command.
 pub fn json(shown: &str, printed: &str) -> Option<String> {
     let shown: Value = match serde_json::from_str(shown) {
         Ok(value) => value,
-        Err(error) => return Some(format!("what is shown is no JSON: {error}")),
+        Err(error) => return Some(format!("the expected output is not valid JSON: {error}")),
     };
     let documents = serde_json::Deserializer::from_str(printed).into_iter::<Value>();
     match documents.collect::<Result<Vec<_>, _>>() {
@@ -20,7 +19,7 @@ pub fn json(shown: &str, printed: &str) -> Option<String> {
             Some(last) => values("", &shown, last),
             None => Some("nothing was printed".to_owned()),
         },
-        Err(error) => Some(format!("what was printed is no JSON ({error}): {printed}")),
+        Err(error) => Some(format!("the output is not valid JSON ({error}): {printed}")),
     }
 }
 
@@ -32,29 +31,29 @@ fn values(at: &str, shown: &Value, printed: &Value) -> Option<String> {
             let open = shown.contains_key(ANYTHING);
             let surplus = printed.keys().find(|key| !open && !shown.contains_key(*key));
             if let Some(key) = surplus {
-                return Some(format!("{at}.{key} is not shown"));
+                return Some(format!("{at}.{key} is not expected"));
             }
             shown.iter().filter(|(key, _)| *key != ANYTHING).find_map(|(key, value)| match printed.get(key) {
                 Some(printed) => values(&format!("{at}.{key}"), value, printed),
-                None => Some(format!("there is no {at}.{key}")),
+                None => Some(format!("{at}.{key} is missing")),
             })
         }
         (Value::Array(shown), Value::Array(printed)) => {
             let open = shown.last().is_some_and(|last| last == ANYTHING);
-            let told = if open { &shown[..shown.len() - 1] } else { shown };
-            if told.len() > printed.len() || (!open && told.len() < printed.len()) {
+            let expected = if open { &shown[..shown.len() - 1] } else { shown };
+            if expected.len() > printed.len() || (!open && expected.len() < printed.len()) {
                 return Some(format!("{at} has {} elements", printed.len()));
             }
-            let mut pairs = told.iter().zip(printed).enumerate();
+            let mut pairs = expected.iter().zip(printed).enumerate();
             pairs.find_map(|(index, (shown, printed))| values(&format!("{at}[{index}]"), shown, printed))
         }
         (shown, printed) if shown == printed => None,
-        (shown, printed) => Some(format!("{at} is {printed}, and shown as {shown}")),
+        (shown, printed) => Some(format!("{at} is {printed}, expected {shown}")),
     }
 }
 
-/// Where the two differ, in words; nothing if they do not. Blank lines at both ends, and blanks at a line's end, do
-/// not count.
+/// Returns the actual output if it does not match the expected text. Blank lines at both ends, and blanks at the end of a
+/// line, are ignored.
 pub fn text(shown: &str, printed: &str) -> Option<String> {
     let lines = |text: &str| -> Vec<String> {
         text.trim_matches(['\n', '\r']).lines().map(|line| line.trim_end().to_owned()).collect()
@@ -62,7 +61,7 @@ pub fn text(shown: &str, printed: &str) -> Option<String> {
     let (shown, printed) = (lines(shown), lines(printed));
     match any_lines(&shown, &printed) {
         true => None,
-        false => Some(format!("what was printed is\n{}", printed.join("\n"))),
+        false => Some(format!("the output is\n{}", printed.join("\n"))),
     }
 }
 
@@ -78,7 +77,7 @@ fn any_lines(shown: &[String], printed: &[String]) -> bool {
     }
 }
 
-/// Whether a line is as shown, with anything for each `…`.
+/// Returns whether a line matches, where each `…` matches any characters.
 fn line(shown: &str, printed: &str) -> bool {
     let mut parts = shown.split(ANYTHING);
     let Some(mut rest) = parts.next().and_then(|start| printed.strip_prefix(start)) else { return false };
@@ -98,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn anything_is_what_differs_and_nothing_else() {
+    fn the_wildcard_matches_anything_and_nothing_else_does() {
         assert_eq!(json(r#"{"a":"…","b":[1,"…"]}"#, r#"{"b":[1,2,3],"a":{"c":1}}"#), None);
         assert_eq!(json(r#"{"a":1,"…":"…"}"#, r#"{"a":1,"b":2}"#), None);
         assert_eq!(json(r#"{"a":"/v1/…/ws"}"#, r#"{"a":"/v1/orders/ws"}"#), None);

@@ -1,85 +1,86 @@
-//! What a block is, and so what is done with it. The words behind a fence are the language, which code hosts colour
-//! by, and then marks. A block of an unknown language, without one, or with an unknown mark, is a fault: nothing is
-//! passed over in silence.
+//! The kind of a block, which determines what the tests do with it. The words after a fence are the language, which code
+//! hosts use for highlighting, and then marks. A block without a language, or with an unknown language or mark, is an
+//! error: no block is skipped silently. A mark that keeps a block from being run is the reason for that;
+//! the crate `tidy` checks that the content of the block proves it.
 //!
 //! | block | what happens to it |
 //! |---|---|
-//! | `sh` | typed into the page's shell; must succeed |
-//! | `sh refused` | typed; its last command must fail (an HTTP status from 400 on is a failure) |
-//! | `sh docker`, `sh root`, `sh elsewhere` | needs Docker, rights, or another machine: only parsed |
-//! | `sh dev` | runs `./dev` commands that `.ci/run` runs, too: parsed, and each command must exist |
-//! | `console` | lines behind `$ ` are typed, one by one; what stands below each is its output |
-//! | `text output`, `http output`, `csv output` | what the block right above has printed |
-//! | `json output` | the answer to the last command of the block right above |
+//! | `sh` | run in the page's shell; must succeed |
+//! | `sh refused` | run; its last command must fail (an HTTP status of 400 or more is a failure) |
+//! | `sh docker`, `sh root`, `sh elsewhere` | requires Docker, root, or another machine: only parsed |
+//! | `sh dev` | `./dev` commands that `.ci/run` runs, too: parsed, and each command must exist |
+//! | `console` | each line after `$ ` is run; the lines below it are its expected output |
+//! | `text output`, `http output`, `csv output` | the output of the block directly above |
+//! | `json output` | the output of the last command of the block directly above |
 //! | `json`, `toml`, `yaml` | parsed |
-//! | `… file=NAME` | also written to a file of this name, for the commands that follow |
+//! | `… file=NAME` | also written to a file with this name, for the following commands |
 //! | `sql` | run by `./dev psql` |
-//! | `text`, `ini`, `nginx`, `mermaid`, `lua`, `rust`, `html`, `js` | shown |
+//! | `text`, `ini`, `nginx`, `mermaid`, `lua`, `rust`, `html`, `js` | displayed only |
 
 use crate::page::Block;
 
-/// Why a block that is parsed is not run.
+/// The reason why a block is parsed but not run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Reason {
     /// It starts containers.
     Docker,
     /// It changes the machine.
     Root,
-    /// It is for another machine, or for a person at one.
+    /// It is for another machine, or needs a person.
     Elsewhere,
     /// `.ci/run` runs the same command, which takes minutes.
     Dev,
 }
 
-/// A format that can be parsed.
+/// The format of a data block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// JSON, in which a string `…` stands for anything.
+    /// JSON, in which a string `…` matches any value.
     Json,
-    /// TOML.
+    /// TOML, parsed as a table.
     Toml,
-    /// YAML.
+    /// YAML, parsed as a value.
     Yaml,
     /// Any other text.
     Text,
 }
 
-/// What a block is.
+/// The kind of a block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
-    /// Typed. Whether its last command must fail.
+    /// Commands that are run.
     Command {
-        /// The last command must fail.
+        /// Whether the last command must fail.
         refused: bool,
     },
-    /// Commands behind `$ `, and their outputs.
+    /// Commands after `$ `, and their expected outputs.
     Console,
-    /// Only parsed, as a script.
+    /// A script that is only parsed.
     Parsed(Reason),
     /// A statement for Postgres.
     Sql,
-    /// What the block above has printed.
+    /// The expected output of the block above.
     Output(Format),
-    /// Parsed, and perhaps written to a file.
+    /// Data that is parsed, and written to a file if it has a name.
     Data {
-        /// How it is parsed.
+        /// The format in which it is parsed.
         format: Format,
-        /// The file's name.
+        /// The name of the file.
         file: Option<String>,
     },
-    /// For the eye.
-    Shown,
+    /// A block that is displayed only.
+    Displayed,
 }
 
-/// A block that nobody can tell what to do with.
+/// The kind of a block is unknown.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("what is to be done with a block `{0}`? (book/src/kind.rs lists what there is)")]
+#[error("unknown kind of block: `{0}` (book/src/kind.rs lists all kinds)")]
 pub struct UnknownKind(String);
 
-const SHOWN: [&str; 8] = ["text", "ini", "nginx", "mermaid", "lua", "rust", "html", "js"];
+const DISPLAYED: [&str; 8] = ["text", "ini", "nginx", "mermaid", "lua", "rust", "html", "js"];
 
-/// What this block is.
-pub fn of(block: &Block) -> Result<Kind, UnknownKind> {
+/// Returns the kind of a block.
+pub fn classify(block: &Block) -> Result<Kind, UnknownKind> {
     let mut words = block.info.split_whitespace();
     let language = words.next().unwrap_or_default();
     let marks: Vec<&str> = words.collect();
@@ -105,7 +106,7 @@ pub fn of(block: &Block) -> Result<Kind, UnknownKind> {
             let name = file.strip_prefix("file=").filter(|name| !name.contains('/'));
             name.map(|name| Kind::Data { format, file: Some(name.to_owned()) }).ok_or_else(unknown)
         }
-        (shown, []) if SHOWN.contains(&shown) => Ok(Kind::Shown),
+        (language, []) if DISPLAYED.contains(&language) => Ok(Kind::Displayed),
         _ => Err(unknown()),
     }
 }
@@ -115,11 +116,11 @@ mod tests {
     use super::*;
 
     fn kind(info: &str, follows: bool) -> Result<Kind, UnknownKind> {
-        of(&Block { line: 1, info: info.into(), body: String::new(), follows })
+        classify(&Block { line: 1, info: info.into(), body: String::new(), follows })
     }
 
     #[test]
-    fn no_block_is_passed_over_in_silence() {
+    fn no_block_is_skipped_silently() {
         for fault in [
             "",
             "bash",

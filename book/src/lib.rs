@@ -1,17 +1,18 @@
-//! The documentation as something that can be wrong, and is then found out.
+//! Tests of the documentation: its commands are run, its data is parsed, its links are checked.
 //!
-//! | module | what it does |
+//! | module | contents |
 //! |---|---|
-//! | [`page`] | the pages, and the fenced blocks in them |
-//! | [`kind`] | what a block is, and so what is done with it |
-//! | [`expect`] | an output as a page shows it, with `…` where it may differ, against a real one |
-//! | [`shell`] | one page's shell, in which its blocks are typed one after another |
-//! | [`site`] | the site, by mdBook |
-//! | [`reference`] | pages that are written from their sources |
-//! | [`links`] | links that lead nowhere, in the sources and in the site |
+//! | [`page`] | pages and their fenced blocks |
+//! | [`kind`] | the kind of a block, which determines how it is tested |
+//! | [`expect`] | the comparison of expected and actual output, with `…` as a wildcard |
+//! | [`shell`] | the shell of a page, in which its blocks are run one after another |
+//! | [`site`] | the site, built by mdBook |
+//! | [`reference`] | pages that are generated from their sources |
+//! | [`links`] | broken links, in the sources and in the site |
 //!
-//! Tests: `tests/commands.rs` runs every command on a running system; `tests/pages.rs` looks at everything that needs
-//! none; `tests/reference.rs` compares the written pages with their sources. No program is built from this crate, so nobody who only wants to sell waits for it.
+//! `tests/commands.rs` runs every command on a running system; `tests/pages.rs` checks everything that needs none;
+//! `tests/reference.rs` compares the generated pages with their sources. No program depends on this crate, so that a release
+//! build does not build it.
 
 pub mod expect;
 pub mod kind;
@@ -23,7 +24,7 @@ pub mod site;
 
 use std::path::{Path, PathBuf};
 
-/// The repository.
+/// Returns the root of the repository.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the repository").to_owned()
 }

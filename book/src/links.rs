@@ -1,4 +1,4 @@
-//! Links that lead nowhere: in the sources, as code hosts follow them, and in the site, as browsers do.
+//! Broken links: in the sources, as code hosts resolve them, and in the site, as browsers do.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Range;
@@ -7,23 +7,23 @@ use std::path::{Path, PathBuf};
 use pulldown_cmark::{Event, Parser, Tag, TagEnd};
 
 use crate::page::{MARKDOWN, Page};
-use crate::site::normal;
+use crate::site::normalize;
 
-/// A link inside of the repository.
+/// A link within the repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
-    /// Where its address stands in the text.
+    /// The position of its address in the text.
     pub range: Range<usize>,
-    /// A path as written; empty: the same page.
+    /// The path as written; empty for the same page.
     pub target: String,
-    /// The heading.
+    /// The anchor of a heading.
     pub anchor: Option<String>,
-    /// The line, counted from 1.
+    /// The line of the link, counted from 1.
     pub line: usize,
 }
 
-/// Links and images of a page that lead to a place inside of the repository.
-pub fn links_of(text: &str) -> Vec<Link> {
+/// Returns the links and images of a page that refer to a file in the repository.
+pub fn links_in(text: &str) -> Vec<Link> {
     let mut links = Vec::new();
     for (event, range) in Parser::new_ext(text, MARKDOWN).into_offset_iter() {
         let (Event::Start(Tag::Link { dest_url, .. }) | Event::Start(Tag::Image { dest_url, .. })) = event
@@ -45,8 +45,8 @@ pub fn links_of(text: &str) -> Vec<Link> {
     links
 }
 
-/// The names under which a page's headings can be reached, as code hosts make them.
-pub fn anchors_of(text: &str) -> HashSet<String> {
+/// Returns the anchors of a page's headings, as code hosts generate them.
+pub fn anchors_in(text: &str) -> HashSet<String> {
     let mut seen = BTreeMap::<String, usize>::new();
     let mut anchors = HashSet::new();
     let mut heading: Option<String> = None;
@@ -75,20 +75,20 @@ pub fn anchors_of(text: &str) -> HashSet<String> {
     anchors
 }
 
-/// Links of these pages that lead nowhere, as `page:line: link`.
+/// Returns the broken links of these pages, as `page:line: link`.
 pub fn broken_in_sources(root: &Path, pages: &[Page]) -> Vec<String> {
     let mut broken = Vec::new();
     for page in pages {
-        for link in links_of(&page.text) {
+        for link in links_in(&page.text) {
             let folder = page.path.parent().unwrap_or(Path::new(""));
             let path = match link.target.as_str() {
                 "" => page.path.clone(),
-                target => normal(&folder.join(target)),
+                target => normalize(&folder.join(target)),
             };
             let file = root.join(&path);
             let is_there = file.exists() && !path.starts_with("..");
             let has_heading = link.anchor.as_ref().is_none_or(|anchor| {
-                std::fs::read_to_string(&file).is_ok_and(|text| anchors_of(&text).contains(anchor))
+                std::fs::read_to_string(&file).is_ok_and(|text| anchors_in(&text).contains(anchor))
             });
             if !is_there || !has_heading {
                 let heading = link.anchor.map(|anchor| format!("#{anchor}")).unwrap_or_default();
@@ -99,7 +99,7 @@ pub fn broken_in_sources(root: &Path, pages: &[Page]) -> Vec<String> {
     broken
 }
 
-/// Links of the site in this folder that lead nowhere, as `page: link`.
+/// Returns the broken links of the site in this folder, as `page: link`.
 pub fn broken_in_site(site: &Path) -> std::io::Result<Vec<String>> {
     let mut files = BTreeSet::new();
     let mut folders = vec![site.to_owned()];
@@ -114,7 +114,7 @@ pub fn broken_in_site(site: &Path) -> std::io::Result<Vec<String>> {
     }
     let is_page = |path: &PathBuf| path.extension().is_some_and(|end| end == "html");
     let mut pages = BTreeMap::new();
-    // The page for "not found" is served from anywhere, so its links say nothing.
+    // The "not found" page is served at any path, so that its relative links cannot be checked.
     for path in files.iter().filter(|path| is_page(path) && !path.ends_with("404.html")) {
         pages.insert(path.clone(), std::fs::read_to_string(path)?);
     }
@@ -127,7 +127,7 @@ pub fn broken_in_site(site: &Path) -> std::io::Result<Vec<String>> {
             let (target, anchor) = link.split_once('#').unwrap_or((link, ""));
             let there = match target {
                 "" => path.clone(),
-                target => normal(&path.parent().expect("inside of the site").join(target)),
+                target => normalize(&path.parent().expect("inside of the site").join(target)),
             };
             let is_there = files.contains(&there);
             let has_heading = anchor.is_empty()
@@ -140,7 +140,7 @@ pub fn broken_in_site(site: &Path) -> std::io::Result<Vec<String>> {
     Ok(broken)
 }
 
-/// The values of an attribute in a page that a program wrote.
+/// Returns the values of an attribute in a generated page.
 fn attribute<'a>(html: &'a str, name: &str) -> Vec<&'a str> {
     let opening = format!(" {name}=\"");
     html.split(&opening).skip(1).filter_map(|rest| rest.split_once('"')).map(|(value, _)| value).collect()
@@ -151,13 +151,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_and_headings_are_found_where_they_stand() {
+    fn links_and_headings_are_found() {
         let text =
             "# Life of `an` order, now\n## Why\n## Why\n[a](../b.md#why) ![c](d.png) [e](https://x.example)";
-        let links = links_of(text);
+        let links = links_in(text);
         let seen: Vec<_> = links.iter().map(|link| &text[link.range.clone()]).collect();
         assert_eq!(seen, ["../b.md#why", "d.png"]);
-        let anchors = anchors_of(text);
+        let anchors = anchors_in(text);
         for anchor in ["life-of-an-order-now", "why", "why-1"] {
             assert!(anchors.contains(anchor), "{anchors:?}");
         }

@@ -1,43 +1,42 @@
-//! The pages, and the fenced blocks in them.
+//! Pages and their fenced blocks.
 
 use std::path::{Path, PathBuf};
 
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 
-/// Extensions that the pages use, here as in mdBook and at code hosts.
+/// The Markdown extensions that mdBook and code hosts support, too.
 pub const MARKDOWN: Options =
     Options::ENABLE_TABLES.union(Options::ENABLE_STRIKETHROUGH).union(Options::ENABLE_GFM);
 
-/// A Markdown file.
+/// A page of the documentation.
 #[derive(Debug)]
 pub struct Page {
-    /// From the repository's root.
+    /// The path, relative to the root of the repository.
     pub path: PathBuf,
-    /// Its text.
+    /// The text of the page.
     pub text: String,
 }
 
-/// A fenced block.
+/// A fenced code block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {
-    /// Where its first line stands, counted from 1.
+    /// The number of its first line, counted from 1.
     pub line: usize,
-    /// What stands behind the fence.
+    /// The words after the opening fence.
     pub info: String,
-    /// What stands between the fences.
+    /// The text between the fences.
     pub body: String,
-    /// Nothing but blank lines between it and the block before it.
+    /// Whether only blank lines separate it from the previous block.
     pub follows: bool,
 }
 
 impl Page {
-    /// Reads one.
+    /// Reads a page.
     pub fn read(root: &Path, path: &Path) -> std::io::Result<Self> {
         Ok(Self { path: path.to_owned(), text: std::fs::read_to_string(root.join(path))? })
     }
 
-    /// Its fenced blocks. Indented ones have no language, so nobody could tell what to do with them: they count as
-    /// fenced ones without.
+    /// Returns the code blocks. An indented block counts as a fenced one without a language, which is an error.
     pub fn blocks(&self) -> Vec<Block> {
         let mut blocks = Vec::new();
         let mut open: Option<Block> = None;
@@ -70,13 +69,13 @@ impl Page {
     }
 }
 
-/// Pages outside of `docs/` that people are led to.
-const FRONT: [&str; 6] =
+/// The pages outside of `docs/`.
+const TOP_LEVEL: [&str; 6] =
     ["README.md", "README.ko.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "CHANGELOG.md", "model/README.md"];
 
-/// Every page: those at the front, and all in `docs/`, in the order of their names.
+/// Reads all pages: the top-level ones, and those in `docs/` in alphabetical order.
 pub fn pages(root: &Path) -> std::io::Result<Vec<Page>> {
-    let mut paths: Vec<PathBuf> = FRONT.iter().map(PathBuf::from).collect();
+    let mut paths: Vec<PathBuf> = TOP_LEVEL.iter().map(PathBuf::from).collect();
     let mut folders = vec![PathBuf::from("docs")];
     let mut found = Vec::new();
     while let Some(folder) = folders.pop() {

@@ -1,5 +1,5 @@
-//! One page's shell: its blocks are typed into one Bash, as a reader types them into one terminal, so that variables
-//! and background jobs live on to the next block. It works in a folder of its own that shows the repository, so that
+//! The shell of a page. Its blocks run in one Bash, as a reader would type them into one terminal, so that variables and
+//! background jobs persist until the next block. The shell works in its own folder with links to the repository, so that
 //! files that the commands write are not left among the sources.
 
 use std::ffi::OsString;
@@ -10,80 +10,81 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-/// A command of a page takes seconds, one that starts programs some more; a reader would not wait longer either.
-const BLOCK_LIMIT: Duration = Duration::from_secs(90);
+/// The timeout of a block. A command takes seconds, and somewhat more if it starts programs; readers would not wait longer
+/// either.
+const BLOCK_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// A page's shell; ended, with what it started, with the value.
+/// The shell of a page. It is killed with all processes that it has started when the value is dropped.
 pub struct Shell {
     child: Child,
     input: ChildStdin,
     statuses: Receiver<String>,
     folder: PathBuf,
-    typed: usize,
+    blocks: usize,
 }
 
-/// What became of a block.
+/// The result of a block.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The last command's, or that of the one that ended the block.
+    /// The status of the last command that ran.
     pub status: i32,
-    /// What was printed, without errors.
+    /// The standard output.
     pub printed: String,
-    /// What was printed as errors.
-    pub complaints: String,
+    /// The standard error.
+    pub errors: String,
 }
 
 /// The shell could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ShellError {
-    /// Files or the process.
+    /// A file or the process caused an I/O error.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    /// It said nothing for so long.
-    #[error("not done after {} s\n{complaints}", BLOCK_LIMIT.as_secs())]
+    /// The block did not end within the timeout.
+    #[error("timed out after {} s\n{errors}", BLOCK_TIMEOUT.as_secs())]
     TooLong {
-        /// What it had complained of by then.
-        complaints: String,
+        /// The standard error until then.
+        errors: String,
     },
-    /// An earlier block ended it.
-    #[error("the shell has ended before")]
+    /// An earlier block has ended the shell.
+    #[error("the shell has already exited")]
     Ended,
 }
 
-/// What a page's commands run in: who is asked to answer `./dev`, and with which environment.
+/// The environment in which the commands of a page run.
 #[derive(Debug, Clone)]
-pub struct Surroundings {
-    /// The repository.
+pub struct Environment {
+    /// The root of the repository.
     pub root: PathBuf,
-    /// Where the programs lie that were built; for the commands `target/release`.
+    /// The folder of the built programs; the commands see it as `target/release`.
     pub programs: PathBuf,
-    /// Added to what a login has.
-    pub environment: Vec<(&'static str, OsString)>,
+    /// The variables in addition to those of a login shell.
+    pub variables: Vec<(&'static str, OsString)>,
 }
 
-/// What of this process' environment a page's commands see.
-const KEPT: [&str; 8] =
+/// The variables of this process that the commands of a page inherit.
+const INHERITED: [&str; 8] =
     ["PATH", "HOME", "LANG", "TMPDIR", "CARGO_HOME", "CARGO_TARGET_DIR", "JAVA_HOME", "FLASHSALE_STARTED_BY"];
 
-/// `curl` says nothing of its progress, does not wait for ever, fails where the server refuses, and comes again after a
-/// 503, as every client should: on a busy machine there are some.
+/// The settings of `curl`: no progress bar, a timeout, failure on an HTTP error, and retries after a 503, as every client should
+/// have; on a busy machine there are some.
 const CURLRC: &str = "silent\nshow-error\nmax-time = 60\nfail-with-body\nretry = 20\nretry-max-time = 40\n";
 
-impl Surroundings {
-    /// A command with this environment and no more.
+impl Environment {
+    /// Returns a command with only this environment.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
         command.env_clear().stdin(Stdio::null());
-        command.envs(KEPT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
-        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
 }
 
-/// A folder that shows the repository. What is built and what is ignored is left out, and `./dev` is that of the
-/// repository, which looks for itself where it lies.
-fn show_repository(surroundings: &Surroundings, folder: &Path) -> std::io::Result<()> {
-    let root = &surroundings.root;
+/// Creates a folder with links to the repository, without built and ignored files. `./dev` calls the script of the
+/// repository, which determines its own location.
+fn link_repository(environment: &Environment, folder: &Path) -> std::io::Result<()> {
+    let root = &environment.root;
     if folder.exists() {
         std::fs::remove_dir_all(folder)?;
     }
@@ -95,7 +96,7 @@ fn show_repository(surroundings: &Surroundings, folder: &Path) -> std::io::Resul
         }
     }
     std::fs::create_dir(folder.join("target"))?;
-    std::os::unix::fs::symlink(&surroundings.programs, folder.join("target/release"))?;
+    std::os::unix::fs::symlink(&environment.programs, folder.join("target/release"))?;
     let dev = folder.join("dev");
     std::fs::write(&dev, format!("#!/bin/sh\nexec '{}' \"$@\"\n", root.join("dev").display()))?;
     std::fs::set_permissions(&dev, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
@@ -103,10 +104,10 @@ fn show_repository(surroundings: &Surroundings, folder: &Path) -> std::io::Resul
 }
 
 impl Shell {
-    /// Opens one that works in `folder`, which is made anew.
-    pub fn open(surroundings: &Surroundings, folder: &Path) -> Result<Self, ShellError> {
-        show_repository(surroundings, folder)?;
-        let mut command = surroundings.command("bash");
+    /// Opens a shell that works in `folder`, which is created again.
+    pub fn open(environment: &Environment, folder: &Path) -> Result<Self, ShellError> {
+        link_repository(environment, folder)?;
+        let mut command = environment.command("bash");
         command.args(["--noprofile", "--norc"]).current_dir(folder).env("CURL_HOME", folder);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
         let mut child = command.spawn()?;
@@ -120,22 +121,22 @@ impl Shell {
                 }
             }
         });
-        Ok(Self { child, input, statuses, folder: folder.to_owned(), typed: 0 })
+        Ok(Self { child, input, statuses, folder: folder.to_owned(), blocks: 0 })
     }
 
-    /// Writes a file where the commands look for it.
+    /// Writes a file into the folder of the commands.
     pub fn write(&self, name: &str, body: &str) -> Result<(), ShellError> {
         let path = self.folder.join(name);
-        // A link to a file of the repository is replaced, never written through.
+        // A link to a file of the repository is replaced, so that the file itself is never changed.
         let _ = std::fs::remove_file(&path);
         Ok(std::fs::write(path, body)?)
     }
 
-    /// Types a block, and waits until it is done. The first command that fails ends it, and with it the shell, unless
-    /// the block is one that is `refused`.
+    /// Runs a block and waits until it ends. The first command that fails ends the block and the shell, unless the block is
+    /// marked `refused`.
     pub fn run(&mut self, block: &str, refused: bool) -> Result<Outcome, ShellError> {
-        self.typed += 1;
-        let file = |end: &str| self.folder.join(format!(".block-{}.{end}", self.typed));
+        self.blocks += 1;
+        let file = |end: &str| self.folder.join(format!(".block-{}.{end}", self.blocks));
         let (script, out, err) = (file("sh"), file("out"), file("err"));
         std::fs::write(&script, block)?;
         let mode = if refused { "set +e" } else { "set -e" };
@@ -150,20 +151,20 @@ impl Shell {
         let read = |path: &Path| {
             std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
         };
-        let status = match self.statuses.recv_timeout(BLOCK_LIMIT) {
+        let status = match self.statuses.recv_timeout(BLOCK_TIMEOUT) {
             Ok(status) => status.parse().unwrap_or(-1),
             Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {
-                return Err(ShellError::TooLong { complaints: read(&err) });
+                return Err(ShellError::TooLong { errors: read(&err) });
             }
             Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => return Err(ShellError::Ended),
         };
-        Ok(Outcome { status, printed: read(&out), complaints: read(&err) })
+        Ok(Outcome { status, printed: read(&out), errors: read(&err) })
     }
 }
 
 impl Drop for Shell {
     fn drop(&mut self) {
-        // The whole group: also what the page has left in the background.
+        // The whole process group, including background jobs of the page.
         let group = format!("-{}", self.child.id());
         let _ = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
         let _ = self.child.wait();
@@ -177,16 +178,16 @@ mod tests {
     fn shell(name: &str) -> Shell {
         let root = crate::root();
         let folder = std::env::temp_dir().join(format!("flashsale-book-{name}-{}", std::process::id()));
-        let surroundings = Surroundings { programs: root.join("target/debug"), root, environment: vec![] };
-        Shell::open(&surroundings, &folder).expect("a shell")
+        let environment = Environment { programs: root.join("target/debug"), root, variables: vec![] };
+        Shell::open(&environment, &folder).expect("a shell")
     }
 
     #[test]
     fn blocks_share_a_shell_and_a_failure_ends_it() {
         let mut shell = shell("shares");
         assert_eq!(shell.run("name=mina\n", false).expect("done").status, 0);
-        let told = shell.run("echo \"$name\"; ls README.md\n", false).expect("done");
-        assert_eq!((told.status, told.printed.as_str()), (0, "mina\nREADME.md\n"));
+        let outcome = shell.run("echo \"$name\"; ls README.md\n", false).expect("done");
+        assert_eq!((outcome.status, outcome.printed.as_str()), (0, "mina\nREADME.md\n"));
         assert_eq!(shell.run("false\ntrue\nfalse\n", true).expect("done").status, 1);
         assert_eq!(shell.run("false\necho reached\n", false).expect("done").status, 1);
         assert!(shell.run("true\n", false).is_err());

@@ -1,8 +1,8 @@
-//! The site, by mdBook. Pages are written so that their links work where they lie, as code hosts show them; in the site
-//! a link to a file that is no page of it leads to a copy of that file, under `files/`.
+//! The site, built by mdBook. Links in the pages are relative to the repository, as code hosts resolve them; in the site, a
+//! link to a file that is not a page refers to a copy of that file under `files/`.
 //!
-//! A page of `docs/` that stands for a file elsewhere (`ARCHITECTURE.md` at the root) has one line `<!-- whole: PATH -->`:
-//! in the site that file is in its place.
+//! A page of `docs/` that represents a file elsewhere (such as `ARCHITECTURE.md`) has one line `<!-- whole: PATH -->`: in the
+//! site it is replaced by that file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
@@ -13,20 +13,20 @@ use mdbook_preprocessor::book::Book;
 use mdbook_preprocessor::errors::Error as BookError;
 use mdbook_preprocessor::{Preprocessor, PreprocessorContext};
 
-use crate::links::{Link, links_of};
+use crate::links::{Link, links_in};
 
 /// The site could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum SiteError {
-    /// mdBook says why.
+    /// The error of mdBook.
     #[error("{0:#}")]
     MdBook(BookError),
-    /// A file beside the pages.
+    /// A linked file could not be copied.
     #[error("{}: {source}", path.display())]
     File {
-        /// Which.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The error of the file system.
         source: std::io::Error,
     },
 }
@@ -47,7 +47,7 @@ pub fn build(root: &Path, destination: &Path) -> Result<(), SiteError> {
     Ok(())
 }
 
-/// Browsers show text, and save what they do not know: a folder is the list of what is in it.
+/// Copies a file. Browsers display text and download other formats; a folder becomes a list of its files.
 fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(to.parent().expect("inside of the site"))?;
     if from.is_dir() {
@@ -62,20 +62,20 @@ fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
     }
 }
 
-/// Where the site keeps a copy of a file of the repository.
+/// Returns the path of the copy in the site.
 fn copy_of(path: &Path) -> PathBuf {
-    let shown =
-        path.extension().is_some_and(|end| ["json", "txt", "svg", "png"].iter().any(|known| end == *known));
-    // mdBook takes whatever has `.md` in its name for a page.
+    let is_displayed =
+        path.extension().is_some_and(|end| ["json", "txt", "svg", "png"].iter().any(|ending| end == *ending));
+    // mdBook treats every file with `.md` in its name as a page.
     let path = if path.extension().is_some_and(|end| end == "md") { &path.with_extension("") } else { path };
     let mut name = Path::new("files").join(path).into_os_string();
-    if !shown {
+    if !is_displayed {
         name.push(".txt");
     }
     name.into()
 }
 
-/// Points links to where the site has what they lead to.
+/// Rewrites links to their targets in the site.
 struct Repository {
     root: PathBuf,
     wanted: Arc<Mutex<BTreeSet<PathBuf>>>,
@@ -87,11 +87,11 @@ impl Preprocessor for Repository {
     }
 
     fn run(&self, _: &PreprocessorContext, mut book: Book) -> Result<Book, BookError> {
-        // Where each page of the site comes from, and under which name it stands there.
+        // The source of each page, and its path in the site.
         let mut places = BTreeMap::new();
         for chapter in book.chapters() {
             let Some(path) = &chapter.source_path else { continue };
-            let source = stands_for(&chapter.content).unwrap_or_else(|| Path::new("docs").join(path));
+            let source = represented_file(&chapter.content).unwrap_or_else(|| Path::new("docs").join(path));
             places.insert(source, path.clone());
             places.insert(Path::new("docs").join(path), path.clone());
         }
@@ -99,61 +99,67 @@ impl Preprocessor for Repository {
         book.for_each_chapter_mut(|chapter| {
             let Some(path) = chapter.source_path.clone() else { return };
             let mut source = Path::new("docs").join(&path);
-            if let Some(elsewhere) = stands_for(&chapter.content) {
+            if let Some(elsewhere) = represented_file(&chapter.content) {
                 match std::fs::read_to_string(self.root.join(&elsewhere)) {
                     Ok(text) => chapter.content = text,
                     Err(error) => failed = Some(error),
                 }
                 source = elsewhere;
             }
-            chapter.content = self.point(&chapter.content, &source, &path, &places);
+            chapter.content = self.rewrite_links(&chapter.content, &source, &path, &places);
         });
         failed.map_or(Ok(book), |error| Err(error.into()))
     }
 }
 
-/// The file that a page stands for.
-pub fn stands_for(content: &str) -> Option<PathBuf> {
+/// Returns the file that a page represents.
+pub fn represented_file(content: &str) -> Option<PathBuf> {
     let line = content.lines().find_map(|line| line.strip_prefix("<!-- whole: "))?;
     line.strip_suffix(" -->").map(PathBuf::from)
 }
 
 impl Repository {
-    /// A page's text with its links pointed: it comes from `source`, and stands in the site at `place`.
-    fn point(&self, text: &str, source: &Path, place: &Path, places: &BTreeMap<PathBuf, PathBuf>) -> String {
-        let mut pointed = text.to_owned();
-        let mut links = links_of(text);
+    /// Rewrites the links of a page that comes from `source` and is at `place` in the site.
+    fn rewrite_links(
+        &self,
+        text: &str,
+        source: &Path,
+        place: &Path,
+        places: &BTreeMap<PathBuf, PathBuf>,
+    ) -> String {
+        let mut rewritten = text.to_owned();
+        let mut links = links_in(text);
         links.sort_by_key(|link| std::cmp::Reverse(link.range.start));
         for Link { range, target, anchor, .. } in links {
             if target.is_empty() {
                 continue;
             }
             let folder = source.parent().unwrap_or(Path::new(""));
-            let led_to = normal(&folder.join(&target));
-            let readme = led_to.join("README.md");
-            let there = match places.get(&led_to).or_else(|| places.get(&readme)) {
+            let linked = normalize(&folder.join(&target));
+            let readme = linked.join("README.md");
+            let in_site = match places.get(&linked).or_else(|| places.get(&readme)) {
                 Some(page) => page.clone(),
-                None => match led_to.strip_prefix("docs") {
-                    Ok(image) if self.root.join(&led_to).is_file() => image.to_owned(),
+                None => match linked.strip_prefix("docs") {
+                    Ok(image) if self.root.join(&linked).is_file() => image.to_owned(),
                     _ => {
                         let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
-                        wanted.insert(led_to.clone());
-                        copy_of(&led_to)
+                        wanted.insert(linked.clone());
+                        copy_of(&linked)
                     }
                 },
             };
-            let mut url = relative(place, &there);
+            let mut url = relative(place, &in_site);
             if let Some(anchor) = anchor {
                 url = format!("{url}#{anchor}");
             }
-            pointed.replace_range(range, &url);
+            rewritten.replace_range(range, &url);
         }
-        pointed
+        rewritten
     }
 }
 
-/// Without `.` and `..`.
-pub fn normal(path: &Path) -> PathBuf {
+/// Resolves `.` and `..` in a path.
+pub fn normalize(path: &Path) -> PathBuf {
     let mut parts: Vec<Component<'_>> = Vec::new();
     for part in path.components() {
         match part {
@@ -167,7 +173,7 @@ pub fn normal(path: &Path) -> PathBuf {
     parts.iter().collect()
 }
 
-/// From one page of the site to another file of it.
+/// Returns the relative path from a page of the site to another file.
 fn relative(from: &Path, to: &Path) -> String {
     let up = from.components().count() - 1;
     format!("{}{}", "../".repeat(up), to.display())

@@ -1,6 +1,5 @@
-//! Every command of the documentation is typed on a running system, page by page, and must print what the page shows.
-//! The system is a stack of `./dev`, with the programs that `./dev test` has built, and so is everything that the
-//! commands may ask of it.
+//! Every command of the documentation runs on a real system, page by page, and must print what the page shows. The system is a
+//! stack of `./dev` with the programs that `./dev test` has built.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -10,30 +9,30 @@ use std::time::{Duration, Instant};
 use book::expect;
 use book::kind::{self, Format, Kind};
 use book::page::{Block, Page, pages};
-use book::shell::{Outcome, Shell, ShellError, Surroundings};
+use book::shell::{Environment, Outcome, Shell, ShellError};
 use contract::topics::{ORDER_EVENTS, ORDERS};
 use process::kafka::{Message, Producer, ProducerSettings};
 
-/// Longest wait until a record that nobody can read is a dead letter.
-const SET_ASIDE_WITHIN: Duration = Duration::from_secs(30);
+/// The timeout until a record that cannot be decoded is a dead letter.
+const DEAD_LETTER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A stack of its own, stopped and deleted with the value.
-struct Stack(Surroundings);
+/// A private stack, which is stopped and deleted when the value is dropped.
+struct Stack(Environment);
 
 impl Stack {
     fn start() -> Self {
         let root = book::root();
         let variable = |name: &str| std::env::var_os(name);
         let programs = variable("FLASHSALE_BIN_DIR").unwrap_or_else(|| root.join("target/debug").into());
-        // Of a test run the stack `test-docs`, which ends with the run even if this program is killed.
+        // In a test run this is the stack `test-docs`, which ends with the run even if this program is killed.
         let mut name = variable("FLASHSALE_STACK").unwrap_or_else(|| "book".into());
         name.push("-docs");
         let mut path = programs.clone();
         path.push(":");
         path.push(variable("PATH").unwrap_or_default());
-        let environment: Vec<(&str, OsString)> =
+        let variables: Vec<(&str, OsString)> =
             vec![("FLASHSALE_STACK", name), ("FLASHSALE_BIN_DIR", programs.clone()), ("PATH", path)];
-        let stack = Self(Surroundings { root, programs: programs.into(), environment });
+        let stack = Self(Environment { root, programs: programs.into(), variables });
         stack.dev("reset");
         stack.dev("up");
         stack
@@ -46,7 +45,7 @@ impl Stack {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    /// What a page is about, where only a fault makes it: a record that nobody can read.
+    /// Creates the faults that a page is about: a record that cannot be decoded.
     fn prepare(&self, page: &Page) {
         let topic = match page.path.to_str() {
             Some("docs/how-to/dead-letters.md") => ORDERS.name,
@@ -66,7 +65,7 @@ impl Stack {
         });
         let begun = Instant::now();
         while topic == ORDERS.name && !self.dev("flashsale dead-letters list --json").contains("\"id\"") {
-            assert!(begun.elapsed() < SET_ASIDE_WITHIN, "the record was not set aside");
+            assert!(begun.elapsed() < DEAD_LETTER_TIMEOUT, "the record was not dead-lettered");
             std::thread::sleep(Duration::from_millis(100));
         }
     }
@@ -75,7 +74,7 @@ impl Stack {
 impl Drop for Stack {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            // What the programs said is worth more than the space.
+            // Keep the logs of the programs.
             let _ = self.0.command(self.0.root.join("dev")).arg("down").output();
         } else {
             self.dev("reset");
@@ -83,77 +82,78 @@ impl Drop for Stack {
     }
 }
 
-/// What became of a page's blocks.
+/// The results of all blocks.
 #[derive(Default)]
 struct Tally {
-    typed: usize,
+    run: usize,
     compared: usize,
     faults: Vec<String>,
 }
 
-/// Types a page from its first block to its last, or to the first that fails.
-fn follow(stack: &Stack, page: &Page, folder: &Path, tally: &mut Tally) {
+/// Runs a page from its first block to its last, or to the first that fails.
+fn run_page(stack: &Stack, page: &Page, folder: &Path, tally: &mut Tally) {
     let blocks = page.blocks();
-    if !blocks.iter().any(|block| is_typed(&kind::of(block).expect("looked at by tests/pages.rs"))) {
+    if !blocks.iter().any(|block| is_run(&kind::classify(block).expect("checked by tests/pages.rs"))) {
         return;
     }
     let mut shell = match Shell::open(&stack.0, folder) {
         Ok(shell) => shell,
         Err(error) => return tally.faults.push(format!("{}: {error}", page.path.display())),
     };
-    // A folder's own page says what its others begin with: addresses, who asks.
+    // The README of a folder contains the first commands of its other pages: addresses and tokens.
     let mut last = None;
     if let Some(begin) = page.path.parent().filter(|_| !page.path.ends_with("README.md")) {
         let folder = Page::read(&stack.0.root, &begin.join("README.md")).map(|page| page.blocks());
         for block in folder.unwrap_or_default() {
-            let done = one(&mut shell, &block, &mut last, &mut Tally::default());
+            let done = run_block(&mut shell, &block, &mut last, &mut Tally::default());
             done.unwrap_or_else(|why| panic!("{}/README.md: {why}", begin.display()));
         }
     }
     for (index, block) in blocks.iter().enumerate() {
-        if let Err(why) = one(&mut shell, block, &mut last, tally) {
-            let rest =
-                blocks[index + 1..].iter().filter(|block| kind::of(block).is_ok_and(|kind| is_typed(&kind)));
+        if let Err(why) = run_block(&mut shell, block, &mut last, tally) {
+            let rest = blocks[index + 1..]
+                .iter()
+                .filter(|block| kind::classify(block).is_ok_and(|kind| is_run(&kind)));
             let mut fault = format!("{}:{}: {why}\n", page.path.display(), block.line);
-            let _ = write!(fault, "{}  ({} commands below it were not typed)", block.body, rest.count());
+            let _ = write!(fault, "{}  ({} later blocks were not run)", block.body, rest.count());
             return tally.faults.push(fault);
         }
     }
 }
 
-fn is_typed(kind: &Kind) -> bool {
+fn is_run(kind: &Kind) -> bool {
     matches!(kind, Kind::Command { .. } | Kind::Console | Kind::Sql)
 }
 
-fn one(
+fn run_block(
     shell: &mut Shell,
     block: &Block,
     last: &mut Option<Outcome>,
     tally: &mut Tally,
 ) -> Result<(), String> {
-    match kind::of(block).map_err(|error| error.to_string())? {
+    match kind::classify(block).map_err(|error| error.to_string())? {
         Kind::Command { refused } => {
-            *last = Some(typed(shell, &block.body, refused)?);
-            tally.typed += 1;
+            *last = Some(run_script(shell, &block.body, refused)?);
+            tally.run += 1;
         }
         Kind::Sql => {
             let statement =
                 format!("./dev psql -q -v ON_ERROR_STOP=1 <<'STATEMENT'\n{}STATEMENT\n", block.body);
-            *last = Some(typed(shell, &statement, false)?);
-            tally.typed += 1;
+            *last = Some(run_script(shell, &statement, false)?);
+            tally.run += 1;
         }
         Kind::Console => {
             for (command, shown) in console(&block.body) {
-                let outcome = typed(shell, &format!("{{\n{command}\n}} 2>&1\n"), false)?;
+                let outcome = run_script(shell, &format!("{{\n{command}\n}} 2>&1\n"), false)?;
                 if let Some(why) = expect::text(&shown, &outcome.printed) {
                     return Err(format!("{command}: {why}"));
                 }
-                tally.typed += 1;
+                tally.run += 1;
                 tally.compared += 1;
             }
         }
         Kind::Output(format) => {
-            let outcome = last.as_ref().ok_or("there is nothing that could have printed it")?;
+            let outcome = last.as_ref().ok_or("no block above has printed an output")?;
             let compare = if format == Format::Json { expect::json } else { expect::text };
             if let Some(why) = compare(&block.body, &outcome.printed) {
                 return Err(why);
@@ -163,30 +163,28 @@ fn one(
         Kind::Data { file: Some(file), .. } => {
             shell.write(&file, &block.body).map_err(|error| error.to_string())?;
         }
-        Kind::Data { file: None, .. } | Kind::Parsed(_) | Kind::Shown => {}
+        Kind::Data { file: None, .. } | Kind::Parsed(_) | Kind::Displayed => {}
     }
     Ok(())
 }
 
-fn typed(shell: &mut Shell, command: &str, refused: bool) -> Result<Outcome, String> {
+fn run_script(shell: &mut Shell, command: &str, refused: bool) -> Result<Outcome, String> {
     let outcome = shell.run(command, refused).map_err(|error: ShellError| error.to_string())?;
     match (outcome.status == 0, refused) {
-        (true, true) => Err(format!("this should have been refused\n{}", outcome.printed)),
-        (false, false) => {
-            Err(format!("status {}\n{}{}", outcome.status, outcome.printed, outcome.complaints))
-        }
+        (true, true) => Err(format!("the command should have failed\n{}", outcome.printed)),
+        (false, false) => Err(format!("status {}\n{}{}", outcome.status, outcome.printed, outcome.errors)),
         _ => Ok(outcome),
     }
 }
 
-/// Commands behind `$ `, each with what stands below it. A command goes on after a backslash at its line's end.
+/// Splits a console block into commands after `$ `, each with the lines below it. A command continues after a backslash.
 fn console(body: &str) -> Vec<(String, String)> {
     let mut pairs: Vec<(String, String)> = Vec::new();
-    let mut goes_on = false;
+    let mut continues = false;
     for line in body.lines() {
         match (line.strip_prefix("$ "), pairs.last_mut()) {
             (Some(command), _) => pairs.push((command.to_owned(), String::new())),
-            (None, Some((command, _))) if goes_on => {
+            (None, Some((command, _))) if continues => {
                 command.push('\n');
                 command.push_str(line);
             }
@@ -196,12 +194,12 @@ fn console(body: &str) -> Vec<(String, String)> {
             }
             (None, None) => panic!("a console block begins with `$ `: {line}"),
         }
-        goes_on = line.ends_with('\\') && pairs.last().is_some_and(|(_, output)| output.is_empty());
+        continues = line.ends_with('\\') && pairs.last().is_some_and(|(_, output)| output.is_empty());
     }
     pairs
 }
 
-/// In the order in which the book has them, after those at the front.
+/// Sorts pages in the order of the book, after the top-level pages.
 fn in_reading_order(mut pages: Vec<Page>) -> Vec<Page> {
     let summary = std::fs::read_to_string(book::root().join("docs/SUMMARY.md")).expect("docs/SUMMARY.md");
     let place = |page: &Page| {
@@ -215,27 +213,27 @@ fn in_reading_order(mut pages: Vec<Page>) -> Vec<Page> {
 #[test]
 fn every_command_works_and_prints_what_is_shown() {
     let stack = Stack::start();
-    let only = std::env::var("BOOK_PAGE").ok(); // while one writes: BOOK_PAGE=docs/tutorial.md
+    let only = std::env::var("BOOK_PAGE").ok(); // for authors: BOOK_PAGE=docs/tutorial.md
     let mut tally = Tally::default();
     for page in in_reading_order(pages(&book::root()).expect("the pages")) {
         if only.as_ref().is_none_or(|only| page.path == Path::new(only)) {
             let folder =
-                Path::new(env!("CARGO_TARGET_TMPDIR")).join("typed").join(page.path.with_extension(""));
+                Path::new(env!("CARGO_TARGET_TMPDIR")).join("pages").join(page.path.with_extension(""));
             stack.prepare(&page);
-            follow(&stack, &page, &folder, &mut tally);
+            run_page(&stack, &page, &folder, &mut tally);
             if page.blocks().iter().any(|block| block.body.contains("./dev down")) {
-                stack.dev("up"); // for those that follow
+                stack.dev("up"); // for the following pages
             }
         }
     }
-    println!("{} commands typed, {} outputs compared", tally.typed, tally.compared);
+    println!("{} commands run, {} outputs compared", tally.run, tally.compared);
     assert!(
         tally.faults.is_empty(),
-        "{} of the pages do not hold:\n\n{}",
+        "{} pages are wrong:\n\n{}",
         tally.faults.len(),
         tally.faults.join("\n\n")
     );
-    assert!(only.is_some() || (tally.typed > 40 && tally.compared > 15), "most pages were not found");
+    assert!(only.is_some() || (tally.run > 40 && tally.compared > 15), "most pages were not found");
 }
 
 #[test]

@@ -72,7 +72,7 @@ impl Service {
         self.0["image"].as_str().expect("an image")
     }
 
-    /// (address, port) on this machine, and the port inside.
+    /// Returns (address, port) on this machine, and the port inside the container.
     fn published(&self) -> Vec<(String, u16, u16)> {
         let number = |text: &str| text.parse().expect("a port");
         self.words("ports")
@@ -282,9 +282,9 @@ fn topics_are_made_by_settlement_and_with_the_partitions_of_the_contract() {
     assert_eq!(shared["auto.create.topics.enable"], "false");
 }
 
-/// Settings that only one side has: how ./dev and a container are told where to log is up to each.
+/// Settings that only one side has, such as where to log.
 const ONLY_IN_COMPOSE: [&str; 1] = ["LOG_FILTER"];
-/// Settings whose values are each side's own: a place for files, a secret.
+/// Settings whose values differ: paths and secrets.
 const OWN_VALUES: [&str; 2] = ["PROVIDER_JOURNAL", "PAYMENT_WEBHOOK_SECRET"];
 /// What the binary `downstream` is started as, beside gateway and settlement.
 const DOWNSTREAM: [&str; 4] = ["payments", "notification", "analytics", "provider"];

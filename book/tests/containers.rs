@@ -1,5 +1,5 @@
-//! What can be said of the images and of `docker-compose.yml` without starting a container. That the settings, commands
-//! and ports are those of `./dev` is compared in `compose.rs`.
+//! Checks of the images and of `docker-compose.yml` that need no container. `compose.rs` compares the settings, commands and
+//! ports with those of `./dev`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -13,7 +13,7 @@ fn read(path: &str) -> String {
 
 fn services() -> BTreeMap<String, Value> {
     let mut file: Value = serde_yaml_ng::from_str(&read("docker-compose.yml")).expect("valid YAML");
-    file.apply_merge().expect("what services share");
+    file.apply_merge().expect("valid merges");
     serde_yaml_ng::from_value(file["services"].clone()).expect("services")
 }
 
@@ -21,7 +21,7 @@ fn words(value: &Value) -> Vec<String> {
     value.as_sequence().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-/// A stage of the Dockerfile: what it is called, what it begins with, and its instructions.
+/// A stage of the Dockerfile: its name, its base, and its instructions.
 struct Stage {
     name: String,
     from: String,
@@ -52,7 +52,7 @@ impl Stage {
     }
 }
 
-/// A stage and those that it stands on, to the image of others at the bottom.
+/// Returns a stage and its base stages, down to the external image.
 fn lineage<'a>(stages: &'a [Stage], name: &str) -> Vec<&'a Stage> {
     let mut line = Vec::new();
     let mut next = stages.iter().find(|stage| stage.name == name);
@@ -63,13 +63,13 @@ fn lineage<'a>(stages: &'a [Stage], name: &str) -> Vec<&'a Stage> {
     line
 }
 
-/// Those that cannot be read-only, and why is said beside them in the file.
+/// Services that cannot be read-only; the file gives the reasons.
 const WRITING: [&str; 3] = ["kafka", "grafana", "kafka-ui"];
-/// Their images' own user is none with rights.
+/// Services whose image has its own unprivileged user.
 const OWN_USER: [&str; 2] = ["kafka", "kafka-ui"];
 
 #[test]
-fn containers_have_no_rights_no_surplus_and_an_end() {
+fn containers_are_unprivileged_and_limited() {
     let stages = stages();
     for (name, service) in services() {
         assert_eq!(service["restart"], "unless-stopped", "{name}");
@@ -79,7 +79,7 @@ fn containers_have_no_rights_no_surplus_and_an_end() {
         assert!(service["pids_limit"].as_u64().is_some_and(|limit| limit <= 1024), "{name}");
         let limits = &service["deploy"]["resources"]["limits"];
         assert!(limits["memory"].is_string() && limits["cpus"].is_string(), "{name}: {limits:?}");
-        assert!(service["logging"]["options"]["max-size"].is_string(), "{name}: its log never ends");
+        assert!(service["logging"]["options"]["max-size"].is_string(), "{name}: its log is not limited");
         assert_eq!(service["read_only"] == true, !WRITING.contains(&name.as_str()), "{name}");
         match service["build"]["target"].as_str() {
             Some(target) => {
@@ -96,7 +96,7 @@ fn containers_have_no_rights_no_surplus_and_an_end() {
     }
 }
 
-/// What is mounted from the repository is there, and cannot be written to.
+/// Files that are mounted from the repository exist and are read-only.
 #[test]
 fn mounted_files_exist_and_are_read_only() {
     let mut mounted = 0;
@@ -112,7 +112,7 @@ fn mounted_files_exist_and_are_read_only() {
 }
 
 #[test]
-fn what_is_published_is_published_on_loopback() {
+fn ports_are_published_on_loopback_only() {
     for (name, service) in services() {
         for port in words(&service["ports"]) {
             assert!(port.starts_with("127.0.0.1:"), "{name}: {port}");
@@ -120,9 +120,9 @@ fn what_is_published_is_published_on_loopback() {
     }
 }
 
-/// Every setting in the file is one of the program that gets it.
+/// Every setting in the file exists in the program that receives it.
 #[test]
-fn programs_are_given_settings_that_they_have() {
+fn programs_receive_only_settings_that_exist() {
     let services = services();
     for program in programs() {
         let service = program.name.rsplit(' ').next().expect("a name");
@@ -132,14 +132,17 @@ fn programs_are_given_settings_that_they_have() {
         for (name, value) in given {
             let name = name.as_str().expect("a name");
             assert!(known.contains(name), "{service} has no setting {name}");
-            assert!(value.is_string(), "{service} {name}: in quotes, or YAML makes something else of it");
+            assert!(
+                value.is_string(),
+                "{service} {name}: must be quoted, because YAML would change its type"
+            );
         }
     }
 }
 
-/// `${NAME}` is explained where people look for it.
+/// Each `${NAME}` is explained in `.env.example`.
 #[test]
-fn what_the_environment_may_change_is_in_the_example() {
+fn variables_of_the_environment_are_in_the_example() {
     let (file, example) = (read("docker-compose.yml"), read(".env.example"));
     let names: BTreeSet<&str> =
         file.split("${").skip(1).filter_map(|rest| rest.split([':', '}']).next()).collect();
@@ -149,9 +152,9 @@ fn what_the_environment_may_change_is_in_the_example() {
     }
 }
 
-/// Prometheus scrapes each program where it listens, and nothing else.
+/// Prometheus scrapes the listeners of all programs, and nothing else.
 #[test]
-fn prometheus_scrapes_each_program_where_it_listens() {
+fn prometheus_scrapes_the_listener_of_each_program() {
     let targets: Vec<Value> = serde_yaml_ng::from_str(&read("grafana/targets/compose.yml")).expect("targets");
     let scraped: BTreeSet<String> = targets.iter().flat_map(|group| words(&group["targets"])).collect();
     let services = services();
@@ -175,9 +178,9 @@ fn prometheus_scrapes_each_program_where_it_listens() {
     assert_eq!(programs, listen);
 }
 
-/// What a stage copies is there, in the repository and among what the build is sent, or in the stage it comes from.
+/// Files that a stage copies exist: in the repository and in the build context, or in the stage they come from.
 #[test]
-fn what_the_images_copy_is_there() {
+fn copied_files_exist() {
     let ignored = read(".dockerignore");
     let sent: BTreeSet<&str> = ignored.lines().filter_map(|line| line.strip_prefix('!')).collect();
     let stages = stages();
@@ -212,7 +215,7 @@ fn what_the_images_copy_is_there() {
     }
 }
 
-/// Small and closed: compilers stay behind, nothing is fetched at a moving tag, packages leave no lists.
+/// Images contain no compilers, base images are pinned, and package lists are removed.
 #[test]
 fn images_are_small_and_pinned() {
     let stages = stages();
@@ -236,10 +239,10 @@ fn images_are_small_and_pinned() {
     assert!(checked >= 7, "only {checked} images were found");
 }
 
-/// What a health check calls is in the image: the script that the image gets, Bash of Debian, or what the images of
-/// others are known to have.
+/// The command of a health check is in the image: the copied script, Debian's Bash, or a tool that an external image is known
+/// to contain.
 #[test]
-fn health_checks_call_what_the_image_has() {
+fn health_checks_use_commands_of_the_image() {
     let stages = stages();
     for (name, service) in services() {
         let check = words(&service["healthcheck"]["test"]);

@@ -1,5 +1,5 @@
-//! What `deploy/` has for a single machine: an environment file whose settings exist and are taken, and units that
-//! systemd accepts and calls well closed.
+//! Checks of `deploy/` for a single machine: the settings of the environment file exist and are valid, and systemd accepts the
+//! units and rates them as well sandboxed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -7,14 +7,14 @@ use std::process::Command;
 
 use book::reference::settings::{Program, programs};
 
-/// Any of the right form.
+/// A secret of the right form.
 const SECRET: &str = "whsec_Zmxhc2hzYWxlLWVudmlyb25tZW50LWZpbGUtdGVzdA==";
 
 fn read(path: &str) -> String {
     std::fs::read_to_string(book::root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// NAME=value of each line, those that are commented out included.
+/// Returns NAME and value of each line, including lines that are commented out.
 fn environment(text: &str) -> Vec<(String, String)> {
     let lines = text.lines().map(|line| line.strip_prefix('#').unwrap_or(line));
     let pairs = lines.filter_map(|line| line.split_once('='));
@@ -24,8 +24,8 @@ fn environment(text: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// What the program says to these settings, given as options.
-fn taken(program: &Program, settings: &BTreeMap<String, String>) -> Result<(), String> {
+/// Parses these settings as options of a program.
+fn parse(program: &Program, settings: &BTreeMap<String, String>) -> Result<(), String> {
     let given = program
         .settings
         .iter()
@@ -34,10 +34,10 @@ fn taken(program: &Program, settings: &BTreeMap<String, String>) -> Result<(), S
 }
 
 #[test]
-fn the_environment_file_has_settings_that_exist_with_values_that_are_taken() {
+fn the_environment_file_has_existing_settings_with_valid_values() {
     let all = environment(&read("deploy/flashsale.env"));
     let settings: BTreeMap<String, String> = all.iter().cloned().collect();
-    assert_eq!(all.len(), settings.len(), "a setting stands there twice");
+    assert_eq!(all.len(), settings.len(), "a setting is repeated");
     let programs = programs();
     let known: BTreeSet<&str> = programs
         .iter()
@@ -45,19 +45,19 @@ fn the_environment_file_has_settings_that_exist_with_values_that_are_taken() {
         .map(|setting| setting.variable.as_str())
         .collect();
     let unknown: Vec<_> = settings.keys().filter(|name| !known.contains(name.as_str())).collect();
-    assert!(unknown.is_empty(), "no program has {unknown:?}");
-    // Those of the file that only root can read.
+    assert!(unknown.is_empty(), "no program has the settings {unknown:?}");
+    // These are in the file that only root can read.
     let mut settings = settings;
     for name in ["PAYMENT_WEBHOOK_SECRET", "NOTIFICATION_WEBHOOK_SECRET"] {
         assert!(known.contains(name) && read("deploy/flashsale.env").contains(name), "{name}");
         settings.insert(name.into(), SECRET.into());
     }
     for program in &programs {
-        taken(program, &settings).unwrap_or_else(|why| panic!("{}: {why}", program.name));
+        parse(program, &settings).unwrap_or_else(|why| panic!("{}: {why}", program.name));
     }
     let mut wrong = settings.clone();
     wrong.insert("GATEWAY_LISTEN".into(), "everywhere".into());
-    assert!(taken(&programs[0], &wrong).is_err(), "a wrong value is noticed");
+    assert!(parse(&programs[0], &wrong).is_err(), "a wrong value is an error");
 }
 
 #[test]
@@ -69,8 +69,7 @@ fn no_secret_is_in_a_file() {
     }
 }
 
-/// Every listener and address of `.env.example` and of the machine's file is that of the other, but for the services'
-/// own ports.
+/// The listeners in `.env.example` and in the machine's file are the same.
 #[test]
 fn the_two_environment_files_have_the_same_listeners() {
     let listeners = |file: &str| -> BTreeMap<String, String> {
@@ -80,15 +79,15 @@ fn the_two_environment_files_have_the_same_listeners() {
 }
 
 #[test]
-fn systemd_accepts_the_units_and_calls_them_closed() {
+fn systemd_accepts_the_units_and_rates_them_as_sandboxed() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("units");
-    let _ = std::fs::remove_dir_all(&folder); // of the last run
+    let _ = std::fs::remove_dir_all(&folder); // from the last run
     std::fs::create_dir_all(&folder).expect("a folder");
     let mut units = Vec::new();
     for entry in std::fs::read_dir(book::root().join("deploy/systemd")).expect("deploy/systemd") {
         let name = entry.expect("an entry").file_name().into_string().expect("text");
         let text = read(&format!("deploy/systemd/{name}"));
-        // The programs are not installed on this machine; whatever else a unit names must be right.
+        // The programs are not installed on this machine; everything else in a unit must be valid.
         let start = text.lines().map(|line| match line.strip_prefix("ExecStart=") {
             Some(command) => {
                 let program = command.split(' ').next().expect("a program");
@@ -110,19 +109,19 @@ fn systemd_accepts_the_units_and_calls_them_closed() {
     assert!(units.len() >= 5, "{units:?}");
     let analyze = |arguments: &[&str], units: &[&Path]| -> Option<String> {
         let output = Command::new("systemd-analyze").args(arguments).args(units).output().ok()?;
-        let told =
+        let output_text =
             String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success(), "{told}");
-        Some(told)
+        assert!(output.status.success(), "{output_text}");
+        Some(output_text)
     };
     let all: Vec<&Path> = units.iter().map(|unit| unit.as_path()).collect();
-    let Some(told) = analyze(&["verify", "--man=no"], &all) else {
-        println!("left out: there is no systemd-analyze here");
+    let Some(output_text) = analyze(&["verify", "--man=no"], &all) else {
+        println!("skipped: systemd-analyze is not installed");
         return;
     };
-    assert!(told.trim().is_empty(), "{told}");
+    assert!(output_text.trim().is_empty(), "{output_text}");
     for service in all.iter().filter(|unit| unit.extension().is_some_and(|end| end == "service")) {
-        // Exposure in tenths, of 100: up to 2.0 is "OK".
+        // The exposure in tenths, of 100: up to 2.0 is "OK".
         analyze(&["security", "--offline=true", "--no-pager", "--threshold=20"], &[*service]);
     }
 }

@@ -1,4 +1,4 @@
-//! What can be wrong with a page and shows without running anything.
+//! Checks of the pages that need no running system.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -12,34 +12,34 @@ fn all() -> Vec<Page> {
     pages(&book::root()).expect("the pages")
 }
 
-/// Of every page: where it stands, and what it is.
+/// Returns every block with its place and its kind.
 fn blocks(pages: &[Page]) -> Vec<(String, Block, Kind)> {
     let mut found = Vec::new();
     for page in pages {
         for block in page.blocks() {
             let place = format!("{}:{}", page.path.display(), block.line);
-            let kind = kind::of(&block).unwrap_or_else(|error| panic!("{place}: {error}"));
+            let kind = kind::classify(&block).unwrap_or_else(|error| panic!("{place}: {error}"));
             found.push((place, block, kind));
         }
     }
     found
 }
 
-/// Nothing is left over: a block is run, compared, parsed, or shown because it is nothing that could be run. How many
-/// are only parsed is small, and each says why.
+/// Every block is run, compared, parsed, or displayed because it cannot be run. Only few are merely parsed, and each has a
+/// reason.
 #[test]
-fn every_block_says_what_it_is() {
+fn every_block_has_a_kind() {
     let mut parsed = BTreeMap::<Reason, usize>::new();
     let mut run = 0;
     for (place, block, kind) in blocks(&all()) {
         match kind {
             Kind::Command { .. } | Kind::Console | Kind::Sql => run += 1,
             Kind::Parsed(reason) => *parsed.entry(reason).or_default() += 1,
-            Kind::Shown => {
+            Kind::Displayed => {
                 let command = ["$ ", "curl ", "./dev ", "flashsale ", "docker "];
                 let hidden =
                     block.body.lines().find(|line| command.iter().any(|start| line.starts_with(start)));
-                assert_eq!(hidden, None, "{place}: a command in a block that nobody runs");
+                assert_eq!(hidden, None, "{place}: a command in a block that is not run");
             }
             Kind::Output(_) | Kind::Data { .. } => {}
         }
@@ -66,7 +66,7 @@ fn data_is_valid() {
     }
 }
 
-/// Scripts, also those that are not run, as Bash reads them, and as shellcheck does where there is one.
+/// Bash can parse all scripts, including those that are not run, and shellcheck accepts them if it is installed.
 #[test]
 fn commands_are_valid_shell() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("scripts");
@@ -82,21 +82,21 @@ fn commands_are_valid_shell() {
             scripts.push(script);
         }
     }
-    // Variables come from earlier blocks and are used in later ones; a page shows commands, not whole scripts.
-    let not_here = "SC2034,SC2154,SC2164,SC2103,SC1091,SC2155";
+    // Variables are set in earlier blocks and used in later ones: a page contains commands, not complete scripts.
+    let excluded = "SC2034,SC2154,SC2164,SC2103,SC1091,SC2155";
     let check = Command::new("shellcheck")
-        .args(["-s", "bash", "-S", "warning", "-e", not_here])
+        .args(["-s", "bash", "-S", "warning", "-e", excluded])
         .args(&scripts)
         .output();
     match check {
         Ok(output) => assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout)),
-        Err(error) => println!("shellcheck left out: {error}"),
+        Err(error) => println!("shellcheck skipped: {error}"),
     }
 }
 
-/// `./dev` knows the commands that the pages tell people to give it.
+/// Every `./dev` command in the pages exists.
 #[test]
-fn dev_has_the_commands_that_are_told_of() {
+fn every_dev_command_in_the_pages_exists() {
     let help = Command::new(book::root().join("dev")).arg("help").output().expect("./dev help");
     let help = String::from_utf8(help.stdout).expect("text");
     let known: BTreeSet<&str> = help
@@ -106,7 +106,7 @@ fn dev_has_the_commands_that_are_told_of() {
         .filter_map(|line| line.split_whitespace().next())
         .collect();
     assert!(known.contains("demo") && known.contains("reset"), "{known:?}");
-    let mut told = 0;
+    let mut commands = 0;
     for (place, block, kind) in blocks(&all()) {
         if !matches!(kind, Kind::Command { .. } | Kind::Parsed(_) | Kind::Console) {
             continue;
@@ -120,28 +120,28 @@ fn dev_has_the_commands_that_are_told_of() {
         }
         assert!(
             !is_dev || here > 0 || block.body.contains(".ci/run"),
-            "{place}: nothing that .ci/run would run"
+            "{place}: no command that .ci/run runs"
         );
-        told += here;
+        commands += here;
     }
-    assert!(told > 10, "only {told} were found");
+    assert!(commands > 10, "only {commands} commands were found");
 }
 
 #[test]
-fn links_lead_somewhere_where_the_sources_are_read() {
+fn links_in_the_sources_are_valid() {
     let broken = links::broken_in_sources(&book::root(), &all());
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
 #[test]
-fn the_site_is_built_and_its_links_lead_somewhere() {
+fn the_site_is_built_and_its_links_are_valid() {
     let destination = Path::new(env!("CARGO_TARGET_TMPDIR")).join("site");
     site::build(&book::root(), &destination).unwrap_or_else(|error| panic!("{error}"));
     let broken = links::broken_in_site(&destination).expect("the site");
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
-/// A page that the summary does not name is in no one's way, and nobody finds it.
+/// A page that is not in the summary would not be in the site.
 #[test]
 fn every_page_is_in_the_summary() {
     let summary = std::fs::read_to_string(book::root().join("docs/SUMMARY.md")).expect("docs/SUMMARY.md");

@@ -1,21 +1,21 @@
-//! The reference says what its sources say.
+//! The generated reference is up to date, and lists every metric.
 
-/// `./dev docs` writes what differs.
+/// `./dev docs` updates the pages.
 #[test]
-fn the_reference_is_that_of_its_sources() {
+fn the_reference_is_up_to_date() {
     let root = book::root();
     let mut outdated = Vec::new();
     for (path, text) in book::reference::pages(&root).unwrap_or_else(|error| panic!("{error}")) {
-        let there = std::fs::read_to_string(root.join(&path)).unwrap_or_default();
-        if there != text {
-            let first = there.lines().zip(text.lines()).find(|(there, here)| there != here);
+        let stored = std::fs::read_to_string(root.join(&path)).unwrap_or_default();
+        if stored != text {
+            let first = stored.lines().zip(text.lines()).find(|(stored, new)| stored != new);
             outdated.push(format!("{}: {first:?}", path.display()));
         }
     }
-    assert!(outdated.is_empty(), "`./dev docs` writes these anew:\n{}", outdated.join("\n"));
+    assert!(outdated.is_empty(), "outdated; run `./dev docs`:\n{}", outdated.join("\n"));
 }
 
-/// A metric that is counted and not described, or described and never counted, is found in the sources.
+/// Every metric that the sources record is described, and every described metric is recorded.
 #[test]
 fn every_metric_is_described() {
     use process::metric_help::{COMMON_METRICS, Metric};
@@ -39,7 +39,7 @@ fn every_metric_is_described() {
     }
 }
 
-/// The names in `counter!("…")` and its like.
+/// Returns the names in `counter!("…")`, `gauge!("…")` and `histogram!("…")`.
 fn counted(folder: &std::path::Path) -> std::collections::BTreeSet<String> {
     let mut names = std::collections::BTreeSet::new();
     for entry in std::fs::read_dir(folder).expect("a folder") {

@@ -1,4 +1,4 @@
-//! `flashsale`, from its own help.
+//! The reference of `flashsale`, generated from its help.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -6,19 +6,20 @@ use std::process::Command;
 
 use super::{ReferenceError, head};
 
-/// Where it was built: beside this program, or some folders above it (`deps/`, `examples/`).
+/// Returns the path of the program: next to this one, or some folders above it (`deps/`, `examples/`).
 fn program() -> Option<PathBuf> {
     let own = std::env::current_exe().ok()?;
     own.ancestors().skip(1).take(3).map(|folder| folder.join("flashsale")).find(|path| path.is_file())
 }
 
 fn help(words: &[&str]) -> Result<String, ReferenceError> {
-    let failed = |complaints: String| ReferenceError::Program {
+    let failed = |message: String| ReferenceError::Program {
         program: format!("flashsale help {}", words.join(" ")),
-        complaints,
+        message,
     };
-    let program = program().ok_or_else(|| failed("it is not built (cargo build --bins)".to_owned()))?;
-    // Without an environment: help shows what is set there.
+    let program =
+        program().ok_or_else(|| failed("the program is not built (cargo build --bins)".to_owned()))?;
+    // Help shows the values of environment variables, so that the environment is cleared.
     let output = Command::new(program).arg("help").args(words).env_clear().output();
     let output = output.map_err(|error| failed(error.to_string()))?;
     if !output.status.success() {
@@ -28,11 +29,11 @@ fn help(words: &[&str]) -> Result<String, ReferenceError> {
     Ok(text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n"))
 }
 
-/// The commands that a help lists.
+/// Returns the commands that a help text lists.
 fn listed(help: &str) -> Vec<String> {
     let rest = help.split_once("\nCommands:\n").map_or("", |(_, rest)| rest);
     let lines = rest.lines().take_while(|line| !line.is_empty());
-    // A description that is too long goes on in a line that begins further right.
+    // A long description continues in lines that are indented further.
     let names = lines.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
     names
         .filter_map(|line| line.split_whitespace().next())
@@ -55,7 +56,7 @@ pub(super) fn page() -> Result<String, ReferenceError> {
             let _ = write!(page, "\n## `flashsale {}`\n", words.join(" "));
         }
         let _ = write!(page, "\n```text\n{}\n```\n", text.trim_matches('\n'));
-        // The last one first, so that they come out in their order.
+        // In reverse order, because the last element is processed first.
         for name in listed(&text).into_iter().rev() {
             waiting.push(words.iter().cloned().chain([name]).collect());
         }

@@ -1,4 +1,4 @@
-//! `./dev`, from its own help.
+//! The reference of `./dev`, generated from its help.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -7,9 +7,9 @@ use std::process::Command;
 use super::{ReferenceError, head};
 
 fn help(root: &Path, about: &[&str]) -> Result<String, ReferenceError> {
-    let failed = |complaints: String| ReferenceError::Program {
+    let failed = |message: String| ReferenceError::Program {
         program: format!("./dev help {}", about.join(" ")),
-        complaints,
+        message,
     };
     let mut command = Command::new(root.join("dev"));
     let output = command.arg("help").args(about).env_remove("FLASHSALE_STACK").output();
@@ -24,7 +24,7 @@ pub(super) fn page(root: &Path) -> Result<String, ReferenceError> {
     let overview = help(root, &[])?;
     let mut page = head("`./dev`", "./dev help");
     let _ =
-        write!(page, "Everything that is done with a clone of this repository.\n\n```text\n{overview}```\n");
+        write!(page, "The developer's commands in a clone of this repository.\n\n```text\n{overview}```\n");
     let named = overview.lines().filter_map(|line| line.strip_prefix("  "));
     let commands = named.filter(|line| line.starts_with(|first: char| first.is_ascii_lowercase()));
     for command in commands.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help") {

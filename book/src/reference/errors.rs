@@ -1,4 +1,4 @@
-//! Every refusal, from the table that the programs answer by.
+//! The reference of errors, generated from the table of codes.
 
 use std::fmt::Write as _;
 
@@ -9,19 +9,19 @@ use super::{cell, head};
 
 const INTRODUCTION: &str = "\
 A refusal is a problem document ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)), `application/problem+json`, with
-`code`, `title`, `status` and `detail`. Programs look at `code`, which never changes; people at `title` and `detail`,
-which come in English or Korean by `Accept-Language`. Every 503 has a `Retry-After` in whole seconds. What a client
-should do with each answer is told in [Guarantees](../guarantees.md#what-a-client-should-do).
+`code`, `title`, `status` and `detail`. Programs evaluate `code`, which never changes; `title` and `detail` are for people,
+in English or Korean by `Accept-Language`. Every 503 has a `Retry-After` in whole seconds. How a client should handle each
+response is described in [Guarantees](../guarantees.md#what-a-client-should-do).
 
-Some say more:
+Some codes have further members:
 
 | code | member | |
 |---|---|---|
-| `sold_out` | `sku`, `remaining` | which item, and how many there are |
+| `sold_out` | `sku`, `remaining` | the item, and its remaining units |
 | `duplicate_order` | `order_id` | the customer's newest order that is not cancelled |
-| `total_mismatch` | `total` | what the order would cost |
-| `sale_not_open` | `opens_at` | when it opens |
-| `illegal_move` | `order_status` | where the order stands |
+| `total_mismatch` | `total` | the actual total of the order |
+| `sale_not_open` | `opens_at` | the opening time |
+| `illegal_move` | `order_status` | the present status of the order |
 
 ";
 

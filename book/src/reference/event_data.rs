@@ -1,4 +1,4 @@
-//! The data of each event, from its schema, with a whole message beside it.
+//! The reference of event data, generated from the schemas, with a complete message for each.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -7,15 +7,15 @@ use serde_json::Value;
 
 use super::{ReferenceError, cell, head};
 
-/// A schema, and a message that follows it.
+/// The schemas with their topics; a fixture of the same name is an example.
 const EVENTS: [(&str, &str); 2] =
     [("order-event.v1", "order-events"), ("inventory-event.v1", "inventory-events")];
 
 pub(super) fn page(root: &Path) -> Result<String, ReferenceError> {
     let mut page = head("Data of events", "contract/schemas/ and contract/fixtures/");
     page.push_str(
-        "Which topics there are, what their headers mean and who follows them stands in [Events](../events.md). Amounts\n\
-         are integers in the currency's minor unit.\n",
+        "[Events](../events.md) describes the topics, their headers and their consumers. Amounts are integers in the currency's\n\
+         minor unit.\n",
     );
     for (name, topic) in EVENTS {
         let path = root.join(format!("contract/schemas/{name}.json"));
@@ -30,21 +30,24 @@ pub(super) fn page(root: &Path) -> Result<String, ReferenceError> {
         );
         let required: Vec<&str> =
             schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        for (member, of) in schema["properties"].as_object().into_iter().flatten() {
+        for (member, property) in schema["properties"].as_object().into_iter().flatten() {
             let mut words = Vec::new();
             if !required.contains(&member.as_str()) {
-                words.push("Not always there.".to_owned());
+                words.push("Optional.".to_owned());
             }
-            words.extend(of["description"].as_str().map(cell));
-            if let Some(values) = of["enum"].as_array() {
+            words.extend(property["description"].as_str().map(cell));
+            if let Some(values) = property["enum"].as_array() {
                 let values: Vec<_> =
                     values.iter().filter_map(Value::as_str).map(|v| format!("`{v}`")).collect();
                 words.push(values.join(", "));
             }
-            let _ = writeln!(page, "| `{member}` | {} | {} |", type_of(of), words.join(" "));
+            let _ = writeln!(page, "| `{member}` | {} | {} |", type_of(property), words.join(" "));
         }
-        let _ =
-            write!(page, "\nA message, as key, headers and value:\n\n```text\n{}\n```\n", message.trim_end());
+        let _ = write!(
+            page,
+            "\nA message with key, headers and value:\n\n```text\n{}\n```\n",
+            message.trim_end()
+        );
     }
     Ok(page)
 }

@@ -1,4 +1,5 @@
-//! The HTTP API, from the OpenAPI documents that the gateway serves and that its own tests compare with its handlers.
+//! The reference of the HTTP API, generated from the OpenAPI documents that the gateway serves. The gateway's own tests compare
+//! them with its handlers.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -9,30 +10,30 @@ use serde_json::{Map, Value};
 
 use super::{ReferenceError, cell, head};
 
-/// In the order in which people meet them.
+/// The methods in the order of the page.
 const METHODS: [&str; 5] = ["get", "put", "post", "patch", "delete"];
 
-/// The public listener's calls.
+/// Returns the page of the public listener.
 pub(super) fn public(root: &Path) -> Result<String, ReferenceError> {
     page(
         root,
         "public.json",
         "Public API",
-        "What storefronts call, on the public listener (`GATEWAY_URL`). The same document is served there as \
-         `/openapi.json`. Every refusal is a [problem document](errors.md).",
+        "The API for storefronts, on the public listener (`GATEWAY_URL`). The OpenAPI document is served there as \
+         `/openapi.json`. Every error is a [problem document](errors.md).",
         |_| true,
     )
 }
 
-/// The admin listener's own calls; it answers the public ones, too.
+/// Returns the page of the admin listener, without the public calls that it serves, too.
 pub(super) fn admin(root: &Path) -> Result<String, ReferenceError> {
     page(
         root,
         "admin.json",
         "Admin API",
-        "What operators, Prometheus and health checks call, on the admin listener (`ADMIN_URL`). It answers the calls of \
-         the [public API](public-api.md), too; they are not repeated here. The whole document is served as \
-         `/openapi.json`, and `/docs` shows it with a form for each call.",
+        "The API for operators, Prometheus and health checks, on the admin listener (`ADMIN_URL`). This listener also serves \
+         the [public API](public-api.md), which is not repeated here. The OpenAPI document is served as `/openapi.json`, \
+         and `/docs` displays it with a form for each call.",
         |path| !path.starts_with("/v1/"),
     )
 }
@@ -70,7 +71,7 @@ fn page(
     }
     let known = &document["components"]["schemas"];
     page.push_str("\n## Types\n");
-    // A schema names others, which are shown, too.
+    // A schema may refer to others, which are listed, too.
     let mut shown = BTreeMap::new();
     while let Some((name, ())) = schemas.pop_first() {
         if let Entry::Vacant(place) = shown.entry(name) {
@@ -109,9 +110,13 @@ fn call(page: &mut String, method: &str, path: &str, operation: &Value, schemas:
     }
     let body = &operation["requestBody"];
     for (format, content) in members(&body["content"]) {
-        let said = body["description"].as_str().unwrap_or_default();
-        let _ =
-            write!(page, "\nBody, `{format}`: {}. {}\n", type_of(&content["schema"], schemas), cell(said));
+        let description = body["description"].as_str().unwrap_or_default();
+        let _ = write!(
+            page,
+            "\nBody, `{format}`: {}. {}\n",
+            type_of(&content["schema"], schemas),
+            cell(description)
+        );
         for (_, example) in members(&content["examples"]).take(1) {
             let text = serde_json::to_string_pretty(&example["value"]).unwrap_or_default();
             let _ = write!(page, "\n```json\n{text}\n```\n");
@@ -126,57 +131,57 @@ fn call(page: &mut String, method: &str, path: &str, operation: &Value, schemas:
                 other => format!("`{other}`"),
             })
             .collect();
-        let said = response["description"].as_str().unwrap_or_default();
+        let description = response["description"].as_str().unwrap_or_default();
         let codes: Vec<&str> =
-            said.lines().filter_map(|line| line.strip_prefix("- `")?.split('`').next()).collect();
-        let said = match codes.is_empty() {
-            true => cell(said),
+            description.lines().filter_map(|line| line.strip_prefix("- `")?.split('`').next()).collect();
+        let description = match codes.is_empty() {
+            true => cell(description),
             false => codes.iter().map(|code| format!("`{code}`")).collect::<Vec<_>>().join(", "),
         };
-        let _ = writeln!(page, "| {status} | {} | {said} |", bodies.join(", "));
+        let _ = writeln!(page, "| {status} | {} | {description} |", bodies.join(", "));
     }
 }
 
-fn schema(page: &mut String, name: &str, of: &Value, schemas: &mut BTreeMap<String, ()>) {
+fn schema(page: &mut String, name: &str, node: &Value, schemas: &mut BTreeMap<String, ()>) {
     let _ = write!(page, "\n### Type {name}\n");
-    if let Some(description) = of["description"].as_str() {
+    if let Some(description) = node["description"].as_str() {
         let _ = write!(page, "\n{description}\n");
     }
-    let properties: Map<String, Value> = of["properties"].as_object().cloned().unwrap_or_default();
+    let properties: Map<String, Value> = node["properties"].as_object().cloned().unwrap_or_default();
     if properties.is_empty() {
-        let _ = write!(page, "\n{}{}\n", type_of(of, schemas), bounds(of));
+        let _ = write!(page, "\n{}{}\n", type_of(node, schemas), bounds(node));
         return;
     }
     let required: Vec<&str> =
-        of["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        node["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     page.push_str("\n| member | type | |\n|---|---|---|\n");
     for (member, value) in &properties {
-        let optional = if required.contains(&member.as_str()) { "" } else { "Not always there. " };
-        let said = value["description"].as_str().unwrap_or_default();
+        let optional = if required.contains(&member.as_str()) { "" } else { "Optional. " };
+        let description = value["description"].as_str().unwrap_or_default();
         let _ = writeln!(
             page,
             "| `{member}` | {} | {optional}{}{} |",
             type_of(value, schemas),
-            cell(said),
+            cell(description),
             bounds(value)
         );
     }
 }
 
-/// Limits that a schema has, in words.
-fn bounds(of: &Value) -> String {
+/// Describes the limits of a schema.
+fn bounds(node: &Value) -> String {
     let mut words = Vec::new();
     for (key, word) in [
         ("minimum", "at least"),
         ("maximum", "at most"),
-        ("minLength", "at least so long:"),
-        ("maxLength", "at most so long:"),
-        ("minItems", "at least so many:"),
-        ("maxItems", "at most so many:"),
-        ("pattern", "like"),
-        ("default", "unless told otherwise"),
+        ("minLength", "minimum length"),
+        ("maxLength", "maximum length"),
+        ("minItems", "minimum number"),
+        ("maxItems", "maximum number"),
+        ("pattern", "pattern"),
+        ("default", "default"),
     ] {
-        match &of[key] {
+        match &node[key] {
             Value::Null => {}
             Value::String(text) => words.push(format!("{word} `{}`", text.replace('|', "\\|"))),
             value => words.push(format!("{word} {value}")),
@@ -185,44 +190,44 @@ fn bounds(of: &Value) -> String {
     if words.is_empty() { String::new() } else { format!(" ({})", words.join(", ")) }
 }
 
-/// A type in words, with a link where it has a name.
-fn type_of(of: &Value, schemas: &mut BTreeMap<String, ()>) -> String {
-    if let Some(name) = of["$ref"].as_str().and_then(|path| path.rsplit('/').next()) {
+/// Describes a type, with a link if it has a name.
+fn type_of(node: &Value, schemas: &mut BTreeMap<String, ()>) -> String {
+    if let Some(name) = node["$ref"].as_str().and_then(|path| path.rsplit('/').next()) {
         schemas.insert(name.to_owned(), ());
         return format!("[{name}](#type-{})", name.to_lowercase());
     }
     for several in ["anyOf", "oneOf", "allOf"] {
-        if let Some(all) = of[several].as_array() {
+        if let Some(all) = node[several].as_array() {
             let mut words: Vec<_> = all.iter().map(|one| type_of(one, schemas)).collect();
             words.dedup();
             return words.join(" or ");
         }
     }
-    if let Some(values) = of["enum"].as_array() {
+    if let Some(values) = node["enum"].as_array() {
         let words: Vec<_> = values
             .iter()
             .map(|value| value.as_str().map_or_else(|| value.to_string(), |text| format!("`{text}`")))
             .collect();
         return words.join(", ");
     }
-    if let Some(value) = of["const"].as_str() {
+    if let Some(value) = node["const"].as_str() {
         return format!("`{value}`");
     }
     let named = |name: &str| match name {
         "array" => "array of ".to_owned(),
         name => name.to_owned(),
     };
-    let mut words = match &of["type"] {
+    let mut words = match &node["type"] {
         Value::String(one) => named(one),
         Value::Array(several) => {
             several.iter().filter_map(Value::as_str).map(named).collect::<Vec<_>>().join(" or ")
         }
         _ => "anything".to_owned(),
     };
-    if of["items"].is_object() {
-        words.push_str(&type_of(&of["items"], schemas));
+    if node["items"].is_object() {
+        words.push_str(&type_of(&node["items"], schemas));
     }
-    match of["format"].as_str() {
+    match node["format"].as_str() {
         Some(format) if format.starts_with("int") || format.starts_with("uint") => {}
         Some(format) => {
             let _ = write!(words, " ({format})");

@@ -1,4 +1,4 @@
-//! Metrics, from the lists that the programs describe them by on `/metrics`.
+//! The reference of metrics, generated from the lists from which the programs write `# HELP` on `/metrics`.
 
 use std::fmt::Write as _;
 
@@ -7,13 +7,13 @@ use process::metric_help::{COMMON_METRICS, Kind, Metric};
 use super::{cell, head};
 
 const INTRODUCTION: &str = "\
-Prometheus' format, at `/metrics` of every listener that is not for customers: the gateway's admin listener, settlement's,
-and those of payments, notification, analytics and the provider. A histogram `x` has `x_bucket{le}`, `x_sum` and `x_count`;
-seconds count in buckets of seconds. What to do about an alert on them is told in the [runbooks](../runbooks/README.md).
+Every internal listener serves its metrics in Prometheus' format at `/metrics`: the gateway's admin listener, settlement,
+payments, notification, analytics and the provider. A histogram `x` has `x_bucket{le}`, `x_sum` and `x_count`; durations are
+in seconds. The [runbooks](../runbooks/README.md) describe how to respond to alerts on them.
 ";
 
 pub(super) fn page() -> String {
-    let mut page = head("Metrics", "the lists by which the programs describe them") + INTRODUCTION;
+    let mut page = head("Metrics", "the programs' lists of metrics") + INTRODUCTION;
     for (title, metrics) in [
         ("All programs", COMMON_METRICS),
         ("`gateway`", gateway::described::METRICS),

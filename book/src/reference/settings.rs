@@ -1,4 +1,4 @@
-//! Every setting, from the programs' own command lines.
+//! The reference of settings, generated from the programs' command lines.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -8,25 +8,25 @@ use clap::{Arg, Command, CommandFactory};
 use super::{cell, head};
 
 const INTRODUCTION: &str = "\
-Each program takes its settings as options or as environment variables; an option wins. `--help` of each program says
-the same as this page. What a program does not understand, it says at its start, and does not start.
+Each program reads its settings from options or from environment variables; options take precedence. `--help` of each program
+prints the same as this page. A program does not start with a setting that it cannot parse, and prints which one.
 
-`./dev` and `docker-compose.yml` set the addresses by themselves. For a machine of your own there is an environment file
-with a comment for each setting that matters: [how to run it on a single machine](../how-to/single-machine.md).
+`./dev` and `docker-compose.yml` set the addresses. For your own machine there is an environment file with a comment for each
+important setting: [how to run it on a single machine](../how-to/single-machine.md).
 ";
 
-/// A program, or a part of one.
+/// A program, or a subcommand of `downstream`.
 #[derive(Debug)]
 pub struct Program {
-    /// What it is started as.
+    /// The command that starts it.
     pub name: &'static str,
-    /// What it takes.
+    /// The settings that it accepts.
     pub settings: Vec<Setting>,
-    /// Its command line; of a part of `downstream`, with what all parts take.
+    /// The command line; for a subcommand of `downstream`, with the options of all subcommands.
     pub command: Command,
 }
 
-/// One setting.
+/// A setting of a program.
 #[derive(Debug)]
 pub struct Setting {
     /// The environment variable.
@@ -37,7 +37,7 @@ pub struct Setting {
     help: String,
 }
 
-fn of(name: &'static str, command: Command) -> Program {
+fn program(name: &'static str, command: Command) -> Program {
     let settings = command.get_arguments().filter_map(setting).collect();
     Program { name, settings, command: command.no_binary_name(true) }
 }
@@ -62,10 +62,12 @@ fn setting(arg: &Arg) -> Option<Setting> {
     Some(Setting { variable, option: format!("--{}", arg.get_long()?), default, help })
 }
 
-/// Every program, and every part of `downstream`.
+/// Returns every program, and every subcommand of `downstream`.
 pub fn programs() -> Vec<Program> {
-    let mut programs =
-        vec![of("gateway", gateway::Settings::command()), of("settlement", settlement::Settings::command())];
+    let mut programs = vec![
+        program("gateway", gateway::Settings::command()),
+        program("settlement", settlement::Settings::command()),
+    ];
     let downstream = downstream::Settings::command();
     for (name, part) in [
         ("downstream payments", "payments"),
@@ -73,9 +75,9 @@ pub fn programs() -> Vec<Program> {
         ("downstream analytics", "analytics"),
         ("downstream provider", "provider"),
     ] {
-        // What all parts take stands before the part's name on the command line.
-        let part = downstream.find_subcommand(part).expect("a part of downstream");
-        programs.push(of(name, part.clone().args(downstream.get_arguments().cloned())));
+        // The options of all subcommands come before the subcommand's name on the command line.
+        let part = downstream.find_subcommand(part).expect("a subcommand of downstream");
+        programs.push(program(name, part.clone().args(downstream.get_arguments().cloned())));
     }
     programs
 }

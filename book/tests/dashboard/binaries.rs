@@ -1,4 +1,4 @@
-//! The real programs on the services of `./dev test`.
+//! The real programs, on the services of `./dev test`.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -7,21 +7,21 @@ use std::process::{Child, Command};
 use testkit::system::{free_address, fresh_database};
 use testkit::{environment, fresh};
 
-/// What signs the provider's callbacks, and notifications.
+/// The secret that signs the provider's callbacks and the notifications.
 const SECRET: &str = "whsec_Zmxhc2hzYWxlLWRhc2hib2FyZC10ZXN0LXNlY3JldA==";
 
-/// One of each program; killed with the value.
+/// One process of each program, killed when the value is dropped.
 pub(crate) struct Binaries {
     pub(crate) public: String,
     pub(crate) admin: String,
     pub(crate) settlement: String,
-    /// Provider, payments, notification, analytics.
+    /// The addresses of provider, payments, notification and analytics.
     downstream: Vec<String>,
     pub(crate) topic_prefix: String,
     children: Vec<Child>,
 }
 
-/// `cargo build --bins` puts the programs beside the folder of test programs.
+/// Returns the folder of the programs: `cargo build --bins` puts them next to the folder of test programs.
 fn folder() -> PathBuf {
     let tests = std::env::current_exe().expect("this program");
     tests.ancestors().nth(2).expect("target/debug/deps/…").to_owned()
@@ -50,7 +50,7 @@ impl Binaries {
             ("GATEWAY_LISTEN", public.to_string()),
             ("GATEWAY_ADMIN_LISTEN", admin.to_string()),
             ("GATEWAY_DEV_AUTH", "true".into()),
-            ("GATEWAY_QUEUE_ORDERS_MAX", "1".into()), // so that a small crowd is too much
+            ("GATEWAY_QUEUE_ORDERS_MAX", "1".into()), // so that a small burst is overload
             ("PAYMENT_WEBHOOK_SECRET", SECRET.into()),
         ];
         binaries.spawn("settlement", None, services.iter().chain(&settlement));
@@ -66,7 +66,7 @@ impl Binaries {
         binaries
     }
 
-    /// What follows the events; nobody takes the notifications' webhooks.
+    /// Starts the consumers of the events. No server receives the webhooks of notifications.
     fn spawn_downstream(&mut self, services: &[(&str, String)]) {
         let [provider, payments, notification, analytics] =
             std::array::from_fn(|_| free_address().to_string());
@@ -122,7 +122,7 @@ impl Binaries {
         }));
     }
 
-    /// Job and host:port of each, as Prometheus takes them.
+    /// Returns the job and host:port of each program, for Prometheus.
     pub(crate) fn targets(&self) -> Vec<(&'static str, &str)> {
         let jobs = ["gateway", "settlement", "provider", "payments", "notification", "analytics"];
         let urls = [&self.admin, &self.settlement].into_iter().chain(&self.downstream);
@@ -133,7 +133,7 @@ impl Binaries {
 impl Drop for Binaries {
     fn drop(&mut self) {
         for child in &mut self.children {
-            let _ = child.kill(); // it may have ended by itself
+            let _ = child.kill(); // it may have exited already
             let _ = child.wait();
         }
     }

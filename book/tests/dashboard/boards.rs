@@ -1,4 +1,4 @@
-//! The boards as Grafana would read them: what they ask for, and whether they are whole.
+//! The dashboards as Grafana would read them: their queries, and whether they are complete.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{read, root};
 
-/// Every board with its file's name.
+/// Returns every dashboard with the name of its file.
 pub(crate) fn boards() -> Vec<(String, Value)> {
     let files = std::fs::read_dir(root().join("grafana/dashboards")).expect("the boards");
     let mut names: Vec<_> =
@@ -17,14 +17,14 @@ pub(crate) fn boards() -> Vec<(String, Value)> {
     names.iter().map(|name| (name.clone(), board(name).expect("JSON"))).collect()
 }
 
-/// A query with where it stands and the labels that its legend shows.
-pub(crate) struct Shown {
+/// A query with its place and the labels that its legend shows.
+pub(crate) struct DashboardQuery {
     pub(crate) place: String,
     pub(crate) query: String,
     pub(crate) legend: Vec<String>,
 }
 
-/// `label_values(selector, label)` of a variable.
+/// A variable's `label_values(selector, label)`.
 pub(crate) struct Choice {
     pub(crate) place: String,
     pub(crate) selector: String,
@@ -39,7 +39,7 @@ fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value[name].as_str().unwrap_or_default()
 }
 
-/// As Grafana would send it, everything chosen.
+/// Returns a query as Grafana would send it when all values are selected.
 fn chosen(board: &Value, query: &str) -> String {
     let mut query = query.replace("$__rate_interval", "4s");
     for variable in all(&board["templating"], "list") {
@@ -54,13 +54,13 @@ fn labels(legend: &str) -> Vec<String> {
     names.map(|(name, _)| name.trim().to_owned()).collect()
 }
 
-/// What the panels and annotations of all boards ask for.
-pub(crate) fn queries() -> Vec<Shown> {
+/// Returns the queries of all panels and annotations.
+pub(crate) fn queries() -> Vec<DashboardQuery> {
     let mut found = Vec::new();
     for (file, board) in boards() {
         for panel in all(&board, "panels") {
             for target in all(panel, "targets") {
-                found.push(Shown {
+                found.push(DashboardQuery {
                     place: format!("{file}: {}", text(panel, "title")),
                     query: chosen(&board, text(target, "expr")),
                     legend: labels(text(target, "legendFormat")),
@@ -68,7 +68,7 @@ pub(crate) fn queries() -> Vec<Shown> {
             }
         }
         for annotation in all(&board["annotations"], "list") {
-            found.push(Shown {
+            found.push(DashboardQuery {
                 place: format!("{file}: marks of {}", text(annotation, "name")),
                 query: chosen(&board, text(annotation, "expr")),
                 legend: labels(text(annotation, "titleFormat")),
@@ -78,7 +78,7 @@ pub(crate) fn queries() -> Vec<Shown> {
     found
 }
 
-/// What the boards let their readers choose from.
+/// Returns the variables of all dashboards.
 pub(crate) fn choices() -> Vec<Choice> {
     let mut found = Vec::new();
     for (file, board) in boards() {
@@ -93,7 +93,7 @@ pub(crate) fn choices() -> Vec<Choice> {
     found
 }
 
-/// Whether two rectangles of the grid share a cell.
+/// Returns whether two panels overlap.
 fn overlap(one: &Value, other: &Value) -> bool {
     let apart = |at: &str, size: &str| {
         let edge = |panel: &Value, name: &str| panel["gridPos"][name].as_i64().expect("a number");
@@ -104,7 +104,7 @@ fn overlap(one: &Value, other: &Value) -> bool {
 }
 
 #[test]
-fn boards_are_whole_and_lead_to_each_other() {
+fn dashboards_are_complete_and_link_to_each_other() {
     let boards = boards();
     let uids: BTreeSet<_> = boards.iter().map(|(_, board)| text(board, "uid").to_owned()).collect();
     assert_eq!(uids.len(), 6, "{uids:?}");
@@ -134,7 +134,7 @@ fn boards_are_whole_and_lead_to_each_other() {
 }
 
 #[test]
-fn every_panel_asks_the_chosen_source_and_says_what_it_means() {
+fn every_panel_queries_the_selected_source_and_has_a_description() {
     let chosen = |place: &str, value: &Value| {
         let source = &value["datasource"];
         assert_eq!((text(source, "type"), text(source, "uid")), ("prometheus", "${datasource}"), "{place}");
@@ -160,13 +160,16 @@ fn every_panel_asks_the_chosen_source_and_says_what_it_means() {
         }
         let variables = all(&board["templating"], "list").filter(|variable| variable["type"] == "query");
         variables.for_each(|variable| chosen(&file, variable));
-        assert!(all(&board["annotations"], "list").count() > 0, "{file}: nothing marks changes of state");
+        assert!(
+            all(&board["annotations"], "list").count() > 0,
+            "{file}: no annotation marks changes of state"
+        );
         all(&board["annotations"], "list").for_each(|annotation| chosen(&file, annotation));
     }
 }
 
 #[test]
-fn boards_are_what_their_source_says() {
+fn dashboards_are_up_to_date_with_their_source() {
     let mut python = Command::new("python3");
     let output = python.arg("-B").arg(root().join("grafana/boards")).arg("--check").output();
     let output = output.expect("python3 is installed");

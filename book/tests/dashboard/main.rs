@@ -1,5 +1,5 @@
-//! The boards, rules and runbooks hold what they promise: a real Prometheus with the rules of the repository looks at a
-//! short sale on the real programs, and every expression of every panel, variable, mark and rule finds something.
+//! Dashboards, rules and runbooks: a real Prometheus with the rules of the repository scrapes a short sale on the real programs,
+//! and every expression of every panel, variable, annotation and rule returns data.
 
 mod binaries;
 mod boards;
@@ -19,8 +19,8 @@ use testkit::client::{Client, order_body, terms};
 use testkit::{EventStream, environment, eventually, until};
 
 const SALE: &str = "dashboard";
-/// How long after its cause a metric may appear.
-const PATIENCE: Duration = Duration::from_secs(45);
+/// The timeout until a metric appears.
+const METRIC_TIMEOUT: Duration = Duration::from_secs(45);
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the repository").to_owned()
@@ -35,11 +35,11 @@ fn yaml(path: &str) -> serde_yaml_ng::Value {
 }
 
 #[tokio::test]
-async fn every_expression_of_the_boards_and_rules_finds_something_in_a_real_sale() {
+async fn every_expression_of_the_dashboards_and_rules_returns_data_in_a_real_sale() {
     let system = Binaries::start().await;
     let begun = std::time::UNIX_EPOCH.elapsed().expect("after 1970").as_secs();
     let prometheus = Prometheus::start(&system.targets()).await;
-    live_through_everything(&system).await;
+    run_sale_with_faults(&system).await;
 
     let queries = boards::queries();
     assert!(queries.len() > 100, "only {} queries were found", queries.len());
@@ -47,15 +47,15 @@ async fn every_expression_of_the_boards_and_rules_finds_something_in_a_real_sale
         queries.into_iter().map(|shown| (shown.place, shown.query, shown.legend)).collect();
     let records = rules::rules().into_iter().filter(|rule| !rule.is_alert);
     wanted.extend(records.map(|rule| (format!("{}: {}", rule.file, rule.name), rule.query, vec![])));
-    let asked = Instant::now();
-    let mut buyers = Buyers::of(&system);
+    let begun_polling = Instant::now();
+    let mut buyers = Buyers::new(&system);
     until("Prometheus has seen an epoch", async || {
         !prometheus.range("sale_epoch > 0", begun).await.is_empty()
     })
     .await;
     buyers.rebuild().await;
     loop {
-        buyers.one_more().await;
+        buyers.add_order().await;
         let mut empty = Vec::new();
         for (place, query, legend) in wanted {
             let found = prometheus.range(&query, begun).await;
@@ -67,55 +67,63 @@ async fn every_expression_of_the_boards_and_rules_finds_something_in_a_real_sale
         if empty.is_empty() {
             break;
         }
-        assert!(asked.elapsed() < PATIENCE, "these find nothing, or not what their legends show: {empty:#?}");
+        assert!(
+            begun_polling.elapsed() < METRIC_TIMEOUT,
+            "these return no data, or lack labels of their legends: {empty:#?}"
+        );
         wanted = empty;
     }
 
     for choice in boards::choices() {
         let values = prometheus.label_values(&choice.label, Some(&choice.selector)).await;
-        assert!(!values.is_empty(), "{}: nothing to choose from", choice.place);
+        assert!(!values.is_empty(), "{}: no values to select", choice.place);
     }
     let known = prometheus.label_values("__name__", None).await;
     for rule in rules::rules() {
         for selector in promql::parse(&rule.query).selectors {
-            assert!(known.contains(&selector.metric), "{}: nobody exports {}", rule.name, selector.metric);
+            assert!(
+                known.contains(&selector.metric),
+                "{}: no program exports {}",
+                rule.name,
+                selector.metric
+            );
         }
     }
     assert_eq!(prometheus.broken_rules().await, [""; 0]);
 }
 
-/// Customers who keep the rates above 0 for as long as somebody looks.
+/// Customers who keep the rates above 0 during the test.
 struct Buyers {
     client: Client,
-    came: u32,
+    count: u32,
 }
 
 impl Buyers {
-    fn of(system: &Binaries) -> Self {
-        Self { client: Client::new(&system.public, &system.admin), came: 0 }
+    fn new(system: &Binaries) -> Self {
+        Self { client: Client::new(&system.public, &system.admin), count: 0 }
     }
 
-    /// By an operator's word; the sale has two epochs then.
+    /// Requests a rebuild as an operator, so that the sale has two epochs.
     async fn rebuild(&self) {
         let path = format!("/admin/v1/sales/{SALE}/rebuild");
-        let asked = self.client.admin(Method::POST, &path, None).await;
-        assert!(asked.status.is_success(), "{asked:?}");
+        let response = self.client.admin(Method::POST, &path, None).await;
+        assert!(response.status.is_success(), "{response:?}");
     }
 
-    /// One buys, and pays.
-    async fn one_more(&mut self) {
-        self.came += 1;
-        let (who, mut body) = (format!("late-{}", self.came), order_body(&[("B", 1)]));
+    /// Places and pays an order of another customer.
+    async fn add_order(&mut self) {
+        self.count += 1;
+        let (who, mut body) = (format!("late-{}", self.count), order_body(&[("B", 1)]));
         body["payment"] = json!({"method": "card", "token": "tok_approve"});
-        let told = self.client.order_until_answered(SALE, &who, "k", &body).await;
-        assert_eq!(told.status, StatusCode::ACCEPTED, "{told:?}");
-        self.client.until_settled(SALE, &who, &told.order_id()).await;
+        let accepted = self.client.order_until_answered(SALE, &who, "k", &body).await;
+        assert_eq!(accepted.status, StatusCode::ACCEPTED, "{accepted:?}");
+        self.client.until_settled(SALE, &who, &accepted.order_id()).await;
     }
 }
 
-/// A short sale with a payment by card that somebody follows, and the troubles whose metrics appear only with
-/// them: a queue that is full, a record that nobody can read.
-async fn live_through_everything(system: &Binaries) {
+/// Runs a short sale with a card payment and a live stream, and causes the faults whose metrics appear only then: a full queue,
+/// and a record that cannot be decoded.
+async fn run_sale_with_faults(system: &Binaries) {
     let client = Client::new(&system.public, &system.admin);
     let path = format!("/admin/v1/sales/{SALE}");
     let stored =
@@ -132,13 +140,13 @@ async fn live_through_everything(system: &Binaries) {
     client.until_settled(SALE, "first", &order).await;
     let path = format!("/v1/sales/{SALE}/orders/{order}");
     let card = json!({"method": "card", "token": "tok_decline"});
-    until("the payment is taken", async || {
+    until("the payment is accepted", async || {
         let payment = format!("{path}/payment");
         let paid = client.call("first", Method::POST, &payment, Some(card.clone())).await;
         paid.status == StatusCode::ACCEPTED // 503: try again
     })
     .await;
-    until("the card's word ends the order", async || {
+    until("the declined card cancels the order", async || {
         client.get("first", &path).await.body["status"] == "cancelled"
     })
     .await;
@@ -147,17 +155,17 @@ async fn live_through_everything(system: &Binaries) {
         EventStream::open(request).await.ok()
     })
     .await;
-    while stream.next().await.is_some() {} // an order that is over ends its stream
-    eventually("one of a crowd is turned away", async || {
+    while stream.next().await.is_some() {} // a final order ends its stream
+    eventually("one order of a burst is refused", async || {
         let crowd = (0..64).map(|i| {
             let (client, body) = (client.clone(), body.clone());
             tokio::spawn(async move { client.order(SALE, &format!("c{i}"), "k", &body).await })
         });
-        let mut turned_away = false;
+        let mut was_refused = false;
         for answer in crowd.collect::<Vec<_>>() {
-            turned_away |= answer.await.expect("an answer").code() == "overloaded";
+            was_refused |= answer.await.expect("an answer").code() == "overloaded";
         }
-        turned_away.then_some(())
+        was_refused.then_some(())
     })
     .await;
 
@@ -175,7 +183,7 @@ async fn live_through_everything(system: &Binaries) {
 }
 
 #[test]
-fn prometheus_and_grafana_find_what_docker_compose_runs() {
+fn prometheus_and_grafana_are_configured_for_docker_compose() {
     let (prometheus, compose) = (yaml("grafana/prometheus.yml"), yaml("docker-compose.yml"));
     let source = &yaml("grafana/provisioning/datasources/prometheus.yml")["datasources"][0];
     assert_eq!(source["jsonData"]["timeInterval"], prometheus["global"]["scrape_interval"]);

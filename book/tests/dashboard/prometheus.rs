@@ -1,4 +1,4 @@
-//! A Prometheus of the test's own, with the settings and rules of the repository, and its HTTP API.
+//! A private Prometheus with the settings and rules of the repository, and its HTTP API.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -9,18 +9,18 @@ use testkit::{fresh, until};
 
 use super::root;
 
-/// A running server; ended with the value.
+/// A running server, killed when the value is dropped.
 pub(crate) struct Prometheus {
     url: String,
     folder: PathBuf,
     child: Child,
 }
 
-/// What a query found: the labels of each series that has a number.
+/// The result of a query: the labels of each series that has a number.
 pub(crate) type Found = Vec<Value>;
 
 impl Prometheus {
-    /// Starts it on targets (job, host:port), laid out as `./dev up` does.
+    /// Starts a server for targets (job, host:port), with the same files as `./dev up`.
     pub(crate) async fn start(targets: &[(&str, &str)]) -> Self {
         let (address, folder) = (free_address(), std::env::temp_dir().join(fresh("prometheus")));
         std::fs::create_dir_all(folder.join("targets")).expect("a folder");
@@ -43,26 +43,26 @@ impl Prometheus {
         let server = Self { url: format!("http://{address}"), folder, child };
         let ready = format!("{}/-/ready", server.url);
         until("Prometheus is ready", async || {
-            reqwest::get(&ready).await.is_ok_and(|answer| answer.status().is_success())
+            reqwest::get(&ready).await.is_ok_and(|response| response.status().is_success())
         })
         .await;
         server
     }
 
-    async fn ask(&self, path: &str, parameters: &[(&str, &str)]) -> Value {
-        let pairs = parameters.iter().map(|(name, value)| format!("{name}={}", encoded(value)));
+    async fn get(&self, path: &str, parameters: &[(&str, &str)]) -> Value {
+        let pairs = parameters.iter().map(|(name, value)| format!("{name}={}", percent_encode(value)));
         let url = format!("{}/api/v1/{path}?{}", self.url, pairs.collect::<Vec<_>>().join("&"));
-        let answer: Value = reqwest::get(url).await.expect("an answer").json().await.expect("JSON");
-        assert_eq!(answer["status"], "success", "{parameters:?}: {answer}");
-        answer["data"].clone()
+        let response: Value = reqwest::get(url).await.expect("a response").json().await.expect("JSON");
+        assert_eq!(response["status"], "success", "{parameters:?}: {response}");
+        response["data"].clone()
     }
 
-    /// Evaluates as a graph does, each second from `begun` (Unix seconds) to now.
+    /// Evaluates a query for each second from `begun` (Unix seconds) to now.
     pub(crate) async fn range(&self, query: &str, begun: u64) -> Found {
         let now = std::time::UNIX_EPOCH.elapsed().expect("after 1970").as_secs();
         let (begun, now) = (begun.to_string(), now.to_string());
         let range = [("query", query), ("start", &begun), ("end", &now), ("step", "1")];
-        let data = self.ask("query_range", &range).await;
+        let data = self.get("query_range", &range).await;
         let series = data["result"].as_array().expect("series").iter().filter(|series| {
             let samples = series["values"].as_array().expect("samples");
             samples.iter().any(|sample| sample[1].as_str().is_some_and(is_number))
@@ -70,16 +70,16 @@ impl Prometheus {
         series.map(|series| series["metric"].clone()).collect()
     }
 
-    /// The values of a label of the series that a selector finds; of a label alone: of all.
+    /// Returns the values of a label in the series of a selector, or in all series.
     pub(crate) async fn label_values(&self, label: &str, selector: Option<&str>) -> Vec<String> {
         let path = format!("label/{label}/values");
         let matching: Vec<_> = selector.iter().map(|selector| ("match[]", *selector)).collect();
-        serde_json::from_value(self.ask(&path, &matching).await).expect("texts")
+        serde_json::from_value(self.get(&path, &matching).await).expect("texts")
     }
 
-    /// Alerting rules that could not be evaluated, with the reason.
+    /// Returns the rules that could not be evaluated, with the reason.
     pub(crate) async fn broken_rules(&self) -> Vec<String> {
-        let groups = self.ask("rules", &[]).await;
+        let groups = self.get("rules", &[]).await;
         let groups = groups["groups"].as_array().expect("groups").iter();
         let rules = groups.flat_map(|group| group["rules"].as_array().expect("rules"));
         let broken = rules.filter(|rule| rule["health"] == "err");
@@ -91,8 +91,8 @@ fn is_number(text: &str) -> bool {
     text.parse::<f64>().is_ok_and(f64::is_finite)
 }
 
-/// For a URL's query.
-fn encoded(text: &str) -> String {
+/// Percent-encodes a query parameter.
+fn percent_encode(text: &str) -> String {
     text.bytes()
         .map(
             |byte| {
@@ -104,8 +104,8 @@ fn encoded(text: &str) -> String {
 
 impl Drop for Prometheus {
     fn drop(&mut self) {
-        let _ = self.child.kill(); // it may have ended by itself
+        let _ = self.child.kill(); // it may have exited already
         let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.folder); // left-overs in the temporary folder do no harm
+        let _ = std::fs::remove_dir_all(&self.folder); // remaining files in the temporary folder do no harm
     }
 }

@@ -1,18 +1,18 @@
-//! Which metrics and labels a PromQL query names: as much of the grammar as the rules use.
+//! The metrics and labels in a PromQL query, for the part of the grammar that the rules use.
 
-/// What a query asks for.
+/// The metrics and labels of a query.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Query {
     pub(crate) selectors: Vec<Selector>,
-    /// Labels in `by (…)` and the like.
+    /// The labels in `by (…)` and similar clauses.
     pub(crate) grouping: Vec<String>,
 }
 
-/// A metric's name with its matchers.
+/// The name of a metric with its matchers.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Selector {
     pub(crate) metric: String,
-    /// Label, operator, value.
+    /// The matchers: label, operator, value.
     pub(crate) matchers: Vec<(String, String, String)>,
 }
 
@@ -20,12 +20,12 @@ pub(crate) struct Selector {
 enum Token {
     Name(String),
     Text(String),
-    /// `[…]`: a range.
+    /// A range in `[…]`.
     Range,
     Sign(String),
 }
 
-/// Reads a query.
+/// Parses a query.
 pub(crate) fn parse(query: &str) -> Query {
     let tokens = tokens(query);
     let mut found = Query::default();
@@ -59,7 +59,7 @@ pub(crate) fn parse(query: &str) -> Query {
     found
 }
 
-/// From behind `{` to `}`: name, operator, text, and a comma or the end.
+/// Parses the matchers after `{` up to `}`: name, operator, text, and a comma or the end.
 fn matchers(tokens: &[Token]) -> Vec<(String, String, String)> {
     let mut all = Vec::new();
     for part in tokens.chunks(4) {
@@ -105,7 +105,7 @@ fn tokens(query: &str) -> Vec<Token> {
 }
 
 #[test]
-fn a_query_is_taken_apart() {
+fn a_query_is_parsed() {
     let query = parse(
         r#"histogram_quantile(0.99, sum by (le, route) (rate(a_bucket{route="x", s=~"$sale"}[$__rate_interval])))
            / sum(b) or vector(0) > 1e3 and on (sku) c == 1"#,

@@ -1,4 +1,4 @@
-//! Recording rules and alerts: checked by Prometheus' own tool, each alert with a page that says what to do.
+//! Recording rules and alerts: checked by promtool, and each alert has a runbook.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -7,10 +7,10 @@ use serde_yaml_ng::Value;
 
 use super::{root, yaml};
 
-/// A rule of grafana/rules.
+/// A rule in `grafana/rules`.
 pub(crate) struct Rule {
     pub(crate) file: String,
-    /// Of the series, or of the alert.
+    /// The name of the recorded series or of the alert.
     pub(crate) name: String,
     pub(crate) query: String,
     pub(crate) is_alert: bool,
@@ -58,16 +58,16 @@ fn alerts() -> BTreeSet<String> {
     rules().into_iter().filter(|rule| rule.is_alert).map(|rule| rule.name).collect()
 }
 
-/// Debian's package `prometheus` brings it.
+/// Runs promtool, which is part of Debian's package `prometheus`.
 fn promtool(arguments: &[&str], files: Vec<String>) {
     let output = Command::new("promtool").args(arguments).args(files).current_dir(root()).output();
     let output = output.expect("promtool is installed");
-    let told = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "promtool {arguments:?}:\n{told}");
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "promtool {arguments:?}:\n{text}");
 }
 
 #[test]
-fn prometheus_takes_the_settings_and_rules() {
+fn prometheus_accepts_the_settings_and_rules() {
     promtool(&["check", "config"], vec!["grafana/prometheus.yml".into()]);
     promtool(&["check", "rules"], files("grafana/rules"));
 }
@@ -78,7 +78,7 @@ fn alerts_fire_when_they_should_and_only_then() {
 }
 
 #[test]
-fn each_alert_is_tested_both_ways() {
+fn each_alert_is_tested_firing_and_silent() {
     let (mut fires, mut is_silent) = (BTreeSet::new(), BTreeSet::new());
     for file in files("grafana/tests") {
         let content = yaml(&file);
@@ -92,7 +92,7 @@ fn each_alert_is_tested_both_ways() {
 }
 
 #[test]
-fn each_alert_says_how_bad_it_is_and_has_a_page_that_says_what_to_do() {
+fn each_alert_has_a_severity_and_a_runbook() {
     for rule in rules().iter().filter(|rule| rule.is_alert) {
         let severity = rule.labels.get("severity").map(String::as_str);
         assert!(matches!(severity, Some("page" | "ticket")), "{}: {severity:?}", rule.name);
@@ -117,6 +117,6 @@ fn each_alert_says_how_bad_it_is_and_has_a_page_that_says_what_to_do() {
         {
             assert!(page.contains(&part), "{name}: no {part}");
         }
-        assert!(index.contains(&format!("]({name}.md)")), "{name} is not in the list of pages");
+        assert!(index.contains(&format!("]({name}.md)")), "{name} is not in the index");
     }
 }

@@ -1,8 +1,8 @@
 //! The topics `order-events` and `inventory-events`: CloudEvents 1.0 in the Kafka binding's binary
 //! mode (attributes in headers `ce_…`, the data alone in the value).
 //!
-//! An event's id is its place in settlement's one sequence of events, `partition-seq`, with the SKU
-//! behind it for a stock movement: the same at every delivery, so that a consumer skips what it has seen.
+//! An event's id is its position in settlement's sequence of events, `partition-seq`, followed by the SKU
+//! for a stock movement. Every delivery of an event has the same id, so that a consumer can skip duplicates.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -12,12 +12,12 @@ use crate::lifecycle::{CancelReason, OrderStatus};
 use crate::money::Currency;
 use crate::timestamp::Timestamp;
 
-/// The attribute `source`.
+/// The value of the attribute `source`.
 pub const SOURCE: &str = "/settlement";
 
 /// The data of an order event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[allow(missing_docs)] // the names say it
+#[allow(missing_docs)] // the field names are self-explanatory
 pub struct OrderEvent {
     pub order_id: OrderId,
     pub customer_id: CustomerId,
@@ -31,14 +31,14 @@ pub struct OrderEvent {
     pub delivery_fee: u64,
     pub total: u64,
     pub currency: Currency,
-    /// Only where it was cancelled.
+    /// Why the order was cancelled; absent for any other status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancel_reason: Option<CancelReason>,
 }
 
 /// The data of a stock movement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[allow(missing_docs)]
+#[allow(missing_docs)] // the field names are self-explanatory
 pub struct InventoryEvent {
     pub sale_id: SaleId,
     pub order_id: Option<Uuid>,
@@ -47,19 +47,19 @@ pub struct InventoryEvent {
     pub time: Timestamp,
 }
 
-/// What happened to stock: the attribute `type` of an inventory event.
+/// A stock movement: the attribute `type` of an inventory event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Movement {
-    /// Units are held for an order.
+    /// Units were reserved for an order.
     Reserved,
-    /// Units that were held are sold.
+    /// Reserved units were sold.
     Confirmed,
-    /// Units are free again.
+    /// Units were returned to stock.
     Released,
 }
 
 impl Movement {
-    /// The name on the wire.
+    /// Returns the name on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Reserved => "STOCK_RESERVED",
@@ -69,7 +69,7 @@ impl Movement {
     }
 }
 
-/// The headers of one event. `event_type` is `order.<status>` or a [`Movement`].
+/// Returns the headers of one event. `event_type` is `order.<status>` or the name of a [`Movement`].
 pub fn headers(id: &str, event_type: &str, subject: &str, time: Timestamp) -> [(&'static str, String); 7] {
     [
         ("ce_specversion", "1.0".into()),
@@ -82,7 +82,7 @@ pub fn headers(id: &str, event_type: &str, subject: &str, time: Timestamp) -> [(
     ]
 }
 
-/// The type of an order event.
+/// Returns the attribute `type` of an order event with this status.
 pub fn order_event_type(status: OrderStatus) -> String {
     format!("order.{}", status.as_str())
 }

@@ -1,4 +1,4 @@
-//! Identifiers. Parsing happens once, at the edge; inside, a value of these types is valid.
+//! Identifiers. They are parsed once, where they enter the program; a value of these types is always valid.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,12 +8,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-/// Longest name of a sale, SKU, customer or policy, in bytes.
+/// The maximum length of the name of a sale, SKU, customer or policy, in bytes.
 pub const NAME_BYTES_MAX: usize = 64;
-/// Longest Idempotency-Key, in bytes.
+/// The maximum length of an Idempotency-Key, in bytes.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
 
-/// A text that is not a name: empty, too long, or with a character outside `[A-Za-z0-9._-]`.
+/// The error for a name that is empty, too long, or has a character outside `[A-Za-z0-9._-]`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a name has 1 to 64 characters of A-Z a-z 0-9 . _ -")]
 pub struct InvalidName;
@@ -31,11 +31,11 @@ macro_rules! name {
         pub struct $type(Arc<str>);
 
         impl $type {
-            /// Checks the alphabet and the length.
+            /// Parses a name. Fails if its length or alphabet is invalid.
             pub fn parse(text: &str) -> Result<Self, InvalidName> {
                 if is_name(text) { Ok(Self(text.into())) } else { Err(InvalidName) }
             }
-            /// The name as text.
+            /// Returns the name as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -76,28 +76,28 @@ macro_rules! name {
 }
 
 name!(
-    /// A sale's name.
+    /// The name of a sale.
     SaleId
 );
 name!(
-    /// A stock keeping unit: what is counted.
+    /// A stock keeping unit, for which stock is counted.
     Sku
 );
 name!(
-    /// A customer, as the identity provider names them (JWT `sub`).
+    /// The name that the identity provider gives a customer (JWT `sub`).
     CustomerId
 );
 name!(
-    /// A discount policy of a sale.
+    /// The name of a discount policy of a sale.
     PolicyId
 );
 
-/// The client's name for one request: 1 to 128 visible ASCII characters; scope: sale and customer.
+/// The value of the header Idempotency-Key: 1 to 128 visible ASCII characters, unique per sale and customer.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct IdempotencyKey(Box<str>);
 
 impl IdempotencyKey {
-    /// Checks length and alphabet (RFC 5234 `VCHAR`).
+    /// Parses a key. Fails if its length or alphabet (RFC 5234 `VCHAR`) is invalid.
     pub fn parse(text: &str) -> Result<Self, InvalidName> {
         let visible = text.bytes().all(|b| b.is_ascii_graphic());
         if visible && !text.is_empty() && text.len() <= IDEMPOTENCY_KEY_BYTES_MAX {
@@ -106,7 +106,7 @@ impl IdempotencyKey {
             Err(InvalidName)
         }
     }
-    /// The key as text.
+    /// Returns the key as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -124,14 +124,15 @@ impl<'de> Deserialize<'de> for IdempotencyKey {
     }
 }
 
-/// The fingerprint of (sale, customer, Idempotency-Key): 62 bits of their SHA-256, in the shape of
-/// the last eight bytes of an RFC 9562 UUID. It stands in the order id itself, so that an order is
-/// found in Redis by its id alone, and a repeated key by the id of the order it belongs to.
+/// The fingerprint of (sale, customer, Idempotency-Key): 62 bits of their SHA-256, in the format of
+/// the last eight bytes of an RFC 9562 UUID. It is part of the order id, so that an order is found in Redis
+/// by its id alone, and a repeated key is recognized by the id of its order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RequestFingerprint(pub [u8; 8]);
 
 impl RequestFingerprint {
-    /// Lengths are part of the hash, so that no two triples run together.
+    /// Computes the fingerprint. The hash includes the lengths, so that different triples never concatenate to
+    /// the same bytes.
     pub fn compute(sale: &SaleId, customer: &CustomerId, key: &IdempotencyKey) -> Self {
         let mut hash = Sha256::new();
         hash.update([sale.as_str().len() as u8, customer.as_str().len() as u8]);
@@ -152,7 +153,7 @@ impl RequestFingerprint {
 pub struct OrderId(pub Uuid);
 
 impl OrderId {
-    /// A new id: the time, twelve random bits, the request's fingerprint.
+    /// Creates an id from the time, twelve random bits and the request's fingerprint.
     pub fn new(unix_ms: u64, random: u16, request: RequestFingerprint) -> Self {
         let mut bytes = [0u8; 16];
         bytes[..6].copy_from_slice(&unix_ms.to_be_bytes()[2..]);
@@ -160,7 +161,7 @@ impl OrderId {
         bytes[8..].copy_from_slice(&request.0);
         Self(Uuid::from_bytes(bytes))
     }
-    /// The fingerprint of the request that the order came from.
+    /// Returns the fingerprint of the request that created the order.
     pub fn request(&self) -> RequestFingerprint {
         let mut bytes = [0; 8];
         bytes.copy_from_slice(&self.0.as_bytes()[8..]);
@@ -170,13 +171,13 @@ impl OrderId {
 
 impl FromStr for OrderId {
     type Err = uuid::Error;
-    /// Accepts the hyphenated lower-case form only, the one we print: an id has one spelling.
+    /// Accepts only the hyphenated lower-case form, which `Display` writes: an id has one spelling.
     fn from_str(text: &str) -> Result<Self, uuid::Error> {
         let id = Uuid::try_parse(text)?;
         if id.hyphenated().encode_lower(&mut [0; 36]) == text {
             Ok(Self(id))
         } else {
-            Err(Uuid::try_parse("").expect_err("an empty text is no UUID"))
+            Err(Uuid::try_parse("").expect_err("an empty string is not a UUID"))
         }
     }
 }
@@ -186,12 +187,12 @@ impl fmt::Display for OrderId {
     }
 }
 
-/// The fingerprint of a decoded request body: 64 bits of the SHA-256 of its canonical form.
+/// The digest of a decoded request body: 64 bits of the SHA-256 of its canonical form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RequestDigest(pub [u8; 8]);
 
 impl RequestDigest {
-    /// Of the canonical bytes.
+    /// Computes the digest of the canonical bytes.
     pub fn compute(canonical: &[u8]) -> Self {
         let digest = Sha256::digest(canonical);
         let mut bytes = [0; 8];
@@ -214,7 +215,7 @@ impl<'de> Deserialize<'de> for RequestDigest {
     }
 }
 
-/// A number per sale that grows with each rebuild of its Redis state. 0: never built.
+/// A number per sale that increases with each rebuild of its Redis state; 0 before the first rebuild.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
@@ -226,7 +227,7 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// An accepted order's place in its sale: 1, 2, 3, … without a gap, across epochs.
+/// The sequence number of an accepted order in its sale: 1, 2, 3, … without gaps, across epochs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
@@ -238,8 +239,8 @@ impl fmt::Display for Sequence {
     }
 }
 
-/// A customer in eight bytes (FNV-1a, 64 bits), for the set of customers who may hold an order.
-/// A collision only sends a customer to the script, which knows better.
+/// Hashes a customer into eight bytes (FNV-1a, 64 bits), for the set of customers who may hold an order.
+/// A collision is harmless: it only sends a customer's request to the script, which decides exactly.
 pub fn customer_hash(customer: &str) -> u64 {
     customer.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
@@ -251,7 +252,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_keep_to_their_alphabet() {
+    fn names_outside_their_alphabet_or_length_are_rejected() {
         assert!(SaleId::parse("sale-2026.a_b").is_ok());
         for bad in ["", "a b", "a/b", "a{b}", "ü", &"x".repeat(65)] {
             assert_eq!(SaleId::parse(bad), Err(InvalidName), "{bad:?}");
@@ -259,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_id_is_a_version_7_uuid_that_carries_its_request() {
+    fn an_order_id_is_a_version_7_uuid_that_contains_its_request_fingerprint() {
         let (sale, customer) = (SaleId::parse("s").unwrap(), CustomerId::parse("c").unwrap());
         let request = RequestFingerprint::compute(&sale, &customer, &IdempotencyKey::parse("k").unwrap());
         let id = OrderId::new(1_790_000_000_000, 0xffff, request);
@@ -271,16 +272,16 @@ mod tests {
     }
 
     #[test]
-    fn a_fingerprint_tells_its_three_parts_apart() {
-        let of = |sale, customer, key| {
+    fn a_fingerprint_depends_on_where_each_of_its_three_parts_ends() {
+        let fingerprint = |sale, customer, key| {
             RequestFingerprint::compute(
                 &SaleId::parse(sale).unwrap(),
                 &CustomerId::parse(customer).unwrap(),
                 &IdempotencyKey::parse(key).unwrap(),
             )
         };
-        assert_ne!(of("a", "bc", "d"), of("ab", "c", "d"));
-        assert_ne!(of("a", "b", "cd"), of("a", "bc", "d"));
-        assert_eq!(of("a", "b", "c"), of("a", "b", "c"));
+        assert_ne!(fingerprint("a", "bc", "d"), fingerprint("ab", "c", "d"));
+        assert_ne!(fingerprint("a", "b", "cd"), fingerprint("a", "bc", "d"));
+        assert_eq!(fingerprint("a", "b", "c"), fingerprint("a", "b", "c"));
     }
 }

@@ -1,5 +1,5 @@
-//! The names of Redis keys: `fs:{<sale>}:<epoch>:…`. One hash slot a sale; a new epoch is new keys,
-//! so that what an older one left behind can neither be read nor written by mistake.
+//! The names of Redis keys: `fs:{<sale>}:<epoch>:…`. All keys of a sale share one hash slot. Each epoch has keys
+//! of its own, so that the keys of an earlier epoch can neither be read nor written by mistake.
 
 use crate::ids::{CustomerId, Epoch, RequestFingerprint, SaleId};
 
@@ -9,32 +9,32 @@ pub struct SaleKeys {
     /// Hash: SKU → units available (`u`: unlimited), `=`SKU → total, and the sale's counters
     /// (see [`stock_fields`]).
     pub stock: String,
-    /// Hash: [`buyer_field`] → the remembered orders of that customer, oldest first.
+    /// Hash: [`buyer_field`] → the [order receipts](crate::order_receipt) of that customer, oldest first.
     pub buyers: String,
     /// String: eight bytes ([`crate::ids::customer_hash`], big endian) per accepted order, in order.
     pub arrivals: String,
-    /// Stream: accepted batches and changes whose hand-off is not acknowledged.
+    /// Stream: accepted batches and changes of totals that the log has not acknowledged yet.
     pub outbox: String,
-    /// List: `<ready ms> <units> <sku>` of units on their way back.
+    /// List: `<ready ms> <units> <sku>` of released units that cannot be reserved yet.
     pub returning: String,
 }
 
-/// The names of fields in the stock hash that are not SKUs; no SKU contains `:` or `=`.
+/// The names of fields in the stock hash that are not SKUs. No SKU contains `:` or `=`.
 pub mod stock_fields {
-    /// The random id of the rebuild that wrote this state.
+    /// The random id (the mark) of the rebuild that wrote this state.
     pub const MARK: &str = ":mark";
     /// The next sequence number.
     pub const NEXT: &str = ":next";
-    /// The release watermark: event sequences up to it have been applied.
+    /// The release watermark: the event sequence up to which releases have been applied.
     pub const RELEASED: &str = ":released";
-    /// The change of totals that is not settled yet.
+    /// The id of the change of totals that is not settled yet.
     pub const CHANGE: &str = ":change";
-    /// The prefix of totals.
+    /// The prefix of the fields that hold totals.
     pub const TOTAL: &str = "=";
 }
 
 impl SaleKeys {
-    /// Of a sale in an epoch.
+    /// Builds the keys of a sale in an epoch.
     pub fn new(sale: &SaleId, epoch: Epoch) -> Self {
         let key = |part: &str| format!("fs:{{{sale}}}:{epoch}:{part}");
         Self {
@@ -45,15 +45,15 @@ impl SaleKeys {
             returning: key("returning"),
         }
     }
-    /// All of them.
+    /// Returns all keys, in the order in which the scripts take them.
     pub fn all(&self) -> [&str; 5] {
         [&self.stock, &self.buyers, &self.arrivals, &self.outbox, &self.returning]
     }
 }
 
-/// Where a customer's orders are remembered. With a limit per customer all of them share a field, so
-/// that they are counted by one look; without one, each has its own, found by its order id, so that
-/// nothing grows with a customer's orders.
+/// Returns the field of the hash `buyers` that holds a customer's order receipts. If the sale limits orders per
+/// customer, all receipts of a customer share one field, so that one read counts them. Otherwise each order has a
+/// field of its own, found by the order id, so that no field grows with the number of orders.
 pub fn buyer_field(customer: &CustomerId, request: RequestFingerprint, limited: bool) -> Vec<u8> {
     let mut field = customer.as_str().as_bytes().to_vec();
     if !limited {
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_keys_of_a_sale_share_its_hash_tag_and_name_the_epoch() {
+    fn all_keys_of_a_sale_contain_its_hash_tag_and_the_epoch() {
         let keys = SaleKeys::new(&SaleId::parse("s1").unwrap(), Epoch(7));
         for key in keys.all() {
             assert!(key.starts_with("fs:{s1}:7:"), "{key}");

@@ -1,24 +1,24 @@
-//! What the parts agree on: words, wire formats, names and rules. Pure: no I/O, no clock, no runtime.
+//! What the programs agree on: wire formats, names, rules and texts. Pure: no I/O, no clock, no runtime.
 //!
-//! | module        | what it fixes                                                              |
+//! | module        | contents                                                                   |
 //! |---------------|----------------------------------------------------------------------------|
 //! | [`ids`]       | names of sales, SKUs, customers, policies; order ids; epochs; fingerprints |
 //! | [`money`]     | amounts and currencies                                                     |
-//! | [`number`]    | whole numbers of requests                                                  |
-//! | [`timestamp`] | instants on the wire                                                       |
+//! | [`number`]    | deserialization of whole numbers                                           |
+//! | [`timestamp`] | timestamps on the wire                                                     |
 //! | [`sale`]      | a sale's definition and its validation                                     |
-//! | `schema`      | (feature `schema`) JSON Schemas of all these, for the API's documents        |
-//! | [`order`]     | what a customer asks for, and its price                                    |
-//! | [`payment`]   | where an order's money stands                                               |
+//! | `schema`      | (feature `schema`) JSON Schemas of these types, for the OpenAPI documents    |
+//! | [`order`]     | order requests, orders and their price                                     |
+//! | [`payment`]   | payment states, and ids derived from an order                              |
 //! | [`record`]    | the messages of the topic `orders`                                         |
 //! | [`publication`] | the messages of the topic `sales`                                        |
 //! | [`event`]     | the messages of `order-events` and `inventory-events`                      |
-//! | [`order_receipt`] | what Redis remembers of an accepted order                                 |
+//! | [`order_receipt`] | the packed record that Redis keeps of an accepted order                |
 //! | [`keys`]      | the names of Redis keys                                                    |
 //! | [`lifecycle`] | an order's states                                                          |
-//! | [`problem`]   | every refusal: code, status, words                                         |
+//! | [`problem`]   | every error: code, status, texts                                           |
 //! | [`topics`]    | topics, their partitions and settings                                      |
-//! | [`webhook`]   | signed messages over HTTP, and the provider's callback                     |
+//! | [`webhook`]   | signatures of webhooks, and the payment provider's callback                |
 
 pub mod event;
 pub mod ids;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Largest amount: what a JSON number carries exactly (2^53 - 1), and what fits into seven bytes.
+/// The largest amount: JSON numbers are exact up to 2^53 - 1, which also fits into seven bytes.
 pub const AMOUNT_MAX: u64 = (1 << 53) - 1;
 
 /// An ISO 4217 code: three upper-case letters.
@@ -13,12 +13,12 @@ impl Currency {
     /// South Korean won, whose minor unit is the won itself.
     pub const KRW: Self = Self(*b"KRW");
 
-    /// Checks the shape, not the list.
+    /// Parses a code. It checks the format, not whether ISO 4217 lists the code.
     pub fn parse(text: &str) -> Option<Self> {
         let bytes: [u8; 3] = text.as_bytes().try_into().ok()?;
         bytes.iter().all(u8::is_ascii_uppercase).then_some(Self(bytes))
     }
-    /// The code as text.
+    /// Returns the code as text.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or("XXX")
     }

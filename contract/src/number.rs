@@ -1,20 +1,20 @@
-//! Whole numbers of requests. JSON, and so a JSON Schema, does not tell 3.0 from 3, and some clients write the one
-//! where they mean the other.
+//! Deserialization of whole numbers in requests. JSON, and thus JSON Schema, does not distinguish 3.0 from 3, and
+//! some clients write one for the other, so both are accepted.
 
 use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
-/// Up to here a number with a decimal point is exact.
+/// The largest number with a decimal point that is exact.
 const EXACT_MAX: f64 = crate::money::AMOUNT_MAX as f64;
 
-/// Reads a whole number that fits.
+/// Deserializes a whole number. Fails if it is outside the range of `T`.
 pub fn whole<'de, D: Deserializer<'de>, T: TryFrom<i128>>(deserializer: D) -> Result<T, D::Error> {
-    deserializer.deserialize_any(Whole(PhantomData)).map(|Read(number)| number)
+    deserializer.deserialize_any(WholeVisitor(PhantomData)).map(|Read(number)| number)
 }
 
-/// The same, or nothing.
+/// Deserializes a whole number or `null`. Fails if the number is outside the range of `T`.
 pub fn whole_or_null<'de, D: Deserializer<'de>, T: TryFrom<i128>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
@@ -25,13 +25,13 @@ struct Read<T>(T);
 
 impl<'de, T: TryFrom<i128>> Deserialize<'de> for Read<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Whole(PhantomData))
+        deserializer.deserialize_any(WholeVisitor(PhantomData))
     }
 }
 
-struct Whole<T>(PhantomData<T>);
+struct WholeVisitor<T>(PhantomData<T>);
 
-impl<T: TryFrom<i128>> Visitor<'_> for Whole<T> {
+impl<T: TryFrom<i128>> Visitor<'_> for WholeVisitor<T> {
     type Value = Read<T>;
 
     fn expecting(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -39,19 +39,19 @@ impl<T: TryFrom<i128>> Visitor<'_> for Whole<T> {
     }
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<Read<T>, E> {
-        let fits = T::try_from(number.into()).map(Read);
-        fits.map_err(|_| E::invalid_value(Unexpected::Signed(number), &self))
+        let converted = T::try_from(number.into()).map(Read);
+        converted.map_err(|_| E::invalid_value(Unexpected::Signed(number), &self))
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<Read<T>, E> {
-        let fits = T::try_from(number.into()).map(Read);
-        fits.map_err(|_| E::invalid_value(Unexpected::Unsigned(number), &self))
+        let converted = T::try_from(number.into()).map(Read);
+        converted.map_err(|_| E::invalid_value(Unexpected::Unsigned(number), &self))
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<Read<T>, E> {
         let whole = number.fract() == 0.0 && number.abs() <= EXACT_MAX;
-        let fits = whole.then(|| T::try_from(number as i128).ok().map(Read)).flatten();
-        fits.ok_or_else(|| E::invalid_value(Unexpected::Float(number), &self))
+        let converted = whole.then(|| T::try_from(number as i128).ok().map(Read)).flatten();
+        converted.ok_or_else(|| E::invalid_value(Unexpected::Float(number), &self))
     }
 }
 
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_number_may_have_a_decimal_point_and_must_fit() {
+    fn a_whole_number_may_have_a_decimal_point_and_must_be_in_range() {
         let read = |text: &str| serde_json::from_str::<Numbers>(text).ok();
         assert_eq!(read(r#"{"some": 3.0}"#), Some(Numbers { some: 3, perhaps: None }));
         assert_eq!(read(r#"{"some": 3, "perhaps": -2.0}"#), Some(Numbers { some: 3, perhaps: Some(-2) }));

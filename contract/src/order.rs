@@ -1,4 +1,4 @@
-//! What a customer asks for, and what it costs. Prices come from the sale's terms alone.
+//! Order requests, their validation and their price. Prices come only from the sale's terms.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,45 +13,45 @@ use crate::number::{whole, whole_or_null};
 use crate::sale::{DiscountKind, DiscountPolicy, QUANTITY_MAX, SaleTerms, TEXT_RULE, is_text};
 use crate::timestamp::Timestamp;
 
-/// Most lines in one order.
+/// The maximum number of lines in one order.
 pub const LINES_MAX: usize = 50;
 
-/// The body of `POST /v1/sales/{sale}/orders`: shape only, values unchecked.
+/// The body of `POST /v1/sales/{sale}/orders`. Decoding checks types only; [`OrderRequest::price`] checks values.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct OrderRequest {
-    /// What and how many: each SKU once.
+    /// The requested lines. A SKU appears at most once.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = LINES_MAX)))]
     pub items: Vec<RequestedLine>,
-    /// The discount asked for: one of the sale's policies.
+    /// The discount policy to apply, one of the sale's policies.
     #[cfg_attr(feature = "schema", schemars(with = "Option<PolicyId>"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub discount_policy_id: Option<String>,
-    /// The final total that the customer saw, in the minor unit; where the order costs something else it is refused.
+    /// The final total that the customer saw, in the minor unit. An order with another total is refused.
     #[cfg_attr(feature = "schema", schemars(range(min = 0, max = AMOUNT_MAX)))]
     #[serde(default, deserialize_with = "whole_or_null", skip_serializing_if = "Option::is_none")]
     pub expected_total: Option<i64>,
-    /// How the goods reach the customer; `ship` unless told.
+    /// How the goods reach the customer; defaults to `ship`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fulfilment: Option<Fulfilment>,
-    /// Where to.
+    /// The address that the goods are shipped to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shipping_address: Option<Address>,
-    /// Pay at once.
+    /// Requests the payment together with the order; absent if the customer pays later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payment: Option<PaymentRequest>,
 }
 
-/// One line as asked for.
+/// One line of an order request.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RequestedLine {
-    /// What.
+    /// The requested SKU.
     #[cfg_attr(feature = "schema", schemars(with = "Sku"))]
     pub sku: String,
-    /// How many. The item may allow fewer: `max_quantity_per_order`.
+    /// The number of units. The item's `max_quantity_per_order` may allow fewer.
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = QUANTITY_MAX)))]
     #[serde(deserialize_with = "whole")]
     pub quantity: i64,
@@ -62,14 +62,14 @@ pub struct RequestedLine {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Fulfilment {
-    /// Sent to the address.
+    /// Shipped to the address.
     Ship,
-    /// Kept in the warehouse until handed over.
+    /// Stored in the warehouse until the customer collects them.
     Store,
 }
 
 impl Fulfilment {
-    /// The name on the wire and in Postgres.
+    /// Returns the name on the wire and in Postgres.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ship => "ship",
@@ -83,18 +83,18 @@ impl Fulfilment {
     }
 }
 
-/// Where an order is sent.
+/// The shipping address of an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Address {
-    /// Who receives the goods.
+    /// The recipient's name.
     #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Text"))]
     pub name: String,
     /// Street and number.
     #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Text"))]
     pub line1: String,
-    /// Further lines.
+    /// A second line of the street address.
     #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Text>"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line2: Option<String>,
@@ -104,10 +104,10 @@ pub struct Address {
     /// The postal code.
     #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Text"))]
     pub postal_code: String,
-    /// The country, such as `KR`.
+    /// The country, for example `KR`.
     #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Text"))]
     pub country: String,
-    /// For the courier.
+    /// A phone number for the courier.
     #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Text>"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phone: Option<String>,
@@ -118,44 +118,44 @@ pub struct Address {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PaymentRequest {
-    /// By what.
+    /// The payment method.
     pub method: PaymentMethod,
-    /// The provider's token for a card.
+    /// The payment provider's token for a card.
     #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Text>"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
 }
 
 impl PaymentRequest {
-    /// Checks the values. `field`: what the token is called where it was given.
+    /// Checks the values. `field` is the name of the token's field, for the error message.
     pub fn check(&self, field: &str) -> Result<(), OrderRefusal> {
         self.token.as_deref().map_or(Ok(()), |token| check_text(field, token))
     }
 }
 
-/// By what an order is paid.
+/// How an order is paid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PaymentMethod {
-    /// By the card provider.
+    /// By card, through the payment provider.
     Card,
-    /// From the customer's balance.
+    /// From the balance of the customer's wallet.
     Wallet,
 }
 
-/// One line with its price.
+/// One line of an order, with its price.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// What.
+    /// The SKU that is bought.
     pub sku: Sku,
-    /// How many, at least 1.
+    /// The number of units, at least 1.
     pub quantity: u32,
-    /// For one, in the minor unit.
+    /// The price of one unit, in the minor unit.
     pub unit_price: u64,
 }
 
-// On the wire a line is `["sku", quantity, unit_price]`: orders are copied many times.
+// On the wire a line is the array `["sku", quantity, unit_price]`, which is short because orders are copied often.
 impl Serialize for Line {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         (&self.sku, self.quantity, self.unit_price).serialize(serializer)
@@ -168,58 +168,58 @@ impl<'de> Deserialize<'de> for Line {
     }
 }
 
-/// What an order costs, in the minor unit.
+/// The amounts of an order, in the minor unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Amounts {
-    /// Sum of the lines.
+    /// The sum of the lines.
     pub subtotal: u64,
-    /// At most the subtotal.
+    /// The discount, at most the subtotal.
     pub discount: u64,
-    /// Added after the discount.
+    /// The delivery fee, added after the discount.
     pub delivery_fee: u64,
 }
 
 impl Amounts {
-    /// What the customer pays.
+    /// Returns the amount that the customer pays.
     pub fn total(&self) -> u64 {
         self.subtotal - self.discount + self.delivery_fee
     }
 }
 
-/// A valid order with its price: what the scripts take stock for and the log records.
+/// A valid, priced order, for which the scripts reserve stock and which the log records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
-    /// Its id.
+    /// The order's id.
     pub id: OrderId,
-    /// Whose.
+    /// The customer who placed the order.
     pub customer: CustomerId,
-    /// For messages to the customer (JWT `email`).
+    /// The email address for notifications (JWT `email`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<Arc<str>>,
-    /// The client's name for the request.
+    /// The Idempotency-Key of the request.
     pub key: IdempotencyKey,
-    /// Of the decoded body.
+    /// The digest of the decoded request body.
     pub digest: RequestDigest,
-    /// What is bought.
+    /// The ordered lines.
     pub lines: Vec<Line>,
-    /// The discount asked for.
+    /// The discount policy that was requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<PolicyId>,
-    /// In the minor unit.
+    /// The discount, in the minor unit.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub discount: u64,
-    /// In the minor unit.
+    /// The delivery fee, in the minor unit.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub delivery_fee: u64,
-    /// How long the units are held while unpaid.
+    /// How long the units are held while the order is unpaid, in seconds.
     pub hold_seconds: u32,
-    /// `ship` where absent.
+    /// How the goods reach the customer; absent means `ship`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fulfilment: Option<Fulfilment>,
-    /// Where to.
+    /// The shipping address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<Box<Address>>,
-    /// Pay at once.
+    /// The payment that was requested with the order, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payment: Option<Box<PaymentRequest>>,
 }
@@ -229,8 +229,8 @@ fn is_zero(n: &u64) -> bool {
 }
 
 impl Order {
-    /// The plainest order of these lines: nothing off, no fee, shipped, paid later, held for an hour. What is
-    /// to be otherwise is said before `..Order::plain(…)`.
+    /// Creates an order with default values: no discount, no fee, shipped, paid later, held for an hour. Callers
+    /// override fields with `Order { …, ..Order::plain(…) }`.
     pub fn plain(
         sale: &SaleId,
         customer: CustomerId,
@@ -255,33 +255,33 @@ impl Order {
         }
     }
 
-    /// What it costs.
+    /// Returns the amounts of the order.
     pub fn amounts(&self) -> Amounts {
         let subtotal = self.lines.iter().map(|line| u64::from(line.quantity) * line.unit_price).sum();
         Amounts { subtotal, discount: self.discount, delivery_fee: self.delivery_fee }
     }
 }
 
-/// Why a well-formed request cannot become an order.
+/// The reason why a well-formed request cannot become an order.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OrderRefusal {
-    /// A value out of its bounds.
+    /// A value is out of range.
     #[error("{0}")]
     Invalid(String),
-    /// A SKU that the sale does not offer.
+    /// The sale does not offer this SKU.
     #[error("This sale does not offer {0}.")]
     UnknownSku(Sku),
-    /// The customer expected another total.
+    /// The total differs from `expected_total`.
     #[error("The total is {total}, not what you expected.")]
     TotalMismatch {
-        /// What it would cost.
+        /// The actual total, in the minor unit.
         total: u64,
     },
 }
 
-/// A request whose values are good and whose price is known.
+/// A request with valid values and a known price.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(missing_docs)] // as in `Order`
+#[allow(missing_docs)] // the fields are those of `Order`
 pub struct PricedRequest {
     pub lines: Vec<Line>,
     pub policy: Option<PolicyId>,
@@ -292,15 +292,15 @@ pub struct PricedRequest {
 }
 
 impl OrderRequest {
-    /// The fingerprint of what was asked, whatever the order of members and the white space were.
+    /// Computes the digest of the decoded request. It does not depend on white space or the order of members.
     pub fn digest(&self) -> RequestDigest {
         // A struct of strings and integers always serializes.
         RequestDigest::compute(&serde_json::to_vec(self).unwrap_or_default())
     }
 
-    /// Checks the values and prices the order by the sale's terms.
+    /// Checks the values and computes the price by the sale's terms.
     pub fn price(&self, terms: &SaleTerms) -> Result<PricedRequest, OrderRefusal> {
-        // Every value first: `invalid_order` goes before `unknown_sku`, and that before `total_mismatch`.
+        // Check all values first: `invalid_order` has precedence over `unknown_sku`, and that over `total_mismatch`.
         check_lines(&self.items, terms)?;
         let policy = self.discount_policy_id.as_deref().map(|id| find_policy(id, terms)).transpose()?;
         if let Some(address) = &self.shipping_address {
@@ -333,18 +333,20 @@ impl OrderRequest {
     }
 }
 
-/// The values of the lines; a SKU that the sale does not offer is none of them.
+/// Checks the values of the lines. It does not check whether the sale offers their SKUs.
 fn check_lines(items: &[RequestedLine], terms: &SaleTerms) -> Result<(), OrderRefusal> {
     if items.is_empty() || items.len() > LINES_MAX {
-        return Err(OrderRefusal::Invalid(format!("An order has 1 to {LINES_MAX} lines.")));
+        return Err(OrderRefusal::Invalid(format!("An order must have 1 to {LINES_MAX} lines.")));
     }
     let mut seen = HashSet::with_capacity(items.len());
     for line in items {
         if Sku::parse(&line.sku).is_err() {
-            return Err(OrderRefusal::Invalid("A SKU has 1 to 64 characters of A-Z a-z 0-9 . _ -".into()));
+            return Err(OrderRefusal::Invalid(
+                "A SKU must have 1 to 64 characters of A-Z a-z 0-9 . _ -".into(),
+            ));
         }
         if !(1..=i64::from(QUANTITY_MAX)).contains(&line.quantity) {
-            return Err(OrderRefusal::Invalid(format!("A quantity is 1 to {QUANTITY_MAX}.")));
+            return Err(OrderRefusal::Invalid(format!("A quantity must be 1 to {QUANTITY_MAX}.")));
         }
         if !seen.insert(line.sku.as_str()) {
             return Err(OrderRefusal::Invalid(format!("{} is in the order twice.", line.sku)));
@@ -353,13 +355,15 @@ fn check_lines(items: &[RequestedLine], terms: &SaleTerms) -> Result<(), OrderRe
             && line.quantity > i64::from(item.max_quantity_per_order)
         {
             let (most, sku) = (item.max_quantity_per_order, &item.sku);
-            return Err(OrderRefusal::Invalid(format!("At most {most} of {sku} in one order.")));
+            return Err(OrderRefusal::Invalid(format!(
+                "An order may contain at most {most} units of {sku}."
+            )));
         }
     }
     Ok(())
 }
 
-/// The lines at the sale's prices. Their values have been checked.
+/// Returns the lines with the sale's prices. The caller has checked their values.
 fn priced_lines(items: &[RequestedLine], terms: &SaleTerms) -> Result<Vec<Line>, OrderRefusal> {
     let priced = |line: &RequestedLine| {
         let item = terms.item(&line.sku).ok_or_else(|| match Sku::parse(&line.sku) {
@@ -374,11 +378,11 @@ fn priced_lines(items: &[RequestedLine], terms: &SaleTerms) -> Result<Vec<Line>,
 
 fn find_policy<'a>(id: &str, terms: &'a SaleTerms) -> Result<&'a DiscountPolicy, OrderRefusal> {
     let found = terms.discount_policies.iter().find(|policy| policy.id.as_str() == id);
-    found.ok_or_else(|| OrderRefusal::Invalid("This sale has no such discount policy.".into()))
+    found.ok_or_else(|| OrderRefusal::Invalid("This sale does not have the discount policy.".into()))
 }
 
-/// The discount rounds down and never exceeds the subtotal; the fee's threshold is tested after it.
-/// `None`: more than [`AMOUNT_MAX`].
+/// Computes the amounts of an order. The discount rounds down and never exceeds the subtotal; the delivery fee's
+/// threshold applies to the discounted subtotal. Returns `None` if an amount exceeds [`AMOUNT_MAX`].
 pub fn price(lines: &[Line], policy: Option<&DiscountPolicy>, terms: &SaleTerms) -> Option<Amounts> {
     let subtotal = lines.iter().try_fold(0u64, |sum, line| {
         sum.checked_add(line.unit_price.checked_mul(u64::from(line.quantity))?)
@@ -420,5 +424,5 @@ fn check_address(address: &Address) -> Result<(), OrderRefusal> {
 }
 
 fn check_text(field: &str, text: &str) -> Result<(), OrderRefusal> {
-    if is_text(text) { Ok(()) } else { Err(OrderRefusal::Invalid(format!("{field} has {TEXT_RULE}."))) }
+    if is_text(text) { Ok(()) } else { Err(OrderRefusal::Invalid(format!("{field} must have {TEXT_RULE}."))) }
 }

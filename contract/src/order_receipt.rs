@@ -1,6 +1,6 @@
-//! What Redis remembers of an accepted order: enough to give its 202 again, byte for byte, and to
-//! tell a repeated key from a reused one. Sixty bytes, packed by `reserve.lua` from two parts that
-//! the gateway prepares and what only the script knows.
+//! The receipt that Redis keeps of an accepted order. It suffices to repeat the 202 byte for byte, and to
+//! distinguish a retry from a reused Idempotency-Key. `reserve.lua` packs its sixty bytes from two parts that the
+//! gateway prepares and from values that only the script knows.
 //!
 //! ```text
 //! 0        16       24       29          35            59     60
@@ -13,18 +13,18 @@ use crate::order::Amounts;
 use crate::timestamp::Timestamp;
 use uuid::Uuid;
 
-/// Bytes of one remembered order.
+/// The size of one receipt, in bytes.
 pub const BYTES: usize = 60;
-/// Bytes of [`terms`].
+/// The size of [`terms`], in bytes.
 pub const TERMS_BYTES: usize = 24;
-/// The order counts against the customer's limit.
+/// The flag of an order that counts against the customer's limit.
 pub const LIVE: u8 = b'L';
-/// The order was cancelled: it is still replayed, but no longer counted.
+/// The flag of a cancelled order: its 202 is still replayed, but the order no longer counts.
 pub const CANCELLED: u8 = b'C';
 
-/// An accepted order, as Redis remembers it.
+/// The receipt of an accepted order in Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)] // the names say it
+#[allow(missing_docs)] // the field names are self-explanatory
 pub struct OrderReceipt {
     pub id: OrderId,
     pub digest: RequestDigest,
@@ -35,7 +35,7 @@ pub struct OrderReceipt {
     pub live: bool,
 }
 
-/// What the gateway knows before the script decides: id and digest.
+/// Packs the id and the digest, which the gateway knows before the script decides.
 pub fn identity(id: OrderId, digest: RequestDigest) -> [u8; 24] {
     let mut bytes = [0; 24];
     bytes[..16].copy_from_slice(id.0.as_bytes());
@@ -43,7 +43,7 @@ pub fn identity(id: OrderId, digest: RequestDigest) -> [u8; 24] {
     bytes
 }
 
-/// What the answer repeats: hold (4 bytes), subtotal (7), discount (7), delivery fee (6).
+/// Packs the terms that a repeated 202 contains: hold (4 bytes), subtotal (7), discount (7), delivery fee (6).
 pub fn terms(hold_seconds: u32, amounts: &Amounts) -> [u8; TERMS_BYTES] {
     let mut bytes = [0; TERMS_BYTES];
     bytes[..4].copy_from_slice(&hold_seconds.to_be_bytes());
@@ -58,7 +58,7 @@ fn be(bytes: &[u8]) -> u64 {
 }
 
 impl OrderReceipt {
-    /// Reads one; `None` unless it has exactly [`BYTES`] bytes and a known flag.
+    /// Decodes a receipt. Returns `None` unless it has exactly [`BYTES`] bytes and a known flag.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let bytes: &[u8; BYTES] = bytes.try_into().ok()?;
         Some(Self {
@@ -80,7 +80,7 @@ impl OrderReceipt {
         })
     }
 
-    /// As `reserve.lua` packs it; used by rebuilds.
+    /// Packs the receipt as `reserve.lua` does; used by rebuilds.
     pub fn encode(&self) -> [u8; BYTES] {
         let mut bytes = [0; BYTES];
         bytes[..24].copy_from_slice(&identity(self.id, self.digest));
@@ -91,7 +91,7 @@ impl OrderReceipt {
         bytes
     }
 
-    /// When the hold ends.
+    /// Returns the time at which the hold on the units expires.
     pub fn hold_expires_at(&self) -> Timestamp {
         self.accepted_at.plus_seconds(u64::from(self.hold_seconds))
     }

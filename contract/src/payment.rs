@@ -1,4 +1,4 @@
-//! An order's money: where it stands, and the ids of what belongs to an order.
+//! The payment status of an order, and ids that are derived from an order's id.
 
 use serde::{Deserialize, Serialize};
 use uuid::{Builder, Uuid};
@@ -7,29 +7,29 @@ use crate::ids::OrderId;
 use crate::order::PaymentMethod;
 use crate::record::PaymentOutcome;
 
-/// Where the money of an order stands: `payment.status`.
+/// The status of an order's payment: `payment.status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PaymentStatus {
-    /// Asked for; whether it was taken is not known.
+    /// The payment was requested; its outcome is not known yet.
     Requested,
-    /// With us.
+    /// The money was captured.
     Captured,
-    /// Not taken, and will not be.
+    /// The payment failed; the money was not captured and never will be.
     Failed,
-    /// With us, and to be sent back.
+    /// The captured money is to be refunded.
     RefundRequested,
-    /// Sent back.
+    /// The money was refunded.
     Refunded,
 }
 
 impl PaymentStatus {
-    /// All of them.
+    /// All statuses.
     pub const ALL: [Self; 5] =
         [Self::Requested, Self::Captured, Self::Failed, Self::RefundRequested, Self::Refunded];
 
-    /// The name in Postgres and on the wire.
+    /// Returns the name in Postgres and on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Requested => "requested",
@@ -39,28 +39,28 @@ impl PaymentStatus {
             Self::Refunded => "refunded",
         }
     }
-    /// By its name.
+    /// Returns the status with this name.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.as_str() == text)
     }
 }
 
 impl PaymentMethod {
-    /// The name on the wire and in Postgres.
+    /// Returns the name on the wire and in Postgres.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Card => "card",
             Self::Wallet => "wallet",
         }
     }
-    /// By its name.
+    /// Returns the method with this name.
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Card, Self::Wallet].into_iter().find(|method| method.as_str() == text)
     }
 }
 
 impl PaymentOutcome {
-    /// The name on the wire.
+    /// Returns the name on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Succeeded => "succeeded",
@@ -69,17 +69,17 @@ impl PaymentOutcome {
     }
 }
 
-/// The id of an order's payment. An order has one, so everyone can tell its id.
+/// Returns the id of an order's payment. An order has one payment, so its id can be derived from the order's.
 pub fn payment_id(order: OrderId) -> Uuid {
     derived(order, 0)
 }
 
-/// The id of an order's delivery.
+/// Returns the id of an order's delivery.
 pub fn delivery_id(order: OrderId) -> Uuid {
     derived(order, 1)
 }
 
-/// A UUID of version 8 with the order's own digits.
+/// Derives a UUID version 8 from the bytes of the order's id.
 fn derived(order: OrderId, salt: u8) -> Uuid {
     let mut bytes = *order.0.as_bytes();
     bytes[15] ^= salt;

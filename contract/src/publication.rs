@@ -1,9 +1,9 @@
-//! The topic `sales`: how Postgres' word reaches the gateways, how they show that they heard it, and how far
-//! each partition of the log is settled.
+//! The topic `sales`: settlement publishes the sales in Postgres to the gateways and how far each partition of the
+//! log is settled; the gateways publish heartbeats, which prove that they have read the topic.
 //!
-//! A sale's message stands under the key `sale/epoch`, so that a publisher that has fallen asleep and
-//! writes an old epoch again cannot compact the newest one away. A gateway's heartbeat stands under
-//! `gateway:name`, a partition's position under `partition:number`; names of sales contain neither `/` nor `:`.
+//! A sale's message has the key `sale/epoch`, so that a publisher that was suspended and publishes an old epoch
+//! again cannot cause compaction to remove the newest one. A gateway's heartbeat has the key `gateway:name`, a
+//! partition's position `partition:number`; names of sales contain neither `/` nor `:`.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,34 +11,34 @@ use crate::ids::{Epoch, SaleId};
 use crate::sale::{SaleState, SaleTerms};
 use crate::timestamp::Timestamp;
 
-/// A sale, as gateways sell it.
+/// The published definition and state of a sale, by which the gateways sell.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SalePublication {
-    /// Which sale.
+    /// The sale.
     pub sale_id: SaleId,
-    /// The partition of `orders` that all its records go to: given once, never a hash.
+    /// The partition of `orders` for all records of the sale. It is assigned once and does not depend on a hash.
     pub partition: i32,
-    /// What the operator wants.
+    /// The state that the operator has set.
     pub state: SaleState,
-    /// Grows with each change; gateways never go back in (epoch, version).
+    /// The version, which increases with each change. Gateways never apply a lower (epoch, version).
     pub version: u64,
-    /// The rebuild this state of Redis comes from.
+    /// The epoch: the rebuild that wrote the current Redis state.
     pub epoch: Epoch,
-    /// Whether that rebuild is complete.
+    /// Whether the rebuild of the epoch is complete.
     pub ready: bool,
-    /// What is sold, and for how much.
+    /// The items, prices and limits of the sale.
     pub terms: SaleTerms,
-    /// The scripts of the epoch; present when ready.
+    /// The scripts of the epoch; present if `ready`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scripts: Option<ScriptDigests>,
 }
 
 impl SalePublication {
-    /// The message's key.
+    /// Returns the message's key.
     pub fn key(&self) -> String {
         format!("{}/{}", self.sale_id, self.epoch)
     }
-    /// What gateways order publications by.
+    /// Returns the rank by which gateways order the publications of a sale.
     pub fn rank(&self) -> (Epoch, u64) {
         (self.epoch, self.version)
     }
@@ -61,18 +61,18 @@ pub struct ScriptDigests {
     pub release: String,
 }
 
-/// A gateway's sign of life. What the log holds before it, the gateway has read.
+/// The heartbeat of a gateway. A gateway that reads its own heartbeat has read everything before it in the topic.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heartbeat {
-    /// Its name, unique among running gateways.
+    /// The gateway's name, unique among running gateways.
     pub gateway: String,
-    /// Sales whose Redis state it found lost, with the epoch it looked for.
+    /// Sales whose Redis state the gateway found lost, with the expected epoch.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lost: Vec<(SaleId, Epoch)>,
 }
 
 impl Heartbeat {
-    /// The message's key.
+    /// Returns the message's key.
     pub fn key(&self) -> String {
         format!("{HEARTBEAT_PREFIX}{}", self.gateway)
     }
@@ -80,19 +80,19 @@ impl Heartbeat {
 
 const HEARTBEAT_PREFIX: &str = "gateway:";
 
-/// How far a partition of the log is settled, by the word of its owner.
+/// How far a partition of the log is settled, as published by the partition's owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
-    /// Which partition of `orders`.
+    /// The partition of `orders`.
     pub partition: i32,
     /// The next offset to settle.
     pub next_offset: i64,
-    /// Everything that was appended before is settled. An owner that stands still lets it stand still.
+    /// All records that were appended before this time are settled. It does not advance while the owner is stalled.
     pub settled_until: Timestamp,
 }
 
 impl Position {
-    /// The message's key.
+    /// Returns the message's key.
     pub fn key(&self) -> String {
         format!("{POSITION_PREFIX}{}", self.partition)
     }
@@ -100,20 +100,20 @@ impl Position {
 
 const POSITION_PREFIX: &str = "partition:";
 
-/// A message of the topic.
+/// A message of the topic `sales`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum SalesMessage {
     /// A sale.
     Sale(Box<SalePublication>),
-    /// A gateway lives.
+    /// A heartbeat of a gateway.
     Heartbeat(Heartbeat),
-    /// A partition is settled so far.
+    /// The settled position of a partition.
     Position(Position),
-    /// A deleted key, or a kind that a later version writes: to be passed over.
+    /// A deleted key, or a kind of message that a later version writes; to be skipped.
     Other,
 }
 
-/// A message that claims to be of a known kind and is not.
+/// The error for a message with the key of a known kind whose value does not match.
 #[derive(Debug, thiserror::Error)]
 #[error("undecodable message under the key {key:?}: {source}")]
 pub struct UndecodableMessage {
@@ -121,7 +121,7 @@ pub struct UndecodableMessage {
     source: serde_json::Error,
 }
 
-/// Reads one message by its key.
+/// Decodes one message by its key.
 pub fn decode(key: &[u8], value: Option<&[u8]>) -> Result<SalesMessage, UndecodableMessage> {
     let key = String::from_utf8_lossy(key);
     let Some(value) = value else { return Ok(SalesMessage::Other) };

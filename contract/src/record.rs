@@ -1,8 +1,8 @@
-//! The topic `orders`, the log: what a record is, in headers that every version understands and a
-//! JSON value of its type and version.
+//! The records of the topic `orders`, the log. A record has headers, which every version understands, and a
+//! JSON value, whose format depends on its type and version.
 //!
-//! The headers of an acceptance tell epoch, sequences and units per SKU in a form that never changes,
-//! so that a record whose value cannot be read still has its units accounted for.
+//! The headers of an accepted batch contain epoch, sequences and units per SKU in a format that never changes, so
+//! that the units of a record are accounted for even if its value cannot be decoded.
 
 use std::collections::BTreeMap;
 
@@ -15,31 +15,31 @@ use crate::money::Currency;
 use crate::order::{Order, PaymentRequest};
 use crate::timestamp::Timestamp;
 
-/// The version of record values that this code writes, and the only one it reads.
+/// The version of record values that this code writes, and the only one that it decodes.
 pub const VERSION: u32 = 1;
-/// Orders in one accepted batch: what one script call may decide.
+/// The maximum number of orders in one accepted batch, and thus in one script call.
 pub const BATCH_ORDERS_MAX: usize = 128;
 
-/// What a record says.
+/// A decoded record.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Record {
-    /// Orders that Redis took stock for.
+    /// Orders for which Redis reserved stock.
     Accepted(AcceptedBatch),
-    /// New totals, checked by the script against what is free.
+    /// New totals, which the script has checked against the available units.
     Totals(TotalsChange),
-    /// The end of every lower epoch.
+    /// Ends every lower epoch of a sale.
     Barrier(Barrier),
-    /// What somebody wants done to an order.
+    /// A command for one order.
     Command(Command),
-    /// Time goes on: what is due happens.
+    /// A clock tick: applies every timer that is due.
     Tick(Tick),
-    /// What an operator wants done with a dead letter.
+    /// An operator's decision on a dead letter.
     Decision(Decision),
 }
 
-/// The record types, by the name in the header `type`.
+/// The type of a record: the header `type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[allow(missing_docs)] // the variants are those of `Record`
 pub enum RecordType {
     Accepted,
     Totals,
@@ -53,7 +53,7 @@ impl RecordType {
     const ALL: [Self; 6] =
         [Self::Accepted, Self::Totals, Self::Barrier, Self::Command, Self::Tick, Self::Decision];
 
-    /// The name in the header.
+    /// Returns the name in the header.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Accepted => "accepted",
@@ -69,29 +69,29 @@ impl RecordType {
     }
 }
 
-/// One script call's acceptances: sequences `first_sequence`, `first_sequence + 1`, …
+/// The orders that one script call accepted, with the sequences `first_sequence`, `first_sequence + 1`, …
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AcceptedBatch {
-    /// Of which sale.
+    /// The sale.
     pub sale_id: SaleId,
-    /// In which epoch; void when a higher barrier lies before it in the log.
+    /// The epoch. The batch is void if a barrier of a higher epoch precedes it in the log.
     pub epoch: Epoch,
-    /// Of the first order.
+    /// The sequence of the first order.
     pub first_sequence: Sequence,
-    /// Redis TIME.
+    /// Redis TIME when the script accepted the orders.
     pub accepted_at: Timestamp,
-    /// In the order of their sequences, at least one.
+    /// The orders by ascending sequence; at least one.
     pub orders: Vec<Order>,
 }
 
-/// New absolute totals for some SKUs of a sale.
+/// A change that sets absolute totals for some SKUs of a sale.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TotalsChange {
-    /// Of which sale.
+    /// The sale.
     pub sale_id: SaleId,
-    /// In which epoch; void like an acceptance.
+    /// The epoch. The change is void under the same condition as an accepted batch.
     pub epoch: Epoch,
-    /// Applied once, however often it is recorded.
+    /// The id of the change, which is applied once even if it is recorded several times.
     pub change_id: Uuid,
     /// The new totals.
     pub items: Vec<NewTotal>,
@@ -100,107 +100,107 @@ pub struct TotalsChange {
 /// A SKU's new total.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewTotal {
-    /// Which.
+    /// The SKU.
     pub sku: Sku,
-    /// Units in all, sold ones included.
+    /// The total number of units, including sold ones.
     pub total: u64,
 }
 
-/// Acceptances and changes of lower epochs that follow it are void.
+/// A barrier: accepted batches and changes of lower epochs that follow it in the log are void.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Barrier {
-    /// Of which sale.
+    /// The sale.
     pub sale_id: SaleId,
-    /// The epoch that begins.
+    /// The epoch that begins with the barrier.
     pub epoch: Epoch,
 }
 
-/// What somebody wants done to an order. It carries no epoch: whoever sends it knows the order's id, so
-/// the order lies before it in the log.
+/// A command for one order. It has no epoch: the sender knows the order's id, so the order precedes the
+/// command in the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Command {
-    /// Of which sale.
+    /// The sale.
     pub sale_id: SaleId,
-    /// To which order.
+    /// The order.
     pub order_id: OrderId,
-    /// Whose it is, as far as the sender knows: another customer's order is left alone. `None`: the system
-    /// itself speaks, such as the payment side or an operator.
+    /// The customer who sent the command. It has no effect on another customer's order. `None` if the system sent
+    /// it, for example the payment service or an operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customer_id: Option<CustomerId>,
-    /// When it was asked for.
+    /// When the command was requested.
     pub at: Timestamp,
-    /// What.
+    /// What the command does.
     pub action: Action,
 }
 
-/// What a command does.
+/// The action of a command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
-    /// Give the order up, as its customer.
+    /// The customer cancels the order.
     Cancel,
-    /// Pay for it, as its customer.
+    /// The customer pays the order.
     Pay(PaymentRequest),
-    /// What became of a payment, as the payment side tells it.
+    /// The payment service reports the outcome of the payment.
     PaymentResult(PaymentResult),
-    /// Return it and have the money back, as its customer.
+    /// The customer returns the order and requests a refund.
     Refund,
-    /// The money went back, as the payment side tells it.
+    /// The payment service reports the refund.
     RefundResult(RefundResult),
-    /// The goods have come so far, as an operator tells it.
+    /// An operator advances the delivery.
     Deliver(DeliveryChange),
 }
 
-/// What became of a payment.
+/// The result of a payment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PaymentResult {
     /// `payment.payment_id`.
     pub payment_id: Uuid,
-    /// Whether the money was taken.
+    /// Whether the money was captured.
     pub result: PaymentOutcome,
-    /// How much, in the minor unit.
+    /// The amount, in the minor unit.
     pub amount: u64,
-    /// Of which currency.
+    /// The currency of the amount.
     pub currency: Currency,
-    /// Why it failed, in the provider's words.
+    /// The payment provider's reason for a failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
-/// How a payment ended.
+/// The outcome of a payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PaymentOutcome {
-    /// The money was taken.
+    /// The money was captured.
     Succeeded,
-    /// Nothing was taken.
+    /// No money was captured.
     Failed,
 }
 
-/// The money of a payment went back, all of it.
+/// The result of a refund, which is always for the whole amount.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefundResult {
     /// `payment.payment_id`.
     pub payment_id: Uuid,
-    /// How much, in the minor unit.
+    /// The amount, in the minor unit.
     pub amount: u64,
-    /// Of which currency.
+    /// The currency of the amount.
     pub currency: Currency,
 }
 
-/// How far the goods have come.
+/// An operator's change of a delivery's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(rename = "DeliveryChange"))]
 #[serde(deny_unknown_fields)]
 pub struct DeliveryChange {
-    /// The state that is reached, through those before it.
+    /// The state to advance to, through all states before it.
     pub status: OrderStatus,
 }
 
 impl Action {
-    /// The name on the wire.
+    /// Returns the name on the wire.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Cancel => "cancel",
@@ -213,74 +213,74 @@ impl Action {
     }
 }
 
-/// Time goes on in a partition, for all its sales; it has no key. Appended by the owner when something is
-/// due, with the owner's clock: what was due [`TICK_GRACE_MS`] before happens when it is applied.
+/// A clock tick for all sales of a partition; the record has no key. The partition's owner appends it, with the
+/// time of its clock, when a timer is due. Applying it fires the timers that were due [`TICK_GRACE_MS`] before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tick {
-    /// The owner's time.
+    /// The time of the owner's clock.
     pub at: Timestamp,
 }
 
-/// How long before a tick's time something must have been due, in milliseconds: a payment that was
-/// acknowledged before the deadline lies before the tick, also where two clocks differ a little.
+/// How long before a tick's time a timer must have been due, in milliseconds. The grace makes sure that a payment
+/// that was acknowledged before the deadline precedes the tick in the log, even if two clocks differ slightly.
 pub const TICK_GRACE_MS: u64 = 1000;
 
 impl Tick {
-    /// What was due before this happens.
+    /// Returns the time before which timers must have been due to fire.
     pub fn due_before(self) -> Timestamp {
         Timestamp(self.at.0.saturating_sub(TICK_GRACE_MS))
     }
 }
 
-/// What an operator wants done with a dead letter of this partition.
+/// An operator's decision on a dead letter of this partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
     /// `dead_letter.id`.
     pub dead_letter_id: i64,
-    /// What.
+    /// What happens to the dead letter.
     pub verdict: Resolution,
 }
 
-/// What becomes of a dead letter.
+/// How an operator resolves a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Resolution {
-    /// Judge it again: perhaps it can be read or applied now.
+    /// Processes it again; the current code may be able to decode or apply it.
     Replay,
-    /// Give it up; its units come back.
+    /// Discards it and returns its units to stock.
     Discard,
 }
 
-/// A record's headers, as far as they were there and legible.
+/// The headers of a record. A field is `None` (or empty) if its header is missing or invalid.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Headers {
-    /// `type`.
+    /// The header `type`.
     pub record_type: Option<String>,
-    /// `version`.
+    /// The header `version`.
     pub version: Option<u32>,
-    /// `epoch`.
+    /// The header `epoch`.
     pub epoch: Option<Epoch>,
-    /// `sequences`, as `first+count`.
+    /// The header `sequences`, encoded as `first+count`.
     pub sequences: Option<(Sequence, u64)>,
-    /// `units`, as `sku=n,sku=n`.
+    /// The header `units`, encoded as `sku=n,sku=n`.
     pub units: BTreeMap<Sku, u64>,
 }
 
 impl Headers {
-    /// Of an acceptance.
+    /// Returns the headers of an accepted batch.
     pub fn accepted(epoch: Epoch, first: Sequence, count: u64, units: BTreeMap<Sku, u64>) -> Self {
         let headers = Self::with_epoch(RecordType::Accepted, epoch);
         Self { sequences: Some((first, count)), units, ..headers }
     }
-    /// Of a change of totals or a barrier.
+    /// Returns the headers of a change of totals or a barrier.
     pub fn with_epoch(record_type: RecordType, epoch: Epoch) -> Self {
         Self { epoch: Some(epoch), ..Self::without_epoch(record_type) }
     }
-    /// Of a record that no epoch makes void.
+    /// Returns the headers of a record that does not belong to an epoch.
     pub fn without_epoch(record_type: RecordType) -> Self {
         Self { record_type: Some(record_type.as_str().into()), version: Some(VERSION), ..Self::default() }
     }
-    /// As name and text.
+    /// Encodes the headers as pairs of name and text.
     pub fn encode(&self) -> Vec<(&'static str, String)> {
         let mut all = Vec::with_capacity(5);
         all.extend(self.record_type.clone().map(|text| ("type", text)));
@@ -293,7 +293,7 @@ impl Headers {
         }
         all
     }
-    /// From names and bytes; what is missing or illegible stays absent.
+    /// Decodes pairs of name and bytes. Missing and invalid headers are left out.
     pub fn decode<'a>(raw: impl Iterator<Item = (&'a str, &'a [u8])>) -> Self {
         let mut headers = Self::default();
         for (name, value) in raw {
@@ -323,25 +323,25 @@ impl Headers {
     }
 }
 
-/// Why a record cannot be applied: what `dead_letter.reason` begins with.
+/// The reason why a record cannot be decoded: the beginning of `dead_letter.reason`.
 #[derive(Debug, thiserror::Error)]
 pub enum UndecodableRecord {
-    /// No `type`, or one that this version does not know.
+    /// The header `type` is missing or unknown to this version.
     #[error("unknown record type {0:?}")]
     UnknownType(Option<String>),
-    /// No `version`, or another one.
+    /// The header `version` is missing or unsupported.
     #[error("unsupported record version {0:?}")]
     UnsupportedVersion(Option<u32>),
-    /// The value is not what its type promises.
+    /// The value does not match its type.
     #[error("malformed value: {0}")]
     Malformed(#[from] serde_json::Error),
-    /// The value contradicts itself or its headers.
+    /// The value contradicts itself or the headers.
     #[error("inconsistent value: {0}")]
     Inconsistent(&'static str),
 }
 
 impl UndecodableRecord {
-    /// The short name for metrics.
+    /// Returns a short name for metrics.
     pub fn reason(&self) -> &'static str {
         match self {
             Self::UnknownType(_) => "unknown_type",
@@ -352,7 +352,7 @@ impl UndecodableRecord {
     }
 }
 
-/// Reads a record.
+/// Decodes a record.
 pub fn decode(headers: &Headers, value: &[u8]) -> Result<Record, UndecodableRecord> {
     let record_type = headers.record_type.as_deref().and_then(RecordType::parse);
     let record_type =
@@ -395,7 +395,7 @@ pub fn decode(headers: &Headers, value: &[u8]) -> Result<Record, UndecodableReco
     Ok(record)
 }
 
-/// Units per SKU of some orders.
+/// Returns the number of units per SKU of some orders.
 pub fn units<'a>(orders: impl IntoIterator<Item = &'a Order>) -> BTreeMap<Sku, u64> {
     let mut units = BTreeMap::new();
     for line in orders.into_iter().flat_map(|order| &order.lines) {
@@ -407,8 +407,8 @@ pub fn units<'a>(orders: impl IntoIterator<Item = &'a Order>) -> BTreeMap<Sku, u
     units
 }
 
-/// The value of an acceptance around orders that are JSON already, joined by commas: the gateway and
-/// the relay both have them in this form, and must write the same bytes.
+/// Encodes the value of an accepted batch. `orders` are JSON already, joined by commas: the gateway and the relay
+/// both have them in this form, and must write the same bytes.
 pub fn encode_accepted(
     sale: &SaleId,
     epoch: Epoch,
@@ -422,29 +422,29 @@ pub fn encode_accepted(
     [head.as_bytes(), orders, b"]}"].concat()
 }
 
-/// The id of an outbox entry, a Redis stream id. A batch's tells its sequences, so that an order is
-/// looked for in the outbox by its sequence alone; a change of totals stands between batches.
+/// The id of an outbox entry, a Redis stream id. A batch's id contains its sequences, so that an order is found
+/// in the outbox by its sequence alone. The ids of changes of totals lie between those of batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OutboxId {
-    /// The batch's first sequence, or the next one at the time of a change.
+    /// The first sequence of the batch, or the next sequence at the time of a change.
     pub first: Sequence,
-    /// [`OutboxId::BATCH`] + the number of orders, or a small number for a change.
+    /// [`OutboxId::BATCH`] plus the number of orders, or a small number for a change.
     pub low: u64,
 }
 
 impl OutboxId {
-    /// Added to the number of orders: batches sort after changes of the same sequence.
+    /// The number that is added to the number of orders, so that a batch sorts after changes of the same sequence.
     pub const BATCH: u64 = 1_000_000;
 
-    /// Of a batch.
+    /// Returns the id of a batch.
     pub fn batch(first: Sequence, orders: u64) -> Self {
         Self { first, low: Self::BATCH + orders }
     }
-    /// How many orders the entry holds; 0 for a change.
+    /// Returns the number of orders in the entry; 0 for a change.
     pub fn orders(&self) -> u64 {
         self.low.saturating_sub(Self::BATCH)
     }
-    /// From `high-low`.
+    /// Parses an id of the form `first-low`.
     pub fn parse(text: &str) -> Option<Self> {
         let (first, low) = text.split_once('-')?;
         Some(Self { first: Sequence(first.parse().ok()?), low: low.parse().ok()? })

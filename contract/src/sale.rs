@@ -1,4 +1,4 @@
-//! A sale's definition: what is sold, to whom, when and for how much.
+//! The definition of a sale: items, prices, limits and the selling window.
 
 use std::collections::HashSet;
 
@@ -9,42 +9,43 @@ use crate::money::Currency;
 use crate::number::{whole, whole_or_null};
 use crate::timestamp::Timestamp;
 
-/// Items in a sale; the scripts name a batch's SKUs by two bytes, pages stay readable far below.
+/// The maximum number of items in a sale. The scripts refer to the SKUs of a batch by two-byte indexes, so the
+/// technical limit is much higher; a page with more items would be hard to read.
 pub const ITEMS_MAX: usize = 200;
-/// Discount policies of a sale.
+/// The maximum number of discount policies of a sale.
 pub const POLICIES_MAX: usize = 50;
-/// Longest title, item name, line of an address or payment token, in characters.
+/// The maximum length of a title, item name, address line or payment token, in characters.
 pub const TEXT_CHARS_MAX: usize = 200;
-/// What [`is_text`] asks for, for people.
+/// The requirements that [`is_text`] checks, as a text for people.
 pub(crate) const TEXT_RULE: &str = "1 to 200 characters, no control characters, and not white space alone";
-/// Highest price or fee: with [`QUANTITY_MAX`] and [`crate::order::LINES_MAX`], no sum overflows 64 bits.
+/// The highest price or fee. With [`QUANTITY_MAX`] and [`crate::order::LINES_MAX`], no sum overflows 64 bits.
 pub const PRICE_MAX: u64 = 1_000_000_000_000;
-/// Most units of one SKU in one order.
+/// The maximum number of units of one SKU in one order.
 pub const QUANTITY_MAX: u32 = 10_000;
-/// Most units of one SKU in a sale: Lua counts exactly up to 2^53, five bytes carry 2^40 - 1.
+/// The maximum number of units of one SKU in a sale. Lua counts exactly up to 2^53; five bytes hold 2^40 - 1.
 pub const TOTAL_MAX: u64 = 1_000_000_000;
-/// Most live orders of a customer: what the column in Postgres holds.
+/// The maximum number of live orders of a customer, limited by the type of the Postgres column.
 pub const ORDERS_PER_CUSTOMER_MAX: u32 = i32::MAX as u32;
-/// Longest hold: 30 days.
+/// The longest hold: 30 days, in seconds.
 pub const HOLD_SECONDS_MAX: u32 = 30 * 24 * 3600;
 
-/// What an operator writes (`PUT /admin/v1/sales/{sale}`) and what gateways sell by.
+/// The terms of a sale, which an operator defines (`PUT /admin/v1/sales/{sale}`) and by which gateways sell.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SaleTerms {
-    /// For people.
+    /// The title, for people.
     #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Text"))]
     pub title: String,
-    /// Of every amount in the sale; fixed once the sale has left draft.
+    /// The currency of all amounts in the sale; it cannot change once the sale has left draft.
     pub currency: Currency,
-    /// No order before (Redis TIME); `null`: open from the start.
+    /// When the sale starts to accept orders (Redis TIME); `null`: from the beginning.
     #[serde(default)]
     pub opens_at: Option<Timestamp>,
-    /// No order from then on; `null`: until an operator closes it.
+    /// When the sale stops accepting orders; `null`: until an operator closes it.
     #[serde(default)]
     pub closes_at: Option<Timestamp>,
-    /// Live orders a customer may have at once; `null`: any number.
+    /// The maximum number of live orders of a customer; `null`: unlimited.
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = ORDERS_PER_CUSTOMER_MAX)))]
     #[serde(default, deserialize_with = "whole_or_null")]
     pub max_orders_per_customer: Option<u32>,
@@ -52,20 +53,19 @@ pub struct SaleTerms {
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = HOLD_SECONDS_MAX)))]
     #[serde(default = "default_hold_seconds", deserialize_with = "whole")]
     pub hold_seconds: u32,
-    /// In the minor unit; charged below `free_delivery_from`.
+    /// The delivery fee in the minor unit, charged below `free_delivery_from`.
     #[cfg_attr(feature = "schema", schemars(range(max = PRICE_MAX)))]
     #[serde(default, deserialize_with = "whole")]
     pub delivery_fee: u64,
-    /// The amount from which delivery is free, in the minor unit, tested after the discount; `null`: the fee is
-    /// always charged.
+    /// The discounted subtotal from which delivery is free, in the minor unit; `null`: the fee is always charged.
     #[cfg_attr(feature = "schema", schemars(range(max = PRICE_MAX)))]
     #[serde(default, deserialize_with = "whole_or_null")]
     pub free_delivery_from: Option<u64>,
-    /// At most one applies to an order: the one that the customer names.
+    /// The discount policies. At most one applies to an order: the one that the customer selects.
     #[cfg_attr(feature = "schema", schemars(length(max = POLICIES_MAX)))]
     #[serde(default)]
     pub discount_policies: Vec<DiscountPolicy>,
-    /// What is sold: each SKU once.
+    /// The items on sale. A SKU appears at most once.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = ITEMS_MAX)))]
     pub items: Vec<Item>,
 }
@@ -74,25 +74,25 @@ fn default_hold_seconds() -> u32 {
     3600
 }
 
-/// A SKU offered at a price.
+/// A SKU that is offered at a price.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Item {
-    /// What is counted.
+    /// The SKU.
     pub sku: Sku,
-    /// For people.
+    /// The name, for people.
     #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Text"))]
     pub name: String,
-    /// For one unit, in the minor unit.
+    /// The price of one unit, in the minor unit.
     #[cfg_attr(feature = "schema", schemars(range(max = PRICE_MAX)))]
     #[serde(deserialize_with = "whole")]
     pub price: u64,
-    /// Units to sell; `null`: unlimited.
+    /// The number of units to sell; `null`: unlimited.
     #[cfg_attr(feature = "schema", schemars(range(max = TOTAL_MAX)))]
     #[serde(default, deserialize_with = "whole_or_null")]
     pub total: Option<u64>,
-    /// Most units in one order.
+    /// The maximum number of units in one order.
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = QUANTITY_MAX)))]
     #[serde(default = "default_max_quantity", deserialize_with = "whole")]
     pub max_quantity_per_order: u32,
@@ -102,59 +102,59 @@ fn default_max_quantity() -> u32 {
     10
 }
 
-/// A reduction that the customer may ask for by its id.
+/// A discount that the customer may select by its id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DiscountPolicy {
-    /// What the customer names.
+    /// The id by which customers select the policy.
     pub id: PolicyId,
-    /// How `value` counts.
+    /// How `value` is applied.
     pub kind: DiscountKind,
-    /// Percent (1 to 100), or an amount in the minor unit.
+    /// A percentage (1 to 100) or an amount in the minor unit.
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = PRICE_MAX)))]
     #[serde(deserialize_with = "whole")]
     pub value: u64,
-    /// Below this subtotal, in the minor unit, the discount is 0.
+    /// The subtotal below which there is no discount, in the minor unit.
     #[cfg_attr(feature = "schema", schemars(range(max = PRICE_MAX)))]
     #[serde(default, deserialize_with = "whole")]
     pub min_total: u64,
-    /// The discount's upper bound, in the minor unit; `null`: none.
+    /// The maximum discount, in the minor unit; `null`: unlimited.
     #[cfg_attr(feature = "schema", schemars(range(max = PRICE_MAX)))]
     #[serde(default, deserialize_with = "whole_or_null")]
     pub max_discount: Option<u64>,
 }
 
-/// How a discount counts.
+/// How a discount is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum DiscountKind {
-    /// Of the subtotal, rounded down.
+    /// A percentage of the subtotal, rounded down.
     Percent,
-    /// In the minor unit.
+    /// An amount in the minor unit.
     Amount,
 }
 
-/// What an operator wants of a sale, apart from whether Redis is ready for it.
+/// The state of a sale, set by an operator. Whether Redis is ready for the sale is independent of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SaleState {
-    /// Not visible to customers, freely changed.
+    /// Invisible to customers and freely changeable.
     Draft,
-    /// Sells when ready and in its window.
+    /// Accepts orders while it is ready and in its window.
     Open,
-    /// Refuses until resumed.
+    /// Refuses orders until it is resumed.
     Paused,
-    /// Refuses for good.
+    /// Refuses orders permanently.
     Closed,
 }
 
 impl SaleState {
-    /// Every state.
+    /// All states.
     pub const ALL: [Self; 4] = [Self::Draft, Self::Open, Self::Paused, Self::Closed];
-    /// The name on the wire and in Postgres.
+    /// Returns the name on the wire and in Postgres.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Draft => "draft",
@@ -163,27 +163,27 @@ impl SaleState {
             Self::Closed => "closed",
         }
     }
-    /// By its name.
+    /// Returns the state with this name.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == text)
     }
 }
 
-/// A definition that cannot be sold by; the text tells an operator what to mend.
+/// The error for invalid terms. Its text explains what an operator must correct.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {why}")]
 pub struct InvalidTerms {
-    /// The field, with an index where there are several.
+    /// The field, with an index if it is in a list.
     pub field: String,
-    /// What is wrong and what is allowed.
+    /// What is wrong, or which values are allowed.
     pub why: String,
 }
 
-/// What is wrong with some terms, one entry a fault.
+/// The faults of some terms.
 #[derive(Default)]
 struct Faults(Vec<InvalidTerms>);
 
-/// Whether a text is fit for people to read.
+/// Returns whether a text satisfies [`TEXT_RULE`].
 pub(crate) fn is_text(text: &str) -> bool {
     !text.trim().is_empty() && text.chars().count() <= TEXT_CHARS_MAX && !text.chars().any(char::is_control)
 }
@@ -207,12 +207,12 @@ impl Faults {
 }
 
 impl SaleTerms {
-    /// Everything that must hold before a sale is stored.
+    /// Checks the terms before a sale is stored. Returns the first fault.
     pub fn validate(&self) -> Result<(), InvalidTerms> {
         self.faults().into_iter().next().map_or(Ok(()), Err)
     }
 
-    /// All that must be mended before a sale can be stored.
+    /// Returns all faults that must be corrected before the sale can be stored.
     pub fn faults(&self) -> Vec<InvalidTerms> {
         let mut faults = Faults::default();
         faults.check_text("title", &self.title);
@@ -275,7 +275,7 @@ impl SaleTerms {
         }
     }
 
-    /// The item that offers a SKU.
+    /// Returns the item with this SKU.
     pub fn item(&self, sku: &str) -> Option<&Item> {
         self.items.iter().find(|item| item.sku.as_str() == sku)
     }
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_is_told_at_once() {
+    fn all_faults_are_reported_at_once() {
         let terms: SaleTerms = serde_json::from_value(serde_json::json!({
             "title": "", "currency": "KRW", "hold_seconds": 0,
             "items": [{"sku": "A", "name": "A", "price": 1}, {"sku": "A", "name": "", "price": 1}],

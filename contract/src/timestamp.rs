@@ -1,4 +1,4 @@
-//! An instant in UTC, with a precision of milliseconds: RFC 3339 in JSON, milliseconds in Redis.
+//! Timestamps in UTC with a precision of milliseconds: RFC 3339 in JSON, milliseconds since 1970 in Redis.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use time::OffsetDateTime;
@@ -8,31 +8,31 @@ use time::format_description::well_known::Rfc3339;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Timestamp(pub u64);
 
-/// 9999-12-31T23:59:59.999Z: the last instant that RFC 3339 can write.
+/// 9999-12-31T23:59:59.999Z, the latest timestamp that RFC 3339 can express.
 const LAST_MS: u64 = 253_402_300_799_999;
 
 impl Timestamp {
-    /// From a date; instants outside 1970 to 9999 become the nearest inside.
+    /// Converts a date. Dates outside 1970 to 9999 are clamped.
     pub fn from_datetime(at: OffsetDateTime) -> Self {
         let ms = at.unix_timestamp_nanos() / 1_000_000;
         Self(u64::try_from(ms).unwrap_or(0).min(LAST_MS))
     }
-    /// As a date in UTC.
+    /// Returns the timestamp as a date in UTC.
     pub fn to_datetime(self) -> OffsetDateTime {
         OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0.min(LAST_MS)) * 1_000_000)
             .unwrap_or(OffsetDateTime::UNIX_EPOCH)
     }
-    /// This instant, later by so many seconds.
+    /// Returns the timestamp plus a number of seconds.
     pub fn plus_seconds(self, seconds: u64) -> Self {
         Self(self.0.saturating_add(seconds.saturating_mul(1000)).min(LAST_MS))
     }
-    /// RFC 3339 with any offset.
+    /// Parses an RFC 3339 date with any offset.
     pub fn parse(text: &str) -> Option<Self> {
         OffsetDateTime::parse(text, &Rfc3339).ok().map(Self::from_datetime)
     }
 }
 
-// Written by hand: several times an order, and the general formatter takes ten times as long.
+// Formatted by hand: it runs several times per order, and the general formatter takes ten times as long.
 impl std::fmt::Display for Timestamp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let at = self.to_datetime();
@@ -64,7 +64,7 @@ impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
         Self::parse(&text)
-            .ok_or_else(|| serde::de::Error::custom("a time is written as 2026-01-31T09:00:00Z"))
+            .ok_or_else(|| serde::de::Error::custom("a time must be written like 2026-01-31T09:00:00Z"))
     }
 }
 
@@ -73,7 +73,7 @@ mod tests {
     use super::Timestamp;
 
     #[test]
-    fn a_time_is_written_in_utc_with_milliseconds() {
+    fn a_timestamp_is_formatted_in_utc_with_milliseconds() {
         let at = Timestamp::parse("2026-01-31T18:00:00.5+09:00").unwrap();
         assert_eq!(at.to_string(), "2026-01-31T09:00:00.500Z");
         assert_eq!(Timestamp::parse(&at.to_string()), Some(at));

@@ -1,18 +1,18 @@
-//! The topics, created by settlement with explicit partitions and settings.
+//! The Kafka topics, which settlement creates with explicit partitions and settings.
 
-/// A topic as it must exist. Replication and `min.insync.replicas` follow the number of brokers.
+/// The required definition of a topic. Replication and `min.insync.replicas` depend on the number of brokers.
 #[derive(Debug, Clone, Copy)]
 pub struct Topic {
-    /// Its name.
+    /// The topic's name, without the configured prefix.
     pub name: &'static str,
-    /// Its partitions; `None`: as configured (`ORDERS_PARTITIONS`).
+    /// The number of partitions; `None` if it is configured (`ORDERS_PARTITIONS`).
     pub partitions: Option<i32>,
-    /// Settings beside replication.
+    /// The topic's settings other than replication.
     pub settings: &'static [(&'static str, &'static str)],
 }
 
-/// The log: accepted batches, changes of totals, barriers, commands, ticks. Kept until an operator decides otherwise:
-/// a sale is rebuilt from it.
+/// The log: accepted batches, changes of totals, barriers, commands, ticks. It is kept indefinitely unless an
+/// operator changes that, because sales are rebuilt from it.
 pub const ORDERS: Topic = Topic {
     name: "orders",
     partitions: None,
@@ -22,7 +22,7 @@ pub const ORDERS: Topic = Topic {
         ("unclean.leader.election.enable", "false"),
     ],
 };
-/// From Postgres to the gateways: definitions, states, epochs; and the gateways' heartbeats.
+/// The definitions, states and epochs of sales for the gateways, the gateways' heartbeats, and settled positions.
 pub const SALES: Topic = Topic {
     name: "sales",
     partitions: Some(1),
@@ -32,7 +32,7 @@ pub const SALES: Topic = Topic {
         ("unclean.leader.election.enable", "false"),
     ],
 };
-/// Every state change of every order.
+/// Every status change of every order.
 pub const ORDER_EVENTS: Topic = Topic {
     name: "order-events",
     partitions: Some(4),
@@ -44,8 +44,8 @@ pub const INVENTORY_EVENTS: Topic = Topic {
     partitions: Some(4),
     settings: &[("cleanup.policy", "delete"), ("retention.ms", "604800000")],
 };
-/// All of them.
+/// All topics.
 pub const ALL: [Topic; 4] = [ORDERS, SALES, ORDER_EVENTS, INVENTORY_EVENTS];
 
-/// Partitions of `orders` unless configured.
+/// The default number of partitions of `orders`.
 pub const ORDERS_PARTITIONS_DEFAULT: i32 = 4;

@@ -1,8 +1,8 @@
-//! Signed messages over HTTP: Standard Webhooks 1.0 (<https://www.standardwebhooks.com>), symmetric
-//! signatures. Whoever has the secret has written the message, not long ago.
+//! Webhook signatures: Standard Webhooks 1.0 (<https://www.standardwebhooks.com>) with symmetric secrets. A valid
+//! signature proves that the sender has the secret and sent the message recently.
 //!
-//! The signature covers the id, the time and the body as they are on the wire, so nothing is parsed before
-//! it has been checked.
+//! The signature covers the id, the time and the body as they are on the wire, so nothing is parsed before the
+//! signature has been verified.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -16,18 +16,18 @@ use crate::money::Currency;
 use crate::record::PaymentOutcome;
 use crate::timestamp::Timestamp;
 
-/// The header with the message's id: the same at every delivery of the same message.
+/// The header with the message's id, which is the same for every delivery of a message.
 pub const ID: &str = "webhook-id";
 /// The header with the time of this delivery, in seconds since 1970.
 pub const TIMESTAMP: &str = "webhook-timestamp";
 /// The header with one or more signatures, separated by spaces: one for each secret that is valid now.
 pub const SIGNATURE: &str = "webhook-signature";
-/// How far a message's time may lie from the receiver's, before and after, in seconds.
+/// How much a message's time may differ from the receiver's, in either direction, in seconds.
 pub const TOLERANCE_SECONDS: u64 = 300;
 
-/// What stands before the base64 of a secret.
+/// The prefix of a secret's text, before the base64.
 const PREFIX: &str = "whsec_";
-/// A secret's length in bytes, as the standard recommends.
+/// The valid lengths of a secret in bytes, as the standard recommends.
 const SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 /// The version of symmetric signatures.
 const VERSION: &str = "v1";
@@ -36,50 +36,50 @@ const VERSION: &str = "v1";
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Vec<u8>);
 
-/// A text that is not a secret.
+/// The error for a text that is not a valid secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a webhook secret is `whsec_` and the base64 of 24 to 64 bytes")]
 pub struct InvalidSecret;
 
-/// Why a message is not to be believed.
+/// The reason why a message cannot be verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum VerifyError {
-    /// A header is missing or not in its form.
+    /// A header is missing or malformed.
     #[error("the header {0} is missing or malformed")]
     Header(&'static str),
-    /// It was sent too long ago, or will be sent too far in the future: perhaps a replay.
+    /// The message's time is too far in the past or future; it may be a replay.
     #[error("the message's time is more than {TOLERANCE_SECONDS} s from now")]
     Time,
-    /// No signature was made with this secret over this message.
+    /// No signature matches the secret and the message.
     #[error("no signature matches")]
     Signature,
 }
 
-/// The headers of one message, as they came.
+/// The signature headers of one message.
 #[derive(Debug, Clone, Copy)]
 pub struct SignatureHeaders<'a> {
-    /// [`ID`].
+    /// The value of [`ID`].
     pub id: &'a str,
-    /// [`TIMESTAMP`].
+    /// The value of [`TIMESTAMP`].
     pub timestamp: &'a str,
-    /// [`SIGNATURE`].
+    /// The value of [`SIGNATURE`].
     pub signature: &'a str,
 }
 
 impl Secret {
-    /// From `whsec_…`.
+    /// Parses a secret of the form `whsec_…`.
     pub fn parse(text: &str) -> Result<Self, InvalidSecret> {
         let bytes = text.strip_prefix(PREFIX).and_then(|base64| STANDARD.decode(base64).ok());
         bytes.filter(|bytes| SECRET_BYTES.contains(&bytes.len())).map(Self).ok_or(InvalidSecret)
     }
 
-    /// The value of [`SIGNATURE`] for a message that is sent at `at_seconds`.
+    /// Returns the value of [`SIGNATURE`] for a message that is sent at `at_seconds`, in seconds since 1970.
     pub fn sign(&self, id: &str, at_seconds: u64, body: &[u8]) -> String {
         let code = self.code(id, &at_seconds.to_string(), body).finalize();
         format!("{VERSION},{}", STANDARD.encode(code.into_bytes()))
     }
 
-    /// Whether the message is from somebody with this secret, and was sent about now.
+    /// Verifies that the sender of a message has this secret and sent the message recently.
     pub fn verify(
         &self,
         headers: SignatureHeaders<'_>,
@@ -96,7 +96,7 @@ impl Secret {
         let code = self.code(headers.id, headers.timestamp, body);
         let matches = headers.signature.split(' ').any(|signature| {
             let Some((VERSION, base64)) = signature.split_once(',') else { return false };
-            // Compared in constant time: how much of a guess was right must not show.
+            // Compares in constant time, so that the duration does not reveal how much of a guess was right.
             STANDARD.decode(base64).is_ok_and(|tag| code.clone().verify_slice(&tag).is_ok())
         });
         if matches { Ok(()) } else { Err(VerifyError::Signature) }
@@ -118,32 +118,32 @@ impl std::str::FromStr for Secret {
     }
 }
 
-/// A secret is not to be seen in logs.
+// The secret must not appear in logs.
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret(…)")
     }
 }
 
-/// What the payment provider tells by its callback.
+/// The body of the payment provider's callback.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PaymentCallback {
-    /// Of which payment.
+    /// The payment.
     pub payment_id: Uuid,
-    /// For which order.
+    /// The order.
     pub order_id: OrderId,
-    /// Of which sale.
+    /// The sale.
     pub sale_id: SaleId,
-    /// Whether the money was taken.
+    /// Whether the money was captured.
     pub result: PaymentOutcome,
-    /// How much, in the minor unit.
+    /// The amount, in the minor unit.
     #[serde(deserialize_with = "crate::number::whole")]
     pub amount: u64,
-    /// Of which currency.
+    /// The currency of the amount.
     pub currency: Currency,
-    /// Why it failed, in the provider's words.
+    /// The payment provider's reason for a failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -152,7 +152,7 @@ pub struct PaymentCallback {
 mod tests {
     use super::*;
 
-    // The example of the standard's own libraries.
+    // The test vector of the standard's own libraries.
     const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     const ID: &str = "msg_p5jXN8AQM9LWM0D4loKWxJek";
     const AT: u64 = 1_614_265_330;
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn signatures_are_those_of_the_standard() {
+    fn signatures_match_the_test_vector_of_the_standard() {
         assert_eq!(Secret::parse(SECRET).unwrap().sign(ID, AT, BODY), SIGNATURE);
         assert_eq!(verify(headers(SIGNATURE), BODY, AT), Ok(()));
     }
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_is_signed_can_be_changed() {
+    fn a_change_of_anything_that_is_signed_is_detected() {
         assert_eq!(verify(headers(SIGNATURE), br#"{"test": 2432232315}"#, AT), Err(VerifyError::Signature));
         let other_id = SignatureHeaders { id: "msg_other", ..headers(SIGNATURE) };
         assert_eq!(verify(other_id, BODY, AT), Err(VerifyError::Signature));
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn old_and_future_messages_are_refused_at_five_minutes() {
+    fn messages_older_or_newer_than_five_minutes_are_refused() {
         for now in [AT - TOLERANCE_SECONDS, AT + TOLERANCE_SECONDS] {
             assert_eq!(verify(headers(SIGNATURE), BODY, now), Ok(()));
         }
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_have_one_form_and_do_not_show() {
+    fn secrets_have_one_format_and_are_not_printed() {
         assert_eq!(format!("{:?}", Secret::parse(SECRET).unwrap()), "Secret(…)");
         for wrong in ["", "whsec_", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_c2hvcnQ=", "whsec_!"] {
             assert_eq!(Secret::parse(wrong), Err(InvalidSecret), "{wrong:?}");

@@ -1,5 +1,5 @@
-//! Wire formats do not change by accident: each fixture is decoded, compared with the value it stands
-//! for, and written again, byte for byte (`fixtures/README.md`).
+//! Guards the wire formats against accidental changes: each fixture is decoded, compared with the expected value,
+//! and encoded again, byte for byte (`fixtures/README.md`).
 
 #![allow(clippy::unwrap_used)] // tests
 
@@ -28,7 +28,7 @@ use contract::timestamp::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
-/// A Kafka message as it stands in a fixture.
+/// A Kafka message, parsed from a fixture.
 struct Message {
     key: String,
     headers: Vec<(String, String)>,
@@ -128,7 +128,7 @@ fn an_accepted_batch() {
     let units = BTreeMap::from([(sku("CAP"), 2), (sku("MUG.blue"), 4)]);
     assert_eq!(record::units(&batch.orders), units);
     fixture.has_headers(Headers::accepted(Epoch(3), Sequence(41), 2, units).encode());
-    // Gateway and relay write it around orders that are JSON already.
+    // The gateway and the relay encode it from orders that are JSON already.
     let orders: Vec<_> = batch.orders.iter().map(|order| serde_json::to_string(order).unwrap()).collect();
     let joined = orders.join(",");
     let written =
@@ -304,7 +304,7 @@ fn a_published_sale() {
 }
 
 #[test]
-fn a_published_sale_that_was_never_built_has_no_scripts() {
+fn a_published_sale_without_an_epoch_has_no_scripts() {
     let fixture = Message::read(include_str!("../fixtures/sales-publication-draft.v1.txt"));
     let read = publication::decode(fixture.key.as_bytes(), Some(fixture.value.as_bytes())).unwrap();
     let SalesMessage::Sale(read) = read else { panic!("not a sale: {read:?}") };
@@ -386,7 +386,7 @@ fn an_inventory_event() {
     fixture.has_value(&data);
 }
 
-/// The cells of a table, without its first row.
+/// Returns the cells of a table without its header.
 fn rows<const N: usize>(text: &'static str) -> Vec<[&'static str; N]> {
     let cells = |line: &'static str| {
         let cells: Vec<_> = line.split(',').collect();
@@ -404,7 +404,7 @@ fn bytes(hex: &str) -> Vec<u8> {
 }
 
 #[test]
-fn remembered_orders() {
+fn order_receipts() {
     let live = OrderReceipt {
         id: order_id("019caa3f-8c7d-7def-92f4-9a5b9fe1b0c2"),
         digest: order_with_everything().digest,
@@ -439,7 +439,7 @@ fn outbox_ids() {
     }
 }
 
-/// What Redis and Postgres hold under a hash must be found again by the next build.
+/// Values that Redis and Postgres store under a hash must be found by the next build.
 #[test]
 fn hashes_and_keys() {
     for [what, of, expected] in rows(include_str!("../fixtures/hashes-and-keys.v1.csv")) {
@@ -469,7 +469,7 @@ fn hashes_and_keys() {
     }
 }
 
-/// A repeated key is compared by the digest that an older build may have stored.
+/// A retry is compared with a digest that an older build may have stored.
 #[test]
 fn a_request_digest() {
     let request: OrderRequest =

@@ -1,4 +1,4 @@
-//! The schema documents say what the events are: each state's event fits, and what they do not say is refused.
+//! The JSON Schemas describe the events exactly: the event of each status is valid, anything else is rejected.
 
 #![allow(clippy::unwrap_used)] // tests
 
@@ -16,13 +16,13 @@ fn schema(name: &str) -> Value {
     serde_json::from_str(&read(&format!("schemas/{name}"))).unwrap()
 }
 
-/// The data of a fixture: what stands behind the empty line.
+/// Returns the data of a fixture, which follows the empty line.
 fn data(fixture: &str) -> Value {
     serde_json::from_str(read(&format!("fixtures/{fixture}")).split_once("\n\n").unwrap().1).unwrap()
 }
 
-/// As much of JSON Schema as the documents use. An unknown keyword is a fault of this reader.
-fn fits(schema: &Value, value: &Value) -> bool {
+/// Validates a value with the subset of JSON Schema that the documents use. Panics on an unknown keyword.
+fn is_valid(schema: &Value, value: &Value) -> bool {
     schema.as_object().unwrap().iter().all(|(keyword, says)| match keyword.as_str() {
         "$schema" | "title" | "description" | "format" => true,
         "additionalProperties" => {
@@ -34,7 +34,7 @@ fn fits(schema: &Value, value: &Value) -> bool {
             let properties = says.as_object().unwrap().iter();
             properties
                 .filter_map(|(name, of)| Some((of, value.get(name)?)))
-                .all(|(of, value)| fits(of, value))
+                .all(|(of, value)| is_valid(of, value))
         }
         "enum" => says.as_array().unwrap().contains(value),
         "minimum" => value.as_u64() >= says.as_u64(),
@@ -53,30 +53,31 @@ fn fits(schema: &Value, value: &Value) -> bool {
 }
 
 #[test]
-fn events_fit_their_schemas_in_every_state() {
+fn the_event_of_every_status_is_valid() {
     let schema = schema("order-event.v1.json");
     let event: OrderEvent = serde_json::from_value(data("order-event.v1.txt")).unwrap();
     for status in OrderStatus::ALL {
         let reasons = CancelReason::ALL.map(Some).into_iter().chain([None]);
         for cancel_reason in reasons {
-            let told = serde_json::to_value(OrderEvent { status, cancel_reason, ..event.clone() }).unwrap();
+            let event_json =
+                serde_json::to_value(OrderEvent { status, cancel_reason, ..event.clone() }).unwrap();
             // Before it is settled an order has no events.
-            assert_eq!(fits(&schema, &told), status != OrderStatus::Processing, "{told}");
+            assert_eq!(is_valid(&schema, &event_json), status != OrderStatus::Processing, "{event_json}");
         }
     }
     for name in schema["required"].as_array().unwrap() {
-        let mut told = data("order-event.v1.txt");
-        told.as_object_mut().unwrap().remove(name.as_str().unwrap());
-        assert!(serde_json::from_value::<OrderEvent>(told).is_err(), "{name} is required");
+        let mut event_json = data("order-event.v1.txt");
+        event_json.as_object_mut().unwrap().remove(name.as_str().unwrap());
+        assert!(serde_json::from_value::<OrderEvent>(event_json).is_err(), "{name} is required");
     }
     let mut more = data("order-event.v1.txt");
     more["surprise"] = json!(1);
-    assert!(!fits(&schema, &more));
+    assert!(!is_valid(&schema, &more));
 }
 
 #[test]
-fn stock_movements_fit_their_schema() {
-    let (schema, told) = (schema("inventory-event.v1.json"), data("inventory-event.v1.txt"));
-    assert!(fits(&schema, &told));
-    assert!(!fits(&schema, &json!({"sku": "A"})));
+fn stock_movements_are_valid() {
+    let (schema, event_json) = (schema("inventory-event.v1.json"), data("inventory-event.v1.txt"));
+    assert!(is_valid(&schema, &event_json));
+    assert!(!is_valid(&schema, &json!({"sku": "A"})));
 }

@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
--- forget: delete outbox entries that the log has acknowledged. Frees memory, so it runs when Redis is full.
+-- ack_outbox: delete outbox entries that the log has acknowledged. It frees memory, so it may run when Redis is
+-- full.
 --
 -- KEYS  stock, outbox
 -- ARGV  outbox ids

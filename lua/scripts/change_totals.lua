@@ -1,14 +1,14 @@
 #!lua
--- change: set the totals of limited SKUs while the sale goes on. Totals are absolute, so a repeat
--- changes nothing. Lowered units leave the stock here; raised ones come back as a release, after
--- Postgres has them.
+-- change_totals: set the totals of limited SKUs while the sale is open. Totals are absolute, so the script is
+-- idempotent. Units of a lowered total leave the stock here; units of a raised total arrive as a release, after
+-- the change is stored in Postgres.
 --
 -- KEYS  stock, outbox
 -- ARGV  1 deadline_ms, 2 change id, 3 payload, then pairs: SKU, total
 -- reply 'L' lost | 'T' late, then now (6)
---       'K' now (6), outbox id: recorded    'Q' now (6): already so, and settled
---       'W' now (6): already so, not settled    'B' now (6): an earlier change is not settled
---       'I' now (6), free units (6), SKU: too few are free
+--       'K' now (6), outbox id: recorded              'Q' now (6): unchanged, and settled
+--       'W' now (6): unchanged, but not settled yet   'B' now (6): an earlier change is not settled yet
+--       'I' now (6), available units (6), SKU: too few units are available
 local state = redis.call('HMGET', KEYS[1], ':mark', ':next', ':change')
 local now = now_ms()
 local stamp = struct.pack('>I6', now)

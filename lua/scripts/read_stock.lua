@@ -1,14 +1,14 @@
 #!lua flags=no-writes
--- look: how a sale stands, and a piece of who may hold an order in it. Everything in one reply is
--- true at one moment, which fast refusals rest on.
+-- read_stock: the stock of a sale, and a chunk of the customers who may hold an order in it. Everything in one
+-- reply is a consistent snapshot, which fast refusals depend on.
 --
 -- KEYS  stock, arrivals, returning
 -- ARGV  1 from    bytes of arrivals that the caller has
---       2 piece   bytes of arrivals to return at most; -1: none, but whether a change of totals is unsettled
+--       2 chunk   maximum bytes of arrivals to return; -1: none, but whether a change of totals is pending
 --       then the SKUs
 -- reply 'L' lost, then now (6)
 --       'K', now (6), next sequence (5), release watermark (6), bytes of arrivals (5),
---       per SKU: available (6, all ones: unlimited), returning (6); then the piece, or '1' or '0'
+--       per SKU: available (6, all ones: unlimited), returning (6); then the chunk, or '1' or '0'
 local state = redis.call('HMGET', KEYS[1], ':mark', ':next', ':released', ':change')
 local now = now_ms()
 if lost(state[1]) then return 'L' .. struct.pack('>I6', now) end
@@ -27,7 +27,7 @@ if #ARGV > 2 then
     parts[#parts + 1] = struct.pack('>I6I6', available, returning[ARGV[i]] or 0)
   end
 end
-local from, piece = tonumber(ARGV[1]), tonumber(ARGV[2])
-if piece < 0 then parts[#parts + 1] = state[4] and '1' or '0' end
-if piece > 0 then parts[#parts + 1] = redis.call('GETRANGE', KEYS[2], from, from + piece - 1) end
+local from, chunk = tonumber(ARGV[1]), tonumber(ARGV[2])
+if chunk < 0 then parts[#parts + 1] = state[4] and '1' or '0' end
+if chunk > 0 then parts[#parts + 1] = redis.call('GETRANGE', KEYS[2], from, from + chunk - 1) end
 return table.concat(parts)

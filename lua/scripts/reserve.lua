@@ -1,27 +1,27 @@
 #!lua
--- reserve: take units for a batch of orders, all lines of an order or none.
+-- reserve: reserve units for a batch of orders, all lines of an order or none.
 --
 -- KEYS  stock, buyers, arrivals, outbox, returning            (one slot; built by contract::keys)
 -- ARGV  1 deadline_ms   Redis TIME after which nothing may be written
 --       2 opens_ms      0: no bound
 --       3 closes_ms     0: no bound
---       4 state         open | paused | closed, as the gateway last heard from the operator
---       5 limit         live orders a customer may have, 0: any number
---       6 deletes       outbox ids that the log has acknowledged
---       7 skus          SKUs that the batch names
---       then the ids, the SKUs, and five arguments an order:
+--       4 state         open | paused | closed, as the gateway last received it
+--       5 limit         maximum live orders of a customer, 0: unlimited
+--       6 deletes       number of outbox ids that the log has acknowledged
+--       7 skus          number of SKUs in the batch
+--       then the ids, the SKUs, and five arguments per order:
 --         buyer field, identity (24 bytes), terms (24 bytes),
 --         arrival hash (8 bytes) + lines (SKU index 2 bytes from 0, quantity 4 bytes), payload
 -- reply one string. 'L' lost | 'T' late, both: nothing written, then now (6 bytes).
---       'K', now (6), first sequence (5), accepted (2), then one verdict an order:
---         'A' accepted (the next sequence)   'R' replayed: in outbox (1), remembered order (60)
---         'U' key used for another body      'D' already ordered: in outbox (1), order id (16)
+--       'K', now (6), first sequence (5), accepted (2), then one verdict per order:
+--         'A' accepted (the next sequence)   'R' replayed: in outbox (1), order receipt (60)
+--         'U' key used with another body     'D' already ordered: in outbox (1), order id (16)
 --         'N' not open yet  'P' paused  'C' closed
 --         'S' too few units: SKU index (2), units left (5)
 --
--- Order of checks per order: mark, key, window, buyer, stock. A retry must reach its first answer
--- before anything may refuse it. Atomic because Redis runs one script at a time; nothing after the
--- first write can fail, because memory is checked before the script starts (no allow-oom).
+-- Order of checks per order: mark, key, window, buyer, stock. A retry must find its first response before any
+-- check may refuse it. The script is atomic because Redis runs one script at a time; nothing after the first
+-- write can fail, because Redis checks memory before the script starts (no allow-oom).
 local stock = redis.call('HMGET', KEYS[1], ':mark', ':next')
 local now = now_ms()
 if lost(stock[1]) then return 'L' .. struct.pack('>I6', now) end
@@ -35,7 +35,7 @@ if deletes > 0 then
   at = at + deletes
 end
 
--- Units on their way back whose announcement every gateway has had time to see.
+-- Returned units that every gateway has had time to see announced.
 local head = redis.call('LINDEX', KEYS[5], 0)
 while head do
   local ready, units, sku = string.match(head, '^(%d+) (%d+) (.+)$')
@@ -50,7 +50,7 @@ if sku_count > 0 then
   left = redis.call('HMGET', KEYS[1], unpack(ARGV, at, at + sku_count - 1))
   for i = 1, sku_count do
     skus[i] = ARGV[at + i - 1]
-    -- 'u': unlimited. A SKU that this state does not know has nothing to give.
+    -- 'u': unlimited. An unknown SKU has no units.
     if left[i] == 'u' then left[i] = math.huge else left[i] = tonumber(left[i]) or 0 end
   end
   at = at + sku_count
@@ -58,9 +58,9 @@ end
 
 local fields = {}
 for i = at, #ARGV, 5 do fields[#fields + 1] = ARGV[i] end
-local remembered = redis.call('HMGET', KEYS[2], unpack(fields))
-local known = {}
-for i = 1, #fields do known[fields[i]] = remembered[i] or '' end
+local stored = redis.call('HMGET', KEYS[2], unpack(fields))
+local receipts = {} -- buyer field -> its receipts
+for i = 1, #fields do receipts[fields[i]] = stored[i] or '' end
 
 local refusal
 if state == 'closed' or (closes > 0 and now >= closes) then refusal = 'C'
@@ -71,8 +71,8 @@ local first = tonumber(stock[2])
 local sequence = first
 local seen_from, seen_to = 0, 0
 
--- '1' while the log has not acknowledged the batch that holds this sequence: accepted just now, or
--- inside an entry that is still in the outbox.
+-- Returns '1' while the log has not acknowledged the batch with this sequence: it was accepted just now, or it is
+-- in an entry of the outbox.
 local function in_outbox(s)
   if s >= first then return '1' end
   if s < seen_from or s >= seen_to then seen_from, seen_to = entry_around(KEYS[4], s) end
@@ -88,7 +88,7 @@ local verdicts, payloads, arrivals, changed, order = {}, {}, {}, {}, 0
 for i = at, #ARGV, 5 do
   order = order + 1
   local field, identity, lines = ARGV[i], ARGV[i + 1], ARGV[i + 3]
-  local mine = known[field]
+  local mine = receipts[field]
   local verdict
 
   local request, live, newest = string.sub(identity, 9, 16), 0, nil
@@ -124,7 +124,7 @@ for i = at, #ARGV, 5 do
       touched[index + 1] = true
     end
     verdict = 'A'
-    known[field] = mine .. identity .. struct.pack('>I5I6', sequence, now) .. ARGV[i + 2] .. 'L'
+    receipts[field] = mine .. identity .. struct.pack('>I5I6', sequence, now) .. ARGV[i + 2] .. 'L'
     changed[field] = true
     arrivals[#arrivals + 1] = string.sub(lines, 1, 8)
     payloads[#payloads + 1] = ARGV[i + 4]
@@ -146,7 +146,7 @@ if accepted > 0 then
   writes = {}
   for field in pairs(changed) do
     writes[#writes + 1] = field
-    writes[#writes + 1] = known[field]
+    writes[#writes + 1] = receipts[field]
   end
   redis.call('HSET', KEYS[2], unpack(writes))
   redis.call('APPEND', KEYS[3], table.concat(arrivals))

@@ -1,10 +1,10 @@
 #!lua
--- seal: the last step of a rebuild. Writes the mark if, and only if, everything that the rebuilder
--- wrote is there, on the server that it wrote to.
+-- seal: the last step of a rebuild. Writes the mark if and only if the state is complete and this is the server that
+-- the rebuilder wrote to.
 --
 -- KEYS  stock, buyers, arrivals, outbox, returning
--- ARGV  1 mark, 2 replid, 3 fields of stock (without the mark), 4 fields of buyers, 5 bytes of arrivals
--- reply 'sealed', or what is not as it should be
+-- ARGV  1 mark, 2 replid, 3 number of fields of stock (without the mark), 4 of buyers, 5 bytes of arrivals
+-- reply 'sealed', or the difference that was found
 local replid = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
 if replid ~= ARGV[2] then return 'the server has another replication id' end
 local found = {

@@ -1,4 +1,4 @@
-//! `change.lua`: new totals, checked against what is free.
+//! `change_totals.lua`: sets new totals, checked against the available units.
 
 use bytes::Bytes;
 use contract::ids::Sku;
@@ -8,23 +8,23 @@ use contract::record::{OutboxId, TotalsChange};
 use crate::redis::{Deadline, Redis, RedisError};
 use crate::reply::{Rejection, ReplyReader};
 
-/// What the script made of a change.
+/// The script's decision on a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChangeOutcome {
-    /// Recorded in the outbox; Postgres has the last word.
+    /// The change is recorded in the outbox. It takes effect when settlement applies it in Postgres.
     Recorded(OutboxId),
-    /// The totals were so already.
+    /// The totals have these values already.
     Unchanged {
-        /// Postgres has them too.
+        /// Whether Postgres has them, too.
         settled: bool,
     },
-    /// An earlier change is not settled.
+    /// An earlier change is not settled yet.
     Busy,
-    /// Too few units are free.
+    /// Too few units are available to lower the total.
     InUse {
-        /// Of which SKU.
+        /// The SKU.
         sku: Sku,
-        /// What is free of it.
+        /// The number of available units.
         free: u64,
     },
 }

@@ -1,4 +1,4 @@
-//! `find.lua`: an order that Postgres does not have yet.
+//! `find_orders.lua`: finds orders that are not yet in Postgres.
 
 use bytes::Bytes;
 use contract::keys::SaleKeys;
@@ -7,16 +7,16 @@ use contract::order_receipt::{self, OrderReceipt};
 use crate::redis::{Redis, RedisError};
 use crate::reply::{Rejection, ReplyReader};
 
-/// An order as Redis remembers it.
+/// An order that was found in Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FoundOrder {
-    /// The log has not acknowledged it: it may not be there yet.
+    /// The order is still in the outbox: the log has not acknowledged it and may not contain it yet.
     pub in_outbox: bool,
-    /// The order.
+    /// The order's receipt.
     pub order: OrderReceipt,
 }
 
-/// The orders remembered under a buyer field, oldest first.
+/// Returns the orders in a [buyer field](contract::keys::buyer_field), oldest first.
 pub async fn find_orders(
     redis: &Redis,
     digest: &str,

@@ -1,19 +1,19 @@
-//! The scripts that decide inside Redis, and their typed callers.
+//! The Lua scripts that Redis runs, and their typed callers.
 //!
-//! Every script of an epoch is rendered by the rebuilder with the sale, the epoch, the mark of the
-//! rebuild and the server's replication id in its text, and loaded by it alone. So a Redis that has
-//! forgotten anything answers NOSCRIPT or `lost`, and writes nothing.
+//! The rebuilder renders every script of an epoch with the sale, the epoch, the rebuild's mark and the server's
+//! replication id in its text, and only the rebuilder loads them. A Redis that has lost any of its state therefore
+//! replies NOSCRIPT or `lost`, and writes nothing.
 //!
-//! | module      | script              | who calls it                                |
-//! |-------------|---------------------|---------------------------------------------|
-//! | [`reserve`] | `reserve.lua`       | gateway: a batch of orders                  |
-//! | [`look`]    | `read_stock.lua`          | gateway: remaining stock, fast refusals; settlement: drift |
-//! | [`find`]    | `find_orders.lua`          | gateway: an order before it is settled      |
-//! | [`change`]  | `change_totals.lua`        | gateway: an operator changes totals         |
-//! | [`outbox`]  | `ack_outbox.lua`        | gateway and relay: acknowledged entries     |
-//! | [`release`] | `release.lua`       | settlement: units come back                 |
-//! | [`scripts`] | all, and `seal.lua` | settlement: rebuilds                        |
-//! | [`redis`]   | –                   | the connection; the only place that knows the client library |
+//! | module            | script              | callers                                                    |
+//! |-------------------|---------------------|------------------------------------------------------------|
+//! | [`reserve`]       | `reserve.lua`       | gateway: a batch of orders                                 |
+//! | [`read_stock`]    | `read_stock.lua`    | gateway: remaining stock, fast refusals; settlement: drift |
+//! | [`find_orders`]   | `find_orders.lua`   | gateway: an order before it is settled                     |
+//! | [`change_totals`] | `change_totals.lua` | gateway: an operator changes totals                        |
+//! | [`outbox`]        | `ack_outbox.lua`    | gateway and relay: acknowledged entries                    |
+//! | [`release`]       | `release.lua`       | settlement: units return to stock                          |
+//! | [`scripts`]       | all, and `seal.lua` | settlement: rebuilds                                       |
+//! | [`redis`]         | –                   | the connection; the only module that uses the client library |
 
 pub mod change_totals;
 pub mod find_orders;

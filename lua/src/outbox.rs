@@ -1,4 +1,5 @@
-//! The outbox: reading what waits for the log (relay, rebuild), and `ack_outbox.lua`.
+//! The outbox: accepted batches and changes that the log has not acknowledged. The relay and rebuilds read its
+//! entries; `ack_outbox.lua` deletes them.
 
 use bytes::Bytes;
 use contract::ids::{Epoch, SaleId, Sequence};
@@ -10,25 +11,25 @@ use contract::timestamp::Timestamp;
 use crate::redis::{Redis, RedisError};
 use crate::reply::{Rejection, ReplyReader};
 
-/// A record as it goes into the log.
+/// A record for the log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LogRecord {
-    /// Its headers.
+    /// The record's headers.
     pub headers: Headers,
-    /// Its value.
+    /// The record's value.
     pub value: Vec<u8>,
 }
 
-/// An entry that waits for the log.
+/// An entry of the outbox.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// Its place.
+    /// The entry's id.
     pub id: OutboxId,
-    /// What it says; `Err`: why it cannot be read.
+    /// The entry's record, or the reason why the entry cannot be decoded.
     pub record: Result<LogRecord, String>,
 }
 
-/// The oldest entries of an epoch's outbox, at most `count`, from after `after`.
+/// Returns the oldest entries of an epoch's outbox after `after`, at most `count`.
 pub async fn read(
     redis: &Redis,
     sale: &SaleId,
@@ -49,27 +50,27 @@ pub async fn read(
         .collect()
 }
 
-/// How many entries wait.
+/// Returns the number of entries.
 pub async fn len(redis: &Redis, sale: &SaleId, epoch: Epoch) -> Result<u64, RedisError> {
     redis.command("XLEN", vec![Bytes::from(SaleKeys::new(sale, epoch).outbox)]).await
 }
 
-/// Whether an entry waits that holds a sequence below this one.
+/// Returns whether the outbox has an entry with a sequence below `next`.
 pub async fn has_entry_below(
     redis: &Redis,
     sale: &SaleId,
     epoch: Epoch,
     next: Sequence,
 ) -> Result<bool, RedisError> {
-    // A batch's id begins with its first sequence, and no batch stands astride of `next`.
+    // A batch's id begins with its first sequence, and `next` never lies within a batch.
     let (keys, below) = (SaleKeys::new(sale, epoch), format!("({next}-0"));
     let args = [keys.outbox.as_str(), "-", &below, "COUNT", "1"].map(|arg| Bytes::from(arg.to_string()));
     let raw: Vec<(String, Vec<Bytes>)> = redis.command("XRANGE", args.to_vec()).await?;
     Ok(!raw.is_empty())
 }
 
-/// The next sequence of an epoch's state: every batch with a lower one was written before. `None`: the
-/// state is not there.
+/// Returns the next sequence of an epoch's state. All batches with lower sequences were written before. Returns
+/// `None` if the state does not exist.
 pub async fn next_sequence(
     redis: &Redis,
     sale: &SaleId,
@@ -99,7 +100,7 @@ fn log_record(sale: &SaleId, epoch: Epoch, id: OutboxId, fields: &[Bytes]) -> Re
     Ok(accepted_record(sale, epoch, id, Timestamp(at), orders.as_bytes(), &decoded))
 }
 
-/// The record of an accepted batch, the same from the gateway and from the relay.
+/// Builds the record of an accepted batch. The gateway and the relay use it, so that they write the same bytes.
 pub fn accepted_record<'a>(
     sale: &SaleId,
     epoch: Epoch,

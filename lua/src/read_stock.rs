@@ -1,4 +1,4 @@
-//! `look.lua`: a sale's stock at one moment, and who may hold an order in it.
+//! `read_stock.lua`: reads a consistent snapshot of a sale's stock, and the customers who may hold an order in it.
 
 use bytes::Bytes;
 use contract::ids::{Sequence, Sku};
@@ -8,78 +8,79 @@ use contract::timestamp::Timestamp;
 use crate::redis::{Redis, RedisError};
 use crate::reply::{Rejection, ReplyReader};
 
-/// Bytes of arrivals in one reply: 8,192 customers.
-pub const PIECE_BYTES_MAX: u64 = 65_536;
+/// The maximum number of bytes of arrivals in one reply: 8,192 customers.
+pub const CHUNK_BYTES_MAX: u64 = 65_536;
+/// The reply's value for the available units of an unlimited SKU.
 const UNLIMITED: u64 = (1 << 48) - 1;
 
-/// How a sale stood at one moment.
+/// A snapshot of a sale's stock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StockReading {
-    /// Redis TIME.
+    /// Redis TIME of the snapshot.
     pub at: Timestamp,
     /// The next sequence number.
     pub next: Sequence,
-    /// Event sequences up to it have been released.
+    /// The release watermark: the event sequence up to which releases have been applied.
     pub released: u64,
-    /// Bytes of arrivals in all.
+    /// The total size of the arrivals, in bytes.
     pub arrival_bytes: u64,
-    /// One a SKU, as asked.
+    /// The stock of each requested SKU, in the order of the request.
     pub stock: Vec<SkuStock>,
-    /// The piece asked for: eight bytes a customer.
+    /// The requested chunk of arrivals: one hash per accepted order's customer.
     pub arrivals: Vec<u64>,
 }
 
-/// A SKU's units at one moment.
+/// The units of one SKU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SkuStock {
-    /// `None`: unlimited.
+    /// The number of units that can be reserved; `None` if unlimited.
     pub available: Option<u64>,
-    /// Announced, not yet to be taken.
+    /// The number of released units that are announced but cannot be reserved yet.
     pub returning: u64,
 }
 
-/// Calls the script. `piece`: whether to bring arrivals from byte `from` on.
+/// Reads the stock of some SKUs, and, if `with_arrivals` is set, a chunk of the arrivals from byte `from` on.
 pub async fn read_stock<'a>(
     redis: &Redis,
     digest: &str,
     keys: &SaleKeys,
     skus: impl Iterator<Item = &'a Sku>,
     from: u64,
-    piece: bool,
+    with_arrivals: bool,
 ) -> Result<Result<StockReading, Rejection>, RedisError> {
-    let piece_bytes = if piece { PIECE_BYTES_MAX } else { 0 };
-    let looked = call(redis, digest, keys, skus, from, &piece_bytes.to_string()).await?;
-    let Ok((mut look, rest)) = looked else { return Ok(Err(Rejection::Lost)) };
+    let chunk_bytes = if with_arrivals { CHUNK_BYTES_MAX } else { 0 };
+    let reply = call(redis, digest, keys, skus, from, &chunk_bytes.to_string()).await?;
+    let Ok((mut reading, rest)) = reply else { return Ok(Err(Rejection::Lost)) };
     let (arrivals, rest) = rest.as_chunks::<8>();
     if !rest.is_empty() {
         return Err(RedisError::UnexpectedReply("read_stock"));
     }
-    look.arrivals = arrivals.iter().map(|bytes| u64::from_be_bytes(*bytes)).collect();
-    Ok(Ok(look))
+    reading.arrivals = arrivals.iter().map(|bytes| u64::from_be_bytes(*bytes)).collect();
+    Ok(Ok(reading))
 }
 
-/// A look, and whether at that moment a change of totals was recorded that Redis has not been told to be
-/// settled. `None`: the script is one that does not tell, loaded by an earlier version.
+/// Reads the stock of some SKUs, and whether a change of totals was pending at that moment: recorded, but not
+/// reported to Redis as settled. `None`: an earlier version loaded the script, which does not report it.
 pub async fn read_stock_and_pending_change<'a>(
     redis: &Redis,
     digest: &str,
     keys: &SaleKeys,
     skus: impl Iterator<Item = &'a Sku>,
 ) -> Result<Result<(StockReading, Option<bool>), Rejection>, RedisError> {
-    let looked = call(redis, digest, keys, skus, 0, "-1").await?;
-    Ok(looked.map(|(look, rest)| (look, rest.first().map(|pending| *pending == b'1'))))
+    let reply = call(redis, digest, keys, skus, 0, "-1").await?;
+    Ok(reply.map(|(reading, rest)| (reading, rest.first().map(|pending| *pending == b'1'))))
 }
 
-/// Calls the script; what stands behind the stock is returned as it is.
+/// Calls the script. Returns the bytes that follow the stock undecoded.
 async fn call<'a>(
     redis: &Redis,
     digest: &str,
     keys: &SaleKeys,
     skus: impl Iterator<Item = &'a Sku>,
     from: u64,
-    piece: &str,
+    chunk_bytes: &str,
 ) -> Result<Result<(StockReading, Bytes), Rejection>, RedisError> {
-    let mut args = vec![Bytes::from(from.to_string()), Bytes::copy_from_slice(piece.as_bytes())];
+    let mut args = vec![Bytes::from(from.to_string()), Bytes::copy_from_slice(chunk_bytes.as_bytes())];
     args.extend(skus.map(|sku| Bytes::copy_from_slice(sku.as_str().as_bytes())));
     let sku_count = args.len() - 2;
     let reply = redis.evalsha(digest, vec![&keys.stock, &keys.arrivals, &keys.returning], args).await?;
@@ -99,7 +100,7 @@ async fn call<'a>(
             returning: reader.number(6)?,
         });
     }
-    let look = StockReading {
+    let reading = StockReading {
         at: Timestamp(now),
         next: Sequence(next),
         released,
@@ -108,5 +109,5 @@ async fn call<'a>(
         arrivals: vec![],
     };
     let rest = reply.slice_ref(reader.rest());
-    Ok(Ok((look, rest)))
+    Ok(Ok((reading, rest)))
 }

@@ -1,6 +1,6 @@
-//! The connection to Redis. The client library stays behind this module: it must not repeat a command
-//! after a reconnect, must not queue while disconnected, and its errors must be sorted by the one
-//! question that matters here: may the script have run?
+//! The connection to Redis. Only this module uses the client library, which must neither retry a command after a
+//! reconnect nor queue commands while disconnected. Its errors are classified by the question that matters to
+//! callers: may the script have run?
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,30 +13,31 @@ use fred::interfaces::{ClientLike, EventInterface, LuaInterface};
 use fred::types::config::{Config, ReconnectError, TcpConfig, UnresponsiveConfig};
 use fred::types::{Builder, ClusterHash, CustomCommand, Value};
 
-/// Longest pause between two attempts to reconnect.
+/// The maximum delay between two attempts to reconnect.
 const RECONNECT_DELAY_MS_MAX: u32 = 500;
-/// Added to a script's time-out before the client gives up: by then the deadline has passed in Redis.
-const ANSWER_MARGIN: Duration = Duration::from_millis(50);
+/// The margin that is added to a script's timeout before the client gives up, so that the deadline has passed in
+/// Redis by then.
+const REPLY_MARGIN: Duration = Duration::from_millis(50);
 
-/// What a failed call means.
+/// The error of a failed call.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum RedisError {
-    /// NOSCRIPT: this server was never given the epoch's scripts, or has forgotten them.
+    /// NOSCRIPT: the epoch's scripts were never loaded into this server, or it has lost them.
     #[error("Redis does not know the script")]
     NoScript,
-    /// Nothing was done: not connected, loading, read-only, out of memory, …
+    /// The command was not executed: not connected, loading, read-only, out of memory, …
     #[error("Redis refused: {0}")]
     Refused(String),
-    /// The command may have been carried out.
+    /// The command may have been executed.
     #[error("the outcome is not known: {0}")]
     Unknown(String),
-    /// The reply was not what the script's contract says.
+    /// The reply violates the script's contract.
     #[error("unexpected reply from {0}")]
     UnexpectedReply(&'static str),
 }
 
 impl RedisError {
-    /// Whether it is certain that nothing was written.
+    /// Returns whether it is certain that nothing was written.
     pub fn nothing_done(&self) -> bool {
         matches!(self, Self::NoScript | Self::Refused(_))
     }
@@ -44,7 +45,7 @@ impl RedisError {
 
 impl From<Error> for RedisError {
     fn from(error: Error) -> Self {
-        // A server's error begins with its code. Only these tell that the script did not start.
+        // A server error begins with its code. These codes mean that the script did not start.
         const NOT_STARTED: [&str; 11] = [
             "OOM",
             "LOADING",
@@ -72,7 +73,7 @@ impl From<Error> for RedisError {
     }
 }
 
-/// One connection to the Redis that holds the stock.
+/// A connection to the Redis server that holds the stock.
 #[derive(Clone)]
 pub struct Redis {
     client: Client,
@@ -80,10 +81,10 @@ pub struct Redis {
     clock: Arc<Clock>,
 }
 
-/// Redis TIME as last seen on this connection, to compute deadlines by. 0: not seen yet.
+/// An estimate of Redis TIME, from the last reply on this connection. Deadlines are computed with it.
 struct Clock {
     started: Instant,
-    /// Redis TIME minus local time, both in milliseconds; offset by one so that 0 means unknown.
+    /// Redis TIME minus local time, both in milliseconds, plus one; 0 means unknown.
     ahead_ms: AtomicU64,
 }
 
@@ -91,11 +92,11 @@ impl Clock {
     fn local_ms(&self) -> u64 {
         self.started.elapsed().as_millis() as u64
     }
-    fn forget(&self) {
+    fn reset(&self) {
         self.ahead_ms.store(0, Ordering::Relaxed);
     }
-    /// `redis_ms` was read before now, so the estimate is never later than the truth.
-    fn saw(&self, redis_ms: u64) {
+    /// Records a time that was read from Redis. It was read before now, so the estimate is never ahead of Redis TIME.
+    fn observe(&self, redis_ms: u64) {
         self.ahead_ms.store(redis_ms.saturating_sub(self.local_ms()) + 1, Ordering::Relaxed);
     }
     fn now(&self) -> Option<u64> {
@@ -106,26 +107,26 @@ impl Clock {
     }
 }
 
-/// A time that a caller may wait for, and the moment in Redis TIME after which scripts write nothing.
+/// The deadline of a script, after which it writes nothing.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadline {
-    /// For the script.
+    /// The deadline in Redis TIME, in milliseconds.
     pub redis_ms: u64,
 }
 
 impl Redis {
-    /// Starts connecting in the background, for ever. `timeout`: how long a call may take.
+    /// Connects in the background, and reconnects indefinitely. `timeout` is the limit of a call.
     pub fn connect(url: &str, timeout: Duration) -> Result<Self, RedisError> {
         Self::build(url, timeout, true)
     }
 
-    /// Connects once and never again: whatever is written through it was written on one connection.
+    /// Connects once, without reconnecting, so that all writes go through the same connection.
     pub async fn connect_once(url: &str, timeout: Duration) -> Result<Self, RedisError> {
         let redis = Self::build(url, timeout, false)?;
         let connected = async { redis.client.wait_for_connect().await };
         tokio::time::timeout(timeout, connected)
             .await
-            .map_err(|_| RedisError::Refused("no connection in time".into()))??;
+            .map_err(|_| RedisError::Refused("the connection was not established in time".into()))??;
         Ok(redis)
     }
 
@@ -134,7 +135,7 @@ impl Redis {
         let mut builder = Builder::from_config(config);
         builder
             .with_connection_config(|connection| {
-                connection.max_command_attempts = 1; // a script must not run twice by itself
+                connection.max_command_attempts = 1; // the client must not retry a script
                 connection.max_command_buffer_len = 0;
                 connection.connection_timeout = Duration::from_secs(2);
                 connection.internal_command_timeout = Duration::from_secs(2);
@@ -144,11 +145,11 @@ impl Redis {
                     max_timeout: Some(Duration::from_secs(3)),
                     interval: Duration::from_millis(500),
                 };
-                // A former primary that became a replica: look for the new one.
+                // Reconnect to the new primary when the server has become a replica.
                 connection.reconnect_errors = vec![ReconnectError::ReadOnly];
             })
             .with_performance_config(|performance| {
-                performance.default_command_timeout = timeout + ANSWER_MARGIN
+                performance.default_command_timeout = timeout + REPLY_MARGIN
             });
         if reconnect {
             builder.set_policy(fred::types::config::ReconnectPolicy::new_exponential(
@@ -160,56 +161,55 @@ impl Redis {
         }
         let client = builder.build().map_err(RedisError::from)?;
         let clock = Arc::new(Clock { started: Instant::now(), ahead_ms: AtomicU64::new(0) });
-        // A new connection may lead to another server, with another clock.
-        let forgetting = clock.clone();
+        // A new connection may reach another server, with another clock.
+        let reset_clock = clock.clone();
         drop(client.on_reconnect(move |_| {
-            forgetting.forget();
+            reset_clock.reset();
             async { Ok(()) }
         }));
         drop(client.connect());
         Ok(Self { client, timeout, clock })
     }
 
-    /// Whether there is a connection now.
+    /// Returns whether the client is connected.
     pub fn is_connected(&self) -> bool {
         self.client.is_connected()
     }
 
-    /// How long a call may take.
+    /// Returns the limit of a call.
     pub fn timeout(&self) -> Duration {
         self.timeout
     }
 
-    /// Ends the connection. A server that hangs is not waited for longer than for an answer.
+    /// Closes the connection. It waits for an unresponsive server no longer than for a reply.
     pub async fn quit(&self) {
-        let _ = tokio::time::timeout(self.timeout, self.client.quit()).await; // it is gone either way
+        let _ = tokio::time::timeout(self.timeout, self.client.quit()).await; // the connection ends in either case
     }
 
-    /// Redis TIME, estimated from the last reply; never later than the truth.
+    /// Returns an estimate of Redis TIME from the last reply. It is never ahead of Redis TIME.
     pub fn now_ms(&self) -> Option<u64> {
         self.clock.now()
     }
 
-    /// A reply carried Redis TIME.
+    /// Records Redis TIME from a reply.
     pub(crate) fn observe_time(&self, redis_ms: u64) {
-        self.clock.saw(redis_ms);
+        self.clock.observe(redis_ms);
     }
 
-    /// The moment in Redis TIME by which a script that is sent now must have begun. A new connection
-    /// asks for the time first.
+    /// Returns the time by which a script that is sent now must have started. A new connection reads Redis TIME first.
     pub async fn deadline(&self) -> Result<Deadline, RedisError> {
         let now = match self.clock.now() {
             Some(now) => now,
             None => {
                 let (seconds, micros): (u64, u64) = self.command("TIME", vec![]).await?;
-                self.clock.saw(seconds * 1000 + micros / 1000);
+                self.clock.observe(seconds * 1000 + micros / 1000);
                 seconds * 1000 + micros / 1000
             }
         };
         Ok(Deadline { redis_ms: now + self.timeout.as_millis() as u64 })
     }
 
-    /// Runs a loaded script. One attempt.
+    /// Runs a loaded script, in a single attempt.
     pub async fn evalsha(
         &self,
         digest: &str,
@@ -222,20 +222,20 @@ impl Redis {
         reply.map_err(|error| self.failed(error))
     }
 
-    /// Runs a script by its text.
+    /// Runs a script from its text.
     pub async fn eval(&self, text: &str, keys: Vec<&str>, args: Vec<Bytes>) -> Result<Bytes, RedisError> {
         self.require_connection()?;
         let args: Vec<Value> = args.into_iter().map(Value::Bytes).collect();
         self.client.eval::<Bytes, _, _, _>(text, keys, args).await.map_err(|error| self.failed(error))
     }
 
-    /// Gives the server a script.
+    /// Loads a script into the server.
     pub async fn load(&self, text: &str) -> Result<(), RedisError> {
         self.require_connection()?;
         self.client.script_load::<String, _>(text).await.map(drop).map_err(|error| self.failed(error))
     }
 
-    /// Any other command; the first argument, if any, is its key.
+    /// Runs any other command. The first argument, if any, is its key.
     pub async fn command<T: fred::types::FromValue>(
         &self,
         name: &'static str,
@@ -251,9 +251,9 @@ impl Redis {
         if self.is_connected() { Ok(()) } else { Err(RedisError::Refused("not connected".into())) }
     }
 
-    /// After any failure the next call asks for the time again.
+    /// Converts an error. After any failure, the next call reads Redis TIME again.
     fn failed(&self, error: Error) -> RedisError {
-        self.clock.forget();
+        self.clock.reset();
         RedisError::from(error)
     }
 }

@@ -1,4 +1,4 @@
-//! `release.lua`: units come back, each release once.
+//! `release.lua`: returns units to stock, each release exactly once.
 
 use bytes::Bytes;
 use contract::ids::{OrderId, Sku};
@@ -8,32 +8,32 @@ use uuid::Uuid;
 use crate::redis::{Redis, RedisError};
 use crate::reply::{Rejection, ReplyReader};
 
-/// How long returned units are announced before they can be taken: longer than a gateway refuses from
-/// memory after a look (ARCHITECTURE.md, "Fast refusals").
+/// How long returned units are announced before they can be reserved, in milliseconds: longer than a gateway
+/// refuses orders from its stock cache (ARCHITECTURE.md, "Fast refusals").
 pub const ANNOUNCE_MS: u64 = 300;
 
-/// The releases of the event sequences (after, to].
+/// The releases of the event sequences in (after, to].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Release {
-    /// The watermark that they follow.
+    /// The watermark before the release.
     pub after: u64,
-    /// The watermark that they lead to.
+    /// The watermark after the release.
     pub to: u64,
-    /// Changes of totals that Postgres has.
+    /// The ids of changes of totals that have been settled.
     pub settled_changes: Vec<Uuid>,
-    /// What comes back: each SKU once.
+    /// The units that return to stock. A SKU appears at most once.
     pub units: Vec<(Sku, u64)>,
-    /// Orders that no longer count against their customers' limit, with their
+    /// Cancelled orders, which no longer count against their customers' limits, and their
     /// [`buyer_field`](contract::keys::buyer_field)s.
     pub cancelled: Vec<(Vec<u8>, OrderId)>,
 }
 
-/// What the script made of it.
+/// The outcome of a release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReleaseOutcome {
-    /// Applied.
+    /// The release was applied.
     Applied,
-    /// Redis stands at another watermark; nothing was written.
+    /// The watermark in Redis is another one, given here. Nothing was written.
     OtherWatermark(u64),
 }
 

@@ -1,4 +1,4 @@
-//! `reserve.lua`: a batch of orders in, one verdict an order out.
+//! `reserve.lua`: reserves stock for a batch of orders and returns one verdict per order.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use contract::ids::{OrderId, Sequence, Sku, customer_hash};
@@ -13,20 +13,20 @@ use uuid::Uuid;
 use crate::redis::{Deadline, Redis, RedisError};
 use crate::reply::{Rejection, ReplyReader};
 
-/// What the gateway knows of the sale when it calls.
+/// The sale's terms that the gateway passes to the script.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms {
-    /// No order before.
+    /// When the sale starts to accept orders.
     pub opens_at: Option<Timestamp>,
-    /// No order from then on.
+    /// When the sale stops accepting orders.
     pub closes_at: Option<Timestamp>,
-    /// As last heard from the operator.
+    /// The state that the operator has set, as last received by the gateway.
     pub state: SaleState,
-    /// Live orders a customer may have.
+    /// The maximum number of live orders of a customer.
     pub limit: Option<u32>,
 }
 
-/// An order as the script takes it, prepared outside the batcher.
+/// The script's arguments for one order, prepared outside the batcher.
 #[derive(Debug, Clone)]
 pub struct Candidate {
     field: Bytes,
@@ -34,12 +34,12 @@ pub struct Candidate {
     terms: Bytes,
     arrival: [u8; 8],
     lines: Vec<(Sku, u32)>,
-    /// The order as the log will hold it, in JSON.
+    /// The order in JSON, as it will be in the log.
     pub payload: Bytes,
 }
 
 impl Candidate {
-    /// `limited`: whether the sale limits orders per customer.
+    /// Prepares the arguments. `limited` is whether the sale limits orders per customer.
     pub fn new(order: &Order, payload: Bytes, limited: bool) -> Self {
         let amounts = order.amounts();
         Self {
@@ -51,7 +51,7 @@ impl Candidate {
             payload,
         }
     }
-    /// Bytes that it adds to a call.
+    /// Returns the number of bytes that the order adds to a call.
     pub fn bytes(&self) -> usize {
         self.field.len()
             + self.identity.len()
@@ -62,38 +62,38 @@ impl Candidate {
     }
 }
 
-/// What the script decided for one order. Every variant is a fact about Redis, never a guess.
+/// The script's decision for one order. Every variant states a fact about Redis, never a guess.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// Units taken; the outbox holds the order until the log has it.
+    /// The units are reserved. The outbox holds the order until the log has acknowledged it.
     Accepted(Sequence),
-    /// The same key was accepted before; the first answer is due again once its hand-off is done.
+    /// The same key was accepted before. The first response is repeated once the order is handed off to the log.
     Replayed {
-        /// The first acceptance.
+        /// The receipt of the first acceptance.
         order: OrderReceipt,
-        /// The log has not acknowledged it yet.
+        /// Whether the log has not acknowledged the order yet.
         in_outbox: bool,
     },
-    /// The same key, another body.
+    /// The same key was used with another body.
     KeyReused,
-    /// The customer's limit is reached.
+    /// The customer has reached the limit of live orders.
     Duplicate {
-        /// The newest live order.
+        /// The customer's newest live order.
         order: OrderId,
-        /// The log has not acknowledged it yet.
+        /// Whether the log has not acknowledged the order yet.
         in_outbox: bool,
     },
-    /// Before the window.
+    /// The sale's window has not begun.
     NotOpen,
-    /// An operator paused the sale.
+    /// An operator has paused the sale.
     Paused,
-    /// After the window, or closed by an operator.
+    /// The sale's window has ended, or an operator has closed the sale.
     Closed,
-    /// Too few units.
+    /// Too few units are left.
     SoldOut {
-        /// The first SKU that is short.
+        /// The first SKU with too few units.
         sku: Sku,
-        /// What is left of it.
+        /// The number of units that are left.
         remaining: u64,
     },
 }
@@ -101,24 +101,24 @@ pub enum Verdict {
 /// The script's decisions for one batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReserveReply {
-    /// Redis TIME: when the accepted orders were accepted.
+    /// Redis TIME when the orders were accepted.
     pub at: Timestamp,
-    /// The sequence of the first accepted order, or the next one.
+    /// The sequence of the first accepted order, or the next sequence if none was accepted.
     pub first: Sequence,
-    /// Accepted orders.
+    /// The number of accepted orders.
     pub accepted: u64,
-    /// One an order, in order.
+    /// One verdict per order, in the order of the batch.
     pub verdicts: Vec<Verdict>,
 }
 
 impl ReserveReply {
-    /// The outbox entry that holds the accepted orders.
+    /// Returns the id of the outbox entry with the accepted orders.
     pub fn outbox_id(&self) -> OutboxId {
         OutboxId::batch(self.first, self.accepted)
     }
 }
 
-/// Calls the script. `acknowledged`: outbox entries of this epoch that the log holds.
+/// Calls the script. `acknowledged` are outbox entries of this epoch that the log has acknowledged.
 pub async fn reserve(
     redis: &Redis,
     digest: &str,
@@ -144,7 +144,7 @@ fn arguments<'a>(
     acknowledged: &[OutboxId],
     batch: &[&'a Candidate],
 ) -> (Vec<&'a Sku>, Vec<Bytes>) {
-    // Few SKUs a batch: a scan is quicker than a map.
+    // A batch has few SKUs, so a scan is faster than a map.
     let mut skus: Vec<&Sku> = Vec::new();
     let mut packed_lines = Vec::with_capacity(batch.len());
     for order in batch {
@@ -201,14 +201,14 @@ fn decided(
             }
             b'R' => {
                 let in_outbox = reader.code()? == b'1';
-                let order = OrderReceipt::decode(reader.take(order_receipt::BYTES)?)
+                let order = OrderReceipt::decode(reader.bytes(order_receipt::BYTES)?)
                     .ok_or_else(|| reader.unexpected())?;
                 Verdict::Replayed { order, in_outbox }
             }
             b'U' => Verdict::KeyReused,
             b'D' => {
                 let in_outbox = reader.code()? == b'1';
-                let id = Uuid::from_slice(reader.take(16)?).map_err(|_| reader.unexpected())?;
+                let id = Uuid::from_slice(reader.bytes(16)?).map_err(|_| reader.unexpected())?;
                 Verdict::Duplicate { order: OrderId(id), in_outbox }
             }
             b'N' => Verdict::NotOpen,

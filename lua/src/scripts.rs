@@ -1,4 +1,4 @@
-//! Rendering and loading: what makes a set of scripts belong to one state of one server.
+//! Rendering and loading of scripts, which bind a set of scripts to one state of one server.
 
 use bytes::Bytes;
 use contract::ids::{Epoch, SaleId};
@@ -14,12 +14,13 @@ const SEAL: &str = include_str!("../scripts/seal.lua");
 /// The rendered scripts of one epoch.
 pub struct Scripts {
     texts: [String; 6],
-    /// What gateways call them by.
+    /// The digests by which gateways call the scripts.
     pub digests: ScriptDigests,
 }
 
 impl Scripts {
-    /// Writes the four names into each script's head, behind its first line.
+    /// Renders the scripts: inserts the common head, with its four placeholders replaced, after each script's first
+    /// line.
     pub fn render(sale: &SaleId, epoch: Epoch, mark: &str, replid: &str) -> Self {
         let head = COMMON
             .replace("@SALE@", sale.as_str())
@@ -52,7 +53,7 @@ impl Scripts {
         }
     }
 
-    /// Gives them to the server.
+    /// Loads the scripts into the server.
     pub async fn load(&self, redis: &Redis) -> Result<(), RedisError> {
         for text in &self.texts {
             redis.load(text).await?;
@@ -61,7 +62,7 @@ impl Scripts {
     }
 }
 
-/// The text of `reserve.lua`; a build with faults can have protections taken out of it.
+/// Returns the text of `reserve.lua`. A build with fault injection can remove protections from it.
 fn reserve_text() -> String {
     let text = include_str!("../scripts/reserve.lua");
     let text =
@@ -80,42 +81,42 @@ fn reserve_text() -> String {
     text.into_owned()
 }
 
-/// The text of `release.lua`, likewise.
+/// Returns the text of `release.lua`, from which a protection can be removed, too.
 fn release_text() -> String {
     let text = include_str!("../scripts/release.lua");
     fault::rewritten!("release_rule", text, "if state[2] ~= ARGV[1] then" => "if false then").into_owned()
 }
 
-/// The server's replication id: another one is another history.
+/// Returns the server's replication id. A different id means a different history of writes.
 pub async fn replication_id(redis: &Redis) -> Result<String, RedisError> {
     let info: String = redis.command("INFO", vec![Bytes::from_static(b"replication")]).await?;
     let id = info.lines().find_map(|line| line.strip_prefix("master_replid:"));
     id.map(|id| id.trim().to_string()).ok_or(RedisError::UnexpectedReply("INFO"))
 }
 
-/// How much a rebuild wrote, for [`seal`] to count.
+/// How much a rebuild has written, for [`seal`] to verify.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WrittenCounts {
-    /// Fields of the stock hash, without the mark.
+    /// The number of fields of the hash `stock`, without the mark.
     pub stock_fields: u64,
-    /// Fields of the buyers hash.
+    /// The number of fields of the hash `buyers`.
     pub buyer_fields: u64,
-    /// Bytes of arrivals.
+    /// The size of the arrivals, in bytes.
     pub arrival_bytes: u64,
 }
 
-/// Why a rebuild could not be sealed.
+/// The error of a rebuild that could not be sealed.
 #[derive(Debug, thiserror::Error)]
 pub enum SealError {
-    /// Redis failed.
+    /// The call of Redis failed.
     #[error(transparent)]
     Redis(#[from] RedisError),
-    /// Something is missing or too much.
-    #[error("the rebuilt state is not whole: {0}")]
+    /// The written state differs from the expected counts.
+    #[error("the rebuilt state is incomplete: {0}")]
     Incomplete(String),
 }
 
-/// The last step of a rebuild: the mark, if everything that was written is there.
+/// Seals a rebuild, as its last step: writes the mark if the written state is complete.
 pub async fn seal(
     redis: &Redis,
     keys: &SaleKeys,

@@ -1,5 +1,5 @@
-//! `reserve.lua` against a model in Rust: whatever the batches, the script and the model agree on each
-//! verdict, each sequence and each unit.
+//! Tests `reserve.lua` against a model in Rust: for any batches, the script and the model agree on each verdict,
+//! each sequence and each unit.
 
 mod support;
 
@@ -17,9 +17,9 @@ use support::Sale;
 
 const SKUS: [&str; 3] = ["A", "B", "U"]; // U is unlimited
 
-/// What one order asks for, small enough that customers, keys and bodies meet again.
+/// A request for one order, with values so few that customers, keys and bodies repeat.
 #[derive(Debug, Clone)]
-struct Asked {
+struct Request {
     customer: u8,
     key: u8,
     body: u8,
@@ -38,13 +38,13 @@ struct Call {
     window: Window,
     state: SaleState,
     late: bool,
-    orders: Vec<Asked>,
+    orders: Vec<Request>,
 }
 
-fn asked() -> impl Strategy<Value = Asked> {
+fn request() -> impl Strategy<Value = Request> {
     let lines = proptest::sample::subsequence(vec![0usize, 1, 2], 1..=3)
         .prop_flat_map(|skus| skus.into_iter().map(|sku| (Just(sku), 1u32..4)).collect::<Vec<_>>());
-    (0u8..5, 0u8..4, 0u8..2, lines).prop_map(|(customer, key, body, lines)| Asked {
+    (0u8..5, 0u8..4, 0u8..2, lines).prop_map(|(customer, key, body, lines)| Request {
         customer,
         key,
         body,
@@ -57,11 +57,11 @@ fn call() -> impl Strategy<Value = Call> {
     let state =
         prop_oneof![8 => Just(SaleState::Open), 1 => Just(SaleState::Paused), 1 => Just(SaleState::Closed)];
     let late = prop_oneof![9 => Just(false), 1 => Just(true)];
-    (window, state, late, proptest::collection::vec(asked(), 1..12))
+    (window, state, late, proptest::collection::vec(request(), 1..12))
         .prop_map(|(window, state, late, orders)| Call { window, state, late, orders })
 }
 
-/// The script's rules, written down once more in the plainest way.
+/// An independent, simple implementation of the script's rules.
 struct Model {
     limit: Option<u32>,
     left: HashMap<&'static str, u64>,
@@ -76,8 +76,8 @@ impl Model {
             if *digest != order.digest {
                 return Verdict::KeyReused;
             }
-            // Compared without what only Redis knows.
-            let order = remembered(order, *id, *sequence);
+            // Values that only Redis knows are not compared.
+            let order = receipt(order, *id, *sequence);
             return Verdict::Replayed { order, in_outbox: true };
         }
         if call.state == SaleState::Closed || call.window == Window::After {
@@ -113,7 +113,7 @@ impl Model {
     }
 }
 
-fn remembered(order: &Order, id: OrderId, sequence: Sequence) -> contract::order_receipt::OrderReceipt {
+fn receipt(order: &Order, id: OrderId, sequence: Sequence) -> contract::order_receipt::OrderReceipt {
     contract::order_receipt::OrderReceipt {
         id,
         digest: order.digest,
@@ -125,7 +125,7 @@ fn remembered(order: &Order, id: OrderId, sequence: Sequence) -> contract::order
     }
 }
 
-/// Without what only Redis knows: times and the first answer's amounts.
+/// Removes the values that only Redis knows: times and the amounts of the first response.
 fn comparable(verdict: Verdict) -> Verdict {
     match verdict {
         Verdict::Replayed { order, in_outbox } => Verdict::Replayed {
@@ -191,7 +191,7 @@ async fn agree(
         prop_assert_eq!(verdicts, expected);
     }
     let skus = SKUS.map(|sku| Sku::parse(sku).expect("a SKU"));
-    let look = lua::read_stock::read_stock(
+    let reading = lua::read_stock::read_stock(
         &sale.redis,
         &sale.scripts.digests.read_stock,
         &sale.keys,
@@ -200,15 +200,15 @@ async fn agree(
         true,
     )
     .await;
-    let look = look.expect("a reply").expect("not lost");
-    prop_assert_eq!(look.next, Sequence(model.next));
-    prop_assert_eq!(look.arrivals.len() as u64, model.next - 1);
-    let left: Vec<_> = look.stock.iter().map(|stock| stock.available).collect();
+    let reading = reading.expect("a reply").expect("not lost");
+    prop_assert_eq!(reading.next, Sequence(model.next));
+    prop_assert_eq!(reading.arrivals.len() as u64, model.next - 1);
+    let left: Vec<_> = reading.stock.iter().map(|stock| stock.available).collect();
     prop_assert_eq!(left, vec![Some(model.left["A"]), Some(model.left["B"]), None]);
     Ok(())
 }
 
-/// Many random histories on one server.
+/// Runs many random histories on one server.
 fn histories(redis: impl AsyncFn() -> lua::Redis, cases: u32) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let redis = runtime.block_on(redis());
@@ -221,11 +221,11 @@ fn histories(redis: impl AsyncFn() -> lua::Redis, cases: u32) {
 }
 
 #[test]
-fn the_script_decides_as_the_model_does() {
+fn the_script_decides_like_the_model() {
     histories(support::redis, 400);
 }
 
 #[test]
-fn in_a_cluster_no_key_lies_outside_its_slot() {
+fn in_a_cluster_all_keys_are_in_one_slot() {
     histories(support::cluster, 40);
 }

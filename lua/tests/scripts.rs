@@ -1,4 +1,4 @@
-//! What the scripts promise beside reservations: failing closed, the outbox, changes, releases.
+//! Tests what the scripts guarantee apart from reservations: failing closed, the outbox, changes, releases.
 
 mod support;
 
@@ -21,22 +21,22 @@ fn sku(name: &str) -> Sku {
 }
 
 async fn stock_of(sale: &Sale, name: &str) -> lua::read_stock::SkuStock {
-    let look =
+    let reading =
         read_stock(&sale.redis, &sale.scripts.digests.read_stock, &sale.keys, [sku(name)].iter(), 0, false)
             .await;
-    look.expect("a reply").expect("not lost").stock[0]
+    reading.expect("a reply").expect("not lost").stock[0]
 }
 
-/// Whether a change of totals is unsettled; the stock beside it is the same.
-async fn change_pends(sale: &Sale) -> bool {
+/// Returns whether a change of totals is pending. The stock in the same reply must be the same.
+async fn change_is_pending(sale: &Sale) -> bool {
     let skus = [sku("A")];
-    let looked =
+    let reply =
         read_stock_and_pending_change(&sale.redis, &sale.scripts.digests.read_stock, &sale.keys, skus.iter())
             .await;
-    let (look, pending) = looked.expect("a reply").expect("not lost");
-    assert_eq!(look.stock, [stock_of(sale, "A").await]);
-    assert!(look.arrivals.is_empty());
-    pending.expect("this version's script tells")
+    let (reading, pending) = reply.expect("a reply").expect("not lost");
+    assert_eq!(reading.stock, [stock_of(sale, "A").await]);
+    assert!(reading.arrivals.is_empty());
+    pending.expect("this version's script reports it")
 }
 
 async fn totals(sale: &Sale, id: Uuid, total: u64) -> ChangeOutcome {
@@ -74,9 +74,9 @@ async fn a_state_without_its_mark_is_lost_and_nothing_is_written() {
 }
 
 #[tokio::test]
-async fn scripts_of_another_servers_history_find_the_state_lost() {
+async fn scripts_of_another_servers_history_report_the_state_as_lost() {
     let mut sale = Sale::open(redis().await, &[("A", Some(5))]).await;
-    // What a restored copy or a failback looks like: state and mark are there, the history is another.
+    // A restored copy or a failback has the state and the mark, but another history.
     let foreign = "f".repeat(40);
     sale.scripts = lua::Scripts::render(&sale.id, Epoch(1), support::MARK, &foreign);
     sale.scripts.load(&sale.redis).await.unwrap();
@@ -94,16 +94,16 @@ async fn scripts_of_another_servers_history_find_the_state_lost() {
 }
 
 #[tokio::test]
-async fn a_server_that_was_never_given_the_scripts_answers_no_script() {
+async fn a_server_without_the_scripts_replies_no_script() {
     let sale = Sale::open(redis().await, &[("A", Some(5))]).await;
     let unknown = lua::Scripts::render(&sale.id, Epoch(2), "another", "x");
-    let looked =
+    let reply =
         read_stock(&sale.redis, &unknown.digests.read_stock, &sale.keys, [sku("A")].iter(), 0, false).await;
-    assert!(matches!(looked, Err(RedisError::NoScript)), "{looked:?}");
+    assert!(matches!(reply, Err(RedisError::NoScript)), "{reply:?}");
 }
 
 #[tokio::test]
-async fn an_accepted_batch_waits_in_the_outbox_until_the_log_has_it() {
+async fn an_accepted_batch_stays_in_the_outbox_until_it_is_acknowledged() {
     let sale = Sale::open(redis().await, &[("A", Some(5))]).await;
     let orders = [sale.order("a", "k", 1, &[("A", 1)]), sale.order("b", "k", 2, &[("A", 2)])];
     let decided = sale.reserve(&open_terms(Some(1)), &orders, true).await.unwrap();
@@ -127,7 +127,7 @@ async fn an_accepted_batch_waits_in_the_outbox_until_the_log_has_it() {
         assert_eq!((found.len(), found[0].order.id), (1, orders[1].id));
         found[0].in_outbox
     };
-    assert!(find().await, "a reader is told that the log may not have it");
+    assert!(find().await, "the reply says that the log may not have the order");
     let ids = [decided.outbox_id()];
     outbox::acknowledge(&sale.redis, &sale.scripts.digests.ack_outbox, &sale.keys, &ids)
         .await
@@ -140,7 +140,7 @@ async fn an_accepted_batch_waits_in_the_outbox_until_the_log_has_it() {
 }
 
 #[tokio::test]
-async fn a_release_is_applied_once_and_its_units_are_announced_before_they_are_sold() {
+async fn a_release_is_applied_once_and_its_units_are_announced_before_they_can_be_reserved() {
     let sale = Sale::open(redis().await, &[("A", Some(1))]).await;
     let first =
         sale.reserve(&open_terms(Some(1)), &[sale.order("a", "k", 1, &[("A", 1)])], true).await.unwrap();
@@ -159,7 +159,7 @@ async fn a_release_is_applied_once_and_its_units_are_announced_before_they_are_s
     let early = sale.reserve(&open_terms(Some(1)), std::slice::from_ref(&next), true).await.unwrap();
     assert!(
         matches!(early.verdicts[0], Verdict::SoldOut { remaining: 0, .. }),
-        "announced, not yet to be taken"
+        "announced, but not yet reservable"
     );
     let until = std::time::Instant::now() + Duration::from_secs(2);
     loop {
@@ -174,7 +174,7 @@ async fn a_release_is_applied_once_and_its_units_are_announced_before_they_are_s
 }
 
 #[tokio::test]
-async fn units_without_a_limit_do_not_come_back_and_stop_nothing() {
+async fn released_units_of_an_unlimited_sku_are_ignored_and_block_nothing() {
     let sale = Sale::open(redis().await, &[("A", Some(2)), ("B", None)]).await;
     let lines = [("A", 1), ("B", 3)];
     let first = sale.reserve(&open_terms(None), &[sale.order("a", "k", 1, &lines)], true).await.unwrap();
@@ -186,11 +186,11 @@ async fn units_without_a_limit_do_not_come_back_and_stop_nothing() {
     let (a, b) = (stock_of(&sale, "A").await, stock_of(&sale, "B").await);
     assert_eq!((a.available, a.returning, b.available, b.returning), (Some(1), 1, None, 0));
 
-    // Once the announcement is over, whoever orders makes the units come back.
+    // After the announcement, any order returns the units to stock.
     let until = std::time::Instant::now() + Duration::from_secs(2);
     while stock_of(&sale, "A").await.returning > 0 {
         let orders = [sale.order("b", "k", 2, &[("B", 1)])];
-        sale.reserve(&open_terms(None), &orders, true).await.expect("the script goes on");
+        sale.reserve(&open_terms(None), &orders, true).await.expect("the script continues");
         assert!(std::time::Instant::now() < until, "the units of A never came back");
     }
     assert_eq!(stock_of(&sale, "A").await.available, Some(2));
@@ -224,20 +224,24 @@ async fn a_cancelled_order_is_replayed_but_no_longer_counted() {
             })
             .collect();
         assert_eq!(live, [true, false]);
-        assert_eq!(sale.reserve(&terms, &third, limited).await.unwrap().accepted, 1, "there is room again");
+        assert_eq!(
+            sale.reserve(&terms, &third, limited).await.unwrap().accepted,
+            1,
+            "the customer can order again"
+        );
     }
 }
 
 #[tokio::test]
-async fn totals_change_once_and_one_at_a_time() {
+async fn totals_change_once_and_one_change_at_a_time() {
     let sale = Sale::open(redis().await, &[("A", Some(10))]).await;
     sale.reserve(&open_terms(None), &[sale.order("a", "k", 1, &[("A", 4)])], false).await.unwrap();
 
     assert_eq!(totals(&sale, Uuid::now_v7(), 3).await, ChangeOutcome::InUse { sku: sku("A"), free: 6 });
     let lower = Uuid::now_v7();
-    assert!(!change_pends(&sale).await);
+    assert!(!change_is_pending(&sale).await);
     assert!(matches!(totals(&sale, lower, 5).await, ChangeOutcome::Recorded(_)));
-    assert!(change_pends(&sale).await);
+    assert!(change_is_pending(&sale).await);
     for (next, waits) in [(1, false), (2, true)] {
         let found = outbox::has_entry_below(&sale.redis, &sale.id, Epoch(1), Sequence(next)).await.unwrap();
         assert_eq!(found, waits, "the batch of sequence 1, seen from {next}");
@@ -248,7 +252,7 @@ async fn totals_change_once_and_one_at_a_time() {
 
     let settled = Release { after: 0, to: 4, settled_changes: vec![lower], ..Release::default() };
     release(&sale.redis, &sale.scripts.digests.release, &sale.keys, &settled).await.unwrap().unwrap();
-    assert!(!change_pends(&sale).await);
+    assert!(!change_is_pending(&sale).await);
     assert_eq!(totals(&sale, Uuid::now_v7(), 5).await, ChangeOutcome::Unchanged { settled: true });
     let raise = totals(&sale, Uuid::now_v7(), 20).await;
     assert!(matches!(raise, ChangeOutcome::Recorded(id) if id.orders() == 0), "{raise:?}");

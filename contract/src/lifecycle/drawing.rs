@@ -1,10 +1,10 @@
-//! The lifecycle as a picture, drawn from its table, so that the documents cannot tell another story.
+//! The diagram of the lifecycle for the documentation, generated from the table of transitions so that both match.
 
 use std::fmt::Write as _;
 
 use super::{Language, OrderStatus, Trigger};
 
-/// The states and their moves as Mermaid's state diagram, and a table of what each state says.
+/// Returns the statuses and transitions as a Mermaid state diagram, followed by a table of their texts.
 pub fn diagram() -> String {
     let mut text = String::from("```mermaid\nstateDiagram-v2\n    [*] --> processing\n");
     for from in OrderStatus::ALL {
@@ -22,9 +22,7 @@ pub fn diagram() -> String {
             let _ = writeln!(text, "    {} --> [*]", from.as_str());
         }
     }
-    text.push_str(
-        "```\n\n| state | progress | the customer can cancel | units | what the customer reads |\n",
-    );
+    text.push_str("```\n\n| status | progress | customer can cancel | units | customer text |\n");
     text.push_str("|---|---|---|---|---|\n");
     for status in OrderStatus::ALL {
         let cancel = if status.can_cancel() { "yes" } else { "no" };

@@ -1,4 +1,4 @@
-//! An order's states, as customers and operators see them, and the one table of its moves.
+//! The lifecycle of an order: its statuses and the table of transitions.
 
 mod drawing;
 mod texts;
@@ -6,94 +6,94 @@ mod texts;
 pub use drawing::diagram;
 use serde::{Deserialize, Serialize};
 
-/// The language of a text for people. Codes never change with it.
+/// The language of texts for people. Codes do not depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Language {
-    /// The default.
+    /// English, the default.
     #[default]
     English,
-    /// Korean.
+    /// Korean, the storefront's main language.
     Korean,
 }
 
-/// Where an order stands.
+/// The status of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum OrderStatus {
-    /// Between the 202 and settlement: the log has it, Postgres not yet. Never stored.
+    /// Accepted, but not settled: the order is in the log and not yet in Postgres. This status is never stored.
     Processing,
-    /// Settled: its units are held until it is paid, cancelled or expired.
+    /// Settled. Its units are held until it is paid, cancelled or expired.
     Created,
-    /// A payment is under way.
+    /// A payment is in progress.
     PaymentRequested,
-    /// Its money is ours; its units are sold.
+    /// The payment was captured; the units are sold.
     PaymentCompleted,
-    /// The payment was refused; the order is cancelled in the same transaction.
+    /// The payment failed; the order is cancelled in the same transaction.
     PaymentFailed,
-    /// Being packed.
+    /// The order is being packed.
     Preparing,
-    /// Kept until it is handed over.
+    /// Stored in the warehouse until the customer collects it.
     InWarehouse,
-    /// With the courier.
+    /// Handed over to the courier.
     Shipped,
-    /// Scanned by the carrier.
+    /// Scanned by the carrier for the first time.
     InTransit,
-    /// With the customer. Final, unless the customer wants the money back.
+    /// Received by the customer. Final, unless the customer requests a refund.
     Delivered,
-    /// The customer wants the money back.
+    /// The customer has requested a refund.
     RefundRequested,
-    /// The money is back. Final.
+    /// The money was refunded. Final.
     Refunded,
-    /// Given up by its customer, not paid, or not paid in time. Its units are sold again. Final.
+    /// Cancelled by the customer, or not paid, or not paid in time. Its units return to stock. Final.
     Cancelled,
 }
 
-/// What moves an order from one state to the next.
+/// A trigger of a transition from one status to the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Trigger {
-    /// Postgres has the accepted order.
+    /// The accepted order is stored in Postgres.
     Settled,
-    /// The customer wants to pay.
+    /// The customer requests the payment.
     RequestPayment,
-    /// The money was taken.
+    /// The payment was captured.
     PaymentSucceeded,
-    /// The money was refused.
+    /// The payment failed.
     PaymentFailed,
-    /// What a failed payment leads to.
+    /// The compensation of a failed payment.
     Compensate,
-    /// What a completed payment leads to.
+    /// The preparation after a completed payment.
     Prepare,
-    /// The goods wait in the warehouse.
+    /// The goods are stored in the warehouse.
     Store,
-    /// The courier has the goods.
+    /// The goods are handed over to the courier.
     Ship,
-    /// The carrier's first scan.
+    /// The carrier scans the goods for the first time.
     Scan,
-    /// The customer has the goods.
+    /// The customer receives the goods.
     Deliver,
-    /// The customer cancels.
+    /// The customer cancels the order.
     Cancel,
-    /// The hold on its units has ended unpaid.
+    /// The hold on the units expires unpaid.
     Expire,
-    /// The customer wants the money back.
+    /// The customer requests a refund.
     RequestRefund,
-    /// The money went back.
+    /// The refund is complete.
     Refunded,
 }
 
-/// A move that the lifecycle does not have.
+/// The error for a transition that the lifecycle does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an order that is {} cannot {}", from.as_str(), trigger.as_str())]
 pub struct IllegalMove {
-    /// The state.
+    /// The current status.
     pub from: OrderStatus,
-    /// What was tried.
+    /// The trigger that has no transition from it.
     pub trigger: Trigger,
 }
 
 impl Trigger {
-    /// All of them.
+    /// All triggers.
     pub const ALL: [Self; 14] = [
         Self::Settled,
         Self::RequestPayment,
@@ -111,7 +111,7 @@ impl Trigger {
         Self::Refunded,
     ];
 
-    /// As a verb.
+    /// Returns the trigger as a verb, for error messages and the diagram.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Settled => "be settled",
@@ -132,24 +132,24 @@ impl Trigger {
     }
 }
 
-/// Why an order was cancelled: `customer_order.cancel_reason`.
+/// The reason of a cancellation: `customer_order.cancel_reason`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum CancelReason {
-    /// The customer asked for it.
+    /// The customer cancelled the order.
     Customer,
-    /// It was not paid before its hold ended.
+    /// The order was not paid before its hold expired.
     Expired,
-    /// Its payment was refused.
+    /// The payment failed.
     PaymentFailed,
 }
 
 impl CancelReason {
-    /// All of them.
+    /// All reasons.
     pub const ALL: [Self; 3] = [Self::Customer, Self::Expired, Self::PaymentFailed];
 
-    /// The name on the wire and in Postgres.
+    /// Returns the name on the wire and in Postgres.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Customer => "customer",
@@ -157,14 +157,14 @@ impl CancelReason {
             Self::PaymentFailed => "payment_failed",
         }
     }
-    /// By its name.
+    /// Returns the reason with this name.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|reason| reason.as_str() == text)
     }
 }
 
 impl OrderStatus {
-    /// Every state, in the order of the lifecycle.
+    /// All statuses, in the order of the lifecycle.
     pub const ALL: [Self; 13] = [
         Self::Processing,
         Self::Created,
@@ -181,8 +181,8 @@ impl OrderStatus {
         Self::Cancelled,
     ];
 
-    /// The one table of moves. A command for an order that is not settled yet follows it in the log, so by
-    /// then it is [`Created`](Self::Created).
+    /// Returns the next status: the table of transitions. A command for an order that is not settled yet follows the
+    /// order in the log, so the order is [`Created`](Self::Created) when the command is applied.
     pub fn next(self, trigger: Trigger) -> Result<Self, IllegalMove> {
         use OrderStatus as S;
         use Trigger as T;
@@ -205,7 +205,7 @@ impl OrderStatus {
         }
     }
 
-    /// The name on the wire and in Postgres.
+    /// Returns the name on the wire and in Postgres.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Processing => "processing",
@@ -223,42 +223,42 @@ impl OrderStatus {
             Self::Cancelled => "cancelled",
         }
     }
-    /// By its name.
+    /// Returns the status with this name.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.as_str() == text)
     }
-    /// Whether its customer may cancel it: also before it is settled, because the command follows it in the
-    /// log.
+    /// Returns whether the customer may cancel the order. This includes an order that is not settled yet, because
+    /// the command follows it in the log.
     pub fn can_cancel(self) -> bool {
         self == Self::Processing || self.next(Trigger::Cancel).is_ok()
     }
-    /// Whether nothing follows by itself. A delivered order can still be returned.
+    /// Returns whether no transition follows automatically. A delivered order can still be returned.
     pub fn is_final(self) -> bool {
         matches!(self, Self::Delivered | Self::Refunded | Self::Cancelled)
     }
-    /// Whether its units are held for it: taken, not sold.
+    /// Returns whether the order's units are held: reserved, but not sold.
     pub fn holds_units(self) -> bool {
         matches!(self, Self::Created | Self::PaymentRequested | Self::PaymentFailed)
     }
-    /// Whether its units are sold. What was shipped stays sold when its money goes back.
+    /// Returns whether the order's units are sold. Units that were shipped stay sold when the order is refunded.
     pub fn sells_units(self) -> bool {
         !self.holds_units() && !matches!(self, Self::Processing | Self::Cancelled)
     }
-    /// Whether its money is with us.
+    /// Returns whether the order's money is captured and not refunded.
     pub fn is_paid(self) -> bool {
         self.sells_units() && self != Self::Refunded
     }
-    /// The moves of goods from here to another state, if they lead there.
+    /// Returns the delivery transitions that lead from this status to `goal`, if there are any.
     pub fn delivery_steps_to(self, goal: Self) -> Option<Vec<Trigger>> {
-        let (mut at, mut way) = (self, Vec::new());
-        while at != goal {
-            let trigger = at.delivery_trigger()?;
-            at = at.next(trigger).ok()?;
-            way.push(trigger);
+        let (mut current, mut steps) = (self, Vec::new());
+        while current != goal {
+            let trigger = current.delivery_trigger()?;
+            current = current.next(trigger).ok()?;
+            steps.push(trigger);
         }
-        (!way.is_empty()).then_some(way)
+        (!steps.is_empty()).then_some(steps)
     }
-    /// How the goods go on from here, by themselves or by an operator's hand.
+    /// Returns the trigger that advances the delivery from this status, automatically or by an operator.
     pub fn delivery_trigger(self) -> Option<Trigger> {
         match self {
             Self::Preparing => Some(Trigger::Ship),

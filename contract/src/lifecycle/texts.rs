@@ -1,9 +1,9 @@
-//! What people read about each state.
+//! The customer texts, progress and expected duration of each status.
 
 use super::{Language, OrderStatus};
 
 impl OrderStatus {
-    /// One sentence for the customer.
+    /// Returns one sentence for the customer.
     pub fn description(self, language: Language) -> &'static str {
         let (english, korean) = match self {
             Self::Processing => {
@@ -14,16 +14,16 @@ impl OrderStatus {
             }
             Self::PaymentRequested => ("Your payment is being processed.", "결제를 처리하고 있습니다."),
             Self::PaymentCompleted => ("Your payment was received.", "결제가 완료되었습니다."),
-            Self::PaymentFailed => ("Your payment was refused.", "결제에 실패했습니다."),
+            Self::PaymentFailed => ("Your payment failed.", "결제에 실패했습니다."),
             Self::Preparing => ("Your order is being prepared.", "상품을 준비하고 있습니다."),
             Self::InWarehouse => {
-                ("Your order is kept in our warehouse for you.", "상품이 창고에 보관되어 있습니다.")
+                ("Your order is stored in our warehouse for you.", "상품을 창고에 보관하고 있습니다.")
             }
-            Self::Shipped => ("Your order was handed to the courier.", "상품이 출고되었습니다."),
+            Self::Shipped => ("Your order was handed over to the courier.", "상품이 출고되었습니다."),
             Self::InTransit => ("Your order is on its way.", "상품이 배송 중입니다."),
             Self::Delivered => ("Your order was delivered.", "배송이 완료되었습니다."),
             Self::RefundRequested => ("Your refund is being processed.", "환불을 처리하고 있습니다."),
-            Self::Refunded => ("Your money was returned.", "환불이 완료되었습니다."),
+            Self::Refunded => ("Your refund is complete.", "환불이 완료되었습니다."),
             Self::Cancelled => ("Your order was cancelled.", "주문이 취소되었습니다."),
         };
         match language {
@@ -32,7 +32,7 @@ impl OrderStatus {
         }
     }
 
-    /// How far the order is on its way to the customer, in percent.
+    /// Returns the order's progress to delivery, in percent.
     pub fn progress_percentage(self) -> u8 {
         match self {
             Self::Processing => 5,
@@ -51,8 +51,8 @@ impl OrderStatus {
         }
     }
 
-    /// How long until the next state, in seconds, where that is usual; `None`: it is the customer's turn (the
-    /// hold's end bounds it), or nothing follows. Deliveries tell their own times.
+    /// Returns the usual time until the next status, in seconds. `None`: the next step is the customer's (limited by
+    /// the hold), or nothing follows. Deliveries have expected times of their own.
     pub fn expected_seconds(self) -> Option<u64> {
         match self {
             Self::Processing | Self::PaymentCompleted | Self::PaymentFailed => Some(1),

@@ -1,5 +1,5 @@
-//! What an order costs: each figure is the one that the terms say, whatever they are, and stays the same
-//! wherever the order goes.
+//! Properties of prices: each amount follows from the terms, and stays the same in every representation of the
+//! order.
 
 use contract::ids::{Sequence, Sku};
 use contract::money::AMOUNT_MAX;
@@ -11,13 +11,17 @@ use proptest::prelude::*;
 
 use crate::strategies::{order, terms, terms_and_request};
 
-/// Subtotal, discount and fee, said once more and in numbers so wide that nothing here runs over.
-fn cost(lines: &[(u64, u64)], policy: Option<&DiscountPolicy>, terms: &SaleTerms) -> (u128, u128, u128) {
+/// Computes subtotal, discount and fee independently, in numbers so wide that nothing overflows.
+fn expected_cost(
+    lines: &[(u64, u64)],
+    policy: Option<&DiscountPolicy>,
+    terms: &SaleTerms,
+) -> (u128, u128, u128) {
     let subtotal: u128 =
         lines.iter().map(|(price, quantity)| u128::from(*price) * u128::from(*quantity)).sum();
     let discount = policy.filter(|policy| subtotal >= policy.min_total.into()).map_or(0, |policy| {
         let full = match policy.kind {
-            // Rounds down, where it matters: a larger sum is refused.
+            // Rounds down. Sums that exceed the limit are refused anyway.
             DiscountKind::Percent => subtotal.min(AMOUNT_MAX.into()) * u128::from(policy.value) / 100,
             DiscountKind::Amount => policy.value.into(),
         };
@@ -27,7 +31,7 @@ fn cost(lines: &[(u64, u64)], policy: Option<&DiscountPolicy>, terms: &SaleTerms
     (subtotal, discount, if free { 0 } else { terms.delivery_fee.into() })
 }
 
-/// The same, as it must be answered: `None` where an amount is larger than any may be.
+/// Returns the expected result: `None` if an amount exceeds the maximum.
 fn allowed((subtotal, discount, fee): (u128, u128, u128)) -> Option<Amounts> {
     let fits = subtotal.max(subtotal - discount + fee) <= AMOUNT_MAX.into();
     let narrow = |amount: u128| u64::try_from(amount).unwrap();
@@ -38,23 +42,23 @@ fn allowed((subtotal, discount, fee): (u128, u128, u128)) -> Option<Amounts> {
     })
 }
 
-fn cost_of(request: &OrderRequest, terms: &SaleTerms) -> (u128, u128, u128) {
+fn request_cost(request: &OrderRequest, terms: &SaleTerms) -> (u128, u128, u128) {
     let priced = |line: &contract::order::RequestedLine| {
         (terms.item(&line.sku).unwrap().price, u64::try_from(line.quantity).unwrap())
     };
     let lines: Vec<_> = request.items.iter().map(priced).collect();
     let policy = request.discount_policy_id.as_deref();
     let policy = policy.map(|id| terms.discount_policies.iter().find(|p| p.id.as_str() == id).unwrap());
-    cost(&lines, policy, terms)
+    expected_cost(&lines, policy, terms)
 }
 
-/// Amounts of any size, most of them at the ends of the range.
+/// Generates amounts of any size, most of them at the ends of the range.
 fn any_amount() -> impl Strategy<Value = u64> {
     let edges = [0, 1, 99, 100, AMOUNT_MAX - 1, AMOUNT_MAX, AMOUNT_MAX + 1, u64::MAX - 1, u64::MAX];
     prop_oneof![2 => proptest::sample::select(edges.to_vec()), 1 => 0..=AMOUNT_MAX, 1 => any::<u64>()]
 }
 
-/// Price and quantity of lines: mostly few, so that their sum alone is often not too large.
+/// Generates price and quantity of lines: mostly few, so that their sum is often within the limit.
 fn any_lines() -> impl Strategy<Value = Vec<(u64, u32)>> {
     let price = prop_oneof![1 => any_amount(), 1 => 0u64..1_000_000, 1 => AMOUNT_MAX / 4..=AMOUNT_MAX];
     let line = (price, prop_oneof![3 => 0u32..3, 1 => any::<u32>()]);
@@ -78,9 +82,9 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2048, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_price_is_the_terms_price_and_its_sums_agree((terms, request) in terms_and_request()) {
+    fn a_price_follows_the_terms_and_its_sums_agree((terms, request) in terms_and_request()) {
         prop_assert_eq!(terms.validate(), Ok(()));
-        let expected = allowed(cost_of(&request, &terms));
+        let expected = allowed(request_cost(&request, &terms));
         match request.price(&terms) {
             Ok(priced) => {
                 prop_assert_eq!(Some(priced.amounts), expected);
@@ -92,7 +96,7 @@ proptest! {
                 let wanted: Vec<_> = request.items.iter().map(|l| (l.sku.clone(), l.quantity)).collect();
                 prop_assert_eq!(lines, wanted);
             }
-            // The request was good: only its sum can be refused.
+            // The request is valid, so only its sum can be refused.
             Err(OrderRefusal::Invalid(why)) => {
                 prop_assert!(why.contains("too large"), "{}", why);
                 prop_assert_eq!(expected, None);
@@ -102,7 +106,7 @@ proptest! {
     }
 
     #[test]
-    fn an_expected_total_is_met_exactly_or_refused((terms, mut request) in terms_and_request(), off in 1i64..1000) {
+    fn an_expected_total_is_matched_exactly_or_refused((terms, mut request) in terms_and_request(), off in 1i64..1000) {
         if let Ok(priced) = request.clone().price(&terms) {
             let total = priced.amounts.total() as i64;
             request.expected_total = Some(total);
@@ -119,9 +123,9 @@ proptest! {
         }
     }
 
-    /// At the very amount where a discount begins, ends to grow, or delivery becomes free; one less, one more.
+    /// Tests the exact amount at which a discount begins, stops growing, or delivery becomes free, and one below and above.
     #[test]
-    fn thresholds_count_from_their_own_amount_on(
+    fn thresholds_are_inclusive(
         (mut terms, request) in terms_and_request(),
         kind in prop_oneof![Just(DiscountKind::Percent), Just(DiscountKind::Amount)],
         value in 1u64..=100,
@@ -152,9 +156,9 @@ proptest! {
         }
     }
 
-    /// Also by terms that no operator could store: the sum is exact, or there is none.
+    /// Even for terms that cannot be stored, the sum is exact, or there is none.
     #[test]
-    fn no_terms_whatever_make_a_sum_run_over(
+    fn no_terms_cause_an_overflow(
         mut terms in terms(),
         lines in any_lines(),
         policy in proptest::option::of(any_policy()),
@@ -166,13 +170,13 @@ proptest! {
         let sku: Sku = "A".parse().unwrap();
         let lines: Vec<_> =
             lines.into_iter().map(|(unit_price, quantity)| Line { sku: sku.clone(), quantity, unit_price }).collect();
-        let expected = allowed(cost(&numbers, policy.as_ref(), &terms));
+        let expected = allowed(expected_cost(&numbers, policy.as_ref(), &terms));
         prop_assert_eq!(price(&lines, policy.as_ref(), &terms), expected);
     }
 
-    /// What the log, Redis and the answer to a repeat say of an order is what its customer was told.
+    /// The log, Redis and the response to a retry contain the amounts that the customer received first.
     #[test]
-    fn an_order_keeps_its_price_on_its_way((terms, request) in terms_and_request(), template in order()) {
+    fn an_order_has_the_same_price_in_every_representation((terms, request) in terms_and_request(), template in order()) {
         let Ok(PricedRequest { lines, policy, amounts, .. }) = request.price(&terms) else { return Ok(()) };
         let Amounts { discount, delivery_fee, .. } = amounts;
         let order = Order { lines, policy, discount, delivery_fee, ..template };
@@ -195,9 +199,9 @@ proptest! {
     }
 }
 
-/// The largest amount is a price, one more is none: for the sum of the lines and for the total.
+/// The largest amount is accepted and one more is refused, for the subtotal and for the total.
 #[test]
-fn the_largest_amount_is_the_last_one() {
+fn the_largest_amount_is_accepted_and_one_more_is_refused() {
     let item = r#"{"sku": "A", "name": "A", "price": 0, "total": null}"#;
     let terms = format!(r#"{{"title": "T", "currency": "KRW", "items": [{item}]}}"#);
     let mut terms: SaleTerms = serde_json::from_str(&terms).unwrap();

@@ -1,4 +1,4 @@
-//! What must hold for every value, not only for the ones we thought of.
+//! Properties that must hold for all values of the contract's types.
 
 #![allow(clippy::unwrap_used)] // tests
 
@@ -23,7 +23,7 @@ use strategies::{
     timestamp, visible,
 };
 
-/// A fault that is planted into a good request, by the code that must answer it.
+/// A fault that is planted into a valid request, named after the expected refusal. Declared by precedence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fault {
     Invalid(u8),
@@ -31,7 +31,7 @@ enum Fault {
     TotalMismatch,
 }
 
-/// Kinds of invalid values that [`plant`] knows.
+/// The number of kinds of invalid values that [`plant`] supports.
 const INVALID_KINDS: u8 = 10;
 
 fn plant(request: &mut OrderRequest, terms: &SaleTerms, fault: Fault) {
@@ -54,16 +54,16 @@ fn plant(request: &mut OrderRequest, terms: &SaleTerms, fault: Fault) {
         }
         Fault::Invalid(_) => request.items = (0..51).map(|i| line_of(&format!("S{i}"))).collect(),
         Fault::UnknownSku => request.items.insert(0, line_of("never-offered")),
-        Fault::TotalMismatch => request.expected_total = Some(AMOUNT_MAX as i64), // no order costs so much
+        Fault::TotalMismatch => request.expected_total = Some(AMOUNT_MAX as i64), // more than any order can cost
     }
 }
 
 proptest! {
-    // A failing case is printed with its seed; nothing is written into the sources.
+    // A failing case is printed with its seed; no regression files are written.
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn of_several_faults_the_first_in_precedence_is_told(
+    fn of_several_faults_the_first_in_precedence_is_reported(
         (terms, mut request) in terms_and_request(),
         total_mismatch: bool,
         unknown: bool,
@@ -71,7 +71,7 @@ proptest! {
     ) {
         request.expected_total = None;
         prop_assume!(request.clone().price(&terms).is_ok());
-        // Planted in this order, so that an invalid value is not overwritten.
+        // The order of planting makes sure that an invalid value is not overwritten.
         let mut faults = vec![];
         faults.extend(total_mismatch.then_some(Fault::TotalMismatch));
         faults.extend(invalid.map(Fault::Invalid));
@@ -82,13 +82,13 @@ proptest! {
             plant(&mut request, &terms, Fault::UnknownSku);
             faults.push(Fault::UnknownSku);
         }
-        let told = request.price(&terms).map(drop);
+        let priced = request.price(&terms).map(drop);
         match faults.iter().min() {
-            None => prop_assert_eq!(told, Ok(())),
-            Some(Fault::Invalid(_)) => prop_assert!(matches!(told, Err(OrderRefusal::Invalid(_))), "{:?}", told),
-            Some(Fault::UnknownSku) => prop_assert!(matches!(told, Err(OrderRefusal::UnknownSku(_))), "{:?}", told),
+            None => prop_assert_eq!(priced, Ok(())),
+            Some(Fault::Invalid(_)) => prop_assert!(matches!(priced, Err(OrderRefusal::Invalid(_))), "{:?}", priced),
+            Some(Fault::UnknownSku) => prop_assert!(matches!(priced, Err(OrderRefusal::UnknownSku(_))), "{:?}", priced),
             Some(Fault::TotalMismatch) => {
-                prop_assert!(matches!(told, Err(OrderRefusal::TotalMismatch { .. })), "{:?}", told);
+                prop_assert!(matches!(priced, Err(OrderRefusal::TotalMismatch { .. })), "{:?}", priced);
             }
         }
     }
@@ -113,19 +113,19 @@ proptest! {
     }
 
     #[test]
-    fn terms_survive_json(terms in terms()) {
+    fn terms_round_trip_through_json(terms in terms()) {
         let json = serde_json::to_string(&terms).unwrap();
         prop_assert_eq!(serde_json::from_str::<SaleTerms>(&json).unwrap(), terms);
     }
 
     #[test]
-    fn an_order_survives_json(order in order()) {
+    fn an_order_round_trips_through_json(order in order()) {
         let json = serde_json::to_vec(&order).unwrap();
         prop_assert_eq!(serde_json::from_slice::<Order>(&json).unwrap(), order);
     }
 
     #[test]
-    fn a_batch_survives_the_log(
+    fn a_batch_round_trips_through_the_log(
         orders in proptest::collection::vec(order(), 1..8),
         first in 1u64..1 << 40,
         epoch: u32,
@@ -139,7 +139,7 @@ proptest! {
         let headers = Headers::accepted(epoch, first, orders.len() as u64, record::units(&orders));
         let batch = AcceptedBatch { sale_id: sale, epoch, first_sequence: first, accepted_at: at, orders };
         prop_assert_eq!(record::decode(&headers, &value).unwrap(), Record::Accepted(batch));
-        // Headers that tell something else than the value are not believed, and nor is the value.
+        // If the headers contradict the value, the record is rejected.
         for wrong in [
             Headers { epoch: Some(Epoch(epoch.0 + 1)), ..headers.clone() },
             Headers { sequences: headers.sequences.map(|(f, n)| (f, n + 1)), ..headers.clone() },
@@ -152,7 +152,7 @@ proptest! {
     }
 
     #[test]
-    fn headers_survive_their_text(
+    fn headers_round_trip_through_text(
         record_type in proptest::option::of("[a-z_]{1,20}"),
         version: Option<u32>,
         epoch: Option<u64>,
@@ -171,7 +171,7 @@ proptest! {
     }
 
     #[test]
-    fn illegible_headers_stay_absent(raw in proptest::collection::vec(
+    fn invalid_headers_are_left_out(raw in proptest::collection::vec(
         ("type|version|epoch|sequences|units|other", proptest::collection::vec(any::<u8>(), 0..20)), 0..8,
     )) {
         let headers = Headers::decode(raw.iter().map(|(name, value)| (name.as_str(), value.as_slice())));
@@ -180,7 +180,7 @@ proptest! {
     }
 
     #[test]
-    fn a_remembered_order_survives_its_sixty_bytes(
+    fn an_order_receipt_round_trips_through_sixty_bytes(
         id in order_id(),
         digest: [u8; 8],
         sequence in 0u64..1 << 40,
@@ -209,7 +209,7 @@ proptest! {
     }
 
     #[test]
-    fn an_order_id_carries_its_request(sale in name(), customer in name(), key in visible(128), ms in 0u64..1 << 48, random: u16) {
+    fn an_order_id_contains_its_request_fingerprint(sale in name(), customer in name(), key in visible(128), ms in 0u64..1 << 48, random: u16) {
         let request = RequestFingerprint::compute(
             &SaleId::parse(&sale).unwrap(),
             &CustomerId::parse(&customer).unwrap(),
@@ -224,19 +224,19 @@ proptest! {
     }
 
     #[test]
-    fn outbox_ids_sort_as_redis_sorts_them(a: (u64, u64), b: (u64, u64), orders in 1u64..=128) {
+    fn outbox_ids_sort_like_redis_stream_ids(a: (u64, u64), b: (u64, u64), orders in 1u64..=128) {
         let id = |(first, low)| OutboxId { first: Sequence(first), low };
-        prop_assert_eq!(id(a).cmp(&id(b)), a.cmp(&b)); // a stream's order: the two numbers in turn
+        prop_assert_eq!(id(a).cmp(&id(b)), a.cmp(&b)); // Redis compares the two numbers of a stream id in turn
         prop_assert_eq!(OutboxId::parse(&id(a).to_string()), Some(id(a)));
         let batch = OutboxId::batch(Sequence(a.0), orders);
         prop_assert_eq!(batch.orders(), orders);
         let change = id((a.0, a.1 % OutboxId::BATCH));
         prop_assert_eq!(change.orders(), 0);
-        prop_assert!(change < batch, "a change stands before the batch with the sequence it found");
+        prop_assert!(change < batch, "a change sorts before the batch with the same sequence");
     }
 
     #[test]
-    fn a_time_survives_its_text(at in timestamp(), seconds in 0u64..1 << 33) {
+    fn a_timestamp_round_trips_through_text(at in timestamp(), seconds in 0u64..1 << 33) {
         prop_assert_eq!(Timestamp::parse(&at.to_string()), Some(at));
         prop_assert_eq!(Timestamp::from_datetime(at.to_datetime()), at);
         let json = serde_json::to_string(&at).unwrap();
@@ -245,7 +245,7 @@ proptest! {
     }
 
     #[test]
-    fn a_digest_ignores_how_a_request_is_written(request in request(), seed: u64) {
+    fn a_digest_does_not_depend_on_the_json_formatting(request in request(), seed: u64) {
         let value = serde_json::to_value(&request).unwrap();
         let text = shuffled_json(&value, seed);
         let read: OrderRequest = serde_json::from_str(&text).unwrap();
@@ -253,7 +253,7 @@ proptest! {
     }
 
     #[test]
-    fn a_digest_sees_each_value(request in request(), other in request(), address in address(), payment in payment()) {
+    fn a_digest_depends_on_each_value(request in request(), other in request(), address in address(), payment in payment()) {
         let mut changed = vec![];
         let mut change = |with: &dyn Fn(&mut OrderRequest)| {
             let mut copy = request.clone();
@@ -283,9 +283,9 @@ proptest! {
     }
 }
 
-/// The lifecycle's table: every path ends, and nothing leads back.
+/// The table of transitions: every path ends, and there are no cycles.
 #[test]
-fn every_order_reaches_a_final_state_and_never_a_former_one() {
+fn every_order_reaches_a_final_status_and_never_returns_to_an_earlier_one() {
     fn walk(status: OrderStatus, before: &mut Vec<OrderStatus>) {
         assert!(!before.contains(&status), "{before:?} leads back to {status:?}");
         let next: Vec<_> = Trigger::ALL.into_iter().filter_map(|trigger| status.next(trigger).ok()).collect();
@@ -313,10 +313,10 @@ fn every_order_reaches_a_final_state_and_never_a_former_one() {
 }
 
 proptest! {
-    /// Whatever comes, in whatever order, only legal moves happen: paid once, refunded after payment, and no
-    /// unit leaves `sold` but by a cancellation.
+    /// For any sequence of triggers, only legal transitions happen: an order is paid once, refunded only after
+    /// payment, and units leave `sold` only by a cancellation.
     #[test]
-    fn any_course_of_triggers_keeps_money_and_units_right(
+    fn any_sequence_of_triggers_keeps_money_and_units_consistent(
         triggers in proptest::collection::vec(proptest::sample::select(&Trigger::ALL[..]), 0..60)
     ) {
         let (mut status, mut captured, mut returned) = (OrderStatus::Processing, 0, 0);
@@ -333,9 +333,9 @@ proptest! {
     }
 }
 
-/// What people read is drawn from the table: `UPDATE_DOCS=1 cargo test -p contract` writes it anew.
+/// The documentation is generated from the table: `UPDATE_DOCS=1 cargo test -p contract` updates it.
 #[test]
-fn the_documented_lifecycle_is_the_table() {
+fn the_documented_lifecycle_matches_the_table() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/lifecycle.md");
     let written = std::fs::read_to_string(path).unwrap();
     let (before, rest) = written.split_once("<!-- drawn from the table -->\n").unwrap();

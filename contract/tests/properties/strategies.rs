@@ -1,4 +1,4 @@
-//! Values of the contract's types, good ones unless the name says otherwise.
+//! Strategies for values of the contract's types. The values are valid unless the name says otherwise.
 
 use contract::ids::{IdempotencyKey, OrderId, RequestDigest, RequestFingerprint};
 use contract::money::Currency;
@@ -15,19 +15,19 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use serde_json::Value;
 
-/// 9999-12-31T23:59:59.999Z
+/// 9999-12-31T23:59:59.999Z, the latest timestamp that RFC 3339 can express.
 const LAST_MS: u64 = 253_402_300_799_999;
 
 pub(crate) fn name() -> impl Strategy<Value = String> {
     "[A-Za-z0-9._-]{1,64}"
 }
 
-/// Visible ASCII, quotes and backslashes included.
+/// Generates visible ASCII, including quotes and backslashes.
 pub(crate) fn visible(bytes_max: usize) -> impl Strategy<Value = String> {
     vec(0x21u8..=0x7e, 1..=bytes_max).prop_map(|bytes| String::from_utf8(bytes).unwrap())
 }
 
-/// What a person may type into an address.
+/// Generates a text that a person may type into an address.
 fn text() -> impl Strategy<Value = String> {
     r#"[^\p{Cc}\s][^\p{Cc}]{0,20}"#.prop_filter("fits", |text| text.len() <= 200)
 }
@@ -36,7 +36,7 @@ pub(crate) fn timestamp() -> impl Strategy<Value = Timestamp> {
     (0..=LAST_MS).prop_map(Timestamp)
 }
 
-/// Everyday amounts and the ends of the range.
+/// Generates typical amounts and the ends of the range.
 fn amount() -> impl Strategy<Value = u64> {
     prop_oneof![4 => 0u64..200_000, 1 => Just(0), 1 => PRICE_MAX - 5..=PRICE_MAX]
 }
@@ -63,7 +63,7 @@ fn item(index: usize) -> impl Strategy<Value = Item> {
     })
 }
 
-/// Terms that can be sold by.
+/// Generates valid terms.
 pub(crate) fn terms() -> impl Strategy<Value = SaleTerms> {
     let items = (1usize..8).prop_flat_map(|n| (0..n).map(item).collect::<Vec<_>>());
     let policies = (0usize..4).prop_flat_map(|n| (0..n).map(policy).collect::<Vec<_>>());
@@ -98,7 +98,7 @@ pub(crate) fn terms() -> impl Strategy<Value = SaleTerms> {
     )
 }
 
-/// Terms, and a request for some of their items with one of their policies. Its sum may be too large.
+/// Generates terms, and a request for some of their items with one of their policies. Its sum may be too large.
 pub(crate) fn terms_and_request() -> impl Strategy<Value = (SaleTerms, OrderRequest)> {
     terms().prop_flat_map(|terms| {
         let lines = subsequence(terms.items.clone(), 1..=terms.items.len()).prop_flat_map(|items| {
@@ -129,7 +129,7 @@ pub(crate) fn terms_and_request() -> impl Strategy<Value = (SaleTerms, OrderRequ
     })
 }
 
-/// A request of the right shape, whatever its values.
+/// Generates a well-formed request with arbitrary values.
 pub(crate) fn request() -> impl Strategy<Value = OrderRequest> {
     let line = (".{0,20}", -5i64..20_000).prop_map(|(sku, quantity)| RequestedLine { sku, quantity });
     let rest = (maybe(fulfilment()), maybe(address()), maybe(payment()));
@@ -196,7 +196,7 @@ pub(crate) fn order_id() -> impl Strategy<Value = OrderId> {
     })
 }
 
-/// An order as the log holds it.
+/// Generates an order as it is in the log.
 pub(crate) fn order() -> impl Strategy<Value = Order> {
     let line = (name(), 1..=QUANTITY_MAX, 0..=PRICE_MAX).prop_map(|(sku, quantity, unit_price)| Line {
         sku: sku.parse().unwrap(),
@@ -228,14 +228,14 @@ pub(crate) fn order() -> impl Strategy<Value = Order> {
     })
 }
 
-/// The same JSON with its members in another order and white space in other places.
+/// Returns the same JSON with its members in another order and other white space.
 pub(crate) fn shuffled_json(value: &Value, seed: u64) -> String {
     let mut text = String::new();
     write_shuffled(value, &mut Dice(seed | 1), &mut text);
     text
 }
 
-/// A small generator (xorshift): the shrinkable randomness is the seed.
+/// A small random generator (xorshift), whose seed is the value that proptest shrinks.
 struct Dice(u64);
 
 impl Dice {

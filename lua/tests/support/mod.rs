@@ -1,5 +1,5 @@
-//! A sale's Redis state, made as a rebuild makes it, on the real servers that `./dev test` starts.
-#![allow(dead_code, unreachable_pub)] // each test file uses its part
+//! Creates a sale's Redis state like a rebuild, on the real servers that `./dev test` starts.
+#![allow(dead_code, unreachable_pub)] // each test file uses a part of it
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -20,7 +20,7 @@ pub async fn redis() -> Redis {
     connect("REDIS_URL").await
 }
 
-/// The single-node Redis Cluster, which refuses keys outside the slot.
+/// Connects to the single-node Redis Cluster, which rejects keys outside the slot.
 pub async fn cluster() -> Redis {
     connect("REDIS_CLUSTER_URL").await
 }
@@ -28,10 +28,10 @@ pub async fn cluster() -> Redis {
 async fn connect(variable: &str) -> Redis {
     let url = std::env::var(variable)
         .unwrap_or_else(|_| panic!("{variable} is not set: run the tests by ./dev test"));
-    Redis::connect_once(&url, Duration::from_secs(5)).await.expect("Redis is there")
+    Redis::connect_once(&url, Duration::from_secs(5)).await.expect("Redis is up")
 }
 
-/// A name that no other test, and no earlier run, has used.
+/// Returns a name that no other test and no earlier run has used.
 pub fn fresh_sale() -> SaleId {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let id = uuid::Uuid::now_v7().simple();
@@ -46,7 +46,7 @@ pub struct Sale {
 }
 
 impl Sale {
-    /// `stock`: units per SKU, `None` for unlimited.
+    /// Creates a sale. `stock` are the units per SKU; `None` for unlimited.
     pub async fn open(redis: Redis, stock: &[(&str, Option<u64>)]) -> Self {
         let id = fresh_sale();
         let keys = SaleKeys::new(&id, Epoch(1));

@@ -1,4 +1,4 @@
-//! Orders that end: cancelled by their customers, or expired; and their units, back in Redis once.
+//! Orders that are cancelled by their customers or expire, and whose units return to Redis once.
 
 #![allow(clippy::unwrap_used)] // a failed step is a failed test
 
@@ -22,29 +22,29 @@ async fn status(bench: &Bench, order: &Order) -> (String, Option<String>) {
     (row.get(0), row.get(1))
 }
 
-/// Units that Redis has or is about to have.
-async fn in_redis(bench: &Bench, sale: &SaleId, epoch: Epoch, sku: &str) -> i64 {
+/// Returns the units that are available or returning in Redis.
+async fn units_in_redis(bench: &Bench, sale: &SaleId, epoch: Epoch, sku: &str) -> i64 {
     let redis = Redis::connect_once(&bench.system.redis_url, Duration::from_secs(2)).await.unwrap();
     let keys = SaleKeys::new(sale, epoch);
     let available: i64 =
         redis.command("HGET", vec![keys.stock.into(), sku.to_string().into()]).await.unwrap();
     let returning: Vec<String> =
         redis.command("LRANGE", vec![keys.returning.into(), "0".into(), "-1".into()]).await.unwrap();
-    let back: i64 = returning
+    let returning: i64 = returning
         .iter()
         .filter(|entry| entry.ends_with(&format!(" {sku}")))
         .map(|entry| entry.split(' ').nth(1).unwrap().parse::<i64>().unwrap())
         .sum();
-    available + back
+    available + returning
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancelled_order_gives_its_units_back_once_however_often_it_is_asked_for() {
+async fn a_cancelled_order_releases_its_units_once_however_often_it_is_cancelled() {
     let bench = Bench::start(1).await;
     let (sale, epoch) = bench.open(0, Some(1), &[("A", Some(10)), ("B", None)]).await;
     let orders: Vec<_> = (0..3).map(|n| order(&sale, &format!("c{n}"), &[("A", 2), ("B", 1)])).collect();
     let accepted = acceptance(&sale, epoch, 1, &orders);
-    // All in one batch: the command finds what lies before it. Then again, long after.
+    // These are in one batch: a command sees the records before it. Another follows later.
     for record in [&accepted, &cancel(&sale, &orders[1]), &cancel(&sale, &orders[1])] {
         bench.write(0, &sale, record).await;
     }
@@ -55,22 +55,22 @@ async fn a_cancelled_order_gives_its_units_back_once_however_often_it_is_asked_f
     assert_eq!(status(&bench, &orders[1]).await, ("cancelled".into(), Some("customer".into())));
     assert_eq!(status(&bench, &orders[0]).await, ("created".into(), None));
     assert_eq!(bench.units(&sale, "A").await, (4, 0));
-    // Nobody took these orders in Redis, so what comes back is more than there was.
-    until("the units are back", async || in_redis(&bench, &sale, epoch, "A").await == 12).await;
+    // These orders were not reserved in Redis, so the release exceeds the original stock.
+    until("the units are released", async || units_in_redis(&bench, &sale, epoch, "A").await == 12).await;
     bench.check(&sale).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn commands_that_name_nobody_s_order_change_nothing() {
+async fn commands_that_do_not_name_an_order_of_their_customer_change_nothing() {
     let bench = Bench::start(1).await;
     let (sale, epoch) = bench.open(0, None, &[("A", Some(10))]).await;
     let (other, _) = bench.open(0, None, &[("A", Some(10))]).await;
     let mine = order(&sale, "me", &[("A", 1)]);
     bench.write(0, &sale, &acceptance(&sale, epoch, 1, std::slice::from_ref(&mine))).await;
     let unknown = order(&sale, "me", &[("A", 1)]);
-    let of_somebody_else = Order { customer: order(&sale, "you", &[]).customer, ..mine.clone() };
+    let of_another_customer = Order { customer: order(&sale, "you", &[]).customer, ..mine.clone() };
     bench.write(0, &sale, &cancel(&sale, &unknown)).await;
-    bench.write(0, &sale, &cancel(&sale, &of_somebody_else)).await;
+    bench.write(0, &sale, &cancel(&sale, &of_another_customer)).await;
     let last = bench.write(0, &other, &cancel(&other, &mine)).await;
     bench.until_settled(0, last).await;
     assert_eq!(status(&bench, &mine).await, ("created".into(), None));
@@ -79,7 +79,7 @@ async fn commands_that_name_nobody_s_order_change_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tick_expires_what_was_due_a_second_before_it_and_in_the_order_of_the_log() {
+async fn a_tick_expires_holds_that_were_due_a_second_before_it_in_the_order_of_the_log() {
     let bench = Bench::start(1).await;
     let (sale, epoch) = bench.open(1, None, &[("A", Some(100))]).await;
     let held =
@@ -87,7 +87,7 @@ async fn a_tick_expires_what_was_due_a_second_before_it_and_in_the_order_of_the_
     let orders = [held("long", 7200), held("due", 3600), held("cancelled", 3600), held("almost", 3601)];
     let accepted_at = now();
     bench.write(1, &sale, &acceptance(&sale, epoch, 1, &orders)).await;
-    // The customer's word lies before the tick, so it counts.
+    // The customer's command precedes the tick, so it has priority.
     bench.write(1, &sale, &cancel(&sale, &orders[2])).await;
     let due = Timestamp(accepted_at.0 + 3_600_000 + 2000);
     bench.write_raw(1, "", &tick(due).value, &tick(due).headers.encode()).await;
@@ -101,7 +101,7 @@ async fn a_tick_expires_what_was_due_a_second_before_it_and_in_the_order_of_the_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn unpaid_holds_expire_by_themselves_and_each_unit_comes_back_once_whoever_owns_the_partition() {
+async fn unpaid_holds_expire_and_each_unit_is_released_once_even_if_the_owner_changes() {
     let bench = Bench::start(0).await;
     let args = ["--batch-wait-ms", "5"];
     let mut settler = bench.process(&args).await;
@@ -115,22 +115,22 @@ async fn unpaid_holds_expire_by_themselves_and_each_unit_comes_back_once_whoever
             bench.write(2, &sale, &cancel(&sale, order)).await;
         }
     }
-    // Killed while holds end, again and again.
+    // The settler is killed repeatedly while holds expire.
     for cancelled in [1, 100, 250] {
         let select = "SELECT count(*) FROM customer_order WHERE sale_id = $1 AND status = 'cancelled'";
-        until("some have ended", async || bench.number(select, &sale).await >= cancelled).await;
+        until("some orders are cancelled", async || bench.number(select, &sale).await >= cancelled).await;
         settler.kill();
         settler = Process::start(&bench.system, &args);
     }
     let select = "SELECT count(*) FROM customer_order WHERE sale_id = $1 AND status = 'cancelled'";
-    until("all have ended", async || bench.number(select, &sale).await == 400).await;
-    until("every unit is back", async || in_redis(&bench, &sale, epoch, "A").await == 900).await;
+    until("all orders are cancelled", async || bench.number(select, &sale).await == 400).await;
+    until("every unit is released", async || units_in_redis(&bench, &sale, epoch, "A").await == 900).await;
     bench.check(&sale).await;
     settler.kill();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_topics_tell_of_a_cancelled_order_and_its_units() {
+async fn the_topics_receive_the_events_of_a_cancelled_order_and_its_units() {
     let bench = Bench::start(1).await;
     let (sale, epoch) = bench.open(3, None, &[("A", Some(10))]).await;
     let mine = keyed_order(&sale, "me", "k", &[("A", 3)]);

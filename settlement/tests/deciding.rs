@@ -1,4 +1,4 @@
-//! What becomes of dead letters that an operator has decided about.
+//! The decisions of an operator about dead letters.
 
 #![allow(clippy::unwrap_used)] // a failed step is a failed test
 
@@ -9,14 +9,14 @@ use contract::record::Resolution::{Discard, Replay};
 use support::{Bench, acceptance, barrier, decision, keyed_order, order};
 use testkit::until;
 
-/// Its id, state and resolution; the only dead letter of a sale with this reason.
+/// Returns the id, the state and the resolution of the only dead letter of a sale with this reason.
 async fn letter(bench: &Bench, sale: &SaleId, reason: &str) -> (i64, String, Option<String>) {
     let select = "SELECT id, state, resolution FROM dead_letter WHERE sale_id = $1 AND reason = $2";
     let row = bench.db.query_one(select, &[&sale.as_str(), &reason]).await.unwrap();
     (row.get(0), row.get(1), row.get(2))
 }
 
-async fn total(bench: &Bench, sale: &SaleId, total: i64) {
+async fn set_total(bench: &Bench, sale: &SaleId, total: i64) {
     let update = "UPDATE sale_item SET total = $2 WHERE sale_id = $1";
     bench.db.execute(update, &[&sale.as_str(), &total]).await.unwrap();
 }
@@ -26,7 +26,7 @@ async fn released(bench: &Bench, sale: &SaleId) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_discarded_letter_gives_its_units_back_once() {
+async fn a_discarded_letter_releases_its_units_once() {
     let bench = Bench::start(1).await;
     let (sale, epoch) = bench.open(0, None, &[("A", Some(5))]).await;
     let good = acceptance(&sale, epoch, 1, &[order(&sale, "c", &[("A", 3)])]);
@@ -35,7 +35,7 @@ async fn a_discarded_letter_gives_its_units_back_once() {
     assert_eq!(bench.units(&sale, "A").await, (0, 3));
     let (id, state, _) = letter(&bench, &sale, "malformed").await;
     assert_eq!(state, "undecided");
-    // With other records around it, twice, and once for a letter that does not exist.
+    // The decision is between other records and duplicated, and one is about a letter that does not exist.
     let next = acceptance(&sale, epoch, 2, &[order(&sale, "d", &[("A", 1)])]);
     bench.write(0, &sale, &next).await;
     bench.write(0, &sale, &decision(id, Discard)).await;
@@ -50,7 +50,7 @@ async fn a_discarded_letter_gives_its_units_back_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_replayed_letter_is_judged_by_what_stands_now() {
+async fn a_replayed_letter_is_judged_by_the_current_state() {
     let bench = Bench::start(1).await;
     let (sale, epoch) = bench.open(0, Some(1), &[("A", Some(5))]).await;
     let orders = [
@@ -62,11 +62,11 @@ async fn a_replayed_letter_is_judged_by_what_stands_now() {
     let refused = bench.write(0, &sale, &acceptance(&sale, epoch, 1, &orders)).await;
     bench.until_settled(0, refused).await;
     assert_eq!(bench.units(&sale, "A").await, (0, 13));
-    // Meanwhile one of the customers has an order, and there are some units more.
+    // Since then, one of the customers has placed an order, and the total has been raised.
     let since =
         bench.write(0, &sale, &acceptance(&sale, epoch, 5, &[order(&sale, "again", &[("A", 1)])])).await;
     bench.until_settled(0, since).await;
-    total(&bench, &sale, 6).await;
+    set_total(&bench, &sale, 6).await;
     let (id, ..) = letter(&bench, &sale, "guard_trip").await;
     let last = bench.write(0, &sale, &decision(id, Replay)).await;
     bench.until_settled(0, last).await;
@@ -95,29 +95,29 @@ async fn a_letter_that_still_cannot_be_applied_stays_with_its_units() {
     let (_, state, resolution) = letter(&bench, &sale, "malformed").await;
     assert_eq!((state.as_str(), resolution.as_deref()), ("undecided", Some("it still cannot be applied")));
     assert_eq!(bench.units(&sale, "A").await, (0, 3));
-    // Its sequence is taken for good.
+    // The sequence of the record remains used.
     assert_eq!(bench.number("SELECT next_sequence FROM sale WHERE sale_id = $1", &sale).await, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_replayed_letter_counts_by_the_epoch_of_its_first_place() {
+async fn a_replayed_letter_is_judged_by_the_epoch_at_its_original_offset() {
     let bench = Bench::start(1).await;
     let (sale, epoch) = bench.open(0, None, &[("A", Some(5))]).await;
     let next = contract::ids::Epoch(epoch.0 + 1);
-    let garble = async |first: u64| {
+    let write_oversized = async |first: u64| {
         let record = acceptance(&sale, epoch, first, &[order(&sale, &format!("c{first}"), &[("A", 9)])]);
         bench.write(0, &sale, &record).await
     };
-    garble(1).await; // refused by Postgres, before the barrier: promised
+    write_oversized(1).await; // rejected by Postgres before the barrier: its customer was promised the order
     bench.write(0, &sale, &barrier(&sale, next)).await;
     let poison = acceptance(&sale, epoch, 2, &[order(&sale, "late", &[("A", 1)])]);
-    // Illegible behind the barrier, by a version that nobody knows yet.
+    // Undecodable after the barrier, because of a version that is not supported yet.
     let mut headers = poison.headers.clone();
     headers.version = Some(99);
     let last = bench.write_raw(0, sale.as_str(), &poison.value, &headers.encode()).await;
     bench.until_settled(0, last).await;
     assert_eq!(bench.units(&sale, "A").await, (0, 9), "a void record holds nothing back");
-    total(&bench, &sale, 20).await;
+    set_total(&bench, &sale, 20).await;
     let (id, ..) = letter(&bench, &sale, "guard_trip").await;
     let settled = bench.write(0, &sale, &decision(id, Replay)).await;
     bench.until_settled(0, settled).await;

@@ -1,4 +1,4 @@
-//! What follows an order: its money and its goods, and commands that come twice, late, or in the wrong order.
+//! The payment and the delivery of orders, and commands that arrive twice, late, or out of order.
 
 #![allow(clippy::unwrap_used)] // a failed step is a failed test
 
@@ -13,8 +13,8 @@ use contract::record::{Action, DeliveryChange, PaymentOutcome, PaymentResult, Re
 use support::{Bench, acceptance, command, now, order, tick};
 use testkit::{fresh, until};
 
-/// What Postgres has of an order: its status, its payment's, its history.
-async fn shown(bench: &Bench, order: &Order) -> (String, Option<String>, Vec<String>) {
+/// Returns the status of an order, the status of its payment, and its history.
+async fn read_order(bench: &Bench, order: &Order) -> (String, Option<String>, Vec<String>) {
     let select = "SELECT o.status, p.status, (SELECT array_agg(status ORDER BY seq) FROM order_event e \
                   WHERE e.order_id = o.order_id) FROM customer_order o LEFT JOIN payment p USING (order_id) \
                   WHERE o.order_id = $1";
@@ -47,11 +47,11 @@ async fn balance(bench: &Bench, customer: &str) -> i64 {
     bench.db.query_one(select, &[&customer]).await.unwrap().get(0)
 }
 
-fn by(method: PaymentMethod) -> PaymentRequest {
+fn pay_by(method: PaymentMethod) -> PaymentRequest {
     PaymentRequest { method, token: (method == PaymentMethod::Card).then(|| "tok_approve".into()) }
 }
 
-fn told(order: &Order, result: PaymentOutcome) -> Action {
+fn payment_result(order: &Order, result: PaymentOutcome) -> Action {
     let reason = (result == PaymentOutcome::Failed).then(|| "card_declined".into());
     let (amount, currency) = (order.amounts().total(), Currency::KRW);
     Action::PaymentResult(PaymentResult {
@@ -63,16 +63,16 @@ fn told(order: &Order, result: PaymentOutcome) -> Action {
     })
 }
 
-fn refunded(order: &Order) -> Action {
+fn refund_result(order: &Order) -> Action {
     let (amount, currency) = (order.amounts().total(), Currency::KRW);
     Action::RefundResult(RefundResult { payment_id: payment_id(order.id), amount, currency })
 }
 
-fn delivered_to(status: OrderStatus) -> Action {
+fn deliver(status: OrderStatus) -> Action {
     Action::Deliver(DeliveryChange { status })
 }
 
-/// Orders of one batch, and commands to them behind it, each in a batch of its own or all in one.
+/// Settles orders in one batch, followed by commands to them, which may be in other batches or in the same.
 async fn settle(bench: &Bench, sale: &SaleId, epoch: Epoch, orders: &[Order], commands: &[(usize, Action)]) {
     let mut last = bench.write(0, sale, &acceptance(sale, epoch, 1, orders)).await;
     for (order, action) in commands {
@@ -91,26 +91,26 @@ async fn a_wallet_pays_in_the_same_transaction_or_the_order_is_cancelled() {
     credit(&bench, &rich, 350).await;
     credit(&bench, &poor, 99).await;
     let paid = |customer: &str| Order {
-        payment: Some(Box::new(by(PaymentMethod::Wallet))),
+        payment: Some(Box::new(pay_by(PaymentMethod::Wallet))),
         ..order(&sale, customer, &[("A", 1)])
     };
     let stored = Order { fulfilment: Some(Fulfilment::Store), ..paid(&rich) };
     let later = order(&sale, &rich, &[("A", 1)]);
-    // The third order of the rich one is paid by a command; the fourth finds too little.
+    // A command pays the third order of the rich customer; the wallet does not cover the fourth.
     let orders = [paid(&rich), paid(&poor), stored, later, paid(&rich)];
-    settle(&bench, &sale, epoch, &orders, &[(3, Action::Pay(by(PaymentMethod::Wallet)))]).await;
+    settle(&bench, &sale, epoch, &orders, &[(3, Action::Pay(pay_by(PaymentMethod::Wallet)))]).await;
 
     let path = ["created", "payment_requested", "payment_completed", "preparing"];
     assert_eq!(
-        shown(&bench, &orders[0]).await,
+        read_order(&bench, &orders[0]).await,
         ("preparing".into(), Some("captured".into()), path.map(String::from).into())
     );
-    let (status, payment, history) = shown(&bench, &orders[1]).await;
+    let (status, payment, history) = read_order(&bench, &orders[1]).await;
     assert_eq!((status.as_str(), payment.as_deref()), ("cancelled", Some("failed")));
     assert_eq!(history, ["created", "payment_requested", "payment_failed", "cancelled"]);
-    assert_eq!(shown(&bench, &orders[2]).await.0, "in_warehouse");
-    let others = (shown(&bench, &orders[3]).await.0, shown(&bench, &orders[4]).await.0);
-    // The fifth order was accepted, and paid for, before the command came.
+    assert_eq!(read_order(&bench, &orders[2]).await.0, "in_warehouse");
+    let others = (read_order(&bench, &orders[3]).await.0, read_order(&bench, &orders[4]).await.0);
+    // The fifth order was accepted and paid before the command.
     assert_eq!((others.0.as_str(), others.1.as_str()), ("cancelled", "preparing"));
     assert_eq!((balance(&bench, &rich).await, balance(&bench, &poor).await), (50, 99));
     assert_eq!(held_and_sold(&bench, &sale).await, (0, 3));
@@ -122,21 +122,21 @@ async fn a_wallet_pays_in_the_same_transaction_or_the_order_is_cancelled() {
     assert_eq!((kept.get::<_, &str>(0), kept.get::<_, Option<&str>>(1)), ("store", None));
     bench.check(&sale).await;
 
-    // Cancelled before shipment: money and units come back at once.
+    // Cancelled before shipment: the money is refunded and the units are released at once.
     let last = bench.write(0, &sale, &command(&sale, &orders[0], Action::Cancel)).await;
     bench.until_settled(0, last).await;
-    let (status, payment, _) = shown(&bench, &orders[0]).await;
+    let (status, payment, _) = read_order(&bench, &orders[0]).await;
     assert_eq!((status.as_str(), payment.as_deref()), ("cancelled", Some("refunded")));
     assert_eq!((balance(&bench, &rich).await, held_and_sold(&bench, &sale).await), (150, (0, 2)));
     bench.check(&sale).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_card_s_results_count_once_in_whatever_order_they_come() {
+async fn the_results_of_a_card_payment_are_applied_once_in_any_order() {
     let bench = Bench::start(1).await;
     let (sale, epoch) = bench.open(0, None, &[("A", Some(10))]).await;
     let orders: Vec<_> = (0..8).map(|n| order(&sale, &format!("c{n}"), &[("A", 1)])).collect();
-    let card = || Action::Pay(by(PaymentMethod::Card));
+    let card = || Action::Pay(pay_by(PaymentMethod::Card));
     let cheap = Action::PaymentResult(PaymentResult {
         payment_id: payment_id(orders[5].id),
         result: Succeeded,
@@ -144,40 +144,40 @@ async fn a_card_s_results_count_once_in_whatever_order_they_come() {
         currency: Currency::KRW,
         reason: None,
     });
-    let Action::PaymentResult(refused) = told(&orders[7], Failed) else { unreachable!() };
-    let illegible = PaymentResult { reason: Some("no\0money".into()), ..refused };
+    let Action::PaymentResult(failed) = payment_result(&orders[7], Failed) else { unreachable!() };
+    let reason_with_nul = PaymentResult { reason: Some("no\0money".into()), ..failed };
     let commands = [
-        // Paid; told twice, then told the contrary.
+        // Paid; the result arrives twice, then the opposite result.
         (0, card()),
-        (0, told(&orders[0], Succeeded)),
-        (0, told(&orders[0], Succeeded)),
-        (0, told(&orders[0], Failed)),
+        (0, payment_result(&orders[0], Succeeded)),
+        (0, payment_result(&orders[0], Succeeded)),
+        (0, payment_result(&orders[0], Failed)),
         (0, card()),
-        // Refused.
+        // Declined.
         (1, card()),
-        (1, told(&orders[1], Failed)),
-        // Cancelled while the card is asked; then the money comes all the same, and goes back.
+        (1, payment_result(&orders[1], Failed)),
+        // Cancelled while the payment is in progress; the card is charged nevertheless, and refunded.
         (2, card()),
         (2, Action::Cancel),
-        (2, told(&orders[2], Succeeded)),
-        // Refused, and taken after all.
+        (2, payment_result(&orders[2], Succeeded)),
+        // Declined, and charged after all.
         (3, card()),
-        (3, told(&orders[3], Failed)),
-        (3, told(&orders[3], Succeeded)),
-        (3, refunded(&orders[3])),
-        (3, refunded(&orders[3])),
-        // Nobody asked for this money.
-        (4, told(&orders[4], Succeeded)),
-        // Not this order's amount.
+        (3, payment_result(&orders[3], Failed)),
+        (3, payment_result(&orders[3], Succeeded)),
+        (3, refund_result(&orders[3])),
+        (3, refund_result(&orders[3])),
+        // This payment was never requested.
+        (4, payment_result(&orders[4], Succeeded)),
+        // The amount differs from the order's.
         (5, card()),
         (5, cheap),
-        // Cancelled while the card is asked, and refused.
+        // Cancelled while the payment is in progress, and declined.
         (6, card()),
         (6, Action::Cancel),
-        (6, told(&orders[6], Failed)),
-        // Refused, for a reason that no database can hold.
+        (6, payment_result(&orders[6], Failed)),
+        // Declined, with a reason that Postgres cannot store.
         (7, card()),
-        (7, Action::PaymentResult(illegible)),
+        (7, Action::PaymentResult(reason_with_nul)),
     ];
     settle(&bench, &sale, epoch, &orders, &commands).await;
 
@@ -192,12 +192,12 @@ async fn a_card_s_results_count_once_in_whatever_order_they_come() {
         ("cancelled", Some("failed")),
     ];
     for (order, (status, payment)) in orders.iter().zip(expected) {
-        let found = shown(&bench, order).await;
+        let found = read_order(&bench, order).await;
         assert_eq!((found.0.as_str(), found.1.as_deref()), (status, payment), "{:?}", found.2);
     }
     let note = |command: &str, result: &str| (command.to_string(), result.to_string());
-    let in_vain = note("payment_result", "illegal");
-    assert_eq!(notes(&bench, &orders[0]).await, [in_vain.clone(), in_vain, note("pay", "illegal")]);
+    let ignored = note("payment_result", "illegal");
+    assert_eq!(notes(&bench, &orders[0]).await, [ignored.clone(), ignored, note("pay", "illegal")]);
     assert_eq!(notes(&bench, &orders[2]).await, [note("payment_result", "late")]);
     let twice = [note("payment_result", "late"), note("refund_result", "illegal")];
     assert_eq!(notes(&bench, &orders[3]).await, twice);
@@ -207,11 +207,11 @@ async fn a_card_s_results_count_once_in_whatever_order_they_come() {
     bench.check(&sale).await;
 
     let last = bench.write(0, &sale, &command(&sale, &orders[0], Action::Cancel)).await;
-    bench.write(0, &sale, &command(&sale, &orders[2], refunded(&orders[2]))).await;
-    let last = last.max(bench.write(0, &sale, &command(&sale, &orders[0], refunded(&orders[0]))).await);
+    bench.write(0, &sale, &command(&sale, &orders[2], refund_result(&orders[2]))).await;
+    let last = last.max(bench.write(0, &sale, &command(&sale, &orders[0], refund_result(&orders[0]))).await);
     bench.until_settled(0, last).await;
     for order in [0, 2] {
-        let (status, payment, _) = shown(&bench, &orders[order]).await;
+        let (status, payment, _) = read_order(&bench, &orders[order]).await;
         assert_eq!((status.as_str(), payment.as_deref()), ("cancelled", Some("refunded")));
     }
     assert_eq!(held_and_sold(&bench, &sale).await, (2, 0));
@@ -219,12 +219,12 @@ async fn a_card_s_results_count_once_in_whatever_order_they_come() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn goods_go_on_by_ticks_or_by_hand_and_come_back_against_money() {
+async fn deliveries_advance_by_ticks_or_commands_and_returns_are_refunded() {
     let bench = Bench::start(1).await; // ships after 1800 s, scans after 600 s, delivers 7200 s after shipping
     let (sale, epoch) = bench.open(0, None, &[("A", Some(10))]).await;
     let customer = fresh("c");
     credit(&bench, &customer, 1000).await;
-    let wallet = || Some(Box::new(by(PaymentMethod::Wallet)));
+    let wallet = || Some(Box::new(pay_by(PaymentMethod::Wallet)));
     let orders = [
         Order { payment: wallet(), ..order(&sale, &customer, &[("A", 1)]) },
         Order {
@@ -240,28 +240,28 @@ async fn goods_go_on_by_ticks_or_by_hand_and_come_back_against_money() {
         &sale,
         epoch,
         &orders,
-        &[(2, delivered_to(OrderStatus::InTransit)), (2, delivered_to(OrderStatus::Shipped))],
+        &[(2, deliver(OrderStatus::InTransit)), (2, deliver(OrderStatus::Shipped))],
     )
     .await;
-    assert_eq!(shown(&bench, &orders[2]).await.0, "in_transit");
+    assert_eq!(read_order(&bench, &orders[2]).await.0, "in_transit");
     assert_eq!(notes(&bench, &orders[2]).await, [("deliver".to_string(), "illegal".to_string())]);
-    let time = async |seconds: u64| {
+    let tick_after = async |seconds: u64| {
         let at = begun.plus_seconds(seconds);
         let offset = bench.write_raw(0, "", &tick(at).value, &tick(at).headers.encode()).await;
         bench.until_settled(0, offset).await;
         (
-            shown(&bench, &orders[0]).await.0,
-            shown(&bench, &orders[1]).await.0,
-            shown(&bench, &orders[2]).await.0,
+            read_order(&bench, &orders[0]).await.0,
+            read_order(&bench, &orders[1]).await.0,
+            read_order(&bench, &orders[2]).await.0,
         )
     };
-    let of = |a: &str, b: &str, c: &str| (a.to_string(), b.to_string(), c.to_string());
-    assert_eq!(time(1790).await, of("preparing", "in_warehouse", "in_transit"));
-    assert_eq!(time(1860).await, of("shipped", "in_warehouse", "in_transit"));
-    // What follows is due by this process's clock from now on, not by the tick's.
-    assert_eq!(time(660).await, of("in_transit", "in_warehouse", "in_transit"));
-    assert_eq!(time(7260).await, of("delivered", "in_warehouse", "delivered"));
-    assert_eq!(time(604_860).await, of("delivered", "delivered", "delivered"));
+    let statuses = |a: &str, b: &str, c: &str| (a.to_string(), b.to_string(), c.to_string());
+    assert_eq!(tick_after(1790).await, statuses("preparing", "in_warehouse", "in_transit"));
+    assert_eq!(tick_after(1860).await, statuses("shipped", "in_warehouse", "in_transit"));
+    // The next step is due by the clock of this process, not by that of the tick.
+    assert_eq!(tick_after(660).await, statuses("in_transit", "in_warehouse", "in_transit"));
+    assert_eq!(tick_after(7260).await, statuses("delivered", "in_warehouse", "delivered"));
+    assert_eq!(tick_after(604_860).await, statuses("delivered", "delivered", "delivered"));
     assert_eq!((balance(&bench, &customer).await, held_and_sold(&bench, &sale).await), (700, (0, 3)));
     bench.check(&sale).await;
 
@@ -269,7 +269,7 @@ async fn goods_go_on_by_ticks_or_by_hand_and_come_back_against_money() {
         let last = bench.write(0, &sale, &command(&sale, &orders[0], action)).await;
         bench.until_settled(0, last).await;
     }
-    let (status, payment, history) = shown(&bench, &orders[0]).await;
+    let (status, payment, history) = read_order(&bench, &orders[0]).await;
     assert_eq!((status.as_str(), payment.as_deref()), ("refunded", Some("refunded")));
     assert_eq!(history[history.len() - 3..], ["delivered", "refund_requested", "refunded"]);
     let note = |command: &str| (command.to_string(), "illegal".to_string());
@@ -280,7 +280,7 @@ async fn goods_go_on_by_ticks_or_by_hand_and_come_back_against_money() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wallet_that_two_partitions_spend_at_once_never_goes_below_zero() {
-    let bench = Bench::start(2).await; // an owner each
+    let bench = Bench::start(2).await; // each partition has one owner
     let customer = fresh("spender");
     credit(&bench, &customer, 10_000).await;
     let mut sales = Vec::new();
@@ -292,7 +292,7 @@ async fn a_wallet_that_two_partitions_spend_at_once_never_goes_below_zero() {
     for first in (1..=60u64).step_by(2) {
         for (partition, sale, epoch) in &sales {
             let paid = || Order {
-                payment: Some(Box::new(by(PaymentMethod::Wallet))),
+                payment: Some(Box::new(pay_by(PaymentMethod::Wallet))),
                 ..order(sale, &customer, &[("A", 1)])
             };
             let record = acceptance(sale, *epoch, first, &[paid(), paid()]);
@@ -306,7 +306,7 @@ async fn a_wallet_that_two_partitions_spend_at_once_never_goes_below_zero() {
     assert_eq!(balance(&bench, &customer).await, 0);
     let mut sold = 0;
     for (_, sale, _) in &sales {
-        until("it has 60 orders", async || bench.orders(sale).await == 60).await;
+        until("the sale has 60 orders", async || bench.orders(sale).await == 60).await;
         sold += held_and_sold(&bench, sale).await.1;
         bench.check(sale).await;
     }

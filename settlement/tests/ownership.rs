@@ -1,4 +1,4 @@
-//! Crashes, successors and zombies: whoever settles, nothing is settled twice and nothing is left out.
+//! Crashes, successors and zombies: no record is settled twice, and none is left out.
 
 #![allow(clippy::unwrap_used)] // a failed step is a failed test
 
@@ -20,10 +20,10 @@ use settlement::store::database;
 use support::{Bench, acceptance, order, with_defaults};
 use testkit::until;
 
-/// Small batches: more places to crash between and within.
+/// Small batches, so that there are more points to crash between and within them.
 const SMALL: [&str; 4] = ["--batch-orders-max", "8", "--batch-wait-ms", "1"];
 
-/// Writes records of two orders each until it is told to stop.
+/// Writes records of two orders each until it is stopped.
 struct Stream {
     stop: Arc<AtomicBool>,
     written: Arc<AtomicU64>,
@@ -58,9 +58,9 @@ impl Stream {
     }
 }
 
-/// Waits until a transaction of settlement waits for a lock.
+/// Waits until a transaction of settlement is blocked by a lock.
 async fn until_blocked(bench: &Bench) {
-    until("a transaction waits for the lock", async || {
+    until("a transaction is blocked by the lock", async || {
         let select = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
                       AND application_name = 'settlement' AND wait_event_type = 'Lock' AND query LIKE '%order_event%'";
         bench.db.query_one(select, &[]).await.unwrap().get::<_, i64>(0) > 0
@@ -74,14 +74,14 @@ async fn a_settler_that_is_killed_between_and_within_batches_leaves_no_trace() {
     let mut process = bench.process(&SMALL).await;
     let (sale, epoch) = bench.open(0, None, &[("A", Some(1_000_000))]).await;
 
-    // Between: at some moment of a stream.
+    // Between batches: at an arbitrary time while orders arrive.
     let stream = Stream::start(&bench, 0, &sale, epoch);
     until("orders are being settled", async || bench.orders(&sale).await > 20).await;
     process.kill();
     let written = stream.end().await;
 
-    // Within: the rows of orders are inserted, the transaction waits. (Not before it has settled something:
-    // preparing its statements would wait already.)
+    // Within a batch: the rows of orders are inserted, and the transaction is blocked. (It must have settled something
+    // before: otherwise the lock already blocks the preparation of its statements.)
     process = bench.process(&SMALL).await;
     bench.until_orders(&sale, written).await;
     let lock = bench.system.database().await;
@@ -101,7 +101,7 @@ async fn a_settler_that_is_killed_between_and_within_batches_leaves_no_trace() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn partitions_move_in_mid_stream_without_a_double_or_a_gap() {
+async fn partitions_change_their_owner_under_load_without_a_duplicate_or_a_gap() {
     let mut bench = Bench::with_args(1, &SMALL).await;
     let mut sales = Vec::new();
     for partition in 0..4 {
@@ -115,13 +115,15 @@ async fn partitions_move_in_mid_stream_without_a_double_or_a_gap() {
         .iter()
         .map(|(partition, sale, epoch)| Stream::start(&bench, *partition, sale, *epoch))
         .collect();
-    members(&group, 2).await;
+    until_members(&group, 2).await;
     let mark = streams.iter().map(Stream::written).sum::<u64>() + 200;
-    until("two settle", async || streams.iter().map(Stream::written).sum::<u64>() > mark).await;
-    second.cancel(); // leaves in good order
-    members(&group, 1).await;
+    until("two settlers make progress", async || streams.iter().map(Stream::written).sum::<u64>() > mark)
+        .await;
+    second.cancel(); // it leaves the group
+    until_members(&group, 1).await;
     let mark = streams.iter().map(Stream::written).sum::<u64>() + 200;
-    until("one settles", async || streams.iter().map(Stream::written).sum::<u64>() > mark).await;
+    until("one settler makes progress", async || streams.iter().map(Stream::written).sum::<u64>() > mark)
+        .await;
     for (stream, (_, sale, _)) in streams.into_iter().zip(&sales) {
         let written = stream.end().await;
         bench.until_orders(sale, written).await;
@@ -130,20 +132,20 @@ async fn partitions_move_in_mid_stream_without_a_double_or_a_gap() {
     }
 }
 
-/// Waits until the consumer group is settled with so many members.
-async fn members(group: &str, count: usize) {
+/// Waits until the consumer group is stable with this number of members.
+async fn until_members(group: &str, count: usize) {
     let config = process::kafka::client(&testkit::environment("KAFKA_BROKERS"), "test");
     let consumer: BaseConsumer = config.create().unwrap();
     until(&format!("{count} members share the partitions"), async || {
         let groups = consumer.fetch_group_list(Some(group), Duration::from_secs(5)).unwrap();
-        let found = groups.groups().iter().find(|found| found.name() == group);
-        found.is_some_and(|found| found.state() == "Stable" && found.members().len() == count)
+        let group = groups.groups().iter().find(|candidate| candidate.name() == group);
+        group.is_some_and(|group| group.state() == "Stable" && group.members().len() == count)
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_settler_whose_memory_is_stale_is_fenced_by_the_position() {
+async fn a_settler_whose_cached_position_is_stale_is_fenced() {
     let bench = Bench::start(0).await;
     let mut process = bench.process(&[]).await;
     let (sale, epoch) = bench.open(0, None, &[("A", Some(100))]).await;
@@ -151,11 +153,11 @@ async fn a_settler_whose_memory_is_stale_is_fenced_by_the_position() {
     let mut services = settings(&bench).services;
     services.database_pool_size = 5;
     let settler = || {
-        let (news, _) = committed_events::channel();
+        let (committed, _) = committed_events::channel();
         Settler::new(
             database::pool(&services).unwrap(),
             Progress::default(),
-            news,
+            committed,
             DeliverySchedule::default(),
         )
     };
@@ -175,14 +177,14 @@ async fn a_settler_whose_memory_is_stale_is_fenced_by_the_position() {
         .number("SELECT next_offset FROM log_position WHERE partition = 0 AND $1::text <> ''", &sale)
         .await;
     assert_eq!(owner.settle(0, vec![record(next, 1)]).await.unwrap(), next + 1);
-    // The same record, and one that the zombie alone has read: both are refused whole.
+    // The zombie settles the same record, and one that only it has read: the whole batch is rejected.
     let refused = zombie.settle(0, vec![record(next, 1), record(next + 1, 2)]).await;
     assert!(matches!(refused, Err(StoreError::Fenced)), "{refused:?}");
     assert_eq!(bench.orders(&sale).await, 1);
-    // Nor does anybody skip a record.
+    // No settler can skip a record.
     let skipped = owner.settle(0, vec![record(next + 2, 3)]).await;
     assert!(matches!(skipped, Err(StoreError::OutOfPlace { .. })), "{skipped:?}");
-    // It goes on from where Postgres stands.
+    // The zombie continues from the position in Postgres.
     zombie.reload(0).await.unwrap();
     assert_eq!(zombie.settle(0, vec![record(next + 1, 2)]).await.unwrap(), next + 2);
     assert_eq!(bench.orders(&sale).await, 2);
@@ -197,7 +199,7 @@ fn settings(bench: &Bench) -> settlement::Settings {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_settler_that_was_stopped_inside_a_transaction_cannot_harm_its_successor() {
+async fn a_settler_that_was_suspended_inside_a_transaction_cannot_harm_its_successor() {
     let bench = Bench::start(0).await;
     let zombie = bench.process(&SMALL).await;
     let (sale, epoch) = bench.open(0, None, &[("A", Some(100))]).await;
@@ -223,13 +225,13 @@ async fn a_settler_that_was_stopped_inside_a_transaction_cannot_harm_its_success
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cut_connections_to_postgres_are_survived_in_place() {
+async fn a_settler_survives_terminated_connections_to_postgres() {
     let bench = Arc::new(Bench::with_args(1, &SMALL).await);
     let (sale, epoch) = bench.open(0, None, &[("A", Some(1_000_000))]).await;
     let stream = Stream::start(&bench, 0, &sale, epoch);
     for _ in 0..5 {
         let mark = bench.orders(&sale).await + 20;
-        until("settling goes on", async || bench.orders(&sale).await > mark).await;
+        until("settling continues", async || bench.orders(&sale).await > mark).await;
         let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
                    WHERE datname = current_database() AND application_name = 'settlement'";
         assert!(!bench.db.query(cut, &[]).await.unwrap().is_empty());
@@ -240,9 +242,9 @@ async fn cut_connections_to_postgres_are_survived_in_place() {
     bench.check(&sale).await;
 }
 
-/// While a transaction takes long the log is not read; reading must begin again when it then fails.
+/// The consumer is paused while a transaction takes long. It must resume when the transaction then fails.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_commit_that_takes_long_and_fails_does_not_end_the_reading_of_the_log() {
+async fn the_consumer_resumes_after_a_long_transaction_that_fails() {
     let bench = Bench::start(1).await;
     let (sale, epoch) = bench.open(0, None, &[("A", None)]).await;
     let mut locker = bench.system.database().await;
@@ -251,8 +253,8 @@ async fn a_commit_that_takes_long_and_fails_does_not_end_the_reading_of_the_log(
     let mut orders = 0;
     let blocked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
                    AND wait_event_type = 'Lock' AND now() - query_start > interval '2 s'";
-    // Further batches, until there is no room for another and the log has not been read for a while.
-    until("a transaction has waited for long", async || {
+    // More batches follow, until the channel is full and the consumer has been paused for a while.
+    until("a transaction has been blocked for 2 s", async || {
         orders += 1;
         let one = [order(&sale, &format!("c{orders}"), &[("A", 1)])];
         bench.write(0, &sale, &acceptance(&sale, epoch, orders, &one)).await;
@@ -286,32 +288,34 @@ async fn a_log_that_has_lost_records_is_never_skipped() {
 
     bench.system.add_settlement(&with_defaults(&[]));
     let ready = format!("{}/health/ready", bench.system.settlements[0]);
-    let says = async |what: &str| {
-        let Ok(answer) = reqwest::get(&ready).await else { return false };
-        let shown = answer.text().await.unwrap();
-        shown.contains(what)
+    let readiness_contains = async |text: &str| {
+        let Ok(response) = reqwest::get(&ready).await else { return false };
+        response.text().await.unwrap().contains(text)
     };
-    until("readiness names it", async || says("the log does not have a stored offset").await).await;
+    until("readiness reports the lost records", async || {
+        readiness_contains("the log does not have a stored offset").await
+    })
+    .await;
     let next = "SELECT next_offset FROM log_position WHERE partition = 0 AND $1::text <> ''";
     assert_eq!(bench.number(next, &sale).await, lost);
     assert_eq!(bench.orders(&sale).await, 0);
-    // Somebody has looked, and decided.
+    // An operator has checked the gap and decided to continue after it.
     bench.db.execute("UPDATE log_position SET next_offset = $1 WHERE partition = 0", &[&kept]).await.unwrap();
     bench.until_settled(0, kept).await;
-    until("readiness comes back", async || says(r#""log":{"up":true"#).await).await;
+    until("the log is up again", async || readiness_contains(r#""log":{"up":true"#).await).await;
     bench.until_orders(&sale, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sigterm_ends_the_process_in_time_and_in_good_order() {
+async fn sigterm_stops_the_process_within_its_time_limit_after_it_has_left_the_group() {
     let bench = Arc::new(Bench::start(0).await);
     let mut first = bench.process(&SMALL).await;
     let (sale, epoch) = bench.open(0, None, &[("A", Some(1_000_000))]).await;
     let stream = Stream::start(&bench, 0, &sale, epoch);
     until("orders are being settled", async || bench.orders(&sale).await > 20).await;
     first.signal("TERM");
-    assert!(first.ended(Duration::from_secs(10)).await, "it ends within 10 s");
-    // It has left the group: its successor need not wait for a session to time out.
+    assert!(first.ended(Duration::from_secs(10)).await, "the process ends within 10 s");
+    // The process has left the group: its successor need not wait for a session timeout.
     let begun = std::time::Instant::now();
     let _second = bench.process(&SMALL).await;
     let mark = bench.orders(&sale).await;

@@ -1,4 +1,4 @@
-//! What settlement tells: sales to the gateways, events to whoever follows.
+//! The topics that settlement publishes: sales for the gateways, events for all subscribers.
 
 #![allow(clippy::unwrap_used)] // a failed step is a failed test
 
@@ -19,11 +19,11 @@ use rdkafka::{Offset, TopicPartitionList};
 use support::{Bench, acceptance, cancel, command, order};
 use testkit::until;
 
-/// A topic, read from its beginning.
+/// A consumer that reads a topic from its beginning.
 struct Topic(BaseConsumer);
 
-/// A message, copied.
-struct Read {
+/// A copy of a message.
+struct ReceivedMessage {
     key: String,
     value: serde_json::Value,
     headers: BTreeMap<String, String>,
@@ -31,7 +31,7 @@ struct Read {
 }
 
 impl Topic {
-    fn follow(bench: &Bench, name: &str, partitions: i32) -> Self {
+    fn subscribe(bench: &Bench, name: &str, partitions: i32) -> Self {
         let mut config = process::kafka::client(&testkit::environment("KAFKA_BROKERS"), "test");
         config.set("group.id", "none").set("auto.offset.reset", "earliest").set("fetch.wait.max.ms", "20");
         let consumer: BaseConsumer = config.create().unwrap();
@@ -43,14 +43,14 @@ impl Topic {
         Self(consumer)
     }
 
-    fn next(&self) -> Option<Read> {
+    fn next(&self) -> Option<ReceivedMessage> {
         let message = self.0.poll(Duration::from_millis(50))?.unwrap();
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         let headers = message.headers().map(|headers| {
             headers.iter().map(|h| (h.key.to_string(), text(h.value.unwrap_or_default()))).collect()
         });
         let raw = message.payload().unwrap_or_default().to_vec();
-        Some(Read {
+        Some(ReceivedMessage {
             key: text(message.key().unwrap_or_default()),
             value: serde_json::from_slice(&raw).unwrap_or_default(),
             headers: headers.unwrap_or_default(),
@@ -58,15 +58,15 @@ impl Topic {
         })
     }
 
-    /// The last publication under each key, once `done` says that it is enough.
+    /// Waits until `done` accepts the last publication under each key.
     async fn until(&self, what: &str, done: impl Fn(&HashMap<String, SalePublication>) -> bool) {
         let mut last = HashMap::new();
         until(what, async || {
-            while let Some(read) = self.next() {
+            while let Some(message) = self.next() {
                 if let Ok(SalesMessage::Sale(sale)) =
-                    publication::decode(read.key.as_bytes(), Some(&read.raw))
+                    publication::decode(message.key.as_bytes(), Some(&message.raw))
                 {
-                    last.insert(read.key, *sale);
+                    last.insert(message.key, *sale);
                 }
             }
             done(&last)
@@ -76,39 +76,39 @@ impl Topic {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn gateways_hear_of_each_change_and_of_no_draft() {
+async fn each_change_of_a_sale_is_published_and_no_draft_is() {
     let bench = Bench::start(1).await;
-    let topic = Topic::follow(&bench, "sales", 1);
+    let topic = Topic::subscribe(&bench, "sales", 1);
     let (sale, epoch) = bench.open(2, Some(2), &[("B", Some(5)), ("A", None)]).await;
     let draft = bench.define(0, None, &[("A", None)]).await;
     bench.run("UPDATE sale SET state = 'draft', epoch = 1, ready = true WHERE sale_id = $1", &draft).await;
     let key = format!("{sale}/{epoch}");
     topic
-        .until("ready, with scripts and terms", |all| {
+        .until("the sale is ready, with its scripts and terms", |all| {
             all.get(&key).is_some_and(|sale| {
                 let skus: Vec<_> = sale.terms.items.iter().map(|item| item.sku.as_str()).collect();
-                let whole = skus == ["B", "A"] && sale.terms.max_orders_per_customer == Some(2);
-                sale.ready && sale.scripts.is_some() && sale.partition == 2 && whole
+                let is_complete = skus == ["B", "A"] && sale.terms.max_orders_per_customer == Some(2);
+                sale.ready && sale.scripts.is_some() && sale.partition == 2 && is_complete
             })
         })
         .await;
     bench.run("UPDATE sale SET state = 'paused', version = version + 1 WHERE sale_id = $1", &sale).await;
     topic
-        .until("paused", |all| {
+        .until("the sale is paused", |all| {
             all.get(&key).is_some_and(|sale| sale.state.as_str() == "paused" && sale.ready)
         })
         .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_that_a_former_publisher_wrote_late_is_put_right() {
+async fn a_late_message_of_a_former_publisher_is_corrected() {
     let bench = Bench::start(1).await;
-    let topic = Topic::follow(&bench, "sales", 1);
+    let topic = Topic::subscribe(&bench, "sales", 1);
     let (sale, epoch) = bench.open(0, None, &[("A", Some(5))]).await;
     let key = format!("{sale}/{epoch}");
     let last = std::cell::RefCell::new(None);
     topic
-        .until("ready", |all| {
+        .until("the sale is ready", |all| {
             *last.borrow_mut() = all.get(&key).cloned();
             all.get(&key).is_some_and(|sale| sale.ready)
         })
@@ -125,52 +125,53 @@ async fn a_message_that_a_former_publisher_wrote_late_is_put_right() {
         headers: &[],
     };
     bench.producer.send(&message).unwrap().await.unwrap();
-    // The late message, and then the right one again: what compaction keeps is right.
+    // The late message is followed by the correct one again: compaction keeps the correct one.
     topic
-        .until("the right one follows the late one", |all| {
+        .until("the correct message follows the late one", |all| {
             all.get(&key).is_some_and(|sale| sale.version == current.version && sale.ready)
         })
         .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_order_is_told_with_ids_that_are_the_same_at_every_delivery() {
+async fn every_order_is_published_with_event_ids_that_are_the_same_in_every_delivery() {
     let bench = Bench::start(1).await;
     let (sale, epoch) = bench.open(0, None, &[("A", Some(500)), ("B", None)]).await;
     let orders: Vec<_> = (0..300).map(|n| order(&sale, &format!("c{n}"), &[("A", 1), ("B", 2)])).collect();
     for (batch, first) in orders.chunks(50).zip((1..).step_by(50)) {
         bench.write(0, &sale, &acceptance(&sale, epoch, first, batch)).await;
     }
-    let (of_orders, of_stock) =
-        (Topic::follow(&bench, "order-events", 4), Topic::follow(&bench, "inventory-events", 4));
-    let (told, moved) = (collect(&of_orders, 300).await, collect(&of_stock, 600).await);
+    let (order_topic, stock_topic) =
+        (Topic::subscribe(&bench, "order-events", 4), Topic::subscribe(&bench, "inventory-events", 4));
+    let (order_events, stock_events) = (collect(&order_topic, 300).await, collect(&stock_topic, 600).await);
     for (n, order) in orders.iter().enumerate() {
-        let event = &told[&format!("0-{}", n + 1)];
+        let event = &order_events[&format!("0-{}", n + 1)];
         assert_eq!(event.key, order.id.to_string());
         assert_eq!(event.headers["ce_type"], "order.created");
         assert_eq!(event.headers["ce_specversion"], "1.0");
         assert_eq!((&event.value["sequence"], &event.value["total"]), (&(n + 1).into(), &300.into()));
         assert_eq!(event.value["sale_id"], sale.as_str());
-        let stock = &moved[&format!("0-{}-B", n + 1)];
+        let stock = &stock_events[&format!("0-{}-B", n + 1)];
         assert_eq!((stock.key.as_str(), &stock.value["quantity"]), (format!("{sale}/B").as_str(), &2.into()));
         assert_eq!(stock.headers["ce_type"], "STOCK_RESERVED");
-        assert!(moved.contains_key(&format!("0-{}-A", n + 1)));
+        assert!(stock_events.contains_key(&format!("0-{}-A", n + 1)));
     }
     cursor_is(&bench, &sale, 301).await;
 
-    // A publisher that died before its cursor moved: told again, from Postgres now, and byte for byte.
+    // This simulates a publisher that died before its cursor moved: the events are published again, from Postgres now,
+    // and byte for byte the same.
     bench.db.execute("UPDATE publish_cursor SET next_seq = 101 WHERE partition = 0", &[]).await.unwrap();
-    let again = collect(&of_orders, 200).await;
+    let again = collect(&order_topic, 200).await;
     for (id, event) in &again {
-        assert_eq!(event.raw, told[id].raw);
-        assert_eq!(event.headers, told[id].headers);
+        assert_eq!(event.raw, order_events[id].raw);
+        assert_eq!(event.headers, order_events[id].headers);
     }
     assert!(again.contains_key("0-101") && !again.contains_key("0-100"));
     cursor_is(&bench, &sale, 301).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_s_moves_are_told_from_memory_as_they_are_from_postgres() {
+async fn the_events_of_an_order_are_the_same_from_memory_and_from_postgres() {
     let bench = Bench::start(1).await;
     let (sale, epoch) = bench.open(0, None, &[("A", Some(50)), ("B", None)]).await;
     let customer = testkit::fresh("c");
@@ -180,8 +181,8 @@ async fn an_order_s_moves_are_told_from_memory_as_they_are_from_postgres() {
         payment: Some(Box::new(PaymentRequest { method: PaymentMethod::Wallet, token: None })),
         ..order(&sale, &customer, &[("A", 1), ("B", 2)])
     };
-    // The first one is paid, shipped and cancelled in vain, the second one finds too little money, the third
-    // one is cancelled.
+    // The first order is paid and shipped, and its cancellation is refused. The wallet does not cover the second order.
+    // The third order is cancelled.
     let orders = [paid(), paid(), order(&sale, "other", &[("B", 1)])];
     bench.write(0, &sale, &acceptance(&sale, epoch, 1, &orders)).await;
     bench.write(0, &sale, &cancel(&sale, &orders[2])).await;
@@ -189,18 +190,19 @@ async fn an_order_s_moves_are_told_from_memory_as_they_are_from_postgres() {
     bench.write(0, &sale, &command(&sale, &orders[0], ship)).await;
     let last = bench.write(0, &sale, &cancel(&sale, &orders[0])).await;
     bench.until_settled(0, last).await;
-    let (of_orders, of_stock) =
-        (Topic::follow(&bench, "order-events", 4), Topic::follow(&bench, "inventory-events", 4));
-    // 3 created; requested, completed, preparing, shipped; requested, failed, cancelled; cancelled. Of stock:
-    // 5 reserved, 2 confirmed, 3 released.
-    let (told, moved) = (collect(&of_orders, 11).await, collect(&of_stock, 10).await);
-    let count = |what: &str| moved.values().filter(|event| event.headers["ce_type"] == what).count();
+    let (order_topic, stock_topic) =
+        (Topic::subscribe(&bench, "order-events", 4), Topic::subscribe(&bench, "inventory-events", 4));
+    // Order events: 3 created; requested, completed, preparing, shipped; requested, failed, cancelled; cancelled. Stock
+    // events: 5 reserved, 2 confirmed, 3 released.
+    let (order_events, stock_events) = (collect(&order_topic, 11).await, collect(&stock_topic, 10).await);
+    let count = |what: &str| stock_events.values().filter(|event| event.headers["ce_type"] == what).count();
     assert_eq!([count("STOCK_RESERVED"), count("STOCK_CONFIRMED"), count("STOCK_RELEASED")], [5, 2, 3]);
-    let reasons: Vec<_> = told.values().filter_map(|event| event.value["cancel_reason"].as_str()).collect();
+    let reasons: Vec<_> =
+        order_events.values().filter_map(|event| event.value["cancel_reason"].as_str()).collect();
     assert!(reasons.len() == 2 && reasons.contains(&"payment_failed") && reasons.contains(&"customer"));
 
     bench.db.execute("UPDATE publish_cursor SET next_seq = 1 WHERE partition = 0", &[]).await.unwrap();
-    for (topic, first, number) in [(&of_orders, &told, 11), (&of_stock, &moved, 10)] {
+    for (topic, first, number) in [(&order_topic, &order_events, 11), (&stock_topic, &stock_events, 10)] {
         let again = collect(topic, number).await;
         for (id, event) in &again {
             assert_eq!(String::from_utf8_lossy(&event.raw), String::from_utf8_lossy(&first[id].raw), "{id}");
@@ -210,7 +212,7 @@ async fn an_order_s_moves_are_told_from_memory_as_they_are_from_postgres() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_cursor_passes_sequences_that_are_no_events() {
+async fn the_cursor_passes_sequences_that_are_not_events() {
     let bench = Bench::start(1).await;
     let (sale, epoch) = bench.open(0, None, &[("A", Some(50))]).await;
     let orders: Vec<_> = (0..3).map(|n| order(&sale, &format!("c{n}"), &[("A", 1)])).collect();
@@ -218,16 +220,16 @@ async fn the_cursor_passes_sequences_that_are_no_events() {
     for order in &orders {
         bench.write(0, &sale, &cancel(&sale, order)).await;
     }
-    // Each order: created, cancelled, and units on their way back, which no topic of events is told of.
+    // Each order uses three sequences: created, cancelled, and its release, which is not published as an event.
     cursor_is(&bench, &sale, 10).await;
 }
 
-/// The next so many different events, by their ids.
-async fn collect(topic: &Topic, count: usize) -> HashMap<String, Read> {
+/// Receives this number of different events, by their ids.
+async fn collect(topic: &Topic, count: usize) -> HashMap<String, ReceivedMessage> {
     let mut all = HashMap::new();
     until(&format!("{count} events"), async || {
-        while let Some(read) = topic.next() {
-            all.insert(read.headers["ce_id"].clone(), read);
+        while let Some(message) = topic.next() {
+            all.insert(message.headers["ce_id"].clone(), message);
         }
         all.len() >= count
     })
@@ -237,7 +239,7 @@ async fn collect(topic: &Topic, count: usize) -> HashMap<String, Read> {
 }
 
 async fn cursor_is(bench: &Bench, sale: &SaleId, next: i64) {
-    until("the cursor is behind them", async || {
+    until("the cursor has passed the events", async || {
         bench.number("SELECT next_seq FROM publish_cursor WHERE partition = 0 AND $1::text <> ''", sale).await
             == next
     })

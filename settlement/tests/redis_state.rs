@@ -1,4 +1,4 @@
-//! What settlement does in Redis: rebuilds, relays and releases.
+//! The work of settlement in Redis: rebuilds, relays and releases.
 
 #![allow(clippy::unwrap_used)] // a failed step is a failed test
 
@@ -18,7 +18,7 @@ use testkit::until;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_first_opening_takes_less_than_two_seconds() {
     let bench = Bench::start(1).await;
-    let (first, _) = bench.open(0, None, &[("A", Some(1))]).await; // partitions are assigned
+    let (first, _) = bench.open(0, None, &[("A", Some(1))]).await; // the partitions are assigned now
     let begun = std::time::Instant::now();
     let (sale, epoch) = bench.open(3, Some(1), &[("A", Some(2)), ("C", None)]).await;
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
@@ -32,10 +32,10 @@ async fn a_first_opening_takes_less_than_two_seconds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rebuild_brings_stock_keys_limits_and_sequences_back() {
+async fn a_rebuild_restores_stock_idempotency_keys_limits_and_sequences() {
     let bench = Bench::start(1).await;
     let (sale, epoch) = bench.open(2, Some(3), &[("A", Some(5000)), ("B", None)]).await;
-    // 2,500 orders of 1,000 customers: their second and third orders lie in other chunks than the first.
+    // 2,500 orders of 1,000 customers: their second and third orders are in other chunks than their first.
     let orders: Vec<_> = (0..2500)
         .map(|n| keyed_order(&sale, &format!("c{}", n % 1000), &format!("k{n}"), &[("A", 1), ("B", 2)]))
         .collect();
@@ -63,7 +63,7 @@ async fn a_rebuild_brings_stock_keys_limits_and_sequences_back() {
         assert_eq!(found.iter().map(|order| order.id).collect::<Vec<_>>(), expected, "oldest first");
         assert!(found.iter().all(|order| order.live && order.amounts.subtotal == 300));
     }
-    // A retry meets its first answer, a full customer the limit, everyone else goes on.
+    // A retry gets its first response, a customer at the limit is refused, and any other order is accepted.
     assert!(
         matches!(shop.reserve(&orders[1700]).await, Verdict::Replayed { order, in_outbox: false } if order.id == orders[1700].id)
     );
@@ -80,7 +80,7 @@ async fn a_rebuild_brings_stock_keys_limits_and_sequences_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unlimited_sale_remembers_each_order_for_itself() {
+async fn a_sale_without_a_limit_keeps_each_order_in_a_field_of_its_own() {
     let bench = Bench::start(1).await;
     let (sale, epoch) = bench.open(0, None, &[("A", Some(10))]).await;
     let orders: Vec<_> = (0..3).map(|_| order(&sale, "same", &[("A", 1)])).collect();
@@ -89,13 +89,15 @@ async fn an_unlimited_sale_remembers_each_order_for_itself() {
     bench.run("UPDATE sale SET rebuild_requested = true WHERE sale_id = $1", &sale).await;
     let epoch = bench.until_ready(&sale, epoch.0 as i64 + 1).await;
     let shop = Shop::open(&bench, &sale, epoch, None).await;
-    for known in &orders {
-        assert!(matches!(shop.reserve(known).await, Verdict::Replayed { order, .. } if order.id == known.id));
+    for settled in &orders {
+        assert!(
+            matches!(shop.reserve(settled).await, Verdict::Replayed { order, .. } if order.id == settled.id)
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_attempt_that_ends_in_the_middle_is_followed_by_a_new_epoch() {
+async fn an_interrupted_attempt_is_followed_by_a_new_epoch() {
     let bench = Bench::start(0).await;
     let mut process = bench.process(&[]).await;
     let (sale, epoch) = bench.open(0, Some(1), &[("A", Some(10))]).await;
@@ -113,16 +115,16 @@ async fn an_attempt_that_ends_in_the_middle_is_followed_by_a_new_epoch() {
     process.kill(); // while it waits for leases
     let _process = bench.process(&[]).await;
     let rebuilt = bench.until_ready(&sale, epoch.0 as i64 + 1).await;
-    assert!(rebuilt.0 >= epoch.0 + 2, "{rebuilt}: a begun epoch is never resumed");
+    assert!(rebuilt.0 >= epoch.0 + 2, "{rebuilt}: an epoch that has begun is never resumed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pending_items_are_made_by_the_rebuild() {
+async fn pending_items_are_applied_by_the_rebuild() {
     let bench = Bench::start(1).await;
     let (sale, epoch) = bench.open(0, None, &[("A", Some(10)), ("B", Some(10)), ("C", Some(10))]).await;
     bench.write(0, &sale, &acceptance(&sale, epoch, 1, &[order(&sale, "c", &[("A", 4), ("B", 2)])])).await;
     bench.until_orders(&sale, 1).await;
-    // A: fewer than are taken. B: gone, with orders. C: gone without a trace. D: new, unlimited.
+    // A: its total becomes lower than what is taken. B: removed, with orders. C: removed, without orders. D: new, unlimited.
     let items = serde_json::json!([
         {"sku": "D", "name": "New", "price": 7, "total": null, "max_quantity_per_order": 5},
         {"sku": "A", "name": "A", "price": 100, "total": 3, "max_quantity_per_order": 10},
@@ -140,13 +142,13 @@ async fn pending_items_are_made_by_the_rebuild() {
     let rows: Vec<(String, bool, Option<i64>)> =
         rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
     assert_eq!(rows, [("A".into(), true, Some(4)), ("B".into(), false, Some(10)), ("D".into(), true, None)]);
-    // What was removed is known all the same: an order that was accepted before is not lost.
+    // A removed item with orders remains known: an order that was accepted before is not lost.
     bench.write(0, &sale, &acceptance(&sale, epoch, 2, &[order(&sale, "late", &[("B", 1), ("D", 1)])])).await;
     bench.until_orders(&sale, 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stranded_reservation_is_relayed_once_it_is_old() {
+async fn a_stranded_reservation_is_relayed_when_it_is_old() {
     let bench = Bench::with_args(1, &["--relay-after-ms", "400"]).await;
     let (sale, epoch) = bench.open(1, Some(1), &[("A", Some(10))]).await;
     let shop = Shop::open(&bench, &sale, epoch, Some(1)).await;
@@ -176,7 +178,7 @@ async fn a_rebuild_drains_the_old_outbox_before_its_barrier() {
     assert!(matches!(shop.reserve(&stranded).await, Verdict::Accepted(_)));
     bench.run("UPDATE sale SET rebuild_requested = true WHERE sale_id = $1", &sale).await;
     let epoch = bench.until_ready(&sale, epoch.0 as i64 + 1).await;
-    assert_eq!(bench.orders(&sale).await, 1, "it was settled, not void");
+    assert_eq!(bench.orders(&sale).await, 1, "the order was settled, not void");
     let shop = Shop::open(&bench, &sale, epoch, Some(1)).await;
     assert_eq!(shop.units("A").await, "9");
     assert!(matches!(shop.reserve(&stranded).await, Verdict::Replayed { in_outbox: false, .. }));

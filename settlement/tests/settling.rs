@@ -1,4 +1,4 @@
-//! Records of the log, and what becomes of them in Postgres.
+//! Records of the log and their effects in Postgres.
 
 #![allow(clippy::unwrap_used)] // a failed step is a failed test
 
@@ -10,7 +10,7 @@ use testkit::until;
 use uuid::Uuid;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn accepted_orders_become_rows_stock_and_events_in_one_step() {
+async fn accepted_orders_become_rows_held_units_and_events_in_one_transaction() {
     let bench = Bench::start(1).await;
     let (sale, epoch) = bench.open(0, Some(1), &[("A", Some(50)), ("B", None)]).await;
     let orders: Vec<_> = (0..20).map(|n| order(&sale, &format!("c{n}"), &[("A", 2), ("B", 1)])).collect();
@@ -37,7 +37,7 @@ async fn accepted_orders_become_rows_stock_and_events_in_one_step() {
     assert!(row.get::<_, bool>(8), "the hold's deadline is recorded");
     let sequences = "SELECT count(*) FROM order_event e JOIN customer_order o USING (order_id) \
                      WHERE o.sale_id = $1 AND e.partition = 0 AND e.seq = o.sequence";
-    assert_eq!(bench.number(sequences, &sale).await, 20, "events stand in the order of the log");
+    assert_eq!(bench.number(sequences, &sale).await, 20, "events are in the order of the log");
     bench.check(&sale).await;
 }
 
@@ -58,18 +58,18 @@ async fn several_sales_share_a_partition_and_a_transaction() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_record_that_is_in_the_log_twice_counts_once() {
+async fn a_record_that_is_in_the_log_twice_is_settled_once() {
     let bench = Bench::start(1).await;
     let (sale, epoch) = bench.open(0, None, &[("A", Some(100))]).await;
     let orders: Vec<_> = (0..6).map(|n| order(&sale, &format!("c{n}"), &[("A", 1)])).collect();
     let (first, second) =
         (acceptance(&sale, epoch, 1, &orders[..3]), acceptance(&sale, epoch, 4, &orders[3..]));
-    // At once, so that doubles meet in one batch; the first after the second, as a relay brings it.
+    // These are in one batch with their duplicates; the first follows the second, as after a relay.
     for record in [&second, &second, &first, &second, &first] {
         bench.write(0, &sale, record).await;
     }
     bench.until_orders(&sale, 6).await;
-    // And long after.
+    // Another duplicate follows later.
     let last = bench.write(0, &sale, &first).await;
     bench.until_settled(0, last).await;
     bench.until_orders(&sale, 6).await;
@@ -79,7 +79,7 @@ async fn a_record_that_is_in_the_log_twice_counts_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_acceptance_behind_a_higher_barrier_is_void_record_by_record() {
+async fn an_acceptance_after_a_higher_barrier_is_void() {
     let bench = Bench::start(1).await;
     let (sale, epoch) = bench.open(0, None, &[("A", Some(100))]).await;
     let before = acceptance(&sale, epoch, 1, &[order(&sale, "before", &[("A", 1)])]);
@@ -109,7 +109,7 @@ async fn an_acceptance_behind_a_higher_barrier_is_void_record_by_record() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_applied_is_kept_with_its_units_and_stops_nobody() {
+async fn a_record_that_cannot_be_applied_becomes_a_dead_letter_with_its_units_and_blocks_no_other() {
     let bench = Bench::start(1).await;
     let (sale, epoch) = bench.open(0, None, &[("A", Some(100))]).await;
     let good =
@@ -117,11 +117,11 @@ async fn what_cannot_be_applied_is_kept_with_its_units_and_stops_nobody() {
     let headers = |first: u64| good(first).headers.encode();
 
     bench.write(0, &sale, &good(1)).await;
-    let garbled = bench.write_raw(0, sale.as_str(), b"{nonsense", &headers(2)).await;
+    let malformed = bench.write_raw(0, sale.as_str(), b"{nonsense", &headers(2)).await;
     bench.write_raw(0, sale.as_str(), b"{nonsense", &headers(2)).await; // relayed
     bench.write_raw(0, sale.as_str(), &good(3).value, &[]).await;
-    bench.write_raw(0, "nobody", &good(4).value, &headers(4)).await;
-    bench.write_raw(0, "not a name", b"", &[("type", "accepted\0".into())]).await;
+    bench.write_raw(0, "no-sale", &good(4).value, &headers(4)).await;
+    bench.write_raw(0, "not a sale id", b"", &[("type", "accepted\0".into())]).await;
     bench.write(0, &sale, &acceptance(&sale, epoch, 5, &[order(&sale, "c5", &[("Z", 1)])])).await;
     bench.write(1, &sale, &good(6)).await; // into the wrong partition
     let last = bench.write(0, &sale, &good(7)).await;
@@ -150,15 +150,15 @@ async fn what_cannot_be_applied_is_kept_with_its_units_and_stops_nobody() {
             "wrong_partition"
         ]
     );
-    assert_eq!((rows[0].get::<_, i64>(1), rows[0].get::<_, &[u8]>(3)), (garbled, &b"{nonsense"[..]));
+    assert_eq!((rows[0].get::<_, i64>(1), rows[0].get::<_, &[u8]>(3)), (malformed, &b"{nonsense"[..]));
     assert_eq!((rows[0].get::<_, &str>(2), rows[1].get::<_, &str>(2)), (r#"{"A": 1}"#, "{}"));
-    // Held back: the garbled record's unit, once, and the misled one's.
+    // Held back: the unit of the malformed record, once, and that of the record in the wrong partition.
     assert_eq!(bench.units(&sale, "A").await, (2, 2));
     bench.check(&sale).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_that_postgres_refuses_trips_the_guard_alone() {
+async fn an_order_that_postgres_rejects_becomes_a_dead_letter_alone() {
     let bench = Bench::start(1).await;
     let (sale, epoch) = bench.open(0, None, &[("A", Some(5))]).await;
     let at = |first: u64, units: u32| {
@@ -167,7 +167,7 @@ async fn an_order_that_postgres_refuses_trips_the_guard_alone() {
     let taken = keyed_order(&sale, "c1", "once", &[("A", 1)]);
     let mut again = keyed_order(&sale, "c1", "once", &[("A", 1)]);
     again.id = contract::ids::OrderId::new(1, 2, again.id.request());
-    // Units: 1 + 2 fit, 9 never, 2 fit again; then a key that stands already.
+    // Units: 1 + 2 are available, 9 never are, and 2 are again; then an idempotency key that exists already.
     let mut last = 0;
     for record in [
         &acceptance(&sale, epoch, 1, std::slice::from_ref(&taken)),
@@ -187,7 +187,7 @@ async fn an_order_that_postgres_refuses_trips_the_guard_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn changed_totals_arrive_once_and_come_back_to_redis() {
+async fn a_change_of_totals_is_settled_once_and_released_to_redis() {
     let bench = Bench::start(1).await;
     let (sale, epoch) = bench.open(0, None, &[("A", Some(10)), ("B", Some(10))]).await;
     let redis =
@@ -216,11 +216,11 @@ async fn changed_totals_arrive_once_and_come_back_to_redis() {
     assert!(returning[0].ends_with(" 5 A"), "{returning:?}");
     let releases = "SELECT sum(units)::bigint FROM stock_release WHERE sale_id = $1";
     assert_eq!(bench.number(releases, &sale).await, 5);
-    until("gateways hear of it", async || {
+    until("the new version is visible to gateways", async || {
         bench.number("SELECT version FROM sale WHERE sale_id = $1", &sale).await == version + 1
     })
     .await;
-    // Only what Postgres holds can forbid it: more is held than the new total.
+    // Only Postgres can reject this change: more units are held than the new total.
     bench.write(0, &sale, &acceptance(&sale, epoch, 1, &[order(&sale, "c", &[("A", 12)])])).await;
     let last = bench.write(0, &sale, &totals(&sale, epoch, Uuid::new_v4(), &[("A", 11)])).await;
     bench.until_settled(0, last).await;

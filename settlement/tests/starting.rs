@@ -1,4 +1,4 @@
-//! Starting: with nothing there yet, and several at once.
+//! Starting without a schema or topics, and several processes at once.
 
 #![allow(clippy::unwrap_used)] // a failed step is a failed test
 
@@ -11,19 +11,20 @@ use tokio_postgres::NoTls;
 use tokio_util::sync::CancellationToken;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn several_processes_make_schema_and_topics_at_once() {
+async fn several_processes_create_the_schema_and_the_topics_at_once() {
     let bench = Bench::start(0).await;
     let all = tokio::join!(bench.process(&[]), bench.process(&[]), bench.process(&[]));
     let (sale, epoch) = bench.open(3, None, &[("A", Some(10))]).await;
     bench.write(3, &sale, &acceptance(&sale, epoch, 1, &[order(&sale, "c", &[("A", 1)])])).await;
     bench.until_orders(&sale, 1).await;
-    let again = "SELECT count(*) - count(DISTINCT version) FROM refinery_schema_history WHERE $1::text <> ''";
-    assert_eq!(bench.number(again, &sale).await, 0, "each migration is applied once");
+    let repeated =
+        "SELECT count(*) - count(DISTINCT version) FROM refinery_schema_history WHERE $1::text <> ''";
+    assert_eq!(bench.number(repeated, &sale).await, 0, "each migration is applied once");
     drop(all);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_missing_dependency_is_waited_for_and_named() {
+async fn the_process_waits_for_a_missing_dependency_and_reports_it() {
     let url = environment("DATABASE_URL");
     let (server, _) = url.rsplit_once('/').unwrap();
     let database = format!("t{}", uuid::Uuid::now_v7().simple());
@@ -47,17 +48,17 @@ async fn a_missing_dependency_is_waited_for_and_named() {
     let stop = CancellationToken::new();
     let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
     let running = tokio::spawn(settlement::run(settings, recorder.handle(), stop.clone()));
-    let says = async |what: &str| {
-        let Ok(answer) = reqwest::get(format!("http://{listen}/health/ready")).await else { return false };
-        answer.text().await.unwrap().contains(what)
+    let readiness_contains = async |text: &str| {
+        let Ok(response) = reqwest::get(format!("http://{listen}/health/ready")).await else { return false };
+        response.text().await.unwrap().contains(text)
     };
-    until("readiness names the database", async || says("does not exist").await).await;
-    assert!(!running.is_finished(), "it waits");
+    until("readiness names the database", async || readiness_contains("does not exist").await).await;
+    assert!(!running.is_finished(), "the process waits");
 
     let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
     tokio::spawn(connection);
     client.batch_execute(&format!("CREATE DATABASE {database}")).await.unwrap();
-    until("it is ready", async || says(r#"{"ready":true"#).await).await;
+    until("the process is ready", async || readiness_contains(r#"{"ready":true"#).await).await;
     stop.cancel();
     running.await.unwrap().unwrap();
 }

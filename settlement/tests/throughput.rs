@@ -1,4 +1,4 @@
-//! How fast the settle loop is, and what an order costs. Not part of the tests (it measures):
+//! Measures the throughput of the settle loop and the cost of an order. It is not part of the ordinary tests:
 //! `SETTLEMENT_PROGRAM=$PWD/target/release/settlement cargo test -p settlement --test throughput -- --ignored --nocapture`
 
 mod support;
@@ -9,17 +9,17 @@ use contract::ids::{Epoch, SaleId};
 use support::{Bench, acceptance, order};
 
 const RECORDS: u64 = 2000;
-const ORDERS_A_RECORD: u64 = 64;
+const ORDERS_PER_RECORD: u64 = 64;
 
-/// User and system time of processes in microseconds, from /proc (in hundredths of a second).
+/// Returns the user and system time of processes in microseconds, from /proc (which counts hundredths of a second).
 fn cpu_us(pids: &[i32]) -> f64 {
-    let of = |pid: &i32| {
+    let cpu = |pid: &i32| {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
         let ticks = |at: usize| fields.get(at).and_then(|n| n.parse::<f64>().ok()).unwrap_or_default();
         (ticks(11) + ticks(12)) * 10_000.0
     };
-    pids.iter().map(of).sum()
+    pids.iter().map(cpu).sum()
 }
 
 async fn backends(bench: &Bench) -> Vec<i32> {
@@ -34,12 +34,12 @@ async fn until_at_least(bench: &Bench, sale: &SaleId, select: &str, number: i64)
     }
 }
 
-/// A backlog, written while nobody settles.
+/// Writes a backlog while no settler runs.
 async fn write_backlog(bench: &Bench, sale: &SaleId, epoch: Epoch, from: u64) {
-    let mut answers = Vec::new();
+    let mut acknowledgements = Vec::new();
     for record in 0..RECORDS {
-        let first = from + record * ORDERS_A_RECORD;
-        let batch: Vec<_> = (first..first + ORDERS_A_RECORD)
+        let first = from + record * ORDERS_PER_RECORD;
+        let batch: Vec<_> = (first..first + ORDERS_PER_RECORD)
             .map(|n| order(sale, &format!("customer-{n}"), &[(if n % 2 == 0 { "A" } else { "B" }, 1)]))
             .collect();
         let record = acceptance(sale, epoch, first, &batch);
@@ -50,10 +50,10 @@ async fn write_backlog(bench: &Bench, sale: &SaleId, epoch: Epoch, from: u64) {
             value: Some(&record.value),
             headers: &record.headers.encode(),
         };
-        answers.push(bench.producer.send(&message).expect("room"));
+        acknowledgements.push(bench.producer.send(&message).expect("the producer has capacity"));
     }
-    for answer in answers {
-        answer.await.expect("acknowledged");
+    for acknowledgement in acknowledgements {
+        acknowledgement.await.expect("Kafka acknowledges the record");
     }
 }
 
@@ -61,44 +61,44 @@ async fn write_backlog(bench: &Bench, sale: &SaleId, epoch: Epoch, from: u64) {
 #[ignore = "a measurement"]
 async fn settle_a_backlog() {
     let settled = "SELECT next_sequence - 1 FROM sale WHERE sale_id = $1";
-    let told = "SELECT next_seq - 1 FROM publish_cursor WHERE partition = 0 AND $1::text IS NOT NULL";
+    let published = "SELECT next_seq - 1 FROM publish_cursor WHERE partition = 0 AND $1::text IS NOT NULL";
     let bench = Bench::start(0).await;
     let mut process = bench.process(&[]).await;
     let (sale, epoch) = bench.open(0, Some(1), &[("A", Some(10_000_000)), ("B", Some(10_000_000))]).await;
     let lock = bench.system.database().await;
     let mut behind = 0;
-    for telling in [false, true, false, true] {
+    for publishing in [false, true, false, true] {
         process.kill();
         write_backlog(&bench, &sale, epoch, behind as u64 + 1).await;
-        if !telling {
+        if !publishing {
             lock.batch_execute("BEGIN; SELECT FROM publish_cursor WHERE partition = 0 FOR UPDATE")
                 .await
                 .expect("locked");
         }
         process = bench.process(&[]).await;
         let from = behind;
-        behind += (RECORDS * ORDERS_A_RECORD) as i64;
+        behind += (RECORDS * ORDERS_PER_RECORD) as i64;
         until_at_least(&bench, &sale, settled, from + 1).await;
         let (begun, from) = (Instant::now(), bench.number(settled, &sale).await);
         let (own, postgres) = (vec![process.id() as i32], backends(&bench).await);
         let (own_before, postgres_before) = (cpu_us(&own), cpu_us(&postgres));
         until_at_least(&bench, &sale, settled, behind).await;
         let took = begun.elapsed();
-        if telling {
-            until_at_least(&bench, &sale, told, behind).await;
+        if publishing {
+            until_at_least(&bench, &sale, published, behind).await;
         }
         let orders = (behind - from) as f64;
         println!(
             "{orders} orders {}: {:.0} orders/s; {:.1} µs of settlement, {:.1} µs of Postgres an order",
-            if telling { "settled and told" } else { "settled" },
+            if publishing { "settled and published" } else { "settled" },
             orders / took.as_secs_f64(),
             (cpu_us(&own) - own_before) / orders,
             (cpu_us(&postgres) - postgres_before) / orders,
         );
-        if !telling {
+        if !publishing {
             lock.batch_execute("COMMIT").await.expect("unlocked");
         }
-        until_at_least(&bench, &sale, told, behind).await;
+        until_at_least(&bench, &sale, published, behind).await;
     }
     bench.check(&sale).await;
 
@@ -106,7 +106,7 @@ async fn settle_a_backlog() {
     bench.run("UPDATE sale SET rebuild_requested = true WHERE sale_id = $1", &sale).await;
     bench.until_ready(&sale, epoch.0 as i64 + 1).await;
     println!(
-        "rebuilt with {behind} orders in {:.1} s, of which 3.5 s outwait leases",
+        "rebuilt with {behind} orders in {:.1} s, of which 3.5 s wait for leases",
         begun.elapsed().as_secs_f64()
     );
 }

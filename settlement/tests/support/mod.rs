@@ -1,5 +1,5 @@
-//! What the tests of settlement share: a log to write records into, sales to write them of, and
-//! settlers in this process or as processes of their own.
+//! The shared part of settlement's tests: a log to write records into, sales for these records, and settlers in this
+//! process or as separate processes.
 #![allow(dead_code)] // each test program uses a part of it
 
 pub(crate) mod shop;
@@ -20,15 +20,15 @@ use testkit::{environment, eventually, until};
 use tokio_postgres::Client;
 use uuid::Uuid;
 
-/// A database, topics and settlers of a test's own.
+/// The database, the topics and the settlers of one test.
 pub(crate) struct Bench {
     pub(crate) system: System,
     pub(crate) db: Client,
     pub(crate) producer: Producer,
 }
 
-/// Most tests write into the log what no gateway has reserved: Redis and Postgres do not agree then, and
-/// nobody shall find that out.
+/// Adds the default arguments. Most tests write records into the log that no gateway has reserved. Redis and Postgres
+/// differ then, and reconciliation must not detect it.
 pub(crate) fn with_defaults(args: &[&str]) -> Vec<String> {
     let mut all: Vec<String> = args.iter().map(ToString::to_string).collect();
     if !args.contains(&"--reconcile-every-ms") {
@@ -37,11 +37,11 @@ pub(crate) fn with_defaults(args: &[&str]) -> Vec<String> {
     all
 }
 
-/// An item: SKU and total.
+/// The items of a sale: the SKU and the total of each.
 pub(crate) type Items<'a> = &'a [(&'a str, Option<i64>)];
 
 impl Bench {
-    /// With so many settlers in this process.
+    /// Starts this number of settlers in this process.
     pub(crate) async fn start(settlements: usize) -> Self {
         Self::with_args(settlements, &[]).await
     }
@@ -56,10 +56,10 @@ impl Bench {
         Self { system, db, producer }
     }
 
-    /// A settler as a process of its own; schema and topics are there.
+    /// Starts a settler as a separate process, and waits until the schema and the topics exist.
     pub(crate) async fn process(&self, args: &[&str]) -> Process {
         let process = Process::start(&self.system, args);
-        until("schema and topics are there", async || {
+        until("the schema and the topics exist", async || {
             self.db.query_one("SELECT FROM log_position LIMIT 1", &[]).await.is_ok()
         })
         .await;
@@ -70,7 +70,7 @@ impl Bench {
         format!("{}{name}", self.system.topic_prefix)
     }
 
-    /// A sale, open but not necessarily ready.
+    /// Creates a sale that is open but not necessarily ready.
     pub(crate) async fn define(&self, partition: i32, limit: Option<i32>, items: Items<'_>) -> SaleId {
         let sale = SaleId::parse(&testkit::fresh("s")).expect("a name");
         let insert = "INSERT INTO sale (sale_id, partition, title, currency, hold_seconds, delivery_fee, \
@@ -85,7 +85,7 @@ impl Bench {
         sale
     }
 
-    /// A sale that is ready; returns its epoch, too.
+    /// Creates a sale and waits until it is ready. Returns its epoch too.
     pub(crate) async fn open(&self, partition: i32, limit: Option<i32>, items: Items<'_>) -> (SaleId, Epoch) {
         let sale = self.define(partition, limit, items).await;
         let epoch = self.until_ready(&sale, 1).await;
@@ -102,36 +102,36 @@ impl Bench {
         .await
     }
 
-    /// A statement about a sale.
+    /// Executes a statement whose parameter is the sale.
     pub(crate) async fn run(&self, statement: &str, sale: &SaleId) {
         self.db.execute(statement, &[&sale.as_str()]).await.expect("Postgres");
     }
 
-    /// One number about a sale.
+    /// Queries one number; the parameter is the sale.
     pub(crate) async fn number(&self, select: &str, sale: &SaleId) -> i64 {
         let row = self.db.query_one(select, &[&sale.as_str()]).await.expect("Postgres");
         row.get::<_, Option<i64>>(0).unwrap_or_default()
     }
 
-    /// Orders in Postgres.
+    /// Returns the number of orders in Postgres.
     pub(crate) async fn orders(&self, sale: &SaleId) -> i64 {
         self.number("SELECT count(*) FROM customer_order WHERE sale_id = $1", sale).await
     }
 
-    /// Units held, and dead-lettered, of a SKU.
+    /// Returns the held and the dead-lettered units of a SKU.
     pub(crate) async fn units(&self, sale: &SaleId, sku: &str) -> (i64, i64) {
         let select = "SELECT held, dead_lettered FROM sale_item WHERE sale_id = $1 AND sku = $2";
         let row = self.db.query_one(select, &[&sale.as_str(), &sku]).await.expect("Postgres");
         (row.get(0), row.get(1))
     }
 
-    /// Waits until so many orders are settled, and not more.
+    /// Waits until exactly this number of orders is settled.
     pub(crate) async fn until_orders(&self, sale: &SaleId, orders: i64) {
         until(&format!("{orders} orders are settled"), async || self.orders(sale).await >= orders).await;
         assert_eq!(self.orders(sale).await, orders);
     }
 
-    /// Waits until everything before an offset is settled.
+    /// Waits until the record at an offset is settled.
     pub(crate) async fn until_settled(&self, partition: i32, offset: i64) {
         until(&format!("offset {offset} is settled"), async || {
             let select = "SELECT next_offset FROM log_position WHERE partition = $1";
@@ -141,7 +141,7 @@ impl Bench {
         .await;
     }
 
-    /// Writes a record; returns its offset.
+    /// Writes a record, and returns its offset.
     pub(crate) async fn write(&self, partition: i32, sale: &SaleId, record: &LogRecord) -> i64 {
         self.write_raw(partition, sale.as_str(), &record.value, &record.headers.encode()).await
     }
@@ -160,11 +160,11 @@ impl Bench {
             value: Some(value),
             headers,
         };
-        let answer = self.producer.send(&message).expect("room in the queue");
-        answer.await.expect("acknowledged").offset
+        let acknowledgement = self.producer.send(&message).expect("the producer has capacity");
+        acknowledgement.await.expect("Kafka acknowledges the record").offset
     }
 
-    /// The invariants that hold at every moment at which nothing is in flight.
+    /// Checks the invariants that hold whenever nothing is in flight.
     pub(crate) async fn check(&self, sale: &SaleId) {
         for (column, statuses) in [
             ("held", "status IN ('created', 'payment_requested', 'payment_failed')"),
@@ -175,34 +175,38 @@ impl Bench {
                  (SELECT sale_id, sku, sum(quantity) AS units FROM order_line JOIN customer_order USING (order_id) \
                   WHERE {statuses} GROUP BY sale_id, sku) l USING (sale_id, sku) WHERE i.sale_id = $1"
             );
-            assert_eq!(self.number(&units, sale).await, 0, "{column} units are those of such orders' lines");
+            assert_eq!(
+                self.number(&units, sale).await,
+                0,
+                "the {column} units equal those of the lines of {column} orders"
+            );
         }
         let wallets = "SELECT coalesce(sum(abs(w.balance - coalesce(e.amount, 0))), 0)::bigint FROM wallet w LEFT JOIN \
                        (SELECT customer_id, currency, sum(amount)::bigint AS amount FROM wallet_entry GROUP BY 1, 2) e \
                        USING (customer_id, currency) WHERE $1 <> ''";
-        assert_eq!(self.number(wallets, sale).await, 0, "a wallet has what its entries say");
+        assert_eq!(self.number(wallets, sale).await, 0, "a wallet's balance equals the sum of its entries");
         let money = "SELECT count(*) FROM customer_order o LEFT JOIN payment p USING (order_id) WHERE o.sale_id = $1 AND \
                      (p.status IS NOT DISTINCT FROM 'captured') <> (o.status IN ('payment_completed', 'preparing', \
                      'in_warehouse', 'shipped', 'in_transit', 'delivered'))";
-        assert_eq!(self.number(money, sale).await, 0, "the money of paid orders, and of no others, is kept");
+        assert_eq!(self.number(money, sale).await, 0, "exactly the payments of paid orders are captured");
         let released = "SELECT coalesce(sum(abs(coalesce(r.units, 0) - l.quantity)), 0)::bigint \
                         FROM order_line l JOIN customer_order o USING (order_id) LEFT JOIN \
                         (SELECT order_id, sku, sum(units) AS units FROM stock_release GROUP BY order_id, sku) r \
                         USING (order_id, sku) WHERE o.sale_id = $1 AND o.status = 'cancelled'";
-        assert_eq!(self.number(released, sale).await, 0, "each cancelled order gives its units back once");
+        assert_eq!(self.number(released, sale).await, 0, "each cancelled order releases its units once");
         let events = "SELECT count(*) - count(DISTINCT (e.order_id, e.status)) FROM order_event e \
                       JOIN customer_order o USING (order_id) WHERE o.sale_id = $1";
-        assert_eq!(self.number(events, sale).await, 0, "one event an order and state");
+        assert_eq!(self.number(events, sale).await, 0, "there is one event per order and status");
         let without = "SELECT count(*) FROM customer_order o WHERE sale_id = $1 \
                        AND NOT EXISTS (SELECT FROM order_event e WHERE e.order_id = o.order_id)";
-        assert_eq!(self.number(without, sale).await, 0, "no order without its event");
+        assert_eq!(self.number(without, sale).await, 0, "every order has an event");
         let next = "SELECT next_sequence - 1 - coalesce((SELECT max(sequence) FROM customer_order WHERE sale_id = $1), 0) \
                     FROM sale WHERE sale_id = $1";
-        assert!(self.number(next, sale).await >= 0, "next_sequence is behind every order");
+        assert!(self.number(next, sale).await >= 0, "next_sequence is higher than every order's sequence");
     }
 }
 
-/// An order of a customer, with a key of its own.
+/// Returns an order with a new idempotency key.
 pub(crate) fn order(sale: &SaleId, customer: &str, lines: &[(&str, u32)]) -> Order {
     keyed_order(sale, customer, &testkit::fresh("k"), lines)
 }
@@ -218,14 +222,14 @@ pub(crate) fn keyed_order(sale: &SaleId, customer: &str, key: &str, lines: &[(&s
     Order::plain(sale, customer, key, now(), lines)
 }
 
-/// The record of an accepted batch, as a gateway writes it.
+/// Returns the record of an accepted batch, as a gateway writes it.
 pub(crate) fn acceptance(sale: &SaleId, epoch: Epoch, first: u64, orders: &[Order]) -> LogRecord {
     let json: Vec<_> = orders.iter().map(|order| serde_json::to_string(order).expect("an order")).collect();
     let id = OutboxId::batch(Sequence(first), orders.len() as u64);
     accepted_record(sale, epoch, id, now(), json.join(",").as_bytes(), orders)
 }
 
-/// The record of a change of totals.
+/// Returns the record of a change of totals.
 pub(crate) fn totals(sale: &SaleId, epoch: Epoch, change: Uuid, items: &[(&str, u64)]) -> LogRecord {
     let items =
         items.iter().map(|(sku, total)| NewTotal { sku: Sku::parse(sku).expect("a name"), total: *total });
@@ -234,18 +238,18 @@ pub(crate) fn totals(sale: &SaleId, epoch: Epoch, change: Uuid, items: &[(&str, 
     LogRecord { headers: Headers::with_epoch(RecordType::Totals, epoch), value }
 }
 
-/// A customer gives an order up.
+/// Returns a customer's command to cancel an order.
 pub(crate) fn cancel(sale: &SaleId, order: &Order) -> LogRecord {
     command(sale, order, Action::Cancel)
 }
 
-/// What is asked of an order: by its customer, or by the system.
+/// Returns a command: from the customer of the order, or from the system.
 pub(crate) fn command(sale: &SaleId, order: &Order, action: Action) -> LogRecord {
-    let asked = matches!(action, Action::Cancel | Action::Pay(_) | Action::Refund);
+    let is_from_customer = matches!(action, Action::Cancel | Action::Pay(_) | Action::Refund);
     let command = OrderCommand {
         sale_id: sale.clone(),
         order_id: order.id,
-        customer_id: asked.then(|| order.customer.clone()),
+        customer_id: is_from_customer.then(|| order.customer.clone()),
         at: now(),
         action,
     };
@@ -253,20 +257,20 @@ pub(crate) fn command(sale: &SaleId, order: &Order, action: Action) -> LogRecord
     LogRecord { headers: Headers::without_epoch(RecordType::Command), value }
 }
 
-/// Time goes on in a partition.
+/// Returns a tick.
 pub(crate) fn tick(at: Timestamp) -> LogRecord {
     let value = serde_json::to_vec(&contract::record::Tick { at }).expect("a tick");
     LogRecord { headers: Headers::without_epoch(RecordType::Tick), value }
 }
 
-/// An operator decides about a dead letter.
+/// Returns an operator's decision about a dead letter.
 pub(crate) fn decision(dead_letter_id: i64, verdict: contract::record::Resolution) -> LogRecord {
     let decision = contract::record::Decision { dead_letter_id, verdict };
     let value = serde_json::to_vec(&decision).expect("a decision");
     LogRecord { headers: Headers::without_epoch(RecordType::Decision), value }
 }
 
-/// A barrier.
+/// Returns the barrier of an epoch.
 pub(crate) fn barrier(sale: &SaleId, epoch: Epoch) -> LogRecord {
     let value = format!(r#"{{"sale_id":"{sale}","epoch":{epoch}}}"#).into_bytes();
     LogRecord { headers: Headers::with_epoch(RecordType::Barrier, epoch), value }
@@ -277,12 +281,12 @@ pub(crate) fn now() -> Timestamp {
     Timestamp(since.as_millis() as u64)
 }
 
-/// A settler as a process of its own; killed with the value.
+/// A settler as a separate process. It is killed when the value is dropped.
 pub(crate) struct Process(Child);
 
 impl Process {
     pub(crate) fn start(system: &System, args: &[&str]) -> Self {
-        // Measurements name the release build.
+        // Measurements use the release build.
         let program = std::env::var("SETTLEMENT_PROGRAM");
         let mut command = Command::new(program.as_deref().unwrap_or(env!("CARGO_BIN_EXE_settlement")));
         command.args(["--settlement-listen", "127.0.0.1:0", "--log-filter", "warn"]);
@@ -294,19 +298,19 @@ impl Process {
         self.0.id()
     }
 
-    /// SIGKILL, between any two instructions.
+    /// Sends SIGKILL, and waits until the process has ended.
     pub(crate) fn kill(&mut self) {
-        let _ = self.0.kill(); // it may have ended by itself
+        let _ = self.0.kill(); // it may have ended already
         let _ = self.0.wait();
     }
 
-    /// A signal by its name.
+    /// Sends a signal.
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([&format!("-{name}"), &self.id().to_string()]).status();
         assert!(sent.expect("kill").success());
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until the process has ended. Returns false after the time limit.
     pub(crate) async fn ended(&mut self, limit: Duration) -> bool {
         let ended = async {
             while self.0.try_wait().expect("a child").is_none() {

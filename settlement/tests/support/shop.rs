@@ -1,4 +1,4 @@
-//! A gateway's side of a sale, without a gateway.
+//! The access of a gateway to a sale in Redis, without a gateway.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tokio_postgres::types::Json;
 
 use super::Bench;
 
-/// A gateway's view of a sale in Redis.
+/// A sale in Redis, as a gateway uses it.
 pub(crate) struct Shop {
     pub(crate) redis: Redis,
     pub(crate) keys: SaleKeys,
@@ -27,7 +27,7 @@ impl Shop {
             Redis::connect_once(&bench.system.redis_url, Duration::from_secs(2)).await.expect("Redis");
         let select = "SELECT scripts FROM sale WHERE sale_id = $1 AND ready";
         let Json(scripts) =
-            bench.db.query_one(select, &[&sale.as_str()]).await.expect("a sale that is ready").get(0);
+            bench.db.query_one(select, &[&sale.as_str()]).await.expect("the sale is ready").get(0);
         Self { redis, keys: SaleKeys::new(sale, epoch), scripts, limit }
     }
 
@@ -36,10 +36,10 @@ impl Shop {
         let candidate = Candidate::new(order, payload, self.limit.is_some());
         let terms = Terms { opens_at: None, closes_at: None, state: SaleState::Open, limit: self.limit };
         let deadline = self.redis.deadline().await.expect("Redis");
-        let decided =
+        let outcome =
             reserve(&self.redis, &self.scripts.reserve, &self.keys, &terms, deadline, &[], &[&candidate])
                 .await;
-        decided.expect("an answer").expect("the state is not lost").verdicts.remove(0)
+        outcome.expect("Redis responds").expect("the state is not lost").verdicts.remove(0)
     }
 
     pub(crate) async fn get(&self, key: &str, field: &[u8]) -> Option<bytes::Bytes> {
@@ -48,8 +48,8 @@ impl Shop {
     }
 
     pub(crate) async fn units(&self, sku: &str) -> String {
-        let found = self.get(&self.keys.stock, sku.as_bytes()).await.expect("Redis");
-        String::from_utf8(found.to_vec()).expect("text")
+        let units = self.get(&self.keys.stock, sku.as_bytes()).await.expect("Redis");
+        String::from_utf8(units.to_vec()).expect("text")
     }
 
     pub(crate) async fn exists(&self, key: &str) -> bool {

@@ -1,5 +1,5 @@
-//! Customers who pay, in every way that cards and wallets know, give their orders up or send them back, and
-//! whose holds end in the meantime. What they were told is recorded must show afterwards.
+//! Customers who pay with every kind of card and wallet, and who then keep, cancel or send back their orders,
+//! while holds expire. Every command that was acknowledged must have an effect afterwards.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,136 +7,137 @@ use std::time::{Duration, Instant};
 use contract::ids::OrderId;
 use contract::lifecycle::OrderStatus;
 use contract::money::Currency;
-use indicatif::ProgressBar;
 use uuid::Uuid;
 
 use super::load::{Load, SKUS};
 use customers::admin::Admin;
 use customers::arrivals;
-use customers::crowd::Dice;
-use customers::follow_up::{Command, FollowUp, Owned, Replies, Reply};
+use customers::customer_client::{CustomerClient, Request};
+use customers::follow_up::{Command, CommandResult, CommandStats, CustomerOrder, FollowUp, is_shipped};
 use customers::intent::Payment;
 use customers::request;
-use customers::shop::{Request, Shop};
+use fastrand::Rng;
 
-/// More than anything of the sale costs.
-const IN_THE_WALLET: u64 = 100_000;
-/// Attempts of one credit.
-const CREDITS_MAX: u32 = 20;
-/// How long after its request a late card is decided, and a second callback comes (the provider's default).
+/// More than the price of any order of the sale.
+const WALLET_CREDIT: u64 = 100_000;
+/// The number of attempts of one credit.
+const CREDIT_ATTEMPTS_MAX: u32 = 20;
+/// The delay after a request until a late card is decided and a second callback is sent (the provider's
+/// default).
 const LATE: Duration = Duration::from_millis(1_500);
-/// A hold's end is noticed so much later.
+/// The delay after the end of a hold until the order expires.
 const EXPIRY_AFTER: Duration = Duration::from_millis(1_000);
-/// How far around a moment races are run.
-const RACE: u64 = 600;
-/// How often customers look.
-const LOOK_EVERY: Duration = Duration::from_millis(300);
-/// Longest wait of a customer for the payment or the goods.
-const PATIENCE: Duration = Duration::from_secs(12);
-/// Longest wait until nothing moves any more.
-const STILL_LIMIT: Duration = Duration::from_secs(60);
+/// The width of the window around a moment in which races run, in milliseconds.
+const RACE_WINDOW_MS: u64 = 600;
+/// The polling interval of customers.
+const POLL_EVERY: Duration = Duration::from_millis(300);
+/// The longest wait of a customer for the payment or the shipment.
+const CUSTOMER_LIMIT: Duration = Duration::from_secs(12);
+/// The longest wait until all orders and payments are final.
+const FINAL_LIMIT: Duration = Duration::from_secs(60);
 
-/// When customers pay.
+/// When a customer pays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
-    /// With the order itself.
-    AtOnce,
-    /// Within two seconds.
+    /// In the order request itself.
+    WithOrder,
+    /// Within two seconds after the order.
     Soon,
-    /// So that the money comes around the end of the hold.
-    AroundTheEnd,
+    /// At a time that makes the capture coincide with the end of the hold.
+    AroundExpiry,
 }
 
-/// What customers do besides.
+/// What a customer does after paying.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Then {
     /// Nothing.
     Keep,
-    /// Cancel around the moment at which the payment is decided.
-    CancelMeanwhile,
-    /// Cancel once it is paid.
+    /// Cancels around the moment at which the payment is decided.
+    CancelDuringPayment,
+    /// Cancels after the order is paid.
     CancelPaid,
-    /// Send it back once it is shipped.
+    /// Requests a refund after the order is shipped.
     SendBack,
 }
 
-/// What a customer does; without a payment, the order is cancelled or forgotten.
+/// What a customer does. Without a payment, the order is cancelled or expires.
 #[derive(Debug, Clone, Copy)]
-pub struct Habit(pub Option<Payment>, pub When, pub Then);
+pub struct Behavior(pub Option<Payment>, pub When, pub Then);
 
-/// Habits and how many customers have them.
-pub type Habits = &'static [(u64, Habit)];
+/// The number of customers in a hundred with each behavior.
+pub type Behaviors = &'static [(u64, Behavior)];
 
-const fn by(payment: Payment, when: When, then: Then) -> Habit {
-    Habit(Some(payment), when, then)
+const fn pays(payment: Payment, when: When, then: Then) -> Behavior {
+    Behavior(Some(payment), when, then)
 }
 
-/// Some of everything.
-pub const EVERY_KIND: Habits = &[
-    (24, by(Payment::Card, When::Soon, Then::Keep)),
-    (12, by(Payment::Card, When::AtOnce, Then::Keep)),
-    (6, by(Payment::LateCard, When::Soon, Then::Keep)),
-    (5, by(Payment::TwiceToldCard, When::Soon, Then::Keep)),
-    (5, by(Payment::LyingCard, When::Soon, Then::Keep)),
-    (5, by(Payment::SilentCard, When::Soon, Then::Keep)),
-    (7, by(Payment::DeclinedCard, When::Soon, Then::Keep)),
-    (8, by(Payment::Wallet, When::Soon, Then::Keep)),
-    (3, by(Payment::EmptyWallet, When::AtOnce, Then::Keep)),
-    (5, by(Payment::Card, When::Soon, Then::CancelMeanwhile)),
-    (4, by(Payment::LateCard, When::AroundTheEnd, Then::Keep)),
-    (5, by(Payment::Card, When::Soon, Then::CancelPaid)),
-    (2, by(Payment::Wallet, When::AtOnce, Then::CancelPaid)),
-    (4, by(Payment::Card, When::AtOnce, Then::SendBack)),
-    (3, Habit(None, When::Soon, Then::CancelMeanwhile)),
-    (2, Habit(None, When::Soon, Then::Keep)),
+/// A mix of all behaviors.
+pub const MIXED: Behaviors = &[
+    (24, pays(Payment::Card, When::Soon, Then::Keep)),
+    (12, pays(Payment::Card, When::WithOrder, Then::Keep)),
+    (6, pays(Payment::LateCard, When::Soon, Then::Keep)),
+    (5, pays(Payment::DuplicateCallbackCard, When::Soon, Then::Keep)),
+    (5, pays(Payment::ContradictoryCard, When::Soon, Then::Keep)),
+    (5, pays(Payment::TimeoutCard, When::Soon, Then::Keep)),
+    (7, pays(Payment::DeclinedCard, When::Soon, Then::Keep)),
+    (8, pays(Payment::Wallet, When::Soon, Then::Keep)),
+    (3, pays(Payment::EmptyWallet, When::WithOrder, Then::Keep)),
+    (5, pays(Payment::Card, When::Soon, Then::CancelDuringPayment)),
+    (4, pays(Payment::LateCard, When::AroundExpiry, Then::Keep)),
+    (5, pays(Payment::Card, When::Soon, Then::CancelPaid)),
+    (2, pays(Payment::Wallet, When::WithOrder, Then::CancelPaid)),
+    (4, pays(Payment::Card, When::WithOrder, Then::SendBack)),
+    (3, Behavior(None, When::Soon, Then::CancelDuringPayment)),
+    (2, Behavior(None, When::Soon, Then::Keep)),
 ];
 
-/// Cards whose provider answers late, twice, never, or tells what is not true.
-pub const LIED_TO: Habits = &[
-    (30, by(Payment::LyingCard, When::Soon, Then::Keep)),
-    (25, by(Payment::TwiceToldCard, When::Soon, Then::Keep)),
-    (10, by(Payment::SilentCard, When::Soon, Then::Keep)),
-    (10, by(Payment::LateCard, When::Soon, Then::Keep)),
-    (10, by(Payment::LyingCard, When::Soon, Then::CancelPaid)),
-    (10, by(Payment::TwiceToldCard, When::Soon, Then::CancelMeanwhile)),
-    (5, by(Payment::LyingCard, When::AroundTheEnd, Then::Keep)),
+/// Cards whose provider responds late, twice, never, or contradicts itself.
+pub const UNRELIABLE_PROVIDER: Behaviors = &[
+    (30, pays(Payment::ContradictoryCard, When::Soon, Then::Keep)),
+    (25, pays(Payment::DuplicateCallbackCard, When::Soon, Then::Keep)),
+    (10, pays(Payment::TimeoutCard, When::Soon, Then::Keep)),
+    (10, pays(Payment::LateCard, When::Soon, Then::Keep)),
+    (10, pays(Payment::ContradictoryCard, When::Soon, Then::CancelPaid)),
+    (10, pays(Payment::DuplicateCallbackCard, When::Soon, Then::CancelDuringPayment)),
+    (5, pays(Payment::ContradictoryCard, When::AroundExpiry, Then::Keep)),
 ];
 
-/// The money comes when the hold ends.
-pub const AROUND_THE_END: Habits = &[
-    (50, by(Payment::LateCard, When::AroundTheEnd, Then::Keep)),
-    (20, by(Payment::Card, When::AroundTheEnd, Then::Keep)),
-    (15, by(Payment::SilentCard, When::AroundTheEnd, Then::Keep)),
-    (10, by(Payment::DeclinedCard, When::AroundTheEnd, Then::Keep)),
-    (5, by(Payment::Wallet, When::AroundTheEnd, Then::Keep)),
+/// Payments that are captured when the hold ends.
+pub const AROUND_EXPIRY: Behaviors = &[
+    (50, pays(Payment::LateCard, When::AroundExpiry, Then::Keep)),
+    (20, pays(Payment::Card, When::AroundExpiry, Then::Keep)),
+    (15, pays(Payment::TimeoutCard, When::AroundExpiry, Then::Keep)),
+    (10, pays(Payment::DeclinedCard, When::AroundExpiry, Then::Keep)),
+    (5, pays(Payment::Wallet, When::AroundExpiry, Then::Keep)),
 ];
 
-/// The money comes when the customer gives the order up.
-pub const MEANWHILE: Habits = &[
-    (35, by(Payment::Card, When::Soon, Then::CancelMeanwhile)),
-    (35, by(Payment::LateCard, When::Soon, Then::CancelMeanwhile)),
-    (10, by(Payment::SilentCard, When::Soon, Then::CancelMeanwhile)),
-    (10, by(Payment::Card, When::AtOnce, Then::CancelMeanwhile)),
-    (5, by(Payment::DeclinedCard, When::Soon, Then::CancelMeanwhile)),
-    (5, by(Payment::Wallet, When::Soon, Then::CancelMeanwhile)),
+/// Payments that are captured when the customer cancels.
+pub const AROUND_CANCELLATION: Behaviors = &[
+    (35, pays(Payment::Card, When::Soon, Then::CancelDuringPayment)),
+    (35, pays(Payment::LateCard, When::Soon, Then::CancelDuringPayment)),
+    (10, pays(Payment::TimeoutCard, When::Soon, Then::CancelDuringPayment)),
+    (10, pays(Payment::Card, When::WithOrder, Then::CancelDuringPayment)),
+    (5, pays(Payment::DeclinedCard, When::Soon, Then::CancelDuringPayment)),
+    (5, pays(Payment::Wallet, When::Soon, Then::CancelDuringPayment)),
 ];
 
-/// A command that a customer was told is recorded.
+/// A command that was acknowledged with a 202.
 #[derive(Debug, Clone, Copy)]
 struct Recorded {
     order: OrderId,
     command: &'static str,
 }
 
-/// What became of the customers.
+/// The acknowledged commands and the results of all commands.
 #[derive(Debug, Default)]
 pub struct Buyers {
     recorded: Mutex<Vec<Recorded>>,
-    replies: Mutex<Replies>,
+    stats: Mutex<CommandStats>,
 }
 
-struct Street {
-    shop: Arc<Shop>,
+/// What the customers of a run share.
+struct BuyerContext {
+    client: Arc<CustomerClient>,
     sale: Arc<str>,
     admin: Admin,
     hold: Duration,
@@ -144,131 +145,158 @@ struct Street {
 }
 
 impl Load {
-    /// So many customers come within this time, and do with their orders what they are used to.
-    pub async fn come_and_pay(
+    /// Runs `count` customers, who arrive within `within` and follow one of the behaviors.
+    pub async fn run_buyers(
         &self,
         count: u64,
         within: Duration,
         hold: Duration,
-        habits: Habits,
+        behaviors: Behaviors,
         (admin, seed): (Admin, u64),
     ) -> Arc<Buyers> {
-        let street = Arc::new(Street {
-            shop: Arc::clone(self.shop()),
+        let shared = Arc::new(BuyerContext {
+            client: Arc::clone(self.client()),
             sale: Arc::clone(self.sale()),
             admin,
             hold,
             buyers: Arc::default(),
         });
         let customer = |n: u64, intended| {
-            let (street, dice) = (Arc::clone(&street), Dice::new(seed ^ (n << 20)));
-            async move { live(&street, n, dice, habits, intended).await }
+            let (shared, rng) = (Arc::clone(&shared), Rng::with_seed(seed ^ (n << 20)));
+            async move { buy(&shared, n, rng, behaviors, intended).await }
         };
-        arrivals::run(count, within, &ProgressBar::hidden(), |_| {}, customer).await;
-        self.also_came(count);
-        Arc::clone(&street.buyers)
+        arrivals::run(count, within, |_| {}, customer).await;
+        self.count_extra_customers(count);
+        Arc::clone(&shared.buyers)
     }
 }
 
-fn chosen(habits: Habits, dice: &mut Dice) -> Habit {
-    let mut roll = dice.roll(habits.iter().map(|(weight, _)| weight).sum());
-    for (weight, habit) in habits {
-        if roll < *weight {
-            return *habit;
+fn choose(behaviors: Behaviors, rng: &mut Rng) -> Behavior {
+    let mut point = rng.u64(0..behaviors.iter().map(|(weight, _)| weight).sum());
+    for (weight, behavior) in behaviors {
+        if point < *weight {
+            return *behavior;
         }
-        roll -= weight;
+        point -= weight;
     }
-    Habit(None, When::Soon, Then::Keep) // the roll is below the sum
+    Behavior(None, When::Soon, Then::Keep) // unreachable: the point is below the sum of the weights
 }
 
-async fn live(street: &Street, n: u64, mut dice: Dice, habits: Habits, intended: Instant) {
-    let Street { shop, sale, hold, .. } = street;
-    let Habit(payment, when, then) = chosen(habits, &mut dice);
+async fn buy(shared: &BuyerContext, n: u64, mut rng: Rng, behaviors: Behaviors, intended: Instant) {
+    let Behavior(payment, when, then) = choose(behaviors, &mut rng);
     let customer = format!("buyer-{n:05}");
     if payment == Some(Payment::Wallet) {
-        street.credit(&customer).await;
+        shared.credit(&customer).await;
     }
-    let mut order = request::body(&[(SKUS[dice.roll(2) as usize], 1)]);
-    order.payment = payment.filter(|_| when == When::AtOnce).map(Payment::request);
-    let told = shop.ask(&Request::order(sale, &customer, &customer, order), n as usize, intended).await;
+    let mut order = request::order_with_lines(&[(SKUS[rng.usize(0..2)], 1)]);
+    order.payment = payment.filter(|_| when == When::WithOrder).map(Payment::request);
+    let request = Request::order(&shared.sale, &customer, &customer, order);
+    let outcome = shared.client.send_with_retries(&request, n as usize, intended).await;
     let held_since = Instant::now();
-    let Some(order) = told.answer.order_id.filter(|_| told.answer.is_accepted()) else { return };
-    let total = told.answer.total.unwrap_or_default();
-    let of = Owned { sale: Arc::clone(sale), customer, order, total, gateway: dice.roll(2) as usize };
-    let mut customer = FollowUp::new(shop);
-    if let Some(payment) = payment.filter(|_| when != When::AtOnce) {
-        let wait = match when {
-            When::AroundTheEnd => {
-                let takes = if payment == Payment::LateCard { LATE } else { Duration::ZERO };
-                (*hold + EXPIRY_AFTER + Duration::from_millis(dice.roll(RACE))).saturating_sub(takes)
-                    - Duration::from_millis(RACE / 2)
-            }
-            _ => Duration::from_millis(dice.roll(2_000)),
-        };
+    let response = outcome.response;
+    let Some(order) = response.order_id.filter(|_| response.is_accepted()) else { return };
+    let order = CustomerOrder {
+        sale: Arc::clone(&shared.sale),
+        customer,
+        order,
+        total: response.total.unwrap_or_default(),
+        gateway: rng.usize(0..2),
+    };
+    let mut customer = FollowUp::new(&shared.client);
+    if let Some(payment) = payment.filter(|_| when != When::WithOrder) {
+        let wait = pause_before_payment(payment, when, shared.hold, &mut rng);
         tokio::time::sleep(wait.saturating_sub(held_since.elapsed())).await;
-        street.tell(&mut customer, &of, Command::Pay(payment.request())).await;
+        shared.send(&mut customer, &order, Command::Pay(payment.request())).await;
     }
-    match then {
-        Then::Keep => {}
-        Then::CancelMeanwhile => {
-            let decided = if payment == Some(Payment::LateCard) { LATE } else { Duration::from_millis(60) };
-            let around = Duration::from_millis(dice.roll(RACE));
-            tokio::time::sleep((decided + around).saturating_sub(Duration::from_millis(RACE / 2))).await;
-            if dice.roll(4) == 0 {
-                let other = Owned { gateway: of.gateway + 1, ..of.clone() };
-                let mut twice = FollowUp::new(shop);
-                tokio::join!(
-                    street.tell(&mut customer, &of, Command::Cancel),
-                    street.tell(&mut twice, &other, Command::Cancel)
-                );
-                street.buyers.heard(twice);
-            } else {
-                street.tell(&mut customer, &of, Command::Cancel).await;
-            }
-        }
-        Then::CancelPaid => {
-            let paid = customer.until(&of, OrderStatus::is_paid, LOOK_EVERY, PATIENCE).await;
-            if paid.is_some_and(OrderStatus::is_paid) {
-                street.tell(&mut customer, &of, Command::Cancel).await;
-            }
-        }
-        Then::SendBack => {
-            let shipped = |status| {
-                matches!(status, OrderStatus::Shipped | OrderStatus::InTransit | OrderStatus::Delivered)
-            };
-            if customer.until(&of, shipped, LOOK_EVERY, PATIENCE).await.is_some_and(shipped) {
-                street.tell(&mut customer, &of, Command::Refund).await;
-            }
-        }
-    }
-    street.buyers.heard(customer);
+    shared.follow_up(&mut customer, &order, payment, then, &mut rng).await;
+    shared.buyers.record(customer);
 }
 
-impl Street {
-    /// Somebody without money in the wallet is refused, which is as good a story.
+/// Returns the time from the acceptance to the payment.
+fn pause_before_payment(payment: Payment, when: When, hold: Duration, rng: &mut Rng) -> Duration {
+    if when != When::AroundExpiry {
+        return Duration::from_millis(rng.u64(0..2_000));
+    }
+    let decided_after = if payment == Payment::LateCard { LATE } else { Duration::ZERO };
+    (hold + EXPIRY_AFTER + Duration::from_millis(rng.u64(0..RACE_WINDOW_MS))).saturating_sub(decided_after)
+        - Duration::from_millis(RACE_WINDOW_MS / 2)
+}
+
+impl BuyerContext {
+    /// Credits the customer's wallet. A customer whose credit fails is refused for lack of money, which is
+    /// also tested.
     async fn credit(&self, customer: &str) {
-        for _ in 0..CREDITS_MAX {
-            // Once a customer and sale, however often it is sent.
-            if self.admin.credit(customer, &self.sale, IN_THE_WALLET, Currency::KRW).await.is_ok() {
+        for _ in 0..CREDIT_ATTEMPTS_MAX {
+            // The key makes a repeated credit have no effect.
+            if self.admin.credit(customer, &self.sale, WALLET_CREDIT, Currency::KRW).await.is_ok() {
                 return;
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_EVERY).await;
         }
     }
 
-    async fn tell(&self, customer: &mut FollowUp<'_>, of: &Owned, command: Command) {
+    async fn follow_up(
+        &self,
+        customer: &mut FollowUp<'_>,
+        order: &CustomerOrder,
+        payment: Option<Payment>,
+        then: Then,
+        rng: &mut Rng,
+    ) {
+        match then {
+            Then::Keep => {}
+            Then::CancelDuringPayment => {
+                let decided_after =
+                    if payment == Some(Payment::LateCard) { LATE } else { Duration::from_millis(60) };
+                let offset = Duration::from_millis(rng.u64(0..RACE_WINDOW_MS));
+                let half_window = Duration::from_millis(RACE_WINDOW_MS / 2);
+                tokio::time::sleep((decided_after + offset).saturating_sub(half_window)).await;
+                if rng.u32(0..4) == 0 {
+                    self.cancel_twice(customer, order).await;
+                } else {
+                    self.send(customer, order, Command::Cancel).await;
+                }
+            }
+            Then::CancelPaid => {
+                let is_paid = OrderStatus::is_paid;
+                let status = customer.wait_for_status(order, is_paid, POLL_EVERY, CUSTOMER_LIMIT).await;
+                if status.is_some_and(is_paid) {
+                    self.send(customer, order, Command::Cancel).await;
+                }
+            }
+            Then::SendBack => {
+                let status = customer.wait_for_status(order, is_shipped, POLL_EVERY, CUSTOMER_LIMIT).await;
+                if status.is_some_and(is_shipped) {
+                    self.send(customer, order, Command::Refund).await;
+                }
+            }
+        }
+    }
+
+    /// Cancels at both gateways at once.
+    async fn cancel_twice(&self, customer: &mut FollowUp<'_>, order: &CustomerOrder) {
+        let other_gateway = CustomerOrder { gateway: order.gateway + 1, ..order.clone() };
+        let mut second = FollowUp::new(&self.client);
+        tokio::join!(
+            self.send(customer, order, Command::Cancel),
+            self.send(&mut second, &other_gateway, Command::Cancel)
+        );
+        self.buyers.record(second);
+    }
+
+    async fn send(&self, customer: &mut FollowUp<'_>, order: &CustomerOrder, command: Command) {
         let name = command.name();
-        if customer.tell(of, command).await == Reply::Recorded {
-            lock(&self.buyers.recorded).push(Recorded { order: of.order, command: name });
+        if customer.send(order, command).await == CommandResult::Recorded {
+            lock(&self.buyers.recorded).push(Recorded { order: order.order, command: name });
         }
     }
 }
 
-/// Whether anything still moves: orders on their way, money that is asked for or goes back.
-const MOVES: &str = "SELECT count(*) FROM customer_order o LEFT JOIN payment p USING (order_id) WHERE o.sale_id = $1 \
+/// The number of orders and payments that are not in a final state.
+const UNFINISHED: &str = "SELECT count(*) FROM customer_order o LEFT JOIN payment p USING (order_id) WHERE o.sale_id = $1 \
      AND (o.status NOT IN ('cancelled', 'delivered', 'refunded') OR p.status IN ('requested', 'refund_requested'))";
-/// Commands that were recorded, and show nowhere: neither in what they do nor as a note.
-const UNSEEN: &str = "SELECT c.command, count(*), min(c.order_id::text) \
+/// The recorded commands without an effect: neither their transition nor a note exists.
+const WITHOUT_EFFECT: &str = "SELECT c.command, count(*), min(c.order_id::text) \
       FROM unnest($1::uuid[], $2::text[]) AS c (order_id, command) \
      WHERE NOT EXISTS (SELECT FROM order_event e WHERE e.order_id = c.order_id AND e.status = CASE c.command \
                WHEN 'payment' THEN 'payment_requested' WHEN 'refund' THEN 'refund_requested' ELSE 'cancelled' END) \
@@ -276,45 +304,51 @@ const UNSEEN: &str = "SELECT c.command, count(*), min(c.order_id::text) \
      GROUP BY 1";
 
 impl Buyers {
-    /// Waits until every order and all money has come to its end. Returns how many have not.
-    pub async fn until_still(&self, database: &tokio_postgres::Client, sale: &str) -> anyhow::Result<u64> {
+    /// Waits until all orders and payments are in a final state. Returns the number of those that are not.
+    pub async fn wait_until_finished(
+        &self,
+        database: &tokio_postgres::Client,
+        sale: &str,
+    ) -> anyhow::Result<u64> {
         let begun = Instant::now();
         loop {
-            let moving: i64 = database.query_one(MOVES, &[&sale]).await?.try_get(0)?;
-            if moving == 0 || begun.elapsed() >= STILL_LIMIT {
-                return Ok(moving.unsigned_abs());
+            let unfinished: i64 = database.query_one(UNFINISHED, &[&sale]).await?.try_get(0)?;
+            if unfinished == 0 || begun.elapsed() >= FINAL_LIMIT {
+                return Ok(unfinished.unsigned_abs());
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_EVERY).await;
         }
     }
 
-    /// Commands that customers were told are recorded, and of which there is no trace; and answers that are
-    /// not as documented.
-    pub async fn complaints(&self, database: &tokio_postgres::Client) -> anyhow::Result<(u64, Vec<String>)> {
+    /// Returns the number of acknowledged commands without an effect, and the problems found: these commands,
+    /// and responses that are not as documented.
+    pub async fn problems(&self, database: &tokio_postgres::Client) -> anyhow::Result<(u64, Vec<String>)> {
         let (orders, commands): (Vec<Uuid>, Vec<&str>) =
             lock(&self.recorded).iter().map(|recorded| (recorded.order.0, recorded.command)).unzip();
         let (mut lost, mut all) = (0, Vec::new());
-        for row in database.query(UNSEEN, &[&orders, &commands]).await? {
+        for row in database.query(WITHOUT_EFFECT, &[&orders, &commands]).await? {
             let (command, count, order): (String, i64, String) =
                 (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
             lost += count.unsigned_abs();
-            all.push(format!("{count} recorded {command} commands left no trace, such as that of {order}"));
+            all.push(format!(
+                "{count} recorded {command} commands have no effect, for example that of {order}"
+            ));
         }
-        let replies = lock(&self.replies);
-        if let Some(example) = replies.examples.first() {
-            let count = replies.of(Reply::Unexpected);
-            all.push(format!("{count} answers to commands were not as documented, such as {example}"));
+        let stats = lock(&self.stats);
+        if let Some(example) = stats.examples.first() {
+            let count = stats.count(CommandResult::Unexpected);
+            all.push(format!("{count} responses to commands were not as documented, for example {example}"));
         }
         Ok((lost, all))
     }
 
-    fn heard(&self, customer: FollowUp<'_>) {
-        lock(&self.replies).merge(customer.finish());
+    fn record(&self, customer: FollowUp<'_>) {
+        lock(&self.stats).merge(customer.into_stats());
     }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner) // each use is one push or one merge
+    mutex.lock().unwrap_or_else(PoisonError::into_inner) // each critical section is one push or one merge
 }
 
 #[cfg(test)]
@@ -322,12 +356,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_habit_is_met() {
-        for habits in [EVERY_KIND, LIED_TO, AROUND_THE_END, MEANWHILE] {
-            let mut dice = Dice::new(1);
-            let met: std::collections::BTreeSet<_> =
-                (0..3_000).map(|_| format!("{:?}", chosen(habits, &mut dice))).collect();
-            assert_eq!(met.len(), habits.len());
+    fn every_behavior_is_chosen() {
+        for behaviors in [MIXED, UNRELIABLE_PROVIDER, AROUND_EXPIRY, AROUND_CANCELLATION] {
+            let mut rng = Rng::with_seed(1);
+            let chosen: std::collections::BTreeSet<_> =
+                (0..3_000).map(|_| format!("{:?}", choose(behaviors, &mut rng))).collect();
+            assert_eq!(chosen.len(), behaviors.len());
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The customers of a scenario: a burst while something breaks, single customers who find out when it
-//! works again, and then as many as it takes to sell everything.
+//! The customers of a scenario: a burst while something fails, probes that detect the recovery, and then
+//! enough customers to sell everything.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,43 +8,46 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use contract::ids::OrderId;
 use contract::order::{OrderRequest, PaymentRequest};
-use indicatif::ProgressBar;
 use tokio::sync::mpsc;
 
 use super::receiver::Receiver;
 use checker::postgres;
-use customers::crowd::{Customer, crowd};
+use customers::customer_client::{CustomerClient, Request, RetryPolicy};
 use customers::http::Authority;
 use customers::intent::Payment;
 use customers::journal::{self, Entry, Journal, Writer};
-use customers::manners::{self, ToRepeat};
+use customers::personas::{self, PendingRepeat};
 use customers::pool::Pool;
-use customers::shop::{Patience, Request, Shop};
+use customers::population::{self, Customer};
 use customers::{arrivals, request};
 
-/// What the sale offers.
+/// The SKUs of the sale.
 pub const SKUS: [&str; 2] = ["SHIRT", "POSTER"];
-/// Customers who may ever come; far more than there are units.
+/// The highest number of customers; far more than there are units.
 const CUSTOMERS_MAX: u64 = 20_000;
 /// Connections to each gateway.
 const CONNECTIONS: usize = 256;
-/// Customers who do not live through a whole outage: others come.
-const PATIENCE: Patience =
-    Patience { attempts_max: 8, answer_limit: Duration::from_secs(8), pause: Duration::from_millis(200) };
-/// How long a gateway may take to sell again after the cause has ended.
+/// Customers do not wait for the end of a long outage: others arrive later.
+const RETRY_POLICY: RetryPolicy = RetryPolicy {
+    attempts_max: 8,
+    response_limit: Duration::from_secs(8),
+    pause: Duration::from_millis(200),
+};
+/// The longest time until a gateway sells again after the fault has ended.
 const RECOVERY_LIMIT: Duration = Duration::from_secs(60);
-/// Between two attempts of a customer who waits for that.
+/// The pause between two attempts of a probe.
 const PROBE_EVERY: Duration = Duration::from_millis(50);
-/// A probe gives one attempt this long.
+/// The longest wait for the response to an attempt of a probe.
 const PROBE_LIMIT: Duration = Duration::from_secs(2);
-/// Customers of one round of selling out.
+/// The number of customers in one round of selling out.
 const ROUND_CUSTOMERS: u64 = 200;
-/// How long a round takes to come.
+/// The time within which the customers of a round arrive.
 const ROUND: Duration = Duration::from_millis(300);
-/// Longest time of selling out.
+/// The longest time of selling out.
 const SELL_OUT_LIMIT: Duration = Duration::from_secs(60);
 
-/// Whether an order is cancelled, the id of the message that it is paid, and whether analytics knows of it.
+/// Whether an order is cancelled, the id of the message about its payment, and whether analytics has counted
+/// the payment.
 const SERVED: &str = "SELECT o.status = 'cancelled', (SELECT 'order_' || e.partition || '-' || e.seq FROM order_event e \
       WHERE e.order_id = o.order_id AND e.status = 'payment_completed'), \
      (SELECT a.paid_at IS NOT NULL FROM analytics_order a WHERE a.order_id = o.order_id) \
@@ -52,106 +55,99 @@ const SERVED: &str = "SELECT o.status = 'cancelled', (SELECT 'order_' || e.parti
 
 /// The customers of one sale.
 pub struct Load {
-    shop: Arc<Shop>,
+    client: Arc<CustomerClient>,
     sale: Arc<str>,
-    crowd: Vec<Customer>,
-    came: std::sync::atomic::AtomicUsize,
+    population: Vec<Customer>,
+    arrived: std::sync::atomic::AtomicUsize,
     gateways: usize,
     journal: PathBuf,
     writer: Writer,
-    later: mpsc::UnboundedSender<ToRepeat>,
-    to_repeat: mpsc::UnboundedReceiver<ToRepeat>,
-    /// Also who came beside the crowd.
-    probes: std::sync::atomic::AtomicU64,
+    repeats: mpsc::UnboundedSender<PendingRepeat>,
+    pending_repeats: mpsc::UnboundedReceiver<PendingRepeat>,
+    /// The number of customers outside the population.
+    extra: std::sync::atomic::AtomicU64,
 }
 
-/// What customers were told in all.
+/// The result of a load.
 #[derive(Debug)]
-pub struct Told {
-    /// Customers who came.
+pub struct LoadResult {
+    /// The number of customers who arrived.
     pub offered: u64,
-    /// Orders that somebody was told of.
+    /// The number of orders that a 202 acknowledged.
     pub accepted: u64,
-    /// The journal.
+    /// The entries of the journal.
     pub entries: Vec<Entry>,
 }
 
 impl Load {
-    /// Nobody has come yet.
+    /// Creates the customers; none of them has arrived.
     pub fn new(sale: &str, gateways: Vec<Authority>, seed: u64, folder: &Path) -> anyhow::Result<Self> {
         let path = folder.join("journal.jsonl");
         let (journal, writer): (Journal, Writer) = journal::create(&path).context("the journal")?;
         let count = gateways.len();
         let pools = gateways.into_iter().map(|gateway| Pool::new(gateway, CONNECTIONS)).collect();
-        let (later, to_repeat) = mpsc::unbounded_channel();
+        let (repeats, pending_repeats) = mpsc::unbounded_channel();
         Ok(Self {
-            shop: Arc::new(Shop::open(pools, journal).with(PATIENCE)),
+            client: Arc::new(CustomerClient::new(pools, journal).with_retry_policy(RETRY_POLICY)),
             sale: sale.into(),
-            crowd: crowd(CUSTOMERS_MAX, SKUS, seed),
-            came: 0.into(),
+            population: population::generate(CUSTOMERS_MAX, SKUS, seed),
+            arrived: 0.into(),
             gateways: count,
             journal: path,
             writer,
-            later,
-            to_repeat,
-            probes: 0.into(),
+            repeats,
+            pending_repeats,
+            extra: 0.into(),
         })
     }
 
-    /// Where they go.
-    pub(super) fn shop(&self) -> &Arc<Shop> {
-        &self.shop
+    /// Returns the client with which the customers call the gateways.
+    pub(super) fn client(&self) -> &Arc<CustomerClient> {
+        &self.client
     }
 
-    /// What they want.
+    /// Returns the sale's id.
     pub(super) fn sale(&self) -> &Arc<str> {
         &self.sale
     }
 
-    /// How many of the crowd have come.
-    fn came(&self) -> usize {
-        self.came.load(std::sync::atomic::Ordering::Relaxed).min(self.crowd.len())
+    /// Returns the number of customers of the population who have arrived.
+    fn arrived(&self) -> usize {
+        self.arrived.load(std::sync::atomic::Ordering::Relaxed).min(self.population.len())
     }
 
-    /// Customers who are not of the crowd.
-    pub(super) fn also_came(&self, count: u64) {
-        self.probes.fetch_add(count, std::sync::atomic::Ordering::Relaxed);
+    /// Counts customers outside the population.
+    pub(super) fn count_extra_customers(&self, count: u64) {
+        self.extra.fetch_add(count, std::sync::atomic::Ordering::Relaxed);
     }
 
-    /// The next so many customers of the crowd, changed as the scenario wants them.
+    /// Returns the next `count` customers of the population, changed by the scenario.
     fn next(&self, count: u64, change: impl Fn(&mut Customer)) -> Arc<[Customer]> {
-        let from = self.came.fetch_add(count as usize, std::sync::atomic::Ordering::Relaxed);
-        let until = self.crowd.len().min(from + count as usize);
-        let mut customers = self.crowd.get(from..until).unwrap_or_default().to_vec();
+        let from = self.arrived.fetch_add(count as usize, std::sync::atomic::Ordering::Relaxed);
+        let until = self.population.len().min(from + count as usize);
+        let mut customers = self.population.get(from..until).unwrap_or_default().to_vec();
         customers.iter_mut().for_each(change);
         customers.into()
     }
 
-    /// So many customers come within this time, and each comes to an end.
-    pub async fn come(&self, count: u64, within: Duration, change: impl Fn(&mut Customer)) {
+    /// Lets `count` customers arrive within `within`, and waits until each has finished.
+    pub async fn run_burst(&self, count: u64, within: Duration, change: impl Fn(&mut Customer)) {
         let customers = self.next(count, change);
-        let (shop, sale, later) = (&self.shop, &self.sale, &self.later);
-        arrivals::run(
-            customers.len() as u64,
-            within,
-            &ProgressBar::hidden(),
-            |_| {},
-            move |n, intended| {
-                let customer = customers[n as usize].clone();
-                let (shop, sale, later) = (Arc::clone(shop), Arc::clone(sale), later.clone());
-                async move {
-                    if let Some(again) = manners::act(shop, sale, customer, intended).await {
-                        let _ = later.send(again); // received at the end, if at all
-                    }
+        let (client, sale, repeats) = (&self.client, &self.sale, &self.repeats);
+        let customer = |n: u64, intended| {
+            let customer = customers[n as usize].clone();
+            let (client, sale, repeats) = (Arc::clone(client), Arc::clone(sale), repeats.clone());
+            async move {
+                if let Some(repeat) = personas::act(client, sale, customer, intended).await {
+                    let _ = repeats.send(repeat); // received by `finish`
                 }
-            },
-        )
-        .await;
+            }
+        };
+        arrivals::run(customers.len() as u64, within, |_| {}, customer).await;
     }
 
-    /// Waits until every gateway has given a definite answer to a new customer, and what they bought is
-    /// settled.
-    pub async fn until_selling(&self, database_url: &str) -> anyhow::Result<()> {
+    /// Waits until every gateway has responded definitely to a new customer, and their orders are settled.
+    pub async fn wait_until_selling(&self, database_url: &str) -> anyhow::Result<()> {
         let probes = (0..self.gateways).map(|gateway| self.probe(gateway, None));
         let orders = futures_util::future::try_join_all(probes).await?;
         let orders: Vec<_> = orders.into_iter().flatten().map(|order| order.0).collect();
@@ -171,15 +167,15 @@ impl Load {
         }
     }
 
-    /// Waits until a new customer of every gateway has paid by card, was told so, and was counted.
-    pub async fn until_serving(&self, database_url: &str, receiver: &Receiver) -> anyhow::Result<()> {
+    /// Waits until a new customer of every gateway has paid by card, was notified, and was counted.
+    pub async fn wait_until_serving(&self, database_url: &str, receiver: &Receiver) -> anyhow::Result<()> {
         let database = postgres::connect(database_url).await?;
-        let served = (0..self.gateways).map(|gateway| self.until_served(gateway, &database, receiver));
+        let served = (0..self.gateways).map(|gateway| self.serve_one(gateway, &database, receiver));
         futures_util::future::try_join_all(served).await.map(drop)
     }
 
-    /// One customer after another, as long as their holds end before.
-    async fn until_served(
+    /// Sends one customer after another, because a hold may expire before the payment is processed.
+    async fn serve_one(
         &self,
         gateway: usize,
         database: &tokio_postgres::Client,
@@ -192,19 +188,19 @@ impl Load {
                 anyhow::bail!("gateway {} refused a new customer", gateway + 1);
             };
             let mut missing = "is not settled";
-            while missing != "gone" {
+            while missing != "is cancelled" {
                 anyhow::ensure!(
                     begun.elapsed() < RECOVERY_LIMIT,
-                    "a new customer's order {missing} within {RECOVERY_LIMIT:?}"
+                    "a new customer's order {missing} after {RECOVERY_LIMIT:?}"
                 );
                 tokio::time::sleep(PROBE_EVERY).await;
                 let Some(row) = database.query_opt(SERVED, &[&order.0]).await? else { continue };
                 let (cancelled, message, counted): (bool, Option<String>, Option<bool>) =
                     (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
                 missing = match message {
-                    _ if cancelled => "gone",
+                    _ if cancelled => "is cancelled",
                     None => "is not paid",
-                    Some(id) if !receiver.has(&id) => "is paid and its customer is not told",
+                    Some(id) if !receiver.contains(&id) => "is paid and its customer is not notified",
                     Some(_) if counted != Some(true) => "is paid and not counted",
                     Some(_) => return Ok(()),
                 };
@@ -217,36 +213,36 @@ impl Load {
         gateway: usize,
         payment: Option<PaymentRequest>,
     ) -> anyhow::Result<Option<OrderId>> {
-        let n = self.probes.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let n = self.extra.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let name = format!("probe-{n}");
-        let order = OrderRequest { payment, ..request::body(&[(SKUS[0], 1)]) };
+        let order = OrderRequest { payment, ..request::order_with_lines(&[(SKUS[0], 1)]) };
         let request = Request::order(&self.sale, &name, &name, order);
         let begun = Instant::now();
         loop {
-            let told = self.shop.attempt_within(&request, gateway, PROBE_LIMIT).await;
-            if !told.answer.wants_retry() {
-                return Ok(told.answer.order_id.filter(|_| told.answer.is_accepted()));
+            let response = self.client.send_once(&request, gateway, PROBE_LIMIT).await.response;
+            if !response.should_retry() {
+                return Ok(response.order_id.filter(|_| response.is_accepted()));
             }
             anyhow::ensure!(
                 begun.elapsed() < RECOVERY_LIMIT,
-                "gateway {} does not sell again within {} s: {} {:?}",
+                "gateway {} did not sell again within {} s: {} {:?}",
                 gateway + 1,
                 RECOVERY_LIMIT.as_secs(),
-                told.answer.status,
-                told.answer.code
+                response.status,
+                response.code
             );
             tokio::time::sleep(PROBE_EVERY).await;
         }
     }
 
-    /// Customers come until nothing is left, as far as Postgres knows. Whether that is so is for the
-    /// checker to say.
+    /// Lets customers arrive until Postgres has no units left. Whether everything was sold is for the checker
+    /// to decide.
     pub async fn sell_out(&self, database: &tokio_postgres::Client) -> anyhow::Result<()> {
         let left = "SELECT coalesce(sum(total - held - sold - dead_lettered), 0)::bigint \
                     FROM sale_item WHERE sale_id = $1 AND total IS NOT NULL";
         let begun = Instant::now();
-        while begun.elapsed() < SELL_OUT_LIMIT && self.came() < self.crowd.len() {
-            self.come(ROUND_CUSTOMERS, ROUND, |_| {}).await;
+        while begun.elapsed() < SELL_OUT_LIMIT && self.arrived() < self.population.len() {
+            self.run_burst(ROUND_CUSTOMERS, ROUND, |_| {}).await;
             let left: i64 = database.query_one(left, &[&&*self.sale]).await?.try_get(0)?;
             if left <= 0 {
                 break;
@@ -255,20 +251,20 @@ impl Load {
         Ok(())
     }
 
-    /// Who was to repeat a request does so, and then nobody is left.
-    pub async fn end(self) -> anyhow::Result<Told> {
+    /// Sends the pending repeats and ends the load.
+    pub async fn finish(self) -> anyhow::Result<LoadResult> {
         let mut repeating = tokio::task::JoinSet::new();
-        let came = self.came() as u64 + self.probes.load(std::sync::atomic::Ordering::Relaxed);
-        let mut to_repeat = self.to_repeat;
-        while let Ok(again) = to_repeat.try_recv() {
-            repeating.spawn(manners::repeat(Arc::clone(&self.shop), again, Instant::now()));
+        let offered = self.arrived() as u64 + self.extra.load(std::sync::atomic::Ordering::Relaxed);
+        let mut pending_repeats = self.pending_repeats;
+        while let Ok(repeat) = pending_repeats.try_recv() {
+            repeating.spawn(personas::repeat(Arc::clone(&self.client), repeat, Instant::now()));
         }
         repeating.join_all().await;
-        Arc::into_inner(self.shop).context("a customer is still there")?.close();
+        Arc::into_inner(self.client).context("a customer is still running")?.into_stats();
         self.writer.finish().context("the journal")?;
         let entries = journal::read(&self.journal, &self.sale)?;
         let accepted: std::collections::HashSet<_> =
             entries.iter().filter(|entry| entry.is_accepted()).filter_map(|entry| entry.order_id).collect();
-        Ok(Told { offered: came, accepted: accepted.len() as u64, entries })
+        Ok(LoadResult { offered, accepted: accepted.len() as u64, entries })
     }
 }

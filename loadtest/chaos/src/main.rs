@@ -1,4 +1,4 @@
-//! `chaos`: the arguments, and the runtime.
+//! `chaos`: the program that `./dev chaos` runs.
 
 use std::process::ExitCode;
 
@@ -7,9 +7,9 @@ use clap::Parser;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Break one thing after another under load, and judge every invariant after each.
+/// Inject one fault after another under load, and check every invariant after each.
 ///
-/// Runs on the stack that `./dev chaos` starts. Exit code 0: nothing was lost, oversold, doubled,
+/// Runs on the stack that `./dev chaos` starts. Exit code 0: nothing was lost, oversold, doubled, mischarged,
 /// leaked or left over in any scenario.
 #[derive(Debug, Parser)]
 #[command(version)]
@@ -23,11 +23,8 @@ fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let outcome =
         runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(chaos::run(&arguments.chaos)));
-    match outcome {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("chaos: {error:#}");
-            ExitCode::from(2)
-        }
-    }
+    outcome.unwrap_or_else(|error| {
+        eprintln!("chaos: {error:#}");
+        ExitCode::from(2)
+    })
 }

@@ -1,4 +1,5 @@
-//! One process of the stack: started by us or by `./dev`, and everything that may be done to it.
+//! A process of the stack that was started by the harness or by `./dev`, with everything that can be done to
+//! it.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -8,25 +9,25 @@ use anyhow::Context;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 
-/// How long a killed process may take to be gone.
-const GONE_LIMIT: Duration = Duration::from_secs(10);
-/// How long a process may take to end in good order.
-const END_LIMIT: Duration = Duration::from_secs(12);
-/// How often to look.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// The longest time until a killed process has exited.
+const KILL_LIMIT: Duration = Duration::from_secs(10);
+/// The longest time until a process has exited after SIGTERM.
+const TERMINATION_LIMIT: Duration = Duration::from_secs(12);
+/// The polling interval.
+const POLL_EVERY: Duration = Duration::from_millis(10);
 
-/// A process that was alive when it was last looked at.
+/// A process that was running when it was last checked.
 #[derive(Debug)]
 pub struct Process {
     name: String,
     pid: u32,
-    /// `None`: `./dev` started it, so it is nobody's child here.
+    /// The child handle; `None` when `./dev` started the process.
     child: Option<Child>,
 }
 
 impl Process {
-    /// Starts it, its output at the end of `log`. `./dev down` ends it with all others that carry the stack's
-    /// mark.
+    /// Starts a process and appends its output to `log`. `./dev down` also ends it, with all processes that
+    /// have the stack's mark in their environment.
     pub fn spawn(name: &str, command: &mut Command, log: &Path) -> anyhow::Result<Self> {
         let output = std::fs::OpenOptions::new().create(true).append(true).open(log);
         let output = output.with_context(|| format!("opening {}", log.display()))?;
@@ -34,83 +35,83 @@ impl Process {
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
-            .process_group(0) // Ctrl-C is for the harness, which ends them in order
+            .process_group(0) // Ctrl-C must reach only the harness, which ends them in order
             .spawn()
             .with_context(|| format!("starting {name}"))?;
-        let pid = child.id().with_context(|| format!("{name} ended at once"))?;
+        let pid = child.id().with_context(|| format!("{name} exited immediately"))?;
         Ok(Self { name: name.to_owned(), pid, child: Some(child) })
     }
 
-    /// One that `./dev` has started, by the pid file that it wrote.
-    pub fn of_stack(name: &str, stack_dir: &Path) -> anyhow::Result<Self> {
+    /// Returns a process that `./dev` has started, from its pid file.
+    pub fn from_pid_file(name: &str, stack_dir: &Path) -> anyhow::Result<Self> {
         let file = stack_dir.join("run").join(format!("{name}.pid"));
         let text = std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
         let pid = text.split_whitespace().next().and_then(|pid| pid.parse().ok());
-        let pid = pid.with_context(|| format!("{} holds no pid", file.display()))?;
+        let pid = pid.with_context(|| format!("{} contains no pid", file.display()))?;
         Ok(Self { name: name.to_owned(), pid, child: None })
     }
 
-    /// Its name.
+    /// Returns the name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its id and start time, as `./dev` writes them down.
+    /// Returns the process id and the start time, in the format of `./dev`'s pid files.
     pub fn identity(&self) -> Option<String> {
-        let stat = stat_of(self.pid)?;
-        Some(format!("{} {}", self.pid, stat.get(19)?))
+        let stat = stat(self.pid)?;
+        Some(format!("{} {}", self.pid, stat.starttime))
     }
 
-    /// Whether it runs, or stands still.
+    /// Returns whether the process exists, stopped or running.
     pub fn is_alive(&mut self) -> bool {
         match &mut self.child {
             Some(child) => matches!(child.try_wait(), Ok(None)),
-            None => state_of(self.pid).is_some_and(|state| state != 'Z'),
+            None => stat(self.pid).is_some_and(|stat| stat.state != 'Z'),
         }
     }
 
-    /// Whether it stands still after SIGSTOP.
+    /// Returns whether the process is stopped by SIGSTOP.
     pub fn is_stopped(&self) -> bool {
-        state_of(self.pid) == Some('T')
+        stat(self.pid).is_some_and(|stat| stat.state == 'T')
     }
 
-    /// Sends a signal; one that is gone already does not mind.
+    /// Sends a signal; it has no effect on a process that has exited.
     pub fn signal(&mut self, signal: Signal) {
         if self.is_alive()
             && let Some(pid) = Pid::from_raw(self.pid.cast_signed())
         {
-            let _ = kill_process(pid, signal); // it may end in this very moment
+            let _ = kill_process(pid, signal); // the process may exit at this moment
         }
     }
 
-    /// SIGKILL, and waits until it is gone.
+    /// Sends SIGKILL and waits until the process has exited.
     pub async fn kill(&mut self) -> anyhow::Result<()> {
         self.signal(Signal::KILL);
-        self.until_gone(GONE_LIMIT).await
+        self.wait_for_exit(KILL_LIMIT).await
     }
 
-    /// Asks it to end, and insists after a while.
-    pub async fn end(&mut self) -> anyhow::Result<()> {
+    /// Sends SIGTERM, and SIGKILL if the process does not exit in time.
+    pub async fn terminate(&mut self) -> anyhow::Result<()> {
         self.signal(Signal::TERM);
-        self.signal(Signal::CONT); // one that stands still cannot hear
-        if self.until_gone(END_LIMIT).await.is_err() {
+        self.signal(Signal::CONT); // a stopped process does not receive SIGTERM
+        if self.wait_for_exit(TERMINATION_LIMIT).await.is_err() {
             self.kill().await?;
         }
         Ok(())
     }
 
-    /// Waits until it is gone by itself.
-    pub async fn until_gone(&mut self, limit: Duration) -> anyhow::Result<()> {
-        self.until("end", limit, |process| Ok(!process.is_alive())).await
+    /// Waits until the process has exited.
+    pub async fn wait_for_exit(&mut self, limit: Duration) -> anyhow::Result<()> {
+        self.wait_until("exit", limit, |process| Ok(!process.is_alive())).await
     }
 
-    /// Waits until it stands still by itself.
-    pub async fn until_stopped(&mut self, limit: Duration) -> anyhow::Result<()> {
-        self.until("stop", limit, |process| {
+    /// Waits until the process has stopped itself.
+    pub async fn wait_until_stopped(&mut self, limit: Duration) -> anyhow::Result<()> {
+        self.wait_until("stop", limit, |process| {
             let stopped = process.is_stopped();
             anyhow::ensure!(
                 stopped || process.is_alive(),
-                "{} (pid {}) ended instead of stopping",
+                "{} (pid {}) exited instead of stopping",
                 process.name,
                 process.pid
             );
@@ -119,30 +120,24 @@ impl Process {
         .await
     }
 
-    async fn until(
+    async fn wait_until(
         &mut self,
-        does: &str,
+        event: &str,
         limit: Duration,
         mut done: impl FnMut(&mut Self) -> anyhow::Result<bool>,
     ) -> anyhow::Result<()> {
         let begun = Instant::now();
         while !done(self)? {
             let late = begun.elapsed() >= limit;
-            anyhow::ensure!(!late, "{} (pid {}) did not {does} in {limit:?}", self.name, self.pid);
-            tokio::time::sleep(LOOK_EVERY).await;
+            anyhow::ensure!(!late, "{} (pid {}) did not {event} in {limit:?}", self.name, self.pid);
+            tokio::time::sleep(POLL_EVERY).await;
         }
         Ok(())
     }
 }
 
-/// Fields of `/proc/<pid>/stat` from the state on; the name before it may hold anything.
-fn stat_of(pid: u32) -> Option<Vec<String>> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    Some(stat.rsplit_once(')')?.1.split_whitespace().map(str::to_owned).collect())
-}
-
-fn state_of(pid: u32) -> Option<char> {
-    stat_of(pid)?.first()?.chars().next()
+fn stat(pid: u32) -> Option<procfs::process::Stat> {
+    procfs::process::Process::new(pid.cast_signed()).ok()?.stat().ok()
 }
 
 #[cfg(test)]
@@ -156,14 +151,14 @@ mod tests {
         assert!(sleeper.is_alive() && !sleeper.is_stopped());
         assert!(sleeper.identity().unwrap().starts_with(&sleeper.pid.to_string()));
         sleeper.signal(Signal::STOP);
-        sleeper.until_stopped(Duration::from_secs(5)).await.unwrap();
+        sleeper.wait_until_stopped(Duration::from_secs(5)).await.unwrap();
         assert!(sleeper.is_alive());
-        sleeper.end().await.unwrap();
+        sleeper.terminate().await.unwrap();
         assert!(!sleeper.is_alive());
         let mut other = Process::spawn("other", Command::new("sleep").arg("60"), &log).unwrap();
-        assert!(other.until_stopped(Duration::from_millis(50)).await.is_err(), "it goes on");
+        assert!(other.wait_until_stopped(Duration::from_millis(50)).await.is_err(), "it does not stop");
         other.kill().await.unwrap();
-        assert!(other.until_stopped(Duration::from_secs(5)).await.is_err(), "it is gone");
+        assert!(other.wait_until_stopped(Duration::from_secs(5)).await.is_err(), "it has exited");
         std::fs::remove_file(log).unwrap();
     }
 }

@@ -1,5 +1,5 @@
-//! Toxiproxy between the programs and the services: connections are cut, and what flows is held back or
-//! swallowed. Each program has proxies of its own, so that two of them can see two different worlds.
+//! A Toxiproxy between the programs and the services: connections are closed, and data is delayed or dropped.
+//! Each program has its own proxies, so that two programs can be connected to different servers.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,16 +9,16 @@ use serde_json::{Value, json};
 
 use customers::http::{Authority, Connection};
 
-/// Longest wait for an answer of its API.
-const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+/// The longest wait for a response of its API.
+const RESPONSE_LIMIT: Duration = Duration::from_secs(5);
 
-/// Which way data flows.
+/// The direction of the data.
 #[derive(Debug, Clone, Copy)]
-pub enum Way {
+pub enum Direction {
     /// From the program to the service.
-    Up,
+    ToService,
     /// From the service to the program.
-    Down,
+    ToProgram,
 }
 
 /// The API of one Toxiproxy.
@@ -26,70 +26,70 @@ pub enum Way {
 pub struct Proxies(Authority);
 
 impl Proxies {
-    /// At an address.
-    pub fn at(address: SocketAddr) -> Self {
+    /// Creates a client for an API address.
+    pub fn new(address: SocketAddr) -> Self {
         Self(Authority { host: address.to_string(), address })
     }
 
-    /// Whether it answers.
-    pub async fn answer(&self) -> bool {
+    /// Returns whether the API responds.
+    pub async fn is_up(&self) -> bool {
         self.call("GET", "/version", None).await.is_ok()
     }
 
-    /// A new proxy.
+    /// Creates a proxy.
     pub async fn create(&self, name: &str, listen: SocketAddr, upstream: SocketAddr) -> anyhow::Result<()> {
         let body = json!({"name": name, "listen": listen.to_string(), "upstream": upstream.to_string()});
         self.call("POST", "/proxies", Some(body)).await
     }
 
-    /// Leads somewhere else from now on; what was connected is cut.
-    pub async fn lead(&self, name: &str, upstream: SocketAddr) -> anyhow::Result<()> {
+    /// Changes the upstream; existing connections are closed.
+    pub async fn redirect(&self, name: &str, upstream: SocketAddr) -> anyhow::Result<()> {
         self.call("POST", &format!("/proxies/{name}"), Some(json!({"upstream": upstream.to_string()}))).await
     }
 
-    /// Cuts all connections and accepts no new one.
-    pub async fn cut(&self, name: &str) -> anyhow::Result<()> {
+    /// Closes all connections and accepts no new ones.
+    pub async fn disable(&self, name: &str) -> anyhow::Result<()> {
         self.call("POST", &format!("/proxies/{name}"), Some(json!({"enabled": false}))).await
     }
 
     /// Accepts connections again.
-    pub async fn mend(&self, name: &str) -> anyhow::Result<()> {
+    pub async fn enable(&self, name: &str) -> anyhow::Result<()> {
         self.call("POST", &format!("/proxies/{name}"), Some(json!({"enabled": true}))).await
     }
 
-    /// Swallows everything that flows this way, on connections that stay open.
-    pub async fn swallow(&self, name: &str, way: Way) -> anyhow::Result<()> {
-        self.toxic(name, "swallow", "timeout", way, json!({"timeout": 0})).await
+    /// Drops all data in this direction while the connections stay open.
+    pub async fn blackhole(&self, name: &str, direction: Direction) -> anyhow::Result<()> {
+        self.add_toxic(name, "blackhole", "timeout", direction, json!({"timeout": 0})).await
     }
 
-    /// Lets everything that flows this way arrive later.
-    pub async fn delay(
+    /// Delays all data in this direction.
+    pub async fn add_latency(
         &self,
         name: &str,
-        way: Way,
+        direction: Direction,
         latency: Duration,
         jitter: Duration,
     ) -> anyhow::Result<()> {
         let attributes = json!({"latency": latency.as_millis(), "jitter": jitter.as_millis()});
-        self.toxic(name, "delay", "latency", way, attributes).await
+        self.add_toxic(name, "latency", "latency", direction, attributes).await
     }
 
-    /// Everything flows again, everywhere.
+    /// Enables all proxies and removes all toxics.
     pub async fn reset(&self) -> anyhow::Result<()> {
         self.call("POST", "/reset", Some(json!({}))).await
     }
 
-    async fn toxic(
+    async fn add_toxic(
         &self,
         proxy: &str,
         name: &str,
         kind: &str,
-        way: Way,
+        direction: Direction,
         attributes: Value,
     ) -> anyhow::Result<()> {
-        let stream = match way {
-            Way::Up => "upstream",
-            Way::Down => "downstream",
+        let stream = match direction {
+            Direction::ToService => "upstream",
+            Direction::ToProgram => "downstream",
         };
         let body =
             json!({"name": name, "type": kind, "stream": stream, "toxicity": 1.0, "attributes": attributes});
@@ -103,14 +103,14 @@ impl Proxies {
             self.0.host,
             body.len()
         );
-        let answered = async {
+        let call = async {
             let mut connection = Connection::open(self.0.address).await?;
             let head = connection.call(request.as_bytes()).await?;
             std::io::Result::Ok((head.status, String::from_utf8_lossy(connection.body()).into_owned()))
         };
-        let answered = tokio::time::timeout(ANSWER_LIMIT, answered).await;
-        let (status, text) = answered
-            .with_context(|| format!("toxiproxy did not answer {method} {path}"))?
+        let response = tokio::time::timeout(RESPONSE_LIMIT, call).await;
+        let (status, text) = response
+            .with_context(|| format!("toxiproxy did not respond to {method} {path}"))?
             .with_context(|| format!("toxiproxy: {method} {path}"))?;
         anyhow::ensure!((200..300).contains(&status), "toxiproxy: {method} {path}: {status} {text}");
         Ok(())

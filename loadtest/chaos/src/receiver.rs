@@ -1,5 +1,4 @@
-//! Whom notification tells: a receiver of signed webhooks that writes down every message that it takes, as
-//! often as it comes.
+//! The receiver of notifications: it verifies the signatures of webhooks and counts each message.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -20,17 +19,17 @@ use tokio::net::TcpListener;
 
 use customers::journal::now_us;
 
-/// What messages are signed with.
+/// The secret with which messages are signed.
 pub const SECRET: &str = "whsec_Y2hhb3MtbWVzc2FnZXMtYXJlLXNpZ25lZA==";
 
-/// What came, by the id of the message: how often. Clones share it.
+/// The number of times that each message was received, by its id. Clones share the counts.
 #[derive(Debug, Clone, Default)]
-pub struct Receiver(Arc<Mutex<Taken>>);
+pub struct Receiver(Arc<Mutex<Received>>);
 
 #[derive(Debug, Default)]
-struct Taken {
+struct Received {
     messages: BTreeMap<String, u64>,
-    unbelieved: u64,
+    rejected: u64,
 }
 
 impl Receiver {
@@ -43,60 +42,60 @@ impl Receiver {
     }
 
     async fn serve(self, listener: TcpListener) {
-        // An accept that fails lost its connection: the sender tries again.
+        // An accept that fails loses its connection, and the sender retries.
         loop {
             let Ok((stream, _)) = listener.accept().await else { continue };
             let this = self.clone();
             tokio::spawn(async move {
-                let answer = |request| {
+                let respond = |request| {
                     let this = this.clone();
-                    async move { Ok::<_, Infallible>(this.take(request).await) }
+                    async move { Ok::<_, Infallible>(this.receive(request).await) }
                 };
                 let builder = auto::Builder::new(TokioExecutor::new());
-                let _ = builder.serve_connection(TokioIo::new(stream), service_fn(answer)).await;
+                let _ = builder.serve_connection(TokioIo::new(stream), service_fn(respond)).await;
             });
         }
     }
 
-    async fn take(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn receive(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let mut response = Response::new(Full::default());
-        match believed(request).await {
-            Some(id) => *self.taken().messages.entry(id).or_default() += 1,
+        match verified_id(request).await {
+            Some(id) => *self.received().messages.entry(id).or_default() += 1,
             None => {
-                self.taken().unbelieved += 1;
+                self.received().rejected += 1;
                 *response.status_mut() = StatusCode::UNAUTHORIZED;
             }
         }
         response
     }
 
-    /// Forgets everything: a new world.
-    pub fn forget(&self) {
-        *self.taken() = Taken::default();
+    /// Clears the counts for a new environment.
+    pub fn clear(&self) {
+        *self.received() = Received::default();
     }
 
-    /// How often each message came.
+    /// Returns the number of times that each message was received.
     pub fn messages(&self) -> BTreeMap<String, u64> {
-        self.taken().messages.clone()
+        self.received().messages.clone()
     }
 
-    /// Whether a message came.
-    pub fn has(&self, id: &str) -> bool {
-        self.taken().messages.contains_key(id)
+    /// Returns whether a message was received.
+    pub fn contains(&self, id: &str) -> bool {
+        self.received().messages.contains_key(id)
     }
 
-    /// Messages with a wrong signature.
-    pub fn unbelieved(&self) -> u64 {
-        self.taken().unbelieved
+    /// Returns the number of messages with a wrong signature.
+    pub fn rejected(&self) -> u64 {
+        self.received().rejected
     }
 
-    fn taken(&self) -> MutexGuard<'_, Taken> {
+    fn received(&self) -> MutexGuard<'_, Received> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The id of a message that is signed as it must be.
-async fn believed(request: Request<Incoming>) -> Option<String> {
+/// Returns the id of a message with a valid signature.
+async fn verified_id(request: Request<Incoming>) -> Option<String> {
     let (head, body) = request.into_parts();
     let header = |name: &str| head.headers.get(name)?.to_str().ok();
     let headers = SignatureHeaders {
@@ -115,7 +114,7 @@ mod tests {
     use customers::http::Connection;
 
     #[tokio::test]
-    async fn what_is_signed_is_written_down_as_often_as_it_comes() {
+    async fn signed_messages_are_counted_and_others_rejected() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let receiver = Receiver::default();
@@ -131,8 +130,8 @@ mod tests {
             assert_eq!(connection.call(request.as_bytes()).await.unwrap().status, status);
         }
         assert_eq!(receiver.messages(), [("order_1-2".to_owned(), 2)].into());
-        assert_eq!((receiver.unbelieved(), receiver.has("order_1-2")), (1, true));
-        receiver.forget();
+        assert_eq!((receiver.rejected(), receiver.contains("order_1-2")), (1, true));
+        receiver.clear();
         assert!(receiver.messages().is_empty());
     }
 }

@@ -1,6 +1,5 @@
-//! The two Redis servers of the stack: the one that sells, and the one that may take its place. The
-//! first is the stack's own, so `./dev` can tell that it runs; the second exists only while a scenario
-//! needs it.
+//! The two Redis servers of the stack: the primary and a possible replacement. The first server is the
+//! stack's own, so that `./dev` recognizes its process; the second one runs only while a scenario needs it.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,12 +13,12 @@ use tokio::process::Command;
 
 use super::process::Process;
 
-/// Longest wait for a server to answer, or for a replica to be in step.
-const ANSWER_LIMIT: Duration = Duration::from_secs(20);
-/// How often to look.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// The longest wait until a server responds or a replica is in sync.
+const RESPONSE_LIMIT: Duration = Duration::from_secs(20);
+/// The polling interval.
+const POLL_EVERY: Duration = Duration::from_millis(10);
 
-/// One server.
+/// A server.
 #[derive(Debug)]
 pub struct Node {
     name: &'static str,
@@ -28,51 +27,51 @@ pub struct Node {
     process: Option<Process>,
 }
 
-/// Both.
+/// Both servers.
 #[derive(Debug)]
-pub struct Redises {
+pub struct RedisPair {
     folder: PathBuf,
-    /// The words that the first was started with; those of the second differ in port and folder.
-    words: Vec<String>,
+    /// The command line of the first server; that of the second differs in port and folder.
+    command_line: Vec<String>,
     nodes: [Node; 2],
     primary: usize,
 }
 
-impl Redises {
-    /// The first runs already, as the stack's `redis`.
+impl RedisPair {
+    /// Creates the pair. The first server is already running, as the stack's `redis`.
     pub fn new(folder: &Path, first: SocketAddr, second: SocketAddr) -> anyhow::Result<Self> {
         let launch = folder.join("run").join("redis.launch");
-        let words =
+        let command_line =
             std::fs::read_to_string(&launch).with_context(|| format!("reading {}", launch.display()))?;
         let node =
             |name, address| Node { name, address, data: folder.join("data").join(name), process: None };
         let mut nodes = [node("redis", first), node("redis-second", second)];
-        nodes[0].process = Some(Process::of_stack("redis", folder)?);
-        let words = words.lines().map(str::to_owned).collect();
-        Ok(Self { folder: folder.to_owned(), words, nodes, primary: 0 })
+        nodes[0].process = Some(Process::from_pid_file("redis", folder)?);
+        let command_line = command_line.lines().map(str::to_owned).collect();
+        Ok(Self { folder: folder.to_owned(), command_line, nodes, primary: 0 })
     }
 
-    /// Where the first listens.
+    /// Returns the address of the first server.
     pub fn first(&self) -> SocketAddr {
         self.nodes[0].address
     }
 
-    /// Where the second listens.
+    /// Returns the address of the second server.
     pub fn second(&self) -> SocketAddr {
         self.nodes[1].address
     }
 
-    /// Where the one listens that sells, as far as the harness is concerned.
+    /// Returns the address of the primary, as far as the harness knows.
     pub fn primary(&self) -> SocketAddr {
         self.nodes[self.primary].address
     }
 
-    /// From now on the other one sells.
-    pub fn promoted(&mut self, node: usize) {
+    /// Declares a server the primary.
+    pub fn set_primary(&mut self, node: usize) {
         self.primary = node;
     }
 
-    /// The first, empty and alone.
+    /// Restarts the first server empty, and stops the second one.
     pub async fn reset(&mut self) -> anyhow::Result<()> {
         self.primary = 0;
         for node in 0..2 {
@@ -82,7 +81,7 @@ impl Redises {
         self.start(0).await
     }
 
-    /// SIGKILL.
+    /// Kills a server with SIGKILL.
     pub async fn kill(&mut self, node: usize) -> anyhow::Result<()> {
         match self.nodes[node].process.take() {
             Some(mut process) => process.kill().await,
@@ -90,14 +89,14 @@ impl Redises {
         }
     }
 
-    /// Sends a signal.
+    /// Sends a signal to a server.
     pub fn signal(&mut self, node: usize, signal: Signal) {
         if let Some(process) = &mut self.nodes[node].process {
             process.signal(signal);
         }
     }
 
-    /// Deletes what it has on disk.
+    /// Deletes the data of a server.
     pub fn wipe(&self, node: usize) -> anyhow::Result<()> {
         let data = &self.nodes[node].data;
         if data.exists() {
@@ -106,8 +105,8 @@ impl Redises {
         Ok(())
     }
 
-    /// Keeps a copy of what it has on disk, written out first.
-    pub async fn copy(&self, node: usize) -> anyhow::Result<()> {
+    /// Copies the data of a server.
+    pub async fn back_up(&self, node: usize) -> anyhow::Result<()> {
         let (data, copy) = (&self.nodes[node].data, self.copy_of(node));
         if copy.exists() {
             std::fs::remove_dir_all(&copy)?;
@@ -115,7 +114,7 @@ impl Redises {
         copy_folder(data, &copy).with_context(|| format!("copying {}", data.display()))
     }
 
-    /// Puts the copy in the place of what it has.
+    /// Replaces the data of a server with the copy.
     pub fn restore(&self, node: usize) -> anyhow::Result<()> {
         self.wipe(node)?;
         let (data, copy) = (&self.nodes[node].data, self.copy_of(node));
@@ -126,31 +125,31 @@ impl Redises {
         self.nodes[node].data.with_extension("copy")
     }
 
-    /// Starts one that does not run, with what it has on disk, and waits until it answers.
+    /// Starts a server that is not running, with its data, and waits until it responds.
     pub async fn start(&mut self, node: usize) -> anyhow::Result<()> {
         let Node { name, address, data, .. } = &self.nodes[node];
         std::fs::create_dir_all(data)?;
-        let mut command = Command::new(&self.words[0]);
-        command.args(&self.words[1..]);
-        // Of an option that is given twice, Redis takes the later one.
+        let mut command = Command::new(&self.command_line[0]);
+        command.args(&self.command_line[1..]);
+        // Redis uses the last value of an option that is given twice.
         command.arg("--port").arg(address.port().to_string()).arg("--dir").arg(data);
         let log = self.folder.join("logs").join(format!("{name}.log"));
         let process = Process::spawn(name, &mut command, &log)?;
         if node == 0 {
-            // As ./dev would have written it, so that it sees its own process running.
-            let identity = process.identity().context("Redis ended at once")?;
+            // In the format of ./dev, so that ./dev recognizes the process.
+            let identity = process.identity().context("Redis exited immediately")?;
             std::fs::write(self.folder.join("run").join("redis.pid"), identity + "\n")?;
         }
         self.nodes[node].process = Some(process);
         let begun = Instant::now();
         while self.command::<String>(node, "PING", &[]).await.is_err() {
-            anyhow::ensure!(begun.elapsed() < ANSWER_LIMIT, "{} does not answer", self.nodes[node].name);
-            tokio::time::sleep(LOOK_EVERY).await;
+            anyhow::ensure!(begun.elapsed() < RESPONSE_LIMIT, "{} does not respond", self.nodes[node].name);
+            tokio::time::sleep(POLL_EVERY).await;
         }
         Ok(())
     }
 
-    /// One command, on a connection of its own.
+    /// Sends one command on a new connection.
     pub async fn command<T: fred::types::FromValue>(
         &self,
         node: usize,
@@ -161,12 +160,12 @@ impl Redises {
         let command = CustomCommand::new_static(name, ClusterHash::FirstKey, false);
         let args: Vec<Value> = args.iter().map(|arg| Value::from(*arg)).collect();
         let reply = client.custom::<T, Value>(command, args).await;
-        let _ = client.quit().await; // it is gone either way
+        let _ = client.quit().await; // the connection is closed in any case
         reply.with_context(|| format!("{name} on {}", self.nodes[node].name))
     }
 
-    /// Makes one follow the other, and waits until it is in step.
-    pub async fn follow(&mut self, node: usize, leader: SocketAddr) -> anyhow::Result<()> {
+    /// Makes a server a replica, and waits until it is in sync.
+    pub async fn replicate_from(&mut self, node: usize, leader: SocketAddr) -> anyhow::Result<()> {
         let port = leader.port().to_string();
         self.command::<String>(node, "REPLICAOF", &[&leader.ip().to_string(), &port]).await?;
         let begun = Instant::now();
@@ -175,20 +174,20 @@ impl Redises {
             if info.contains("master_link_status:up") && info.contains("master_sync_in_progress:0") {
                 return Ok(());
             }
-            anyhow::ensure!(begun.elapsed() < ANSWER_LIMIT, "the replica is not in step: {info}");
-            tokio::time::sleep(LOOK_EVERY).await;
+            anyhow::ensure!(begun.elapsed() < RESPONSE_LIMIT, "the replica is not in sync: {info}");
+            tokio::time::sleep(POLL_EVERY).await;
         }
     }
 
-    /// Follows nobody any more.
+    /// Makes a replica a primary.
     pub async fn promote(&mut self, node: usize) -> anyhow::Result<()> {
         self.command::<String>(node, "REPLICAOF", &["NO", "ONE"]).await?;
-        self.promoted(node);
+        self.set_primary(node);
         Ok(())
     }
 
-    /// Ends the second; the first is the stack's.
-    pub async fn end(mut self) -> anyhow::Result<()> {
+    /// Stops the second server; the first belongs to the stack.
+    pub async fn stop_second(mut self) -> anyhow::Result<()> {
         self.kill(1).await
     }
 }

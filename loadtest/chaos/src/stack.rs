@@ -1,5 +1,5 @@
-//! The stack that is ill-treated: services that `./dev chaos` has started, a Toxiproxy, and for each
-//! scenario a fresh database, fresh topics, an empty Redis, two gateways and two settlers.
+//! The stack of the harness: services that `./dev chaos` has started, a Toxiproxy, and for each scenario a
+//! fresh database, fresh topics, an empty Redis, two gateways and two settlements.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -9,76 +9,76 @@ use anyhow::Context;
 use rustix::process::Signal;
 use tokio::process::Command;
 
-use super::followers::{self, Follower};
+use super::downstream::{self, DownstreamProgram};
 use super::ports::{Ports, local};
 use super::process::Process;
 use super::proxy::Proxies;
 use super::receiver::Receiver;
-use super::redis::Redises;
+use super::redis::RedisPair;
 use checker::postgres;
+use checker::settings::Services;
 use customers::admin::{self, Admin};
 use customers::http::Authority;
-use customers::settings::Services;
 
-/// Longest wait for a program to be ready.
+/// The longest wait until a program is ready.
 const READY_LIMIT: Duration = Duration::from_secs(40);
-/// How often to look.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// Proxies by name, and who goes through them.
+/// The polling interval.
+const POLL_EVERY: Duration = Duration::from_millis(20);
+/// The names of the proxies.
 pub mod proxies {
-    /// Of each gateway to Redis.
+    /// From each gateway to Redis.
     pub const REDIS_GATEWAYS: [&str; 2] = ["redis-gateway-1", "redis-gateway-2"];
-    /// Of settlement to Redis.
+    /// From settlement to Redis.
     pub const REDIS_SETTLEMENTS: &str = "redis-settlements";
-    /// Of the second Redis to the first, which it follows.
+    /// From the second Redis to the first, of which it is a replica.
     pub const REPLICATION: &str = "replication";
-    /// Of the gateways to Kafka.
+    /// From the gateways to Kafka.
     pub const KAFKA_GATEWAYS: &str = "kafka-gateways";
-    /// Of settlement to Kafka.
+    /// From settlement to Kafka.
     pub const KAFKA_SETTLEMENTS: &str = "kafka-settlements";
-    /// Of the gateways to Postgres.
+    /// From the gateways to Postgres.
     pub const POSTGRES_GATEWAYS: &str = "postgres-gateways";
-    /// Of settlement to Postgres.
+    /// From settlement to Postgres.
     pub const POSTGRES_SETTLEMENTS: &str = "postgres-settlements";
-    /// Of payments to the card provider.
+    /// From payments to the card provider.
     pub const PROVIDER: &str = "provider";
-    /// Of the card provider to the first gateway.
+    /// From the card provider to the first gateway.
     pub const CALLBACKS: &str = "callbacks";
-    /// Of notification to its receiver.
+    /// From notification to its receiver.
     pub const NOTIFICATION_TARGET: &str = "notification-target";
 }
 
-/// What `FLASHSALE_FAULTS` says to each program, from its start; empty: nothing.
+/// The value of `FLASHSALE_FAULTS` of each program at its start; empty for no fault.
 #[derive(Debug, Clone, Default)]
 pub struct Faults {
-    /// To the gateways.
+    /// The faults of the gateways.
     pub gateways: [String; 2],
-    /// To the settlers.
+    /// The faults of the settlements.
     pub settlements: [String; 2],
-    /// To what follows the events, in the order of [`Follower`].
-    pub followers: [String; 4],
+    /// The faults of the downstream programs, in the order of [`DownstreamProgram`].
+    pub downstream: [String; 4],
 }
 
-/// A gateway, a settler, or what follows the events.
+/// A program of the stack.
 #[derive(Debug)]
 pub struct Program {
     pub(super) name: String,
-    /// Where it answers for itself.
+    /// The address of metrics and health checks.
     admin: SocketAddr,
     pub(super) process: Option<Process>,
 }
 
-/// Everything that can be hit.
+/// The stack with everything that a scenario can act on.
 #[derive(Debug)]
 pub struct Stack {
-    /// Between programs and services.
+    /// The proxies between programs and services.
     pub proxies: Proxies,
-    /// Where the stock is.
-    pub redis: Redises,
-    /// Whom notification tells.
+    /// The Redis servers.
+    pub redis: RedisPair,
+    /// The receiver of notifications.
     pub receiver: Receiver,
-    /// From the first try of an event to the second, and from there to the last, in milliseconds.
-    pub tries_ms: [&'static str; 2],
+    /// The pauses between the attempts of an event, in milliseconds.
+    pub retry_pauses_ms: [&'static str; 2],
     pub(super) folder: PathBuf,
     binaries: PathBuf,
     dev: PathBuf,
@@ -86,17 +86,17 @@ pub struct Stack {
     toxiproxy: Process,
     gateways: [Program; 2],
     settlements: [Program; 2],
-    pub(super) followers: [Program; 4],
-    /// Without a proxy between.
+    pub(super) downstream: [Program; 4],
+    /// The brokers, without a proxy.
     pub(super) kafka: String,
-    /// The server, without a database.
+    /// The URL of the Postgres server, without a database.
     pub(super) postgres: String,
     pub(super) database: String,
     pub(super) topic_prefix: String,
-    /// A protection that every program is started without; empty: none.
-    without: &'static str,
-    /// What is taken out of the schema with it.
-    pub(super) schema: &'static str,
+    /// The protection that is removed from every program; empty for none.
+    removed_protection: &'static str,
+    /// The statement that removes it from the schema.
+    pub(super) schema_change: &'static str,
 }
 
 fn variable(name: &str) -> anyhow::Result<String> {
@@ -104,7 +104,7 @@ fn variable(name: &str) -> anyhow::Result<String> {
 }
 
 impl Stack {
-    /// The services of the stack that `./dev chaos` has started, and a Toxiproxy before them.
+    /// Connects to the services that `./dev chaos` has started, and starts a Toxiproxy.
     pub async fn start() -> anyhow::Result<Self> {
         let folder = PathBuf::from(variable("FLASHSALE_STACK_DIR")?);
         let binaries = PathBuf::from(variable("FLASHSALE_BIN_DIR")?);
@@ -119,22 +119,22 @@ impl Stack {
         let mut command = Command::new(variable("FLASHSALE_TOXIPROXY")?);
         command.args(["-host", "127.0.0.1", "-port", &ports.proxy_api.to_string()]);
         let toxiproxy = Process::spawn("toxiproxy", &mut command, &log)?;
-        let proxies = Proxies::at(local(ports.proxy_api));
+        let proxies = Proxies::new(local(ports.proxy_api));
         let begun = Instant::now();
-        while !proxies.answer().await {
+        while !proxies.is_up().await {
             anyhow::ensure!(
                 begun.elapsed() < READY_LIMIT,
-                "toxiproxy does not answer; see {}",
+                "toxiproxy does not respond; see {}",
                 log.display()
             );
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_EVERY).await;
         }
         let program = |name: &str, admin| Program { name: name.into(), admin: local(admin), process: None };
         let mut stack = Self {
             proxies,
-            redis: Redises::new(&folder, first, local(ports.redis_second))?,
+            redis: RedisPair::new(&folder, first, local(ports.redis_second))?,
             receiver: Receiver::start(local(ports.receiver)).await?,
-            tries_ms: followers::TRIES_MS,
+            retry_pauses_ms: downstream::RETRY_PAUSES_MS,
             dev: PathBuf::from(variable("FLASHSALE_DEV")?),
             toxiproxy,
             gateways: [
@@ -145,23 +145,24 @@ impl Stack {
                 program("settlement-1", ports.settlements[0]),
                 program("settlement-2", ports.settlements[1]),
             ],
-            followers: Follower::ALL.map(|which| program(which.name(), ports.followers[which as usize])),
+            downstream: DownstreamProgram::ALL
+                .map(|which| program(which.name(), ports.downstream[which as usize])),
             kafka,
             postgres: server.to_owned(),
             database: String::new(),
             topic_prefix: String::new(),
-            without: "",
-            schema: "",
+            removed_protection: "",
+            schema_change: "",
             folder,
             binaries,
             ports,
         };
-        stack.make_proxies(first).await?;
+        stack.create_proxies(first).await?;
         stack.redis.reset().await?;
         Ok(stack)
     }
 
-    async fn make_proxies(&self, redis: SocketAddr) -> anyhow::Result<()> {
+    async fn create_proxies(&self, redis: SocketAddr) -> anyhow::Result<()> {
         let Ports { redis: redis_ports, postgres, kafka_gateways, kafka_settlements, .. } = self.ports;
         let server = self.postgres.rsplit_once('@').context("DATABASE_URL has no user")?.1;
         let server: SocketAddr = server.parse().context("DATABASE_URL")?;
@@ -179,15 +180,16 @@ impl Stack {
         for (name, listen, upstream) in all {
             self.proxies.create(name, local(listen), upstream).await?;
         }
-        self.make_follower_proxies().await
+        self.create_downstream_proxies().await
     }
 
-    /// From the next world on, programs are started without this protection; empty: with all.
-    pub fn weaken(&mut self, without: &'static str, schema: &'static str) {
-        (self.without, self.schema) = (without, schema);
+    /// Starts programs from the next environment on without a protection; empty to start them with all
+    /// protections.
+    pub fn set_mutation(&mut self, removed_protection: &'static str, schema_change: &'static str) {
+        (self.removed_protection, self.schema_change) = (removed_protection, schema_change);
     }
 
-    /// The services as the checker sees them: without a proxy between.
+    /// Returns the addresses of the services without proxies, as the checker uses them.
     pub fn services(&self) -> Services {
         Services {
             database_url: format!("{}/{}", self.postgres, self.database),
@@ -197,42 +199,42 @@ impl Stack {
         }
     }
 
-    /// Where customers go.
+    /// Returns the public addresses of the gateways.
     pub fn gateways(&self) -> Vec<Authority> {
         let authority = |address: SocketAddr| Authority { host: address.to_string(), address };
         self.ports.gateways.iter().map(|[public, _]| authority(local(*public))).collect()
     }
 
-    /// The operator's door of a gateway.
+    /// Returns a client for the admin listener of a gateway.
     pub fn admin(&self, gateway: usize) -> anyhow::Result<Admin> {
-        Admin::at(&format!("http://{}", self.gateways[gateway].admin))
+        Admin::new(&format!("http://{}", self.gateways[gateway].admin))
     }
 
-    /// A connection of the harness's own to the world's database.
+    /// Connects the harness to the environment's database.
     pub async fn database(&self) -> anyhow::Result<tokio_postgres::Client> {
         postgres::connect(&self.services().database_url).await
     }
 
-    /// Every gateway's and settler's way to Redis leads here from now on.
-    pub async fn lead_redis(&self, to: SocketAddr) -> anyhow::Result<()> {
+    /// Redirects the proxies of all gateways and settlements to another Redis.
+    pub async fn redirect_redis(&self, to: SocketAddr) -> anyhow::Result<()> {
         for proxy in proxies::REDIS_GATEWAYS.into_iter().chain([proxies::REDIS_SETTLEMENTS]) {
-            self.proxies.lead(proxy, to).await?;
+            self.proxies.redirect(proxy, to).await?;
         }
         Ok(())
     }
 
-    /// Where a replica reaches the first Redis, through a proxy.
+    /// Returns the proxy address at which a replica reaches the first Redis.
     pub fn replication(&self) -> SocketAddr {
         local(self.ports.redis[3])
     }
 
-    /// Where a settler answers for itself.
+    /// Returns the URL of a settlement's metrics and health checks.
     pub fn settlement_url(&self, n: usize) -> String {
         format!("http://{}", self.settlements[n].admin)
     }
 
-    /// The name of the world's database.
-    pub(super) fn world(&self) -> &str {
+    /// Returns the name of the environment's database.
+    pub(super) fn environment(&self) -> &str {
         &self.database
     }
 
@@ -242,7 +244,7 @@ impl Stack {
 
     fn command(&self, binary: &str, kafka: u16, postgres: u16, redis: u16, faults: &str) -> Command {
         let user = self.postgres.rsplit_once('@').map_or(self.postgres.as_str(), |(user, _)| user);
-        let mut command = self.bare_command(binary, faults);
+        let mut command = self.base_command(binary, faults);
         command
             .env("KAFKA_BROKERS", local(kafka).to_string())
             .env("DATABASE_URL", format!("{user}@{}/{}", local(postgres), self.database))
@@ -250,15 +252,15 @@ impl Stack {
         command
     }
 
-    /// Of what follows the events: without a proxy between it and the services.
-    pub(super) fn following_command(&self, faults: &str) -> Command {
+    /// Returns the command of a downstream program, which reaches the services without proxies.
+    pub(super) fn downstream_command(&self, faults: &str) -> Command {
         let services = self.services();
-        let mut command = self.bare_command("downstream", faults);
+        let mut command = self.base_command("downstream", faults);
         command.env("KAFKA_BROKERS", services.kafka_brokers).env("DATABASE_URL", services.database_url);
         command
     }
 
-    fn bare_command(&self, binary: &str, faults: &str) -> Command {
+    fn base_command(&self, binary: &str, faults: &str) -> Command {
         let mut command = Command::new(self.binaries.join(binary));
         command
             .env("TOPIC_PREFIX", &self.topic_prefix)
@@ -269,11 +271,12 @@ impl Stack {
     }
 
     fn all_faults(&self, faults: &str) -> String {
-        let without = Some(format!("without:{}", self.without)).filter(|_| !self.without.is_empty());
-        without.into_iter().chain([faults.to_owned()]).collect::<Vec<_>>().join(",")
+        let removed = Some(format!("without:{}", self.removed_protection));
+        let removed = removed.filter(|_| !self.removed_protection.is_empty());
+        removed.into_iter().chain([faults.to_owned()]).collect::<Vec<_>>().join(",")
     }
 
-    /// Starts a gateway that does not run.
+    /// Starts a gateway that is not running.
     pub fn start_gateway(&mut self, n: usize, faults: &str) -> anyhow::Result<()> {
         let Ports { kafka_gateways, postgres, redis, gateways, .. } = self.ports;
         let mut command = self.command("gateway", kafka_gateways[1], postgres[0], redis[n], faults);
@@ -281,51 +284,52 @@ impl Stack {
             .env("GATEWAY_LISTEN", local(gateways[n][0]).to_string())
             .env("GATEWAY_ADMIN_LISTEN", local(gateways[n][1]).to_string())
             .env("GATEWAY_DEV_AUTH", "true");
-        followers::of_gateway(&mut command);
+        downstream::configure_gateway(&mut command);
         let (name, log) = (self.gateways[n].name.clone(), self.log(&self.gateways[n].name));
         self.gateways[n].process = Some(Process::spawn(&name, &mut command, &log)?);
         Ok(())
     }
 
-    /// Starts a settler that does not run.
+    /// Starts a settlement that is not running.
     pub fn start_settlement(&mut self, n: usize, faults: &str) -> anyhow::Result<()> {
         let Ports { kafka_settlements, postgres, redis, settlements, .. } = self.ports;
         let mut command = self.command("settlement", kafka_settlements[1], postgres[1], redis[2], faults);
         command.env("SETTLEMENT_LISTEN", local(settlements[n]).to_string());
-        followers::of_settlement(&mut command);
+        downstream::configure_settlement(&mut command);
         let (name, log) = (self.settlements[n].name.clone(), self.log(&self.settlements[n].name));
         self.settlements[n].process = Some(Process::spawn(&name, &mut command, &log)?);
         Ok(())
     }
 
-    /// A gateway's process.
+    /// Returns the process of a gateway.
     pub fn gateway(&mut self, n: usize) -> anyhow::Result<&mut Process> {
         self.gateways[n].process.as_mut().with_context(|| format!("gateway-{} was not started", n + 1))
     }
 
-    /// A settler's process.
+    /// Returns the process of a settlement.
     pub fn settlement(&mut self, n: usize) -> anyhow::Result<&mut Process> {
         self.settlements[n].process.as_mut().with_context(|| format!("settlement-{} was not started", n + 1))
     }
 
-    /// Waits until every program says that it is ready.
-    pub async fn until_ready(&mut self) -> anyhow::Result<()> {
+    /// Waits until every program is ready.
+    pub async fn wait_until_ready(&mut self) -> anyhow::Result<()> {
         let begun = Instant::now();
-        let followers = self.followers.iter_mut().filter(|program| program.process.is_some());
-        for program in self.gateways.iter_mut().chain(&mut self.settlements).chain(followers) {
+        let downstream = self.downstream.iter_mut().filter(|program| program.process.is_some());
+        for program in self.gateways.iter_mut().chain(&mut self.settlements).chain(downstream) {
             let url = format!("http://{}", program.admin);
             while !admin::is_ready(&url).await {
                 let alive = program.process.as_mut().is_some_and(Process::is_alive);
-                anyhow::ensure!(alive, "{} ended; see its log", program.name);
+                anyhow::ensure!(alive, "{} exited; see its log", program.name);
                 anyhow::ensure!(begun.elapsed() < READY_LIMIT, "{} is not ready; see its log", program.name);
-                tokio::time::sleep(LOOK_EVERY).await;
+                tokio::time::sleep(POLL_EVERY).await;
             }
         }
         Ok(())
     }
 
-    /// Everything runs and flows again, without faults.
-    pub async fn heal(&mut self) -> anyhow::Result<()> {
+    /// Removes all faults: restores the proxies, continues stopped programs and starts those that have
+    /// exited.
+    pub async fn restore(&mut self) -> anyhow::Result<()> {
         self.proxies.reset().await?;
         for n in 0..2 {
             self.gateway(n)?.signal(Signal::CONT);
@@ -337,23 +341,23 @@ impl Stack {
                 self.start_settlement(n, "")?;
             }
         }
-        for which in Follower::ALL {
-            if let Some(process) = &mut self.followers[which as usize].process {
+        for which in DownstreamProgram::ALL {
+            if let Some(process) = &mut self.downstream[which as usize].process {
                 process.signal(Signal::CONT);
                 if !process.is_alive() {
-                    self.start_follower(which, "")?;
+                    self.start_downstream(which, "")?;
                 }
             }
         }
         Ok(())
     }
 
-    /// A service that `./dev` runs: kafka, postgres.
+    /// Returns the process of a service that `./dev` runs: kafka or postgres.
     pub fn service(&self, name: &str) -> anyhow::Result<Process> {
-        Process::of_stack(name, &self.folder)
+        Process::from_pid_file(name, &self.folder)
     }
 
-    /// Starts what was killed of the services, and waits until it answers.
+    /// Starts services that were killed, and waits until they are ready.
     pub async fn restart_services(&self) -> anyhow::Result<()> {
         let done = Command::new(&self.dev)
             .args(["up", "--services-only"])
@@ -362,34 +366,34 @@ impl Stack {
             .output()
             .await
             .context("running ./dev up --services-only")?;
-        let told = String::from_utf8_lossy(&done.stderr);
-        anyhow::ensure!(done.status.success(), "./dev up --services-only failed: {told}");
+        let stderr = String::from_utf8_lossy(&done.stderr);
+        anyhow::ensure!(done.status.success(), "./dev up --services-only failed: {stderr}");
         Ok(())
     }
 
     pub(super) async fn end_programs(&mut self, how: Signal) -> anyhow::Result<()> {
-        let programs = self.gateways.iter_mut().chain(&mut self.settlements).chain(&mut self.followers);
+        let programs = self.gateways.iter_mut().chain(&mut self.settlements).chain(&mut self.downstream);
         for program in programs {
             if let Some(mut process) = program.process.take() {
-                if how == Signal::KILL { process.kill().await? } else { process.end().await? }
+                if how == Signal::KILL { process.kill().await? } else { process.terminate().await? }
             }
         }
         Ok(())
     }
 
-    /// Ends what this process has started.
+    /// Ends the processes that the harness has started.
     pub async fn end(mut self) -> anyhow::Result<()> {
         self.end_programs(Signal::KILL).await?;
-        self.toxiproxy.end().await?;
-        self.redis.end().await
+        self.toxiproxy.terminate().await?;
+        self.redis.stop_second().await
     }
 
-    /// Where runs leave their journals and findings.
+    /// Returns the folder of the journals and findings of all runs.
     pub fn output(&self) -> PathBuf {
         self.folder.join("runs")
     }
 
-    /// The folder of the stack.
+    /// Returns the folder of the stack.
     pub fn folder(&self) -> &Path {
         &self.folder
     }

@@ -1,37 +1,37 @@
-//! What all runs found, in one table.
+//! The results of all runs in one table.
 
 use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::run::Ran;
+use super::run::RunResult;
 use checker::finding::{Finding, Verdict};
 use checker::report;
 use terminal::{Style, Table, heading, styled, thousands};
 
-/// Violations by what they mean to those who sell.
+/// The number of violations by their meaning for the seller.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-#[allow(missing_docs)] // the columns
+#[allow(missing_docs)] // every field has a comment with its invariants
 pub struct Harm {
-    /// Somebody was told of an order that is not there (invariant 2), or never of what became of theirs.
+    /// An acknowledged order is missing (invariant 2), or a customer got no message about an order.
     pub lost: u64,
-    /// More was sold than there was (1).
+    /// More units were sold than existed (1).
     pub oversold: u64,
-    /// An order, or a customer's right to one, stands more often than once (3, 4), or a message came again.
+    /// An order, or a customer's right to one, exists more than once (3, 4), or a message was duplicated.
     pub doubled: u64,
-    /// Money was taken or kept that should not be, or not taken (9).
+    /// Money was captured, kept or not captured wrongly (9).
     pub mischarged: u64,
-    /// Units are nowhere, or twice (5).
+    /// Units are lost or counted twice (5).
     pub leaked: u64,
-    /// Units are left over although more was asked for (6).
+    /// Units are left over although demand exceeded supply (6).
     pub undersold: u64,
-    /// Order of admission, events, position (7, 8, 10).
+    /// The order of admission, the events, or the position is wrong (7, 8, 10).
     pub other: u64,
 }
 
 impl Harm {
-    fn of(findings: &[Finding]) -> Self {
+    fn from_findings(findings: &[Finding]) -> Self {
         let mut harm = Self::default();
         for finding in findings {
             let count = match finding.invariant {
@@ -49,7 +49,7 @@ impl Harm {
     }
 }
 
-/// One run.
+/// A run.
 #[derive(Debug, Serialize)]
 pub struct Row {
     scenario: &'static str,
@@ -61,16 +61,16 @@ pub struct Row {
     #[serde(flatten)]
     harm: Harm,
     recovered_ms: Option<u64>,
-    /// What followed the events.
-    told: String,
+    /// A summary of the consumer checks.
+    consumers: String,
     /// Why there is no verdict, or an incomplete one.
     trouble: Option<String>,
     findings: Vec<Finding>,
 }
 
 impl Row {
-    /// Of a run, which may have failed.
-    pub fn new(scenario: &'static str, seed: u64, took: Duration, ran: anyhow::Result<Ran>) -> Self {
+    /// Creates the row of a run, which may have failed.
+    pub fn new(scenario: &'static str, seed: u64, took: Duration, result: anyhow::Result<RunResult>) -> Self {
         let took_ms = took.as_millis() as u64;
         let row = Self {
             scenario,
@@ -81,73 +81,70 @@ impl Row {
             settled: 0,
             harm: Harm::default(),
             recovered_ms: None,
-            told: String::new(),
+            consumers: String::new(),
             trouble: None,
             findings: Vec::new(),
         };
-        match ran {
+        match result {
             Err(error) => Self { trouble: Some(format!("{error:#}")), ..row },
-            Ok(ran) => {
-                let unchecked = ran.findings.iter().filter(|finding| finding.verdict == Verdict::Unchecked);
-                let mut troubles: Vec<_> = unchecked
-                    .map(|f| format!("{} could not be checked: {}", f.invariant, f.notes.join("; ")))
-                    .collect();
-                let aftermath = ran.aftermath.unwrap_or_default();
-                let mut harm = Harm::of(&ran.findings);
-                harm.lost += aftermath.lost;
-                harm.doubled += aftermath.doubled;
-                troubles.extend(aftermath.complaints);
-                let recovered_ms = match ran.recovered {
-                    Ok(recovered) => Some(recovered.as_millis() as u64),
-                    Err(error) => {
-                        troubles.push(format!("{error:#}"));
-                        None
-                    }
-                };
-                Self {
-                    offered: ran.offered,
-                    accepted: ran.accepted,
-                    settled: ran.settled,
-                    harm,
-                    told: aftermath.told,
-                    recovered_ms,
-                    trouble: (!troubles.is_empty()).then(|| troubles.join("; ")),
-                    findings: ran.findings,
-                    ..row
-                }
-            }
+            Ok(result) => row.with_result(result),
         }
     }
 
-    /// Nothing was found, and everything was looked at.
+    fn with_result(self, result: RunResult) -> Self {
+        let unchecked = result.findings.iter().filter(|finding| finding.verdict == Verdict::Unchecked);
+        let mut problems: Vec<_> = unchecked
+            .map(|f| format!("{} could not be checked: {}", f.invariant, f.notes.join("; ")))
+            .collect();
+        let checks = result.consumer_checks.unwrap_or_default();
+        let mut harm = Harm::from_findings(&result.findings);
+        harm.lost += checks.lost;
+        harm.doubled += checks.duplicated;
+        problems.extend(checks.problems);
+        let recovered_ms = match result.recovered {
+            Ok(recovered) => Some(recovered.as_millis() as u64),
+            Err(error) => {
+                problems.push(format!("{error:#}"));
+                None
+            }
+        };
+        Self {
+            offered: result.offered,
+            accepted: result.accepted,
+            settled: result.settled,
+            harm,
+            consumers: checks.summary,
+            recovered_ms,
+            trouble: (!problems.is_empty()).then(|| problems.join("; ")),
+            findings: result.findings,
+            ..self
+        }
+    }
+
+    /// Returns whether everything was checked and no violation was found.
     pub fn holds(&self) -> bool {
         self.trouble.is_none() && self.findings.iter().all(|finding| finding.violations == 0)
     }
 
-    /// The numbers of the invariants that were found violated.
+    /// Returns the numbers of the violated invariants.
     pub fn violated(&self) -> Vec<u8> {
         let violated = self.findings.iter().filter(|finding| finding.verdict == Verdict::Violated);
         violated.map(|finding| finding.invariant).collect()
     }
 
-    /// Why there is no verdict.
-    pub fn trouble(&self) -> Option<&str> {
-        self.trouble.as_deref()
-    }
-
-    /// One line as soon as it is over; with what was found, if anything was.
+    /// Returns the line of the run, followed by its problems and violations.
     pub fn line(&self) -> String {
-        let word = if self.holds() { styled(Style::Good, "ok    ") } else { styled(Style::Bad, "FAILED") };
+        let verdict = if self.holds() { styled(Style::Good, "ok    ") } else { styled(Style::Bad, "FAILED") };
         let mut line = format!(
-            "  {word}  {:<34} seed {:<4} {:>5.1} s   {} of {} orders told of and settled, back after {}{}{}\n",
+            "  {verdict}  {:<34} seed {:<4} {:>5.1} s   {} of {} orders accepted and settled, recovered after {}{}{}\n",
             self.scenario,
             self.seed,
             self.took_ms as f64 / 1000.0,
             thousands(self.accepted),
             thousands(self.settled),
             seconds(self.recovered_ms),
-            if self.told.is_empty() { "" } else { "; " },
-            self.told
+            if self.consumers.is_empty() { "" } else { "; " },
+            self.consumers
         );
         if let Some(trouble) = &self.trouble {
             line.push_str(&format!("      {}\n", styled(Style::Bad, trouble)));
@@ -169,24 +166,24 @@ fn seconds(ms: Option<u64>) -> String {
     ms.map_or_else(|| "–".to_owned(), |ms| format!("{:.1}", ms as f64 / 1000.0))
 }
 
-/// All runs.
+/// The results of all runs.
 #[derive(Debug, Default, Serialize)]
 pub struct Summary {
     runs: Vec<Row>,
 }
 
 impl Summary {
-    /// One more.
+    /// Adds a run.
     pub fn add(&mut self, row: Row) {
         self.runs.push(row);
     }
 
-    /// Nothing was found anywhere.
+    /// Returns whether every run was without violations and problems.
     pub fn holds(&self) -> bool {
         self.runs.iter().all(Row::holds)
     }
 
-    /// A line for each scenario, its seeds added up; the slowest recovery of them.
+    /// Returns a table with one line for each scenario: the sums of its seeds and the slowest recovery.
     pub fn table(&self) -> String {
         let mut table = Table::new(&[
             "scenario",
@@ -234,13 +231,13 @@ impl Summary {
         let failed = self.runs.iter().filter(|row| !row.holds()).count();
         format!(
             "\n{}\n{table}\n  {} runs in {} s, {failed} failed\n",
-            heading("What broke, and what became of the orders"),
+            heading("Results by scenario"),
             self.runs.len(),
             took / 1000
         )
     }
 
-    /// For programs.
+    /// Writes the results as JSON.
     pub fn write_json(&self, file: &Path) -> std::io::Result<()> {
         if let Some(folder) = file.parent() {
             std::fs::create_dir_all(folder)?;

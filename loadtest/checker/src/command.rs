@@ -1,4 +1,4 @@
-//! `loadtest check`.
+//! The arguments of the checker, and the whole check from them.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,35 +9,36 @@ use contract::ids::SaleId;
 
 use super::evidence::Expectations;
 use super::report::{self, Outcome};
-use customers::settings::{Services, parse_duration};
+use crate::settings::Services;
+use customers::settings::parse_duration;
 
-/// What to check, against which journals.
+/// The sale and the journals to check.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// The sale.
+    /// Id of the sale.
     #[arg(long, value_name = "SALE")]
     pub sale: SaleId,
-    /// Journals of the clients, as rush, surge and demo write them.
+    /// Journals of the clients, as the load commands and the demonstration write them.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub journal: Vec<PathBuf>,
-    /// The journals hold every request ever sent to this sale: an order without one is a violation.
+    /// Declare the journals complete: an order without a request in them is then a violation.
     #[arg(long)]
     pub journal_complete: bool,
-    /// More was asked for than there was: a limited item with units left over is a violation.
+    /// Declare that demand exceeded supply: a limited item with units left is then a violation.
     #[arg(long)]
     pub expect_sold_out: bool,
-    /// Longest wait until the sale is at rest.
+    /// Longest wait until the sale is quiescent.
     #[arg(long, default_value = "30s", value_parser = parse_duration, value_name = "TIME")]
     pub wait: Duration,
     /// Write the findings as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Where the services are.
+    /// Addresses of the services.
     #[command(flatten)]
     pub services: Services,
 }
 
-/// Gathers, judges, prints.
+/// Gathers the evidence, evaluates every invariant, prints the findings and returns the exit code.
 pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let sale = &arguments.sale;
     let mut journal = Vec::new();
@@ -46,11 +47,11 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     let expectations =
         Expectations { journal_complete: arguments.journal_complete, sold_out: arguments.expect_sold_out };
-    let evidence = super::gather(&arguments.services, sale, journal, expectations, arguments.wait).await?;
-    let findings = super::judge(&evidence);
+    let evidence = crate::gather(&arguments.services, sale, journal, expectations, arguments.wait).await?;
+    let findings = crate::evaluate(&evidence);
     print!("{}", report::lines(&findings));
     if let Some(file) = &arguments.json {
         report::write_json(file, sale.as_str(), &findings)?;
     }
-    Ok(Outcome::of(&findings).exit_code())
+    Ok(Outcome::from_findings(&findings).exit_code())
 }

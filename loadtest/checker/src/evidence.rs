@@ -1,5 +1,5 @@
-//! All that a check looks at, as it was at one moment: what clients were told, and what Postgres,
-//! Redis and the log hold. Plain data, so that every invariant can be tested with a planted violation.
+//! The evidence of a check at one moment: the clients' journal, and the contents of Postgres, Redis and the
+//! log. Plain data, so that every invariant can be tested with a planted violation.
 
 use std::collections::BTreeMap;
 
@@ -15,21 +15,42 @@ use customers::journal::Entry;
 /// What the caller of a check knows about the run.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Expectations {
-    /// The journals hold every request that was ever sent to the sale.
+    /// The journals contain every request that was ever sent to the sale.
     pub journal_complete: bool,
-    /// More was asked for than there was, of every limited item.
+    /// Demand exceeded supply for every limited item.
     pub sold_out: bool,
 }
 
-/// Everything known about one sale.
+/// The evidence about one sale.
 #[derive(Debug, Clone)]
 pub struct Evidence {
     /// What the caller knows.
     pub expectations: Expectations,
-    /// What moved stock or orders when the wait for rest ended; empty: at rest.
-    pub unrest: Vec<String>,
-    /// Events that were not published when the wait ended.
-    pub untold: u64,
+    /// What still changed stock or orders when the wait ended; empty when the sale was quiescent.
+    pub pending: Vec<String>,
+    /// The number of events that were not published when the wait ended.
+    pub unpublished: u64,
+    /// The rows in Postgres.
+    pub stored: Stored,
+    /// The card provider's own ledger; `None` when the provider was not queried.
+    pub ledger: Option<Vec<LedgerEntry>>,
+    /// The state in Redis in the sale's epoch; `None` unless the sale is ready.
+    pub redis: Option<RedisState>,
+    /// The sale's records in `orders` below the position.
+    pub log: Vec<LogRecord>,
+    /// The end offset of the partition when the wait ended, and when Postgres was read.
+    pub log_end: std::ops::RangeInclusive<i64>,
+    /// The sale's messages in `order-events`, partition by partition.
+    pub published: Vec<PublishedEvent>,
+    /// The sale's messages in `inventory-events`.
+    pub movements: Vec<PublishedMovement>,
+    /// The clients' journal.
+    pub journal: Vec<Entry>,
+}
+
+/// The rows of a sale in Postgres.
+#[derive(Debug, Clone)]
+pub struct Stored {
     /// The row of `sale`.
     pub sale: SaleRow,
     /// The rows of `sale_item`.
@@ -44,31 +65,17 @@ pub struct Evidence {
     pub changes: Vec<Uuid>,
     /// The rows of `dead_letter` in the sale's partition.
     pub dead_letters: Vec<DeadLetterRow>,
-    /// The row of `log_position` and the sequence of events that it counts.
+    /// The row of `log_position` and the event sequences of the partition.
     pub position: Position,
     /// The rows of `payment`.
     pub payments: Vec<PaymentRow>,
-    /// What moved in wallets for the sale's orders.
+    /// The rows of `wallet_entry` for the sale's orders.
     pub wallet_entries: Vec<WalletEntryRow>,
     /// The wallets of the sale's customers.
     pub wallets: Vec<WalletRow>,
-    /// The card provider's own books; `None`: nobody asked it.
-    pub ledger: Option<Vec<LedgerEntry>>,
-    /// Redis, in the sale's epoch; `None` unless the sale is ready.
-    pub redis: Option<RedisState>,
-    /// The sale's records in `orders`, below the position.
-    pub log: Vec<LogRecord>,
-    /// The end of the partition when the wait for rest ended, and when Postgres was read.
-    pub log_end: std::ops::RangeInclusive<i64>,
-    /// The sale's messages in `order-events`, partition by partition.
-    pub published: Vec<PublishedEvent>,
-    /// The sale's messages in `inventory-events`.
-    pub movements: Vec<PublishedMovement>,
-    /// What clients were told.
-    pub journal: Vec<Entry>,
 }
 
-/// The sale.
+/// A row of `sale`.
 #[derive(Debug, Clone)]
 #[allow(missing_docs)] // named after the columns
 pub struct SaleRow {
@@ -81,9 +88,9 @@ pub struct SaleRow {
     pub max_orders_per_customer: Option<u32>,
 }
 
-/// An item.
+/// A row of `sale_item`.
 #[derive(Debug, Clone)]
-#[allow(missing_docs)]
+#[allow(missing_docs)] // named after the columns
 pub struct ItemRow {
     pub sku: Sku,
     pub total: Option<u64>,
@@ -92,9 +99,9 @@ pub struct ItemRow {
     pub dead_lettered: u64,
 }
 
-/// An order.
+/// A row of `customer_order` with its lines.
 #[derive(Debug, Clone)]
-#[allow(missing_docs)]
+#[allow(missing_docs)] // named after the columns
 pub struct OrderRow {
     pub id: OrderId,
     pub customer: CustomerId,
@@ -110,15 +117,15 @@ pub struct OrderRow {
 }
 
 impl OrderRow {
-    /// Not cancelled.
+    /// Returns whether the order is not cancelled.
     pub fn is_live(&self) -> bool {
         self.status != "cancelled"
     }
 }
 
-/// The money of an order.
+/// A row of `payment`.
 #[derive(Debug, Clone)]
-#[allow(missing_docs)]
+#[allow(missing_docs)] // named after the columns
 pub struct PaymentRow {
     pub order_id: OrderId,
     pub method: String,
@@ -127,18 +134,18 @@ pub struct PaymentRow {
     pub currency: String,
 }
 
-/// Money that moved in a wallet for an order.
+/// A row of `wallet_entry`.
 #[derive(Debug, Clone)]
-#[allow(missing_docs)]
+#[allow(missing_docs)] // named after the columns
 pub struct WalletEntryRow {
     pub order_id: OrderId,
     pub customer: String,
     pub amount: i64,
 }
 
-/// A wallet, and the sum of all its entries.
+/// A row of `wallet`, with the sum of its entries.
 #[derive(Debug, Clone)]
-#[allow(missing_docs)]
+#[allow(missing_docs)] // named after the columns
 pub struct WalletRow {
     pub customer: String,
     pub currency: String,
@@ -146,18 +153,18 @@ pub struct WalletRow {
     pub entries: i64,
 }
 
-/// An event.
+/// A row of `order_event`.
 #[derive(Debug, Clone)]
-#[allow(missing_docs)]
+#[allow(missing_docs)] // named after the columns
 pub struct EventRow {
     pub seq: i64,
     pub order_id: OrderId,
     pub status: String,
 }
 
-/// Units on their way back.
+/// A row of `stock_release`.
 #[derive(Debug, Clone)]
-#[allow(missing_docs)]
+#[allow(missing_docs)] // named after the columns
 pub struct ReleaseRow {
     pub seq: i64,
     pub sku: Option<Sku>,
@@ -166,9 +173,9 @@ pub struct ReleaseRow {
     pub order_id: Option<OrderId>,
 }
 
-/// A record that could not be applied.
+/// A row of `dead_letter`.
 #[derive(Debug, Clone)]
-#[allow(missing_docs)]
+#[allow(missing_docs)] // named after the columns
 pub struct DeadLetterRow {
     pub offset: i64,
     pub undecided: bool,
@@ -178,29 +185,29 @@ pub struct DeadLetterRow {
     pub units: BTreeMap<String, u64>,
 }
 
-/// How far the partition is settled.
+/// The settled position of the partition.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Position {
-    /// Of the first record that is not settled.
+    /// The offset of the first record that is not settled.
     pub next_offset: i64,
-    /// Of the next event.
+    /// The sequence of the next event.
     pub next_seq: i64,
-    /// Event sequences in the partition: rows, different ones, and the highest.
+    /// The number of event rows of the partition.
     pub seq_rows: i64,
-    /// See `seq_rows`.
+    /// The number of different event sequences of the partition.
     pub seq_distinct: i64,
-    /// See `seq_rows`.
+    /// The highest event sequence of the partition.
     pub seq_max: i64,
 }
 
-/// The sale in Redis.
+/// The state of the sale in Redis.
 #[derive(Debug, Clone, Default)]
 pub struct RedisState {
-    /// SKU to units, `None` where unlimited.
+    /// The units by SKU; `None` when unlimited.
     pub available: BTreeMap<String, Option<u64>>,
-    /// SKU to total.
+    /// The totals by SKU.
     pub totals: BTreeMap<String, u64>,
-    /// SKU to units announced and not yet in `available`.
+    /// The announced units that are not yet in `available`, by SKU.
     pub returning: BTreeMap<String, u64>,
     /// The next sequence.
     pub next: u64,
@@ -208,29 +215,29 @@ pub struct RedisState {
     pub released: i64,
     /// A change of totals that is not settled.
     pub change: Option<String>,
-    /// Entries in the outbox.
+    /// The number of entries in the outbox.
     pub outbox: u64,
 }
 
 /// A record of the log.
 #[derive(Debug, Clone)]
 pub struct LogRecord {
-    /// Its place.
+    /// The offset of the record.
     pub offset: i64,
-    /// Its headers.
+    /// The headers of the record.
     pub headers: Headers,
-    /// What it says, or why that cannot be told.
+    /// The decoded record, or why it cannot be decoded.
     pub record: Result<Record, String>,
 }
 
 /// A message of `order-events`.
 #[derive(Debug, Clone)]
 pub struct PublishedEvent {
-    /// The message's key.
+    /// The key of the message.
     pub key: String,
     /// The attribute `id`: `partition-seq`.
     pub id: String,
-    /// The data's status.
+    /// The status in the data.
     pub status: String,
 }
 
@@ -241,24 +248,30 @@ pub struct PublishedMovement {
     pub id: String,
     /// The attribute `type`.
     pub movement: String,
-    /// The data.
+    /// The order in the data.
     pub order_id: Option<OrderId>,
-    /// The data.
+    /// The SKU in the data.
     pub sku: String,
-    /// The data.
+    /// The quantity in the data.
     pub quantity: u64,
 }
 
 impl Evidence {
-    /// Orders by their ids.
+    /// Returns the orders by id.
     pub fn orders_by_id(&self) -> FxHashMap<OrderId, &OrderRow> {
-        self.orders.iter().map(|order| (order.id, order)).collect()
+        self.stored.orders.iter().map(|order| (order.id, order)).collect()
     }
-    /// Orders by customer and key.
+
+    /// Returns the orders by customer and key.
     pub fn orders_by_request(&self) -> FxHashMap<(&str, &str), &OrderRow> {
-        self.orders.iter().map(|order| ((order.customer.as_str(), order.key.as_str()), order)).collect()
+        self.stored
+            .orders
+            .iter()
+            .map(|order| ((order.customer.as_str(), order.key.as_str()), order))
+            .collect()
     }
-    /// The journal's answers by customer and key, those of one request together in the order of sending.
+
+    /// Returns the journal entries by customer and key; those of one request are in the order of sending.
     pub fn requests(&self) -> FxHashMap<(&str, &str), Vec<&Entry>> {
         let mut requests: FxHashMap<(&str, &str), Vec<&Entry>> = FxHashMap::default();
         for entry in &self.journal {
@@ -269,8 +282,12 @@ impl Evidence {
         requests.values_mut().for_each(|entries| entries.sort_by_key(|entry| entry.sent_us));
         requests
     }
-    /// Whether units of an item came back during the sale.
+
+    /// Returns whether units of an item were released during the sale.
     pub fn came_back(&self, sku: &str) -> bool {
-        self.releases.iter().any(|r| r.units > 0 && r.sku.as_ref().is_none_or(|found| found.as_str() == sku))
+        self.stored
+            .releases
+            .iter()
+            .any(|r| r.units > 0 && r.sku.as_ref().is_none_or(|found| found.as_str() == sku))
     }
 }

@@ -1,49 +1,49 @@
-//! What a check of one invariant says.
+//! The finding of a check of one invariant.
 
 use serde::Serialize;
 
-/// Examples kept of a violation; the count tells how many there were.
+/// The number of examples kept of a violation; the count includes the others.
 const EXAMPLES_MAX: usize = 5;
 
 /// The verdict on one invariant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// It holds.
+    /// The invariant holds.
     Ok,
-    /// It does not.
+    /// The invariant is violated.
     Violated,
-    /// Nobody could tell.
+    /// The invariant could not be checked.
     Unchecked,
-    /// Nothing of what it speaks of exists yet.
+    /// The invariant's subject does not exist in this sale.
     NotApplicable,
 }
 
-/// One line of a check's report.
+/// A line of the report.
 #[derive(Debug, Clone, Serialize)]
 pub struct Finding {
     /// The invariant's number in ARCHITECTURE.md.
     pub invariant: u8,
-    /// What must hold.
+    /// The invariant in words.
     pub title: &'static str,
-    /// Whether it does.
+    /// The verdict.
     pub verdict: Verdict,
-    /// What was looked at.
+    /// What was checked: names and numbers.
     pub counts: Vec<(&'static str, u64)>,
-    /// How many violations were found.
+    /// The number of violations.
     pub violations: u64,
-    /// The first of them.
+    /// The first violations.
     pub examples: Vec<String>,
-    /// What else a reader must know.
+    /// Notes for the reader.
     pub notes: Vec<String>,
 }
 
-/// A finding in the making: holds until something is found.
+/// Collects a finding; the invariant holds until a violation is added.
 #[derive(Debug)]
-pub struct Probe(Finding);
+pub struct FindingBuilder(Finding);
 
-impl Probe {
-    /// Of one invariant.
+impl FindingBuilder {
+    /// Creates the finding of an invariant.
     pub fn new(invariant: u8, title: &'static str) -> Self {
         Self(Finding {
             invariant,
@@ -55,42 +55,49 @@ impl Probe {
             notes: Vec::new(),
         })
     }
-    /// Tells what was looked at.
+
+    /// Adds a number of checked objects.
     pub fn count(&mut self, what: &'static str, n: usize) {
         self.0.counts.push((what, n as u64));
     }
-    /// Notes a violation unless the condition holds.
+
+    /// Adds a violation unless the condition holds.
     pub fn expect(&mut self, holds: bool, example: impl FnOnce() -> String) {
         if !holds {
-            self.violate(example());
+            self.add_violation(example());
         }
     }
-    /// Notes a violation.
-    pub fn violate(&mut self, example: String) {
+
+    /// Adds a violation.
+    pub fn add_violation(&mut self, example: String) {
         self.0.violations += 1;
         self.0.verdict = Verdict::Violated;
         if self.0.examples.len() < EXAMPLES_MAX {
             self.0.examples.push(example);
         }
     }
-    /// Tells something beside the verdict.
-    pub fn note(&mut self, note: String) {
+
+    /// Adds a note.
+    pub fn add_note(&mut self, note: String) {
         self.0.notes.push(note);
     }
-    /// A part could not be judged. A violation found elsewhere stays one.
-    pub fn unchecked(&mut self, why: String) {
+
+    /// Marks the invariant as not completely checked. A violation that was found elsewhere remains one.
+    pub fn mark_unchecked(&mut self, why: String) {
         if self.0.verdict == Verdict::Ok {
             self.0.verdict = Verdict::Unchecked;
         }
         self.0.notes.push(why);
     }
-    /// The whole of it does not exist yet.
+
+    /// Returns the finding of an invariant whose subject does not exist.
     pub fn not_applicable(mut self, why: &str) -> Finding {
         self.0.verdict = Verdict::NotApplicable;
         self.0.notes.push(why.to_owned());
         self.0
     }
-    /// The finding.
+
+    /// Returns the finding.
     pub fn finish(self) -> Finding {
         self.0
     }

@@ -1,4 +1,4 @@
-//! Evidence from Kafka: a partition read from its beginning by a consumer without a group.
+//! Evidence from Kafka: partitions are read from the beginning by a consumer without a group.
 
 use std::time::{Duration, Instant};
 
@@ -14,26 +14,27 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rustc_hash::FxHashSet;
 
 use super::evidence::{LogRecord, PublishedEvent, PublishedMovement};
-use customers::settings::Services;
+use crate::settings::Services;
 
+/// The longest wait for metadata and watermarks.
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);
-/// Longest pause between two messages while there are more.
-const SILENCE_LIMIT: Duration = Duration::from_secs(15);
+/// The longest wait for the next message while there are more.
+const STALL_LIMIT: Duration = Duration::from_secs(15);
 
-/// Reads topics; blocking, so it belongs on a thread of its own.
-pub struct Reader {
+/// A reader of topics. Its calls block, so they belong on a blocking thread.
+pub struct LogReader {
     consumer: BaseConsumer,
     topic_prefix: String,
 }
 
-impl Reader {
-    /// Of these brokers.
+impl LogReader {
+    /// Creates a reader of these brokers.
     pub fn new(services: &Services) -> anyhow::Result<Self> {
         let consumer = ClientConfig::new()
             .set("bootstrap.servers", &services.kafka_brokers)
-            .set("group.id", "loadtest-check") // required by the library, never joined
+            .set("group.id", "flashsale-check") // required by the library, never joined
             .set("enable.auto.commit", "false")
-            // A fetch that waits for more holds up every question to the same broker behind it.
+            // A fetch that waits for more messages delays every later request to the same broker.
             .set("fetch.wait.max.ms", "10")
             .set("enable.partition.eof", "false")
             .set("auto.offset.reset", "error")
@@ -42,14 +43,14 @@ impl Reader {
         Ok(Self { consumer, topic_prefix: services.topic_prefix.clone() })
     }
 
-    /// The end of a partition: the offset of its next message.
-    pub fn end(&self, topic: &str, partition: i32) -> anyhow::Result<i64> {
-        let topic = &self.named(topic);
+    /// Returns the end offset of a partition, which is the offset of the next message.
+    pub fn end_offset(&self, topic: &str, partition: i32) -> anyhow::Result<i64> {
+        let topic = &self.prefixed(topic);
         let watermarks = self.consumer.fetch_watermarks(topic, partition, REQUEST_LIMIT);
-        Ok(watermarks.with_context(|| format!("asking for the end of {topic}/{partition}"))?.1)
+        Ok(watermarks.with_context(|| format!("fetching the end of {topic}/{partition}"))?.1)
     }
 
-    /// The sale's records in the log, up to an offset.
+    /// Reads the sale's records in the log up to an offset.
     pub fn records(&self, sale: &SaleId, partition: i32, end: i64) -> anyhow::Result<Vec<LogRecord>> {
         let mut records = Vec::new();
         self.read(topics::ORDERS.name, partition, end, |message| {
@@ -67,7 +68,7 @@ impl Reader {
         Ok(records)
     }
 
-    /// The messages about these orders in `order-events`.
+    /// Reads the messages about these orders in `order-events`.
     pub fn order_events(&self, orders: &FxHashSet<OrderId>) -> anyhow::Result<Vec<PublishedEvent>> {
         let mut events = Vec::new();
         self.read_all(topics::ORDER_EVENTS.name, |message| {
@@ -76,7 +77,7 @@ impl Reader {
                 let data: OrderEvent = data(message)?;
                 anyhow::ensure!(
                     data.order_id.to_string() == key,
-                    "{key}: the data speaks of {}",
+                    "{key}: the data names order {}",
                     data.order_id
                 );
                 events.push(PublishedEvent {
@@ -90,7 +91,7 @@ impl Reader {
         Ok(events)
     }
 
-    /// The sale's messages in `inventory-events`.
+    /// Reads the sale's messages in `inventory-events`.
     pub fn movements(&self, sale: &SaleId) -> anyhow::Result<Vec<PublishedMovement>> {
         let mut movements = Vec::new();
         let prefix = format!("{sale}/");
@@ -110,7 +111,7 @@ impl Reader {
         Ok(movements)
     }
 
-    fn named(&self, topic: &str) -> String {
+    fn prefixed(&self, topic: &str) -> String {
         format!("{}{topic}", self.topic_prefix)
     }
 
@@ -119,11 +120,11 @@ impl Reader {
         topic: &str,
         mut each: impl FnMut(&BorrowedMessage<'_>) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let metadata = self.consumer.fetch_metadata(Some(&self.named(topic)), REQUEST_LIMIT)?;
+        let metadata = self.consumer.fetch_metadata(Some(&self.prefixed(topic)), REQUEST_LIMIT)?;
         let partitions = metadata.topics().first().map(|topic| topic.partitions().len()).unwrap_or(0);
         anyhow::ensure!(partitions > 0, "the topic {topic} does not exist");
         for partition in 0..i32::try_from(partitions)? {
-            let end = self.end(topic, partition)?;
+            let end = self.end_offset(topic, partition)?;
             self.read(topic, partition, end, &mut each)?;
         }
         Ok(())
@@ -136,7 +137,7 @@ impl Reader {
         end: i64,
         mut each: impl FnMut(&BorrowedMessage<'_>) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let topic = &self.named(topic);
+        let topic = &self.prefixed(topic);
         let (begin, _) = self.consumer.fetch_watermarks(topic, partition, REQUEST_LIMIT)?;
         if begin >= end {
             return Ok(());
@@ -145,12 +146,12 @@ impl Reader {
         assignment.add_partition_offset(topic, partition, Offset::Offset(begin))?;
         self.consumer.assign(&assignment)?;
         let mut next = begin;
-        let mut heard = Instant::now();
+        let mut last_message = Instant::now();
         while next < end {
             match self.consumer.poll(Duration::from_millis(200)) {
                 Some(message) => {
                     let message = message.with_context(|| format!("reading {topic}/{partition}"))?;
-                    heard = Instant::now();
+                    last_message = Instant::now();
                     next = message.offset() + 1;
                     if message.offset() < end {
                         each(&message)
@@ -158,8 +159,8 @@ impl Reader {
                     }
                 }
                 None => anyhow::ensure!(
-                    heard.elapsed() < SILENCE_LIMIT,
-                    "{topic}/{partition} is silent at {next}, its end is {end}"
+                    last_message.elapsed() < STALL_LIMIT,
+                    "{topic}/{partition} stalls at offset {next}, its end is {end}"
                 ),
             }
         }

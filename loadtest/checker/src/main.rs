@@ -1,13 +1,13 @@
-//! `flashsale-check`: the arguments, and the runtime.
+//! `flashsale-check`: the checker as a program of its own.
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Compare what clients were told with Postgres, Redis and the log, invariant by invariant.
+/// Compare the clients' journals with Postgres, Redis and the log, invariant by invariant.
 ///
-/// Waits until the sale is at rest, then prints one line per invariant of ARCHITECTURE.md. Exit code 0:
-/// all hold; 1: one is violated; 2: something could not be checked.
+/// Waits until the sale is quiescent, then prints one line for each invariant of ARCHITECTURE.md. Exit code
+/// 0: all invariants hold; 1: one is violated; 2: something could not be checked.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
@@ -21,11 +21,8 @@ fn main() -> ExitCode {
     let outcome = runtime
         .map_err(Into::into)
         .and_then(|runtime| runtime.block_on(checker::command::run(&arguments.checker)));
-    match outcome {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("flashsale-check: {error:#}");
-            ExitCode::from(2)
-        }
-    }
+    outcome.unwrap_or_else(|error| {
+        eprintln!("flashsale-check: {error:#}");
+        ExitCode::from(2)
+    })
 }

@@ -1,4 +1,4 @@
-//! Evidence from Postgres: one snapshot, read only.
+//! Evidence from Postgres: one read-only snapshot.
 
 use std::collections::BTreeMap;
 
@@ -11,26 +11,9 @@ use tokio_postgres::{Client, IsolationLevel, Row, Transaction};
 use uuid::Uuid;
 
 use super::evidence::{
-    DeadLetterRow, EventRow, ItemRow, OrderRow, PaymentRow, Position, ReleaseRow, SaleRow, WalletEntryRow,
-    WalletRow,
+    DeadLetterRow, EventRow, ItemRow, OrderRow, PaymentRow, Position, ReleaseRow, SaleRow, Stored,
+    WalletEntryRow, WalletRow,
 };
-
-/// What Postgres holds of a sale.
-#[derive(Debug)]
-#[allow(missing_docs)] // as in `Evidence`
-pub struct Stored {
-    pub sale: SaleRow,
-    pub items: Vec<ItemRow>,
-    pub orders: Vec<OrderRow>,
-    pub events: Vec<EventRow>,
-    pub releases: Vec<ReleaseRow>,
-    pub changes: Vec<Uuid>,
-    pub dead_letters: Vec<DeadLetterRow>,
-    pub position: Position,
-    pub payments: Vec<PaymentRow>,
-    pub wallet_entries: Vec<WalletEntryRow>,
-    pub wallets: Vec<WalletRow>,
-}
 
 const SALE: &str = "SELECT partition, state, epoch, settled_epoch, ready, max_orders_per_customer \
                     FROM sale WHERE sale_id = $1";
@@ -50,7 +33,7 @@ const DEAD_LETTERS: &str = "SELECT log_offset, state = 'undecided', sale_id, rea
 const POSITION: &str = "SELECT next_offset, next_seq FROM log_position WHERE topic = $1 AND partition = $2";
 const SEQUENCES: &str = "SELECT count(*), count(DISTINCT seq), coalesce(max(seq), 0) FROM \
                          (SELECT seq FROM order_event WHERE partition = $1 \
-                          UNION ALL SELECT seq FROM stock_release WHERE partition = $1) AS told";
+                          UNION ALL SELECT seq FROM stock_release WHERE partition = $1) AS sequences";
 const PAYMENTS: &str = "SELECT order_id, method, status, amount, currency FROM payment WHERE sale_id = $1";
 const WALLET_ENTRIES: &str = "SELECT e.order_id, e.customer_id, e.amount FROM wallet_entry e \
                               JOIN customer_order o USING (order_id) WHERE o.sale_id = $1 ORDER BY e.entry_id";
@@ -59,7 +42,7 @@ const WALLETS: &str = "SELECT w.customer_id, w.currency, w.balance, coalesce((SE
                        FROM wallet w \
                        WHERE w.customer_id IN (SELECT customer_id FROM customer_order WHERE sale_id = $1)";
 
-/// Connects; the connection is driven by a task that ends with the client.
+/// Connects to Postgres; a task drives the connection until the client is dropped.
 pub async fn connect(url: &str) -> anyhow::Result<Client> {
     let (client, connection) =
         tokio_postgres::connect(url, tokio_postgres::NoTls).await.context("connecting to Postgres")?;
@@ -67,14 +50,14 @@ pub async fn connect(url: &str) -> anyhow::Result<Client> {
     Ok(client)
 }
 
-/// The sequence of the partition's next event, now.
+/// Returns the current sequence of the partition's next event.
 pub async fn next_seq(client: &Client, partition: i32) -> anyhow::Result<i64> {
     let query = "SELECT next_seq FROM log_position WHERE topic = $1 AND partition = $2";
     let row = client.query_opt(query, &[&contract::topics::ORDERS.name, &partition]).await?;
     Ok(row.map_or(Ok(1), |row| row.try_get(0))?)
 }
 
-/// Reads everything in one snapshot.
+/// Reads all rows of a sale in one snapshot.
 pub async fn read(client: &mut Client, sale_id: &SaleId) -> anyhow::Result<Stored> {
     let snapshot = client
         .build_transaction()
@@ -143,7 +126,7 @@ async fn read_sale(snapshot: &Transaction<'_>, sale_id: &SaleId) -> anyhow::Resu
     })
 }
 
-/// The position; a partition that was never settled stands at its beginning.
+/// Reads the position; a partition that was never settled is at its beginning.
 async fn read_position(snapshot: &Transaction<'_>, partition: i32) -> anyhow::Result<Position> {
     let position = snapshot.query_opt(POSITION, &[&topics::ORDERS.name, &partition]).await?;
     let (next_offset, next_seq) = match position {

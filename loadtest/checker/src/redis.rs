@@ -9,7 +9,7 @@ use fred::prelude::*;
 
 use super::evidence::RedisState;
 
-/// Connects; one attempt a command, no waiting for a Redis that is away.
+/// Connects to Redis. Each command is attempted once, without waiting for a Redis that is down.
 pub async fn connect(url: &str) -> anyhow::Result<Client> {
     let mut builder = Builder::from_config(Config::from_url(url).context("REDIS_URL")?);
     builder.with_performance_config(|config| {
@@ -21,7 +21,7 @@ pub async fn connect(url: &str) -> anyhow::Result<Client> {
     Ok(client)
 }
 
-/// Reads the sale's state; `None` when this epoch has none (never built, or lost).
+/// Reads the sale's state; `None` when this epoch has none, because it was never built or was lost.
 pub async fn read(client: &Client, sale: &SaleId, epoch: Epoch) -> anyhow::Result<Option<RedisState>> {
     let keys = SaleKeys::new(sale, epoch);
     let stock: HashMap<String, String> = client.hgetall(&keys.stock).await?;
@@ -43,7 +43,7 @@ pub async fn read(client: &Client, sale: &SaleId, epoch: Epoch) -> anyhow::Resul
     Ok(Some(state))
 }
 
-/// Reads the fields of the stock hash.
+/// Parses the fields of the stock hash.
 fn parse_stock(stock: &HashMap<String, String>) -> anyhow::Result<RedisState> {
     let mut state = RedisState::default();
     for (field, value) in stock {
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_stock_hash_is_read_field_by_field() {
+    fn the_fields_of_the_stock_hash_are_parsed() {
         let pairs =
             [("A", "3"), ("B", "u"), ("=A", "10"), (":next", "8"), (":released", "5"), (":mark", "m")];
         let stock = pairs.iter().map(|(field, value)| ((*field).to_owned(), (*value).to_owned())).collect();

@@ -1,4 +1,4 @@
-//! A check's lines for people, its JSON for programs, and its exit code.
+//! The report of a check: text for people, JSON for programs, and the exit code.
 
 use std::io;
 use std::path::Path;
@@ -9,21 +9,21 @@ use serde::Serialize;
 use super::finding::{Finding, Verdict};
 use terminal::{Style, styled, thousands};
 
-/// What a whole check says.
+/// The outcome of a check of all invariants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// Every invariant that could be judged holds, and all could be.
+    /// Every applicable invariant was checked and holds.
     Holds,
-    /// At least one is violated.
+    /// At least one invariant is violated.
     Violated,
-    /// None is violated, and some could not be judged.
+    /// No invariant is violated, and at least one could not be checked.
     CouldNotCheck,
 }
 
 impl Outcome {
-    /// Of some findings.
-    pub fn of(findings: &[Finding]) -> Self {
+    /// Returns the outcome of these findings.
+    pub fn from_findings(findings: &[Finding]) -> Self {
         let any = |verdict| findings.iter().any(|finding| finding.verdict == verdict);
         if any(Verdict::Violated) {
             Self::Violated
@@ -33,7 +33,8 @@ impl Outcome {
             Self::Holds
         }
     }
-    /// 0, 1 or 2.
+
+    /// Returns the exit code: 0, 1 or 2.
     pub fn exit_code(self) -> ExitCode {
         ExitCode::from(match self {
             Self::Holds => 0,
@@ -43,11 +44,11 @@ impl Outcome {
     }
 }
 
-/// One line an invariant, with examples and notes below it.
+/// Returns one line for each invariant, followed by its examples and notes.
 pub fn lines(findings: &[Finding]) -> String {
     let mut text = String::new();
     for finding in findings {
-        let word = match finding.verdict {
+        let verdict = match finding.verdict {
             Verdict::Ok => styled(Style::Good, "OK       "),
             Verdict::Violated => styled(Style::Bad, "VIOLATED "),
             Verdict::Unchecked => styled(Style::Bad, "UNCHECKED"),
@@ -56,10 +57,12 @@ pub fn lines(findings: &[Finding]) -> String {
         let counts: Vec<_> =
             finding.counts.iter().map(|(what, n)| format!("{} {what}", thousands(*n))).collect();
         let counts = styled(Style::Dim, &counts.join(", "));
-        text.push_str(format!("  {:>2}  {word}  {}  {counts}", finding.invariant, finding.title).trim_end());
+        text.push_str(
+            format!("  {:>2}  {verdict}  {}  {counts}", finding.invariant, finding.title).trim_end(),
+        );
         text.push('\n');
         if finding.violations > 0 {
-            text.push_str(&format!("      {} violations, such as\n", thousands(finding.violations)));
+            text.push_str(&format!("      {} violations, for example\n", thousands(finding.violations)));
         }
         for example in &finding.examples {
             text.push_str(&format!("      {} {example}\n", styled(Style::Bad, "✗")));
@@ -78,32 +81,32 @@ struct Document<'a> {
     findings: &'a [Finding],
 }
 
-/// Writes the findings for programs.
+/// Writes the findings as JSON.
 pub fn write_json(path: &Path, sale: &str, findings: &[Finding]) -> io::Result<()> {
-    let document = Document { sale_id: sale, outcome: Outcome::of(findings), findings };
+    let document = Document { sale_id: sale, outcome: Outcome::from_findings(findings), findings };
     std::fs::write(path, serde_json::to_vec_pretty(&document)?)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::finding::Probe;
+    use super::super::finding::FindingBuilder;
     use super::*;
 
     #[test]
-    fn the_worst_finding_decides() {
-        let ok = Probe::new(1, "a").finish();
-        let mut unchecked = Probe::new(2, "b");
-        unchecked.unchecked("away".into());
+    fn the_worst_finding_decides_the_outcome() {
+        let ok = FindingBuilder::new(1, "a").finish();
+        let mut unchecked = FindingBuilder::new(2, "b");
+        unchecked.mark_unchecked("down".into());
         let unchecked = unchecked.finish();
-        let mut violated = Probe::new(3, "c");
-        violated.violate("seen".into());
-        violated.unchecked("and more".into());
+        let mut violated = FindingBuilder::new(3, "c");
+        violated.add_violation("found".into());
+        violated.mark_unchecked("and more".into());
         let violated = violated.finish();
-        let none = Probe::new(4, "d").not_applicable("not yet");
-        assert_eq!(Outcome::of(&[ok.clone(), none.clone()]), Outcome::Holds);
-        assert_eq!(Outcome::of(&[ok.clone(), unchecked.clone()]), Outcome::CouldNotCheck);
-        assert_eq!(Outcome::of(&[unchecked, violated.clone(), none]), Outcome::Violated);
+        let none = FindingBuilder::new(4, "d").not_applicable("not yet");
+        assert_eq!(Outcome::from_findings(&[ok.clone(), none.clone()]), Outcome::Holds);
+        assert_eq!(Outcome::from_findings(&[ok.clone(), unchecked.clone()]), Outcome::CouldNotCheck);
+        assert_eq!(Outcome::from_findings(&[unchecked, violated.clone(), none]), Outcome::Violated);
         let text = lines(&[ok, violated]);
-        assert!(text.contains("OK") && text.contains("VIOLATED") && text.contains("seen"), "{text}");
+        assert!(text.contains("OK") && text.contains("VIOLATED") && text.contains("found"), "{text}");
     }
 }

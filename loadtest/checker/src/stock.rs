@@ -1,86 +1,93 @@
-//! Invariants 1, 5 and 6: no unit is sold twice, none disappears, none is left over.
+//! Invariants 1, 5 and 6: no unit is sold twice, lost, or left over.
 
 use std::collections::{BTreeMap, HashMap};
 
 use contract::ids::OrderId;
 
 use super::evidence::{Evidence, ItemRow};
-use super::finding::{Finding, Probe};
+use super::finding::{Finding, FindingBuilder};
 
-/// Units of live orders, per SKU.
+/// Returns the units of live orders by SKU.
 fn units_ordered(evidence: &Evidence) -> BTreeMap<&str, u64> {
     let mut units = BTreeMap::new();
-    for (sku, quantity) in evidence.orders.iter().filter(|order| order.is_live()).flat_map(|o| &o.lines) {
+    for (sku, quantity) in
+        evidence.stored.orders.iter().filter(|order| order.is_live()).flat_map(|o| &o.lines)
+    {
         *units.entry(sku.as_str()).or_default() += quantity;
     }
     units
 }
 
-/// What Postgres has left of an item; negative when oversold.
+/// Returns the available units of an item in Postgres; negative when oversold.
 fn database_available(item: &ItemRow) -> Option<i128> {
     let taken = i128::from(item.held) + i128::from(item.sold) + i128::from(item.dead_lettered);
     item.total.map(|total| i128::from(total) - taken)
 }
 
-/// Invariant 1. held + sold <= total, and both are what the orders say.
+/// Invariant 1: held + sold <= total, and both equal the units of the orders.
 pub fn never_oversold(evidence: &Evidence) -> Finding {
-    let mut probe = Probe::new(1, "never oversold: held + sold <= total for every limited item");
+    let mut finding = FindingBuilder::new(1, "never oversold: held + sold <= total for every limited item");
     let ordered = units_ordered(evidence);
-    for item in &evidence.items {
+    for item in &evidence.stored.items {
         let taken = item.held + item.sold;
         if let Some(total) = item.total {
-            probe.expect(taken <= total, || {
+            finding.expect(taken <= total, || {
                 format!("{}: {} held + {} sold of {total}", item.sku, item.held, item.sold)
             });
             let lines = ordered.get(item.sku.as_str()).copied().unwrap_or(0);
-            probe.expect(lines <= total, || format!("{}: order lines name {lines} of {total}", item.sku));
+            finding.expect(lines <= total, || {
+                format!("{}: the order lines add up to {lines} of {total}", item.sku)
+            });
         }
         let lines = ordered.get(item.sku.as_str()).copied().unwrap_or(0);
-        probe.expect(taken == lines, || {
-            format!("{}: held + sold is {taken}, the order lines say {lines}", item.sku)
+        finding.expect(taken == lines, || {
+            format!("{}: held + sold is {taken}, the order lines add up to {lines}", item.sku)
         });
     }
-    for sku in ordered.keys().filter(|sku| !evidence.items.iter().any(|item| item.sku.as_str() == **sku)) {
-        probe.violate(format!("{sku} is ordered and is no item of the sale"));
+    for sku in
+        ordered.keys().filter(|sku| !evidence.stored.items.iter().any(|item| item.sku.as_str() == **sku))
+    {
+        finding.add_violation(format!("{sku} is ordered and is no item of the sale"));
     }
-    probe.count("items", evidence.items.len());
-    probe.count("units", ordered.values().sum::<u64>() as usize);
-    probe.finish()
+    finding.count("items", evidence.stored.items.len());
+    finding.count("units", ordered.values().sum::<u64>() as usize);
+    finding.finish()
 }
 
-/// Invariant 5. At rest every unit is in Redis, in an order or in a dead letter.
+/// Invariant 5: every unit is in Redis, in an order or in a dead letter when the sale is quiescent.
 pub fn every_unit_accounted_for(evidence: &Evidence) -> Finding {
-    let mut probe = Probe::new(5, "at rest: redis_available + held + sold + dead_lettered = total");
-    probe.count("items", evidence.items.len());
-    probe.count("releases", evidence.releases.len());
-    given_back_once(&mut probe, evidence);
-    for item in &evidence.items {
-        let undecided = evidence.dead_letters.iter().filter(|letter| {
-            letter.undecided && letter.sale_id.as_deref() == Some(evidence.sale.sale_id.as_str())
+    let mut finding =
+        FindingBuilder::new(5, "quiescent: redis_available + held + sold + dead_lettered = total");
+    finding.count("items", evidence.stored.items.len());
+    finding.count("releases", evidence.stored.releases.len());
+    returned_once(&mut finding, evidence);
+    for item in &evidence.stored.items {
+        let undecided = evidence.stored.dead_letters.iter().filter(|letter| {
+            letter.undecided && letter.sale_id.as_deref() == Some(evidence.stored.sale.sale_id.as_str())
         });
         let letters: u64 = undecided.filter_map(|letter| letter.units.get(item.sku.as_str())).sum();
-        probe.expect(letters == item.dead_lettered, || {
+        finding.expect(letters == item.dead_lettered, || {
             format!(
-                "{}: {} counted as dead-lettered, the letters say {letters}",
+                "{}: {} units counted as dead-lettered, the dead letters contain {letters}",
                 item.sku, item.dead_lettered
             )
         });
     }
     let Some(redis) = &evidence.redis else {
-        probe.unchecked("the sale is not ready, so there is nothing in Redis to compare with".into());
-        return probe.finish();
+        finding.mark_unchecked("the sale is not ready, so there is nothing in Redis to compare with".into());
+        return finding.finish();
     };
-    if !evidence.unrest.is_empty() {
-        probe.unchecked(format!("not at rest: {}", evidence.unrest.join("; ")));
-        return probe.finish();
+    if !evidence.pending.is_empty() {
+        finding.mark_unchecked(format!("not quiescent: {}", evidence.pending.join("; ")));
+        return finding.finish();
     }
-    for item in &evidence.items {
+    for item in &evidence.stored.items {
         let sku = item.sku.as_str();
         let returning = redis.returning.get(sku).copied().unwrap_or(0);
         match (item.total, redis.available.get(sku)) {
             (Some(total), Some(Some(available))) => {
                 let sum = available + returning + item.held + item.sold + item.dead_lettered;
-                probe.expect(sum == total, || {
+                finding.expect(sum == total, || {
                     format!(
                         "{sku}: {available} available + {returning} returning in Redis + {} held + {} sold + \
                          {} dead-lettered = {sum}, the total is {total}",
@@ -88,48 +95,48 @@ pub fn every_unit_accounted_for(evidence: &Evidence) -> Finding {
                     )
                 });
                 let redis_total = redis.totals.get(sku).copied();
-                probe.expect(redis_total == Some(total), || {
+                finding.expect(redis_total == Some(total), || {
                     format!("{sku}: the total is {total} in Postgres, {redis_total:?} in Redis")
                 });
             }
             (None, Some(None)) => {}
-            (total, found) => probe.violate(format!(
+            (total, found) => finding.add_violation(format!(
                 "{sku}: limited to {total:?} in Postgres; {found:?} in Redis, where None means unlimited or absent"
             )),
         }
     }
-    probe.finish()
+    finding.finish()
 }
 
-/// Each cancelled order gives back what it had taken, once; a live one gives back nothing.
-fn given_back_once(probe: &mut Probe, evidence: &Evidence) {
-    let mut given_back: HashMap<(OrderId, &str), u64> = HashMap::new();
-    for release in &evidence.releases {
+/// Each cancelled order returns its units once; a live order returns none.
+fn returned_once(finding: &mut FindingBuilder, evidence: &Evidence) {
+    let mut returned: HashMap<(OrderId, &str), u64> = HashMap::new();
+    for release in &evidence.stored.releases {
         let (Some(order), Some(sku)) = (release.order_id, &release.sku) else { continue };
-        if given_back.insert((order, sku.as_str()), release.units).is_some() {
-            probe.violate(format!("units of {order} came back twice"));
+        if returned.insert((order, sku.as_str()), release.units).is_some() {
+            finding.add_violation(format!("units of {order} were returned twice"));
         }
     }
     let mut cancelled = 0;
-    for order in &evidence.orders {
+    for order in &evidence.stored.orders {
         cancelled += usize::from(!order.is_live());
         for (sku, quantity) in &order.lines {
-            let back = given_back.get(&(order.id, sku.as_str())).copied().unwrap_or(0);
+            let back = returned.get(&(order.id, sku.as_str())).copied().unwrap_or(0);
             let expected = if order.is_live() { 0 } else { *quantity };
-            probe.expect(back == expected, || {
-                format!("{} ({}): {quantity} of {sku} taken, {back} given back", order.id, order.status)
+            finding.expect(back == expected, || {
+                format!("{} ({}): {quantity} of {sku} ordered, {back} returned", order.id, order.status)
             });
         }
     }
-    probe.count("cancelled orders", cancelled);
+    finding.count("cancelled orders", cancelled);
 }
 
-/// Invariant 6. Where more was asked for than there was, nothing is left.
+/// Invariant 6: when demand exceeded supply, no units are left over.
 pub fn nothing_left_over(evidence: &Evidence) -> Finding {
-    let mut probe = Probe::new(6, "demand above supply sells everything");
-    if !evidence.unrest.is_empty() {
-        probe.unchecked(format!("not at rest: {}", evidence.unrest.join("; ")));
-        return probe.finish();
+    let mut finding = FindingBuilder::new(6, "demand above supply sells everything");
+    if !evidence.pending.is_empty() {
+        finding.mark_unchecked(format!("not quiescent: {}", evidence.pending.join("; ")));
+        return finding.finish();
     }
     let mut least: BTreeMap<&str, u64> = BTreeMap::new();
     for entry in evidence.journal.iter().filter(|entry| entry.code.as_deref() == Some("sold_out")) {
@@ -138,23 +145,23 @@ pub fn nothing_left_over(evidence: &Evidence) -> Finding {
             *least = remaining.min(*least);
         }
     }
-    let mut judged = 0;
-    for item in &evidence.items {
+    let mut checked = 0;
+    for item in &evidence.stored.items {
         let Some(left) = database_available(item) else { continue };
         let sku = item.sku.as_str();
         if evidence.expectations.sold_out {
-            judged += 1;
-            probe.expect(left == 0, || format!("{sku}: {left} units are left over"));
-        } else if let Some(told) = least.get(sku).filter(|_| !evidence.came_back(sku)) {
-            judged += 1;
-            probe.expect(left <= i128::from(*told), || {
-                format!("{sku}: a customer was told that {told} remain, and {left} are left over")
+            checked += 1;
+            finding.expect(left == 0, || format!("{sku}: {left} units are left over"));
+        } else if let Some(remaining) = least.get(sku).filter(|_| !evidence.came_back(sku)) {
+            checked += 1;
+            finding.expect(left <= i128::from(*remaining), || {
+                format!("{sku}: a customer was refused with {remaining} remaining, and {left} are left over")
             });
         }
     }
-    probe.count("items judged", judged);
-    if judged == 0 {
-        probe.note("nobody was refused as sold out".into());
+    finding.count("items checked", checked);
+    if checked == 0 {
+        finding.add_note("no request was refused as sold out".into());
     }
-    probe.finish()
+    finding.finish()
 }

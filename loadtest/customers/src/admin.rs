@@ -1,4 +1,4 @@
-//! The operator's part of a run: define a sale, open it, and wait until every gateway sells it.
+//! The operator's calls in a run: define a sale, open it, and wait until every gateway sells it.
 
 use std::time::{Duration, Instant};
 
@@ -10,23 +10,23 @@ use serde::{Deserialize, Serialize};
 use crate::http::{Authority, Connection};
 use crate::request;
 
-/// How often a gateway is asked whether it sells.
-const ASK_EVERY: Duration = Duration::from_millis(20);
-/// Longest wait for a sale to be ready: the first opening is a rebuild.
+/// The interval at which a gateway is polled until it sells.
+const POLL_EVERY: Duration = Duration::from_millis(20);
+/// The longest wait for a sale to be ready: the first opening is a rebuild.
 pub const READY_LIMIT: Duration = Duration::from_secs(30);
-/// Longest wait for one answer.
-const ANSWER_LIMIT: Duration = Duration::from_secs(15);
+/// The longest wait for a response.
+const RESPONSE_LIMIT: Duration = Duration::from_secs(15);
 
-/// What a gateway's public listener tells about a sale, as far as load needs it.
+/// The members of a sale in the public API that load needs.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[allow(missing_docs)] // as on the wire
+#[allow(missing_docs)] // named after the members of the body
 pub struct SaleView {
     pub state: String,
     pub ready: bool,
     pub items: Vec<ItemView>,
 }
 
-/// An item of it.
+/// An item of a sale.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[allow(missing_docs)]
 pub struct ItemView {
@@ -35,14 +35,14 @@ pub struct ItemView {
     pub remaining: Option<u64>,
 }
 
-/// The body of a credit.
+/// The body of a wallet credit.
 #[derive(Serialize)]
 struct Credit {
     amount: u64,
     currency: Currency,
 }
 
-/// Stock side by side, as far as it tells whether Redis has lost it.
+/// The members of the inventory that show whether Redis has lost its state.
 #[derive(Debug, Deserialize)]
 struct Inventory {
     ready: bool,
@@ -56,22 +56,22 @@ struct InventoryItem {
 }
 
 impl Inventory {
-    /// The epoch is ready, and yet Redis cannot tell the units of a limited item.
+    /// Returns whether the epoch is ready although Redis has no units of a limited item.
     fn is_lost(&self) -> bool {
         self.ready && self.items.iter().any(|item| item.total.is_some() && item.redis_available.is_none())
     }
 }
 
-/// Calls one listener, a new connection a call: it is not what is measured.
+/// Calls a listener on a new connection; these calls are not part of the measurement.
 async fn call(authority: &Authority, request: &[u8]) -> anyhow::Result<(u16, Vec<u8>)> {
-    let answered = async {
+    let call = async {
         let mut connection = Connection::open(authority.address).await?;
         let head = connection.call(request).await?;
         std::io::Result::Ok((head.status, connection.body().to_vec()))
     };
-    let answered = tokio::time::timeout(ANSWER_LIMIT, answered).await;
-    answered
-        .with_context(|| format!("{} gave no answer within {} s", authority.host, ANSWER_LIMIT.as_secs()))?
+    let response = tokio::time::timeout(RESPONSE_LIMIT, call).await;
+    response
+        .with_context(|| format!("{} did not respond within {} s", authority.host, RESPONSE_LIMIT.as_secs()))?
         .with_context(|| format!("calling {}", authority.host))
 }
 
@@ -80,8 +80,8 @@ async fn call(authority: &Authority, request: &[u8]) -> anyhow::Result<(u16, Vec
 pub struct Admin(Authority);
 
 impl Admin {
-    /// At `ADMIN_URL`.
-    pub fn at(url: &str) -> anyhow::Result<Self> {
+    /// Creates a client for an admin listener.
+    pub fn new(url: &str) -> anyhow::Result<Self> {
         Ok(Self(Authority::resolve(url)?))
     }
 
@@ -91,19 +91,19 @@ impl Admin {
         self.expect("PUT", &format!("/admin/v1/sales/{sale}"), &body, &[200, 201]).await
     }
 
-    /// Stores a sale's definition if it can be; returns the status, `None` where there was no answer.
+    /// Tries to store a sale's definition. Returns the status, or `None` without a response.
     pub async fn try_put(&self, sale: &str, terms: &SaleTerms) -> anyhow::Result<Option<u16>> {
         let (path, body) = (format!("/admin/v1/sales/{sale}"), serde_json::to_string(terms)?);
-        let answered = call(&self.0, &request::admin(&self.0.host, "PUT", &path, &body)).await;
-        Ok(answered.ok().map(|(status, _)| status))
+        let response = call(&self.0, &request::admin(&self.0.host, "PUT", &path, &body)).await;
+        Ok(response.ok().map(|(status, _)| status))
     }
 
-    /// Opens a sale; one that is open already stays so.
+    /// Opens a sale. Opening an open sale has no effect.
     pub async fn open(&self, sale: &str) -> anyhow::Result<()> {
         self.expect("POST", &format!("/admin/v1/sales/{sale}/open"), "", &[200, 202, 204]).await
     }
 
-    /// Puts money into a customer's wallet, once a key.
+    /// Credits a customer's wallet, once for each key.
     pub async fn credit(
         &self,
         customer: &str,
@@ -112,16 +112,17 @@ impl Admin {
         currency: Currency,
     ) -> anyhow::Result<()> {
         let body = serde_json::to_string(&Credit { amount, currency })?;
-        let (status, answer) = call(&self.0, &request::credit(&self.0.host, customer, key, &body)).await?;
+        let (status, response) = call(&self.0, &request::credit(&self.0.host, customer, key, &body)).await?;
         anyhow::ensure!(
             matches!(status, 200 | 201),
             "crediting {customer}: {status} {}",
-            String::from_utf8_lossy(&answer)
+            String::from_utf8_lossy(&response)
         );
         Ok(())
     }
 
-    /// Has a sale rebuilt whose Redis state is gone, as it is after a restart of Redis, and waits for it.
+    /// Rebuilds a sale if Redis has lost its state, as it has after a restart of Redis, and waits for the
+    /// rebuild.
     pub async fn rebuild_if_lost(&self, sale: &str) -> anyhow::Result<()> {
         if !self.inventory(sale).await?.is_lost() {
             return Ok(());
@@ -133,17 +134,17 @@ impl Admin {
             if inventory.ready && !inventory.is_lost() {
                 return Ok(());
             }
-            anyhow::ensure!(begun.elapsed() < READY_LIMIT, "{sale} is not rebuilt in time: {inventory:?}");
-            tokio::time::sleep(ASK_EVERY).await;
+            anyhow::ensure!(begun.elapsed() < READY_LIMIT, "{sale} was not rebuilt in time: {inventory:?}");
+            tokio::time::sleep(POLL_EVERY).await;
         }
     }
 
-    /// Decides about a dead letter: `replay` or `discard`.
-    pub async fn decide(&self, id: i64, verdict: &str) -> anyhow::Result<()> {
-        self.expect("POST", &format!("/admin/v1/dead-letters/{id}/{verdict}"), "", &[200, 202]).await
+    /// Decides about a dead letter; `decision` is `replay` or `discard`.
+    pub async fn decide_dead_letter(&self, id: i64, decision: &str) -> anyhow::Result<()> {
+        self.expect("POST", &format!("/admin/v1/dead-letters/{id}/{decision}"), "", &[200, 202]).await
     }
 
-    /// Asks for a rebuild, and does not wait for it.
+    /// Requests a rebuild without waiting for it.
     pub async fn rebuild(&self, sale: &str) -> anyhow::Result<()> {
         self.expect("POST", &format!("/admin/v1/sales/{sale}/rebuild"), "", &[202]).await
     }
@@ -157,48 +158,48 @@ impl Admin {
 
     async fn expect(&self, method: &str, path: &str, body: &str, statuses: &[u16]) -> anyhow::Result<()> {
         let request = request::admin(&self.0.host, method, path, body);
-        let (status, answer) = call(&self.0, &request).await?;
+        let (status, response) = call(&self.0, &request).await?;
         if statuses.contains(&status) {
             return Ok(());
         }
-        anyhow::bail!("{method} {path}: {status} {}", String::from_utf8_lossy(&answer))
+        anyhow::bail!("{method} {path}: {status} {}", String::from_utf8_lossy(&response))
     }
 }
 
-/// Asks a gateway for a sale; `None`: it does not know it (yet).
-pub async fn view(gateway: &Authority, sale: &str) -> anyhow::Result<Option<SaleView>> {
+/// Fetches a sale from a gateway; `None` when the gateway does not have it (yet).
+pub async fn fetch_sale(gateway: &Authority, sale: &str) -> anyhow::Result<Option<SaleView>> {
     let (status, body) = call(gateway, &request::get(&gateway.host, &format!("/v1/sales/{sale}"))).await?;
     match status {
-        200 => Ok(Some(serde_json::from_slice(&body).context("the sale that a gateway showed")?)),
+        200 => Ok(Some(serde_json::from_slice(&body).context("the sale in the response of a gateway")?)),
         404 => Ok(None),
         _ => anyhow::bail!("GET /v1/sales/{sale}: {status} {}", String::from_utf8_lossy(&body)),
     }
 }
 
-/// Waits until every gateway sells, and returns what the last one showed.
-pub async fn until_selling(gateways: &[Authority], sale: &str) -> anyhow::Result<SaleView> {
+/// Waits until every gateway sells the sale, and returns the sale as the last gateway shows it.
+pub async fn wait_until_selling(gateways: &[Authority], sale: &str) -> anyhow::Result<SaleView> {
     let begun = Instant::now();
-    let mut shown = None;
+    let mut sale_view = None;
     for gateway in gateways {
         loop {
-            shown = view(gateway, sale).await?;
-            if shown.as_ref().is_some_and(|view| view.state == "open" && view.ready) {
+            sale_view = fetch_sale(gateway, sale).await?;
+            if sale_view.as_ref().is_some_and(|view| view.state == "open" && view.ready) {
                 break;
             }
             anyhow::ensure!(
                 begun.elapsed() < READY_LIMIT,
-                "{} does not sell {sale} within {} s of opening: {shown:?}",
+                "{} does not sell {sale} within {} s of opening: {sale_view:?}",
                 gateway.host,
                 READY_LIMIT.as_secs()
             );
-            tokio::time::sleep(ASK_EVERY).await;
+            tokio::time::sleep(POLL_EVERY).await;
         }
     }
-    shown.context("no gateway")
+    sale_view.context("there is no gateway")
 }
 
-/// Makes a sale and waits until every gateway sells it.
-pub async fn make(
+/// Creates a sale, opens it, and waits until every gateway sells it.
+pub async fn create_sale(
     admin: &Admin,
     gateways: &[Authority],
     sale: &str,
@@ -207,30 +208,30 @@ pub async fn make(
     admin.put(sale, terms).await?;
     admin.open(sale).await?;
     admin.rebuild_if_lost(sale).await?;
-    until_selling(gateways, sale).await
+    wait_until_selling(gateways, sale).await
 }
 
-/// Whether a program says that it is ready.
+/// Returns whether the readiness check of a program succeeds.
 pub async fn is_ready(url: &str) -> bool {
     let Ok(authority) = Authority::resolve(url) else { return false };
-    let answered = call(&authority, &request::get(&authority.host, "/health/ready")).await;
-    answered.is_ok_and(|(status, _)| status == 200)
+    let response = call(&authority, &request::get(&authority.host, "/health/ready")).await;
+    response.is_ok_and(|(status, _)| status == 200)
 }
 
-/// Reads a page of metrics.
-pub async fn metrics(url: &str) -> anyhow::Result<String> {
-    Ok(String::from_utf8(get(url, "/metrics").await?)?)
+/// Fetches the metrics page of a program.
+pub async fn fetch_metrics(url: &str) -> anyhow::Result<String> {
+    Ok(String::from_utf8(fetch(url, "/metrics").await?)?)
 }
 
-/// Reads what a program serves at a path.
-pub async fn get(url: &str, path: &str) -> anyhow::Result<Vec<u8>> {
+/// Fetches a path of a program.
+pub async fn fetch(url: &str, path: &str) -> anyhow::Result<Vec<u8>> {
     let authority = Authority::resolve(url)?;
     let (status, body) = call(&authority, &request::get(&authority.host, path)).await?;
     anyhow::ensure!(status == 200, "GET {url}{path}: {status}");
     Ok(body)
 }
 
-/// The highest value of a metric on a page, over all its labels.
+/// Returns the highest value of a metric on a metrics page, over all its labels.
 pub fn metric_max(page: &str, name: &str) -> Option<f64> {
     let values = page.lines().filter_map(|line| {
         let rest = line.strip_prefix(name)?;
@@ -247,7 +248,7 @@ mod tests {
     use super::metric_max;
 
     #[test]
-    fn the_highest_of_a_metric_is_found() {
+    fn the_highest_value_of_a_metric_is_returned() {
         let page = "# TYPE lag gauge\nlag{partition=\"0\"} 0.5\nlag{partition=\"1\"} 2\nlag_other 9\n";
         assert_eq!(metric_max(page, "lag"), Some(2.0));
         assert_eq!(metric_max(page, "none"), None);

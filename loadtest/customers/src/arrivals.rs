@@ -1,25 +1,21 @@
-//! Open-loop arrivals: customers come at their own times, whatever the server does.
+//! Open-loop arrivals: customers arrive at scheduled times, regardless of how the server responds.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use indicatif::ProgressBar;
 use tokio::task::JoinSet;
 
-/// The timer's resolution: arrivals of the same tick start together, each counted from its own time.
+/// The timer's resolution. Arrivals of the same tick start together; each latency is counted from its own
+/// scheduled time.
 const TICK: Duration = Duration::from_millis(1);
-/// How often the live line is redrawn.
-const REDRAW: Duration = Duration::from_millis(200);
+/// The interval of progress reports.
+const REPORT_EVERY: Duration = Duration::from_millis(200);
 
-/// Starts `count` customers at even distances over `within`, and waits until all have come to their
-/// end. `customer` is given a number and the intended time of arrival.
-pub async fn run<F, C>(
-    count: u64,
-    within: Duration,
-    line: &ProgressBar,
-    show: impl Fn(&ProgressBar),
-    customer: C,
-) where
+/// Starts `count` customers at even intervals over `within`, and waits until all of them have finished.
+/// `customer` receives a number and the scheduled time of arrival; `on_progress` receives the number of
+/// customers that have finished.
+pub async fn run<F, C>(count: u64, within: Duration, on_progress: impl Fn(u64), customer: C)
+where
     F: Future<Output = ()> + Send + 'static,
     C: Fn(u64, Instant) -> F,
 {
@@ -27,7 +23,7 @@ pub async fn run<F, C>(
     let every = within.as_secs_f64() / count.max(1) as f64;
     let mut running = JoinSet::new();
     let mut next = 0;
-    let mut drawn = begun;
+    let mut reported = begun;
     while next < count {
         let due = ((begun.elapsed().as_secs_f64() / every) as u64 + 1).min(count);
         while next < due {
@@ -36,25 +32,20 @@ pub async fn run<F, C>(
             next += 1;
         }
         while running.try_join_next().is_some() {}
-        if drawn.elapsed() >= REDRAW {
-            drawn = Instant::now();
-            line.set_position(next - running.len() as u64);
-            show(line);
+        if reported.elapsed() >= REPORT_EVERY {
+            reported = Instant::now();
+            on_progress(next - running.len() as u64);
         }
         tokio::time::sleep(TICK).await;
     }
-    let mut redraw = tokio::time::interval(REDRAW);
+    let mut report = tokio::time::interval(REPORT_EVERY);
     loop {
         tokio::select! {
-            ended = running.join_next() => if ended.is_none() { break },
-            _ = redraw.tick() => {
-                line.set_position(next - running.len() as u64);
-                show(line);
-            }
+            finished = running.join_next() => if finished.is_none() { break },
+            _ = report.tick() => on_progress(next - running.len() as u64),
         }
     }
-    line.set_position(count);
-    show(line);
+    on_progress(count);
 }
 
 #[cfg(test)]
@@ -64,15 +55,15 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     #[tokio::test]
-    async fn every_customer_comes_once_and_not_before_its_time() {
-        let seen = Arc::new(AtomicU64::new(0));
-        let counted = Arc::clone(&seen);
+    async fn every_customer_arrives_once_and_not_before_the_scheduled_time() {
+        let arrived = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&arrived);
+        let reported = AtomicU64::new(0);
         let begun = Instant::now();
         run(
             500,
             Duration::from_millis(50),
-            &ProgressBar::hidden(),
-            |_| {},
+            |finished| reported.store(finished, Ordering::Relaxed),
             move |_, intended| {
                 let counted = Arc::clone(&counted);
                 assert!(intended <= Instant::now());
@@ -82,7 +73,8 @@ mod tests {
             },
         )
         .await;
-        assert_eq!(seen.load(Ordering::Relaxed), 500);
+        assert_eq!(arrived.load(Ordering::Relaxed), 500);
+        assert_eq!(reported.load(Ordering::Relaxed), 500);
         assert!(begun.elapsed() >= Duration::from_millis(49));
     }
 }

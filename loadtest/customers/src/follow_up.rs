@@ -1,7 +1,8 @@
-//! What customers do with an order once it is theirs: pay, cancel, send back, look where it stands. A command
-//! that got no definite answer is sent again: it does no more the second time.
+//! What customers do after an order was accepted: pay, cancel, request a refund, poll the status. A command
+//! without a definite response is sent again: commands are idempotent.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use contract::ids::OrderId;
@@ -10,29 +11,29 @@ use contract::order::PaymentRequest;
 use contract::problem::Code;
 use serde::Deserialize;
 
-use crate::answer::Answer;
+use crate::customer_client::CustomerClient;
 use crate::request;
-use crate::shop::Shop;
+use crate::response::Response;
 
-/// Examples kept of answers that were not as documented.
+/// The number of examples kept of responses that were not as documented.
 const EXAMPLES_MAX: usize = 10;
 
-/// An order and whose it is.
+/// An accepted order and its customer.
 #[derive(Debug, Clone)]
-pub struct Owned {
-    /// Of which sale.
-    pub sale: std::sync::Arc<str>,
-    /// Whose.
+pub struct CustomerOrder {
+    /// The sale's id.
+    pub sale: Arc<str>,
+    /// The customer's id.
     pub customer: String,
-    /// Its id.
+    /// The order's id.
     pub order: OrderId,
-    /// What it costs.
+    /// The total of the order.
     pub total: u64,
-    /// The gateway that is asked first.
+    /// The number of the gateway that is called first.
     pub gateway: usize,
 }
 
-/// What is asked for.
+/// A command about an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// `POST …/payment`.
@@ -44,7 +45,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// As the report calls it.
+    /// Returns the name for reports.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Pay(_) => "payment",
@@ -53,194 +54,202 @@ impl Command {
         }
     }
 
-    fn bytes(&self, host: &str, of: &Owned) -> Vec<u8> {
-        let order = (&*of.sale, of.customer.as_str(), of.order);
+    fn render(&self, host: &str, target: &CustomerOrder) -> Vec<u8> {
+        let order = (&*target.sale, target.customer.as_str(), target.order);
         match self {
             Self::Pay(payment) => {
                 let body = serde_json::to_string(payment).unwrap_or_default(); // strings always serialize
-                request::about_order(host, "POST", order, "/payment", &body)
+                request::for_order(host, "POST", order, "/payment", &body)
             }
-            Self::Cancel => request::about_order(host, "DELETE", order, "", ""),
-            Self::Refund => request::about_order(host, "POST", order, "/refund", ""),
+            Self::Cancel => request::for_order(host, "DELETE", order, "", ""),
+            Self::Refund => request::for_order(host, "POST", order, "/refund", ""),
         }
     }
 }
 
-/// What a customer was told.
+/// The result of a command, as the customer sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Reply {
-    /// The log has the command.
+pub enum CommandResult {
+    /// The command is in the log.
     Recorded,
-    /// The order has come too far: it expired, or was shipped, meanwhile.
+    /// The order's status does not allow the command any more: it has expired or was shipped.
     TooLate,
-    /// No definite answer, however often it was sent.
-    Unanswered,
-    /// Not what the interface promises.
+    /// There was no definite response after all retries.
+    Unresolved,
+    /// The response is not one that the interface promises.
     Unexpected,
 }
 
-impl Reply {
-    /// In the report.
+impl CommandResult {
+    /// Returns the description for reports.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Recorded => "recorded",
-            Self::TooLate => "came too late",
-            Self::Unanswered => "without an outcome",
+            Self::TooLate => "too late",
+            Self::Unresolved => "without an outcome",
             Self::Unexpected => "not as documented",
         }
     }
 
-    fn of(answer: &Answer) -> Self {
-        match (answer.status, answer.code.as_deref()) {
+    fn from_response(response: &Response) -> Self {
+        match (response.status, response.code.as_deref()) {
             (202, None) => Self::Recorded,
             (409, Some(code)) if code == Code::IllegalMove.as_str() => Self::TooLate,
-            _ if answer.wants_retry() => Self::Unanswered,
+            _ if response.should_retry() => Self::Unresolved,
             _ => Self::Unexpected,
         }
     }
 }
 
-/// What was counted.
+/// The counts of commands.
 #[derive(Debug, Default)]
-pub struct Replies {
-    /// By command.
-    pub counts: BTreeMap<(&'static str, Reply), u64>,
-    /// The first that were not as documented.
+pub struct CommandStats {
+    /// The number of commands by name and result.
+    pub counts: BTreeMap<(&'static str, CommandResult), u64>,
+    /// The first responses that were not as documented.
     pub examples: Vec<String>,
 }
 
-impl Replies {
-    /// So many of all commands.
-    pub fn of(&self, reply: Reply) -> u64 {
-        self.counts.iter().filter(|((_, found), _)| *found == reply).map(|(_, count)| count).sum()
+impl CommandStats {
+    /// Returns the number of commands with a result.
+    pub fn count(&self, result: CommandResult) -> u64 {
+        self.counts.iter().filter(|((_, found), _)| *found == result).map(|(_, count)| count).sum()
     }
 
-    /// These too.
+    /// Adds the counts of other commands.
     pub fn merge(&mut self, other: Self) {
-        for (what, count) in other.counts {
-            *self.counts.entry(what).or_default() += count;
+        for (key, count) in other.counts {
+            *self.counts.entry(key).or_default() += count;
         }
-        let room = EXAMPLES_MAX - self.examples.len();
-        self.examples.extend(other.examples.into_iter().take(room));
+        let remaining = EXAMPLES_MAX - self.examples.len();
+        self.examples.extend(other.examples.into_iter().take(remaining));
     }
 
-    fn add(&mut self, command: &Command, reply: Reply, answer: &Answer) {
-        *self.counts.entry((command.name(), reply)).or_default() += 1;
-        if reply == Reply::Unexpected && self.examples.len() < EXAMPLES_MAX {
-            let code = answer.code.as_deref().unwrap_or_default();
-            self.examples.push(format!("{}: {} {code}", command.name(), answer.status));
+    fn add(&mut self, command: &Command, result: CommandResult, response: &Response) {
+        *self.counts.entry((command.name(), result)).or_default() += 1;
+        if result == CommandResult::Unexpected && self.examples.len() < EXAMPLES_MAX {
+            let code = response.code.as_deref().unwrap_or_default();
+            self.examples.push(format!("{}: {} {code}", command.name(), response.status));
         }
     }
 }
 
-/// A customer who has an order.
+/// A customer who sends commands about an accepted order.
 #[derive(Debug)]
 pub struct FollowUp<'a> {
-    shop: &'a Shop,
-    replies: Replies,
+    client: &'a CustomerClient,
+    stats: CommandStats,
 }
 
 #[derive(Deserialize)]
-struct Standing {
+struct StatusBody {
     status: OrderStatus,
 }
 
 impl<'a> FollowUp<'a> {
-    /// Through the gateways of this shop.
-    pub fn new(shop: &'a Shop) -> Self {
-        Self { shop, replies: Replies::default() }
+    /// Creates a customer who uses the client's gateways.
+    pub fn new(client: &'a CustomerClient) -> Self {
+        Self { client, stats: CommandStats::default() }
     }
 
-    /// What the customer was told.
-    pub fn finish(self) -> Replies {
-        self.replies
+    /// Returns the counts of the commands.
+    pub fn into_stats(self) -> CommandStats {
+        self.stats
     }
 
-    /// Sends a command until there is a definite answer, each time to the next gateway.
-    pub async fn tell(&mut self, of: &Owned, command: Command) -> Reply {
-        let patience = self.shop.patience();
-        let mut answer = Answer::none();
-        for attempt in 0..patience.attempts_max as usize {
-            let pool = self.shop.gateway(of.gateway + attempt);
-            let bytes = command.bytes(pool.host(), of);
-            answer = match tokio::time::timeout(patience.answer_limit, pool.call(&bytes)).await {
-                Ok(Ok(answered)) => Answer::read(&answered),
-                Ok(Err(_)) | Err(_) => Answer::none(),
+    /// Sends a command until there is a definite response, each time to the next gateway.
+    pub async fn send(&mut self, target: &CustomerOrder, command: Command) -> CommandResult {
+        let policy = self.client.retry_policy();
+        let mut response = Response::missing();
+        for attempt in 0..policy.attempts_max as usize {
+            let pool = self.client.gateway(target.gateway + attempt);
+            let bytes = command.render(pool.host(), target);
+            response = match tokio::time::timeout(policy.response_limit, pool.call(&bytes)).await {
+                Ok(Ok(response)) => Response::from_http(&response),
+                Ok(Err(_)) | Err(_) => Response::missing(),
             };
-            if !answer.wants_retry() {
+            if !response.should_retry() {
                 break;
             }
-            let told = answer.retry_after_seconds;
-            tokio::time::sleep(told.map_or(patience.pause, |s| Duration::from_secs(s.into()))).await;
+            tokio::time::sleep(policy.pause_after(&response)).await;
         }
-        let reply = Reply::of(&answer);
-        self.replies.add(&command, reply, &answer);
-        reply
+        let result = CommandResult::from_response(&response);
+        self.stats.add(&command, result, &response);
+        result
     }
 
-    /// Looks at the order, every so often, until it stands as wanted or cannot any more; at most for `limit`.
-    /// Returns where it was seen last.
-    pub async fn until(
+    /// Polls the order until it has a wanted or a final status, or until `limit` has passed. Returns the last
+    /// status received.
+    pub async fn wait_for_status(
         &self,
-        of: &Owned,
+        target: &CustomerOrder,
         wanted: impl Fn(OrderStatus) -> bool,
         every: Duration,
         limit: Duration,
     ) -> Option<OrderStatus> {
         let begun = Instant::now();
-        let mut seen = None;
+        let mut last = None;
         loop {
-            seen = self.look(of).await.or(seen);
-            if seen.is_some_and(|status| wanted(status) || status.is_final()) || begun.elapsed() >= limit {
-                return seen;
+            last = self.fetch_status(target).await.or(last);
+            if last.is_some_and(|status| wanted(status) || status.is_final()) || begun.elapsed() >= limit {
+                return last;
             }
             tokio::time::sleep(every).await;
         }
     }
 
-    async fn look(&self, of: &Owned) -> Option<OrderStatus> {
-        let pool = self.shop.gateway(of.gateway);
-        let order = (&*of.sale, of.customer.as_str(), of.order);
-        let bytes = request::about_order(pool.host(), "GET", order, "/status", "");
-        let answered = tokio::time::timeout(self.shop.patience().answer_limit, pool.call(&bytes)).await;
-        let answered = answered.ok()?.ok().filter(|answered| answered.head.status == 200)?;
-        serde_json::from_slice::<Standing>(&answered.body).ok().map(|standing| standing.status)
+    async fn fetch_status(&self, target: &CustomerOrder) -> Option<OrderStatus> {
+        let pool = self.client.gateway(target.gateway);
+        let order = (&*target.sale, target.customer.as_str(), target.order);
+        let bytes = request::for_order(pool.host(), "GET", order, "/status", "");
+        let limit = self.client.retry_policy().response_limit;
+        let response = tokio::time::timeout(limit, pool.call(&bytes)).await.ok()?.ok()?;
+        if response.head.status != 200 {
+            return None;
+        }
+        serde_json::from_slice::<StatusBody>(&response.body).ok().map(|body| body.status)
     }
+}
+
+/// Returns whether an order has left the warehouse, so that it can be refunded but not cancelled.
+pub fn is_shipped(status: OrderStatus) -> bool {
+    matches!(status, OrderStatus::Shipped | OrderStatus::InTransit | OrderStatus::Delivered)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn answer(status: u16, body: &str) -> Answer {
-        Answer::parse(status, false, Some(1), body.as_bytes())
+    fn response(status: u16, body: &str) -> Response {
+        Response::parse(status, false, Some(1), body.as_bytes())
     }
 
     #[test]
-    fn an_answer_to_a_command_is_recorded_too_late_or_none() {
+    fn a_command_is_recorded_too_late_unresolved_or_unexpected() {
+        let result = |response: &Response| CommandResult::from_response(response);
         let recorded = r#"{"order_id":"01890a5d-ac96-774b-bcce-b302099a8057","command":"pay"}"#;
-        assert_eq!(Reply::of(&answer(202, recorded)), Reply::Recorded);
-        assert_eq!(Reply::of(&answer(409, r#"{"code":"illegal_move"}"#)), Reply::TooLate);
-        assert_eq!(Reply::of(&answer(503, r#"{"code":"log_unavailable"}"#)), Reply::Unanswered);
-        assert_eq!(Reply::of(&Answer::none()), Reply::Unanswered);
+        assert_eq!(result(&response(202, recorded)), CommandResult::Recorded);
+        assert_eq!(result(&response(409, r#"{"code":"illegal_move"}"#)), CommandResult::TooLate);
+        assert_eq!(result(&response(503, r#"{"code":"log_unavailable"}"#)), CommandResult::Unresolved);
+        assert_eq!(result(&Response::missing()), CommandResult::Unresolved);
         for (status, body) in [(404, r#"{"code":"not_found"}"#), (202, "{}"), (500, ""), (409, "{}")] {
-            assert_eq!(Reply::of(&answer(status, body)), Reply::Unexpected, "{status} {body}");
+            assert_eq!(result(&response(status, body)), CommandResult::Unexpected, "{status} {body}");
         }
     }
 
     #[test]
-    fn replies_are_counted_by_command_and_surprises_are_kept() {
-        let mut replies = Replies::default();
-        replies.add(&Command::Cancel, Reply::Recorded, &answer(202, "{}"));
-        replies.add(&Command::Refund, Reply::Recorded, &answer(202, "{}"));
-        replies.add(&Command::Refund, Reply::Unexpected, &answer(404, r#"{"code":"not_found"}"#));
-        assert_eq!((replies.of(Reply::Recorded), replies.of(Reply::TooLate)), (2, 0));
-        assert_eq!(replies.counts[&("refund", Reply::Unexpected)], 1);
-        assert_eq!(replies.examples, ["refund: 404 not_found"]);
-        let mut both = Replies::default();
-        both.add(&Command::Cancel, Reply::Recorded, &answer(202, "{}"));
-        both.merge(replies);
-        assert_eq!((both.of(Reply::Recorded), both.of(Reply::Unexpected)), (3, 1));
-        assert_eq!((both.counts[&("cancellation", Reply::Recorded)], both.examples.len()), (2, 1));
+    fn commands_are_counted_by_name_and_unexpected_responses_are_kept() {
+        let mut stats = CommandStats::default();
+        stats.add(&Command::Cancel, CommandResult::Recorded, &response(202, "{}"));
+        stats.add(&Command::Refund, CommandResult::Recorded, &response(202, "{}"));
+        stats.add(&Command::Refund, CommandResult::Unexpected, &response(404, r#"{"code":"not_found"}"#));
+        assert_eq!((stats.count(CommandResult::Recorded), stats.count(CommandResult::TooLate)), (2, 0));
+        assert_eq!(stats.counts[&("refund", CommandResult::Unexpected)], 1);
+        assert_eq!(stats.examples, ["refund: 404 not_found"]);
+        let mut both = CommandStats::default();
+        both.add(&Command::Cancel, CommandResult::Recorded, &response(202, "{}"));
+        both.merge(stats);
+        assert_eq!((both.count(CommandResult::Recorded), both.count(CommandResult::Unexpected)), (3, 1));
+        assert_eq!((both.counts[&("cancellation", CommandResult::Recorded)], both.examples.len()), (2, 1));
     }
 }

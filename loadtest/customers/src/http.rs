@@ -1,8 +1,8 @@
-//! A lean HTTP/1.1 client: one connection, one request at a time, no allocation per answer.
+//! A lean HTTP/1.1 client: one connection, one request at a time, no allocation per response.
 //!
-//! The load shares the machine with what it measures, so every microsecond spent here is taken from
-//! the server. Requests arrive as finished bytes, and of an answer only the members that a client of
-//! ours acts on are looked at. It speaks to servers that tell `Content-Length`, as ours do.
+//! The load shares the machine with the servers that it measures, so every microsecond spent here is taken
+//! from them. Requests are already rendered as bytes, and only the headers that our clients act on are
+//! parsed. The client requires a `Content-Length` in responses, which our servers send.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,21 +11,21 @@ use anyhow::Context;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Longest head and body accepted: a page of metrics fits, a runaway answer does not.
-pub const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// The longest head and body accepted: a metrics page is shorter, a runaway response is not.
+pub const RESPONSE_BYTES_MAX: usize = 16 * 1024 * 1024;
 const BUFFER_BYTES: usize = 8 * 1024;
 
 /// An `http://host:port` address, resolved once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authority {
-    /// As written in the `Host` header.
+    /// The value of the `Host` header.
     pub host: String,
-    /// Where to connect.
+    /// The address to connect to.
     pub address: SocketAddr,
 }
 
 impl Authority {
-    /// From a URL without a path; the host name is resolved here.
+    /// Resolves the host name of a URL that has no path.
     pub fn resolve(url: &str) -> io::Result<Self> {
         let bad = || io::Error::new(io::ErrorKind::InvalidInput, format!("{url}: expected http://host:port"));
         let host = url.strip_prefix("http://").ok_or_else(bad)?.trim_end_matches('/');
@@ -37,27 +37,27 @@ impl Authority {
         Ok(Self { host: host.to_owned(), address })
     }
 
-    /// Resolves the address of every gateway.
+    /// Resolves the URLs of all gateways.
     pub fn resolve_all(urls: &[String]) -> anyhow::Result<Vec<Self>> {
         urls.iter().map(|url| Self::resolve(url).with_context(|| format!("gateway {url}"))).collect()
     }
 }
 
-/// What was answered, without its body (see [`Connection::body`]).
+/// The head of a response; [`Connection::body`] returns the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Head {
     /// The status code.
     pub status: u16,
     /// `Retry-After` in whole seconds.
     pub retry_after_seconds: Option<u32>,
-    /// Whether `Idempotency-Replayed: true` was there.
+    /// Whether the response has `Idempotency-Replayed: true`.
     pub replayed: bool,
-    /// Whether the server ends the connection after this answer.
+    /// Whether the server closes the connection after this response.
     pub close: bool,
     length: usize,
 }
 
-/// One keep-alive connection.
+/// A keep-alive connection.
 #[derive(Debug)]
 pub struct Connection {
     stream: TcpStream,
@@ -66,25 +66,25 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects, with Nagle's algorithm off.
+    /// Connects, with Nagle's algorithm disabled.
     pub async fn open(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         Ok(Self { stream, buffer: Vec::with_capacity(BUFFER_BYTES), body: 0..0 })
     }
 
-    /// Sends a request without waiting for its answer: what a client does that then hangs up.
+    /// Sends a request without waiting for the response, as a client does that hangs up afterwards.
     pub async fn send(&mut self, request: &[u8]) -> io::Result<()> {
         self.stream.write_all(request).await
     }
 
-    /// Sends a request and reads its answer. After an error the connection is of no more use.
+    /// Sends a request and reads the response. After an error the connection must not be used again.
     pub async fn call(&mut self, request: &[u8]) -> io::Result<Head> {
         self.send(request).await?;
         self.receive().await
     }
 
-    /// Reads one answer.
+    /// Reads one response.
     pub async fn receive(&mut self) -> io::Result<Head> {
         self.buffer.clear();
         self.body = 0..0;
@@ -99,27 +99,27 @@ impl Connection {
         };
         let head = parse_head(&self.buffer[..head_end])?;
         let end = head_end + head.length;
-        if end > ANSWER_BYTES_MAX {
-            return Err(malformed("the answer is too long"));
+        if end > RESPONSE_BYTES_MAX {
+            return Err(malformed("the response is too long"));
         }
         while self.buffer.len() < end {
             self.fill().await?;
         }
         if self.buffer.len() > end {
-            return Err(malformed("more bytes than Content-Length tells"));
+            return Err(malformed("more bytes than Content-Length"));
         }
         self.body = head_end..end;
         Ok(head)
     }
 
-    /// The body of the last answer.
+    /// Returns the body of the last response.
     pub fn body(&self) -> &[u8] {
         &self.buffer[self.body.clone()]
     }
 
     async fn fill(&mut self) -> io::Result<()> {
-        if self.buffer.len() > ANSWER_BYTES_MAX {
-            return Err(malformed("the answer is too long"));
+        if self.buffer.len() > RESPONSE_BYTES_MAX {
+            return Err(malformed("the response is too long"));
         }
         if self.stream.read_buf(&mut self.buffer).await? == 0 {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection"));
@@ -132,17 +132,17 @@ fn malformed(why: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
-/// Reads the status line and the few headers that matter here.
+/// Parses the status line and the headers that our clients act on.
 pub fn parse_head(bytes: &[u8]) -> io::Result<Head> {
-    let rest = bytes.strip_prefix(b"HTTP/1.").ok_or_else(|| malformed("not an HTTP/1 answer"))?;
+    let rest = bytes.strip_prefix(b"HTTP/1.").ok_or_else(|| malformed("not an HTTP/1 response"))?;
     let digits = rest.get(2..5).ok_or_else(|| malformed("no status"))?;
-    let status = number(digits).ok_or_else(|| malformed("the status is no number"))?;
+    let status = number(digits).ok_or_else(|| malformed("the status is not a number"))?;
     let mut head = Head { status: status as u16, ..Head::default() };
     let mut length = None;
     for line in bytes.split(|byte| *byte == b'\n').skip(1) {
         let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
         let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
-        // Most headers are passed over by their length alone.
+        // The length of the name alone rules out most headers.
         match name.len() {
             14 if name.eq_ignore_ascii_case(b"content-length") => {
                 length = Some(number(value).ok_or_else(|| malformed("bad Content-Length"))? as usize);
@@ -185,7 +185,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     #[test]
-    fn a_head_gives_what_a_client_acts_on() {
+    fn the_headers_that_a_client_acts_on_are_parsed() {
         let head = parse_head(
             b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n\
               retry-after: 2\r\nCONTENT-LENGTH: 17\r\nIdempotency-Replayed: true\r\nConnection: close\r\n\r\n",
@@ -204,17 +204,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn answers_are_read_whole_however_they_are_cut() {
+    async fn a_response_that_arrives_byte_by_byte_is_read_completely() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let server = tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
-            let mut seen = [0; 64];
-            for body in ["hello", "a second answer"] {
-                let read = stream.read(&mut seen).await.unwrap();
-                assert_eq!(&seen[..read], b"PING");
-                let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-                for byte in answer.as_bytes() {
+            let mut buffer = [0; 64];
+            for body in ["hello", "a second response"] {
+                let read = stream.read(&mut buffer).await.unwrap();
+                assert_eq!(&buffer[..read], b"PING");
+                let response = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+                for byte in response.as_bytes() {
                     stream.write_all(&[*byte]).await.unwrap();
                     stream.flush().await.unwrap();
                     tokio::task::yield_now().await;
@@ -222,7 +222,7 @@ mod tests {
             }
         });
         let mut connection = Connection::open(address).await.unwrap();
-        for body in ["hello", "a second answer"] {
+        for body in ["hello", "a second response"] {
             assert_eq!(connection.call(b"PING").await.unwrap().status, 200);
             assert_eq!(connection.body(), body.as_bytes());
         }

@@ -1,49 +1,49 @@
-//! What a customer means to do with an order once it is theirs: pay or not, keep it, give it up, send it
-//! back. Pure and repeatable: the same customer of the same seed always means the same.
+//! What a customer intends to do with an accepted order: pay or not, keep it, cancel it, send it back. Pure
+//! and repeatable: the same customer and seed always result in the same intent.
 
 use contract::ids::customer_hash;
 use contract::order::{PaymentMethod, PaymentRequest};
 
-use crate::crowd::Dice;
+use fastrand::Rng;
 
-/// How an order is paid. Tokens are those of the simulated card provider.
+/// How an order is paid. The tokens are test cards of the simulated card provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Payment {
-    /// From the wallet, into which an operator puts enough beforehand.
+    /// From a wallet that an operator has credited with enough money.
     Wallet,
-    /// From the wallet, with too little in it.
+    /// From a wallet whose balance is too low.
     EmptyWallet,
-    /// By a card that pays at once.
+    /// By a card that is charged immediately.
     Card,
-    /// By a card whose provider takes its time.
+    /// By a card whose provider confirms the charge late.
     LateCard,
-    /// By a card whose provider tells the result twice.
-    TwiceToldCard,
-    /// By a card that pays, and whose provider never answers the request.
-    SilentCard,
-    /// By a card that pays, and whose provider later tells that it did not.
-    LyingCard,
+    /// By a card whose provider sends the callback twice.
+    DuplicateCallbackCard,
+    /// By a card that is charged although the request to the provider times out.
+    TimeoutCard,
+    /// By a card that is charged, and whose provider later reports a failure.
+    ContradictoryCard,
     /// By a card that is declined.
     DeclinedCard,
 }
 
 impl Payment {
-    /// Whether it needs somebody who charges cards.
+    /// Returns whether the payment needs the payments program.
     pub fn is_card(self) -> bool {
         self.token().is_some()
     }
 
-    /// Whether money will be taken.
+    /// Returns whether money will be captured.
     pub fn succeeds(self) -> bool {
         !matches!(self, Self::EmptyWallet | Self::DeclinedCard)
     }
 
-    /// The same where nobody charges cards.
+    /// Returns the payment from a wallet with the same result, for a stack without the payments program.
     pub fn from_wallet(self) -> Self {
         if self.succeeds() { Self::Wallet } else { Self::EmptyWallet }
     }
 
-    /// As it is sent.
+    /// Returns the body of the request.
     pub fn request(self) -> PaymentRequest {
         let method = if self.is_card() { PaymentMethod::Card } else { PaymentMethod::Wallet };
         PaymentRequest { method, token: self.token().map(str::to_owned) }
@@ -54,35 +54,35 @@ impl Payment {
             Self::Wallet | Self::EmptyWallet => None,
             Self::Card => Some("tok_approve"),
             Self::LateCard => Some("tok_late"),
-            Self::TwiceToldCard => Some("tok_twice"),
-            Self::SilentCard => Some("tok_timeout"),
-            Self::LyingCard => Some("tok_lie"),
+            Self::DuplicateCallbackCard => Some("tok_twice"),
+            Self::TimeoutCard => Some("tok_timeout"),
+            Self::ContradictoryCard => Some("tok_lie"),
             Self::DeclinedCard => Some("tok_decline"),
         }
     }
 }
 
-/// What becomes of the order, as far as its customer decides.
+/// What the customer decides to do with the order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Intent {
-    /// Pays and keeps it, if the payment goes through.
+    /// Pays and keeps the order if the payment succeeds.
     Keep(Payment),
-    /// Pays, and cancels before it is shipped.
+    /// Pays, then cancels before the order is shipped.
     CancelPaid(Payment),
-    /// Pays, and sends it back once it is shipped.
+    /// Pays, then requests a refund after the order is shipped.
     SendBack(Payment),
     /// Cancels instead of paying.
     CancelUnpaid,
-    /// Lets it expire.
+    /// Does nothing, so that the order expires.
     Forget,
 }
 
-/// How many of a thousand customers mean what.
+/// The number of customers in a thousand with each intent.
 const WEIGHTS: [(u64, Intent); 14] = [
     (330, Intent::Keep(Payment::Wallet)),
     (260, Intent::Keep(Payment::Card)),
     (20, Intent::Keep(Payment::LateCard)),
-    (20, Intent::Keep(Payment::TwiceToldCard)),
+    (20, Intent::Keep(Payment::DuplicateCallbackCard)),
     (60, Intent::Keep(Payment::DeclinedCard)),
     (20, Intent::Keep(Payment::EmptyWallet)),
     (30, Intent::CancelPaid(Payment::Wallet)),
@@ -90,26 +90,26 @@ const WEIGHTS: [(u64, Intent); 14] = [
     (5, Intent::CancelPaid(Payment::LateCard)),
     (40, Intent::SendBack(Payment::Wallet)),
     (35, Intent::SendBack(Payment::Card)),
-    (5, Intent::SendBack(Payment::TwiceToldCard)),
+    (5, Intent::SendBack(Payment::DuplicateCallbackCard)),
     (50, Intent::CancelUnpaid),
     (100, Intent::Forget),
 ];
 
 impl Intent {
-    /// Of this customer. `cards`: somebody charges them.
-    pub fn of(customer: &str, seed: u64, cards: bool) -> Self {
+    /// Chooses the intent of a customer. `cards`: whether the payments program is ready to charge cards.
+    pub fn choose(customer: &str, seed: u64, cards: bool) -> Self {
         let all = WEIGHTS.iter().map(|(weight, _)| weight).sum();
-        let mut roll = Dice::new(seed ^ customer_hash(customer)).roll(all);
+        let mut point = Rng::with_seed(seed ^ customer_hash(customer)).u64(0..all);
         for (weight, intent) in WEIGHTS {
-            if roll < weight {
+            if point < weight {
                 return if cards { intent } else { intent.without_cards() };
             }
-            roll -= weight;
+            point -= weight;
         }
-        Self::Forget // the roll is below the sum
+        Self::Forget // unreachable: the point is below the sum of the weights
     }
 
-    /// How it is paid; `None`: not at all.
+    /// Returns how the order is paid; `None`: it is not paid.
     pub fn payment(self) -> Option<Payment> {
         match self {
             Self::Keep(payment) | Self::CancelPaid(payment) | Self::SendBack(payment) => Some(payment),
@@ -132,31 +132,31 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
 
-    fn crowd(cards: bool) -> BTreeMap<Intent, u64> {
+    fn count_intents(cards: bool) -> BTreeMap<Intent, u64> {
         let mut counts = BTreeMap::new();
         for n in 0..20_000 {
-            *counts.entry(Intent::of(&format!("customer-{n:05}"), 1, cards)).or_default() += 1;
+            *counts.entry(Intent::choose(&format!("customer-{n:05}"), 1, cards)).or_default() += 1;
         }
         counts
     }
 
     #[test]
-    fn every_intent_is_met_as_often_as_its_weight_says() {
+    fn every_intent_is_chosen_as_often_as_its_weight_says() {
         assert_eq!(WEIGHTS.iter().map(|(weight, _)| weight).sum::<u64>(), 1000);
-        let counts = crowd(true);
+        let counts = count_intents(true);
         for (weight, intent) in WEIGHTS {
-            let (seen, expected) = (counts.get(&intent).copied().unwrap_or(0), weight * 20);
-            assert!(seen.abs_diff(expected) <= 20 + expected / 5, "{intent:?}: {seen}, not {expected}");
+            let (found, expected) = (counts.get(&intent).copied().unwrap_or(0), weight * 20);
+            assert!(found.abs_diff(expected) <= 20 + expected / 5, "{intent:?}: {found}, not {expected}");
         }
-        assert_eq!(counts, crowd(true), "repeatable");
-        assert_ne!(Intent::of("a", 1, true), Intent::of("a", 2, true), "by seed, too");
+        assert_eq!(counts, count_intents(true), "repeatable");
+        assert_ne!(Intent::choose("a", 1, true), Intent::choose("a", 2, true), "the seed changes the intent");
     }
 
     #[test]
     fn without_cards_the_same_customers_succeed_and_fail() {
         for n in 0..2000 {
             let name = format!("c{n}");
-            let (with, without) = (Intent::of(&name, 3, true), Intent::of(&name, 3, false));
+            let (with, without) = (Intent::choose(&name, 3, true), Intent::choose(&name, 3, false));
             assert_eq!(std::mem::discriminant(&with), std::mem::discriminant(&without));
             let succeeds = |intent: Intent| intent.payment().map(Payment::succeeds);
             assert_eq!(succeeds(with), succeeds(without));
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn cards_carry_tokens_and_wallets_none() {
+    fn card_payments_have_a_token_and_wallet_payments_have_none() {
         let json = |payment: Payment| serde_json::to_string(&payment.request()).unwrap();
         assert_eq!(json(Payment::DeclinedCard), r#"{"method":"card","token":"tok_decline"}"#);
         assert_eq!(json(Payment::EmptyWallet), r#"{"method":"wallet"}"#);

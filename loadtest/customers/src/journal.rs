@@ -1,7 +1,7 @@
-//! The clients' own record of what they sent and what they were told, one JSON line an answer.
+//! The clients' own record of their requests and responses, one JSON line for each response.
 //!
-//! `check` compares it with Postgres, Redis and the log, so nothing in it comes from there. A thread of
-//! its own formats and writes, so that the load is not slowed down by a disk.
+//! The checker compares it with Postgres, Redis and the log, so nothing in it comes from them. A separate
+//! thread formats and writes the entries, so that the disk does not slow down the load.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
@@ -14,44 +14,44 @@ use contract::ids::{OrderId, RequestDigest};
 use contract::order::OrderRequest;
 use serde::{Deserialize, Serialize};
 
-use crate::answer::Answer;
+use crate::response::Response;
 
-/// Why a request was sent the way it was.
+/// The reason for the form of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Class {
-    /// An ordinary order, or its retry.
+    /// An ordinary order or its retry.
     Plain,
     /// One of two equal requests sent at the same time.
     Doubled,
-    /// The same request again, later.
+    /// The same request, sent again later.
     Repeated,
     /// The same key with another body.
     OtherBody,
-    /// Not a valid request.
+    /// An invalid request.
     Malformed,
     /// The client closed the connection right after sending.
     HungUp,
 }
 
-/// One answer, or its absence (`status` 0).
+/// A request with its response; `status` is 0 when there was none.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[allow(missing_docs)] // the names say it
+#[allow(missing_docs)] // the names are the description
 pub struct Entry {
     /// Microseconds since 1970, by the client's clock.
     pub sent_us: u64,
     pub answered_us: u64,
     pub sale: String,
     pub customer: String,
-    /// Absent where the request carried none.
+    /// The Idempotency-Key, absent when the request had none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
     pub gateway: String,
     pub class: Class,
-    /// Of the decoded body; absent where the body is not an order.
+    /// The digest of the decoded body, absent when the body is not an order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<RequestDigest>,
-    /// What was asked for, as `["sku", quantity]`.
+    /// The lines of the order, as `["sku", quantity]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<(String, u64)>,
     pub status: u16,
@@ -69,7 +69,7 @@ pub struct Entry {
     pub delivery_fee: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<u64>,
-    /// Of a sold-out refusal.
+    /// The item of a sold-out refusal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sku: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,10 +80,10 @@ pub struct Entry {
     pub retry_after_seconds: Option<u32>,
 }
 
-/// What was sent, before its answer is known.
+/// A request whose response has not arrived yet.
 #[derive(Debug, Clone, Copy)]
-#[allow(missing_docs)]
-pub struct Sent<'a> {
+#[allow(missing_docs)] // named after the fields of `Entry`
+pub struct SentRequest<'a> {
     pub sale: &'a str,
     pub customer: &'a str,
     pub key: Option<&'a str>,
@@ -95,8 +95,8 @@ pub struct Sent<'a> {
 }
 
 impl Entry {
-    /// What was sent, together with what came back just now.
-    pub fn new(sent: &Sent<'_>, answer: &Answer) -> Self {
+    /// Combines a request with the response that has just arrived.
+    pub fn new(sent: &SentRequest<'_>, response: &Response) -> Self {
         let lines = sent.order.map(|order| {
             order.items.iter().map(|line| (line.sku.clone(), line.quantity.unsigned_abs())).collect()
         });
@@ -110,55 +110,58 @@ impl Entry {
             class: sent.class,
             digest: sent.order.map(OrderRequest::digest),
             lines: lines.unwrap_or_default(),
-            status: answer.status,
-            code: answer.code.clone(),
-            order_id: answer.order_id,
-            sequence: answer.sequence,
-            subtotal: answer.subtotal,
-            discount: answer.discount,
-            delivery_fee: answer.delivery_fee,
-            total: answer.total,
-            sku: answer.sku.clone(),
-            remaining: answer.remaining,
-            replayed: answer.replayed,
-            retry_after_seconds: answer.retry_after_seconds,
+            status: response.status,
+            code: response.code.clone(),
+            order_id: response.order_id,
+            sequence: response.sequence,
+            subtotal: response.subtotal,
+            discount: response.discount,
+            delivery_fee: response.delivery_fee,
+            total: response.total,
+            sku: response.sku.clone(),
+            remaining: response.remaining,
+            replayed: response.replayed,
+            retry_after_seconds: response.retry_after_seconds,
         }
     }
-    /// Told that the order is in the log.
+
+    /// Returns whether the client received a 202.
     pub fn is_accepted(&self) -> bool {
         self.status == 202
     }
-    /// Told, finally, that there is no order: the outcomes that only a later attempt tells are not.
+
+    /// Returns whether the response definitely refused the order. Responses after which only a retry reveals
+    /// the outcome are not definite.
     pub fn is_definite_refusal(&self) -> bool {
         (400..500).contains(&self.status) && self.status != 429
     }
 }
 
-/// Microseconds since 1970.
+/// Returns the current time in microseconds since 1970.
 pub fn now_us() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
 }
 
-/// Takes entries from any task; cheap to clone.
+/// A handle that accepts entries from any task; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Journal(mpsc::Sender<Option<Entry>>);
 
 impl Journal {
-    /// Writes an answer down.
+    /// Appends an entry.
     pub fn write(&self, entry: Entry) {
-        // The writer ends when it is told to, or with an error that `Writer::finish` reports.
+        // The writer stops at `Writer::finish`, or after an error that `Writer::finish` returns.
         let _ = self.0.send(Some(entry));
     }
 }
 
-/// The thread that writes.
+/// The thread that writes the file.
 #[derive(Debug)]
 pub struct Writer {
     end: mpsc::Sender<Option<Entry>>,
     thread: JoinHandle<io::Result<u64>>,
 }
 
-/// Opens a journal file, replacing an older one.
+/// Creates a journal file, replacing an older one.
 pub fn create(path: &Path) -> io::Result<(Journal, Writer)> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
@@ -179,14 +182,14 @@ pub fn create(path: &Path) -> io::Result<(Journal, Writer)> {
 }
 
 impl Writer {
-    /// Waits until everything written so far is in the file. Returns the number of entries.
+    /// Waits until all appended entries are in the file. Returns the number of entries.
     pub fn finish(self) -> io::Result<u64> {
-        let _ = self.end.send(None); // fails where the thread has ended with an error
+        let _ = self.end.send(None); // fails when the thread has stopped with an error
         self.thread.join().map_err(|_| io::Error::other("the journal's writer panicked"))?
     }
 }
 
-/// Reads a journal, keeping the entries of one sale.
+/// Reads the entries of one sale from a journal.
 pub fn read(path: &Path, sale: &str) -> io::Result<Vec<Entry>> {
     let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
     let mut entries = Vec::new();
@@ -206,14 +209,14 @@ mod tests {
     use crate::request;
 
     #[test]
-    fn what_is_written_is_read_back_for_its_sale_only() {
+    fn entries_are_read_back_for_their_sale_only() {
         let path = std::env::temp_dir().join(format!("journal-{}.jsonl", std::process::id()));
         let (journal, writer) = create(&path).unwrap();
-        let order = request::body(&[("A", 2)]);
-        let answer = Answer { status: 202, sequence: Some(3), ..Answer::default() };
+        let order = request::order_with_lines(&[("A", 2)]);
+        let response = Response { status: 202, sequence: Some(3), ..Response::default() };
         let mut written = Vec::new();
-        for sale in ["mine", "other"] {
-            let sent = Sent {
+        for sale in ["wanted", "other"] {
+            let sent = SentRequest {
                 sale,
                 customer: "c",
                 key: Some("k"),
@@ -222,12 +225,12 @@ mod tests {
                 order: Some(&order),
                 sent_us: 5,
             };
-            written.push(Entry::new(&sent, &answer));
+            written.push(Entry::new(&sent, &response));
         }
         written.iter().for_each(|entry| journal.write(entry.clone()));
         drop(journal);
         assert_eq!(writer.finish().unwrap(), 2);
-        let read = read(&path, "mine").unwrap();
+        let read = read(&path, "wanted").unwrap();
         std::fs::remove_file(&path).unwrap();
         assert_eq!(read, written[..1]);
         assert_eq!(read[0].digest, Some(order.digest()));

@@ -1,11 +1,11 @@
-//! Latencies, counted from the intended time of sending: a server that stalls delays the requests
-//! behind it, and those delays count (Gil Tene, "How NOT to Measure Latency").
+//! Latencies, counted from the scheduled time of sending: a server that stalls also delays the requests
+//! queued behind it, and these delays count (Gil Tene, "How NOT to Measure Latency").
 
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-/// Longest latency told apart, in microseconds; a longer one counts as this.
+/// The longest latency recorded, in microseconds; a longer one counts as this.
 const LATENCY_US_MAX: u64 = 120_000_000;
 
 /// A histogram of microseconds with three significant digits.
@@ -14,34 +14,39 @@ pub struct Latencies(Histogram<u64>);
 
 impl Default for Latencies {
     fn default() -> Self {
-        // Both arguments are constants that the library accepts (1 < max, 3 <= 5 digits).
+        // The library accepts these constants: 1 < max, and 3 digits <= 5.
         Self(Histogram::new_with_bounds(1, LATENCY_US_MAX, 3).expect("constant bounds"))
     }
 }
 
 impl Latencies {
-    /// Counts one.
+    /// Records a latency.
     pub fn record(&mut self, latency: Duration) {
         self.0.saturating_record((latency.as_micros() as u64).clamp(1, LATENCY_US_MAX));
     }
-    /// How many were counted.
+
+    /// Returns the number of recorded latencies.
     pub fn count(&self) -> u64 {
         self.0.len()
     }
-    /// In milliseconds, at a percentile from 0 to 100; 0 when nothing was counted.
+
+    /// Returns the latency at a percentile from 0 to 100, in milliseconds; 0 when nothing was recorded.
     pub fn ms_at(&self, percentile: f64) -> f64 {
         if self.0.is_empty() { 0.0 } else { self.0.value_at_percentile(percentile) as f64 / 1000.0 }
     }
-    /// The highest, in milliseconds.
+
+    /// Returns the highest latency in milliseconds.
     pub fn ms_max(&self) -> f64 {
         self.0.max() as f64 / 1000.0
     }
-    /// Adds another histogram.
+
+    /// Adds the latencies of another histogram.
     pub fn add(&mut self, other: &Self) {
-        // Both have the same bounds, the only reason for which this fails.
+        // This fails only when the bounds differ, and they are equal.
         let _ = self.0.add(&other.0);
     }
-    /// `p50 1.2 · p99 3.4 · p99.9 5.6 · max 7.8 ms`, or a dash when there are none.
+
+    /// Returns `p50 1.2 · p99 3.4 · p99.9 5.6 · max 7.8 ms`, or a dash when nothing was recorded.
     pub fn summary(&self) -> String {
         if self.0.is_empty() {
             return "–".into();
@@ -51,34 +56,34 @@ impl Latencies {
     }
 }
 
-/// Milliseconds with as many digits as they deserve.
+/// Formats milliseconds with a decimal below 100.
 pub fn ms(ms: f64) -> String {
     if ms >= 100.0 { format!("{ms:.0}") } else { format!("{ms:.1}") }
 }
 
-/// One second of a run.
+/// The counts of one second of a run.
 #[derive(Debug, Clone, Default)]
 pub struct Second {
-    /// Answers with 202.
+    /// The number of 202 responses.
     pub accepted: u64,
-    /// Definite refusals.
+    /// The number of definite refusals.
     pub refused: u64,
-    /// 429, 503, 500 and broken connections.
+    /// The number of 429, 503 and 500 responses and of broken connections.
     pub failed: u64,
-    /// Of all answers.
+    /// The latencies of all responses.
     pub latencies: Latencies,
 }
 
-/// A run, second by second of its intended sending times.
+/// A run, second by second of the scheduled sending times.
 #[derive(Debug, Clone, Default)]
 pub struct Series(pub Vec<Second>);
 
 impl Series {
-    /// Seconds kept; what comes later counts in the last one.
+    /// The number of seconds kept; the last one also counts everything after it.
     const SECONDS_MAX: usize = 3600;
 
-    /// The second that began `since_start` ago.
-    pub fn at(&mut self, since_start: Duration) -> &mut Second {
+    /// Returns the second that contains a time since the start.
+    pub fn second_at(&mut self, since_start: Duration) -> &mut Second {
         let index = (since_start.as_secs() as usize).min(Self::SECONDS_MAX - 1);
         if self.0.len() <= index {
             self.0.resize_with(index + 1, Second::default);

@@ -1,7 +1,7 @@
-//! Connections to one gateway, shared by all the customers of a burst.
+//! A pool of connections to one gateway, shared by all customers of a burst.
 //!
-//! A bound on connections is a bound on what the load may have in flight; a customer who finds none
-//! free waits, and the wait counts as latency, because it is counted from the intended time of sending.
+//! The limit on connections limits the requests in flight. A customer who finds no free connection waits, and
+//! the wait counts as latency, because latency is counted from the scheduled time of sending.
 
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -16,30 +16,47 @@ use crate::http::{Authority, Connection, Head};
 pub struct Pool {
     authority: Authority,
     idle: Mutex<Vec<Connection>>,
-    room: Semaphore,
+    permits: Semaphore,
 }
 
-/// An answer with its body, for callers that look into it.
+/// A response with its body.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answered {
-    /// Status and headers.
+pub struct HttpResponse {
+    /// The status and the headers.
     pub head: Head,
     /// The body.
     pub body: Vec<u8>,
 }
 
 impl Pool {
-    /// At most `connections_max` at once; opened when they are needed.
+    /// Creates a pool of at most `connections_max` connections, which are opened on demand.
     pub fn new(authority: Authority, connections_max: usize) -> Self {
-        Self { authority, idle: Mutex::new(Vec::new()), room: Semaphore::new(connections_max) }
+        Self { authority, idle: Mutex::new(Vec::new()), permits: Semaphore::new(connections_max) }
     }
 
-    /// The `Host` header's value.
+    /// Creates a pool for each gateway with `warm` connections already open.
+    pub async fn open_all(
+        gateways: Vec<Authority>,
+        connections_max: usize,
+        warm: usize,
+    ) -> anyhow::Result<Vec<Self>> {
+        let mut pools = Vec::with_capacity(gateways.len());
+        for gateway in gateways {
+            let pool = Self::new(gateway, connections_max);
+            pool.warm_up(warm.min(connections_max))
+                .await
+                .with_context(|| format!("connecting to {}", pool.host()))?;
+            pools.push(pool);
+        }
+        Ok(pools)
+    }
+
+    /// Returns the value of the `Host` header.
     pub fn host(&self) -> &str {
         &self.authority.host
     }
 
-    /// Opens connections before the load begins, so that no customer pays for it.
+    /// Opens connections before the load begins, so that no customer's latency includes it.
     pub async fn warm_up(&self, connections: usize) -> io::Result<()> {
         for _ in 0..connections {
             let connection = Connection::open(self.authority.address).await?;
@@ -48,29 +65,29 @@ impl Pool {
         Ok(())
     }
 
-    /// Sends one request and reads its answer. An error means that the outcome is unknown. A
-    /// connection that the server ended while it was idle fails at the first byte; since nobody can
-    /// tell that from a lost answer, it is reported like one.
-    pub async fn call(&self, request: &[u8]) -> io::Result<Answered> {
-        let _room = self.enter().await?;
+    /// Sends a request and reads its response. An error means that the outcome is unknown. A connection that
+    /// the server closed while it was idle fails at the first byte; the client cannot distinguish this from a
+    /// lost response, so it is reported as one.
+    pub async fn call(&self, request: &[u8]) -> io::Result<HttpResponse> {
+        let _permit = self.permit().await?;
         let mut connection = self.take().await?;
         let head = connection.call(request).await?;
         let body = connection.body().to_vec();
         if !head.close {
             self.put_back(connection);
         }
-        Ok(Answered { head, body })
+        Ok(HttpResponse { head, body })
     }
 
-    /// Sends a request and hangs up at once.
+    /// Sends a request and closes the connection without reading the response.
     pub async fn send_and_hang_up(&self, request: &[u8]) -> io::Result<()> {
-        let _room = self.enter().await?;
+        let _permit = self.permit().await?;
         let mut connection = self.take().await?;
         connection.send(request).await
     }
 
-    async fn enter(&self) -> io::Result<SemaphorePermit<'_>> {
-        self.room.acquire().await.map_err(io::Error::other)
+    async fn permit(&self) -> io::Result<SemaphorePermit<'_>> {
+        self.permits.acquire().await.map_err(io::Error::other)
     }
 
     async fn take(&self) -> io::Result<Connection> {
@@ -84,21 +101,4 @@ impl Pool {
     fn put_back(&self, connection: Connection) {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
     }
-}
-
-/// One pool a gateway, with some connections open already.
-pub async fn open_all(
-    gateways: Vec<Authority>,
-    connections: usize,
-    warm: usize,
-) -> anyhow::Result<Vec<Pool>> {
-    let mut pools = Vec::with_capacity(gateways.len());
-    for gateway in gateways {
-        let pool = Pool::new(gateway, connections);
-        pool.warm_up(warm.min(connections))
-            .await
-            .with_context(|| format!("connecting to {}", pool.host()))?;
-        pools.push(pool);
-    }
-    Ok(pools)
 }

@@ -1,14 +1,14 @@
-//! Requests as finished bytes.
+//! HTTP requests rendered as bytes.
 
 use contract::ids::OrderId;
 use contract::order::{OrderRequest, RequestedLine};
 
-/// Renders `POST /v1/sales/{sale}/orders` as a customer of the development identity sends it.
+/// Renders `POST /v1/sales/{sale}/orders` with a development identity.
 pub fn order(host: &str, sale: &str, customer: &str, key: &str, body: &str) -> Vec<u8> {
     post_order(host, sale, Some(customer), Some(key), "application/json", body)
 }
 
-/// The same, with what a malformed request leaves out or gets wrong.
+/// Renders `POST /v1/sales/{sale}/orders` where a malformed request can omit or change the headers.
 pub fn post_order(
     host: &str,
     sale: &str,
@@ -30,20 +30,20 @@ pub fn post_order(
 
 /// Renders `DELETE /v1/sales/{sale}/orders/{order}`.
 pub fn cancel(host: &str, sale: &str, customer: &str, order: OrderId) -> Vec<u8> {
-    about_order(host, "DELETE", (sale, customer, order), "", "")
+    for_order(host, "DELETE", (sale, customer, order), "", "")
 }
 
-/// Renders a call about an order of the customer's: `what` is `/payment`, `/refund`, `/status`, or nothing for
-/// the order itself.
-pub fn about_order(
+/// Renders a request about a customer's order. `suffix` is `/payment`, `/refund`, `/status`, or empty for the
+/// order itself.
+pub fn for_order(
     host: &str,
     method: &str,
     (sale, customer, order): (&str, &str, OrderId),
-    what: &str,
+    suffix: &str,
     body: &str,
 ) -> Vec<u8> {
     let mut head = format!(
-        "{method} /v1/sales/{sale}/orders/{order}{what} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer dev:{customer}\r\n"
+        "{method} /v1/sales/{sale}/orders/{order}{suffix} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer dev:{customer}\r\n"
     );
     if !body.is_empty() {
         head.push_str(&format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len()));
@@ -63,10 +63,10 @@ pub fn credit(host: &str, customer: &str, key: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Renders `POST /v1/sales/{sale}/orders/{order}/payment` by card.
+/// Renders `POST /v1/sales/{sale}/orders/{order}/payment` with a card.
 pub fn pay_by_card(host: &str, sale: &str, customer: &str, order: OrderId) -> Vec<u8> {
     let body = r#"{"method":"card","token":"tok_approve"}"#;
-    about_order(host, "POST", (sale, customer, order), "/payment", body)
+    for_order(host, "POST", (sale, customer, order), "/payment", body)
 }
 
 /// Renders a request to the admin listener.
@@ -79,18 +79,18 @@ pub fn admin(host: &str, method: &str, path: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Renders a plain `GET`.
+/// Renders a `GET` without an identity.
 pub fn get(host: &str, path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").into_bytes()
 }
 
-/// Renders a `GET` by somebody.
-pub fn get_as(host: &str, path: &str, token: &str) -> Vec<u8> {
+/// Renders a `GET` with a bearer token.
+pub fn get_with_token(host: &str, path: &str, token: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\r\n").into_bytes()
 }
 
-/// An order's body for these lines.
-pub fn body(lines: &[(&str, i64)]) -> OrderRequest {
+/// Returns an order of these lines, as `(sku, quantity)`.
+pub fn order_with_lines(lines: &[(&str, i64)]) -> OrderRequest {
     OrderRequest {
         items: lines
             .iter()
@@ -104,8 +104,8 @@ pub fn body(lines: &[(&str, i64)]) -> OrderRequest {
     }
 }
 
-/// One order request whose customer and key are digits of a fixed width, so that the next customer's
-/// request is this one with a few bytes changed.
+/// A rendered order request whose customer and key end with digits of a fixed width, so that the next
+/// customer's request differs in a few bytes only.
 #[derive(Debug, Clone)]
 pub struct OrderTemplate {
     bytes: Vec<u8>,
@@ -114,10 +114,10 @@ pub struct OrderTemplate {
 }
 
 impl OrderTemplate {
-    /// Digits of a customer's number.
+    /// The number of digits of a customer's number.
     pub const DIGITS: usize = 10;
 
-    /// `prefix` comes before the digits, in the customer's name and in the key.
+    /// Renders the template. `prefix` precedes the digits in the customer's name and in the key.
     pub fn new(host: &str, sale: &str, prefix: &str, body: &str) -> Self {
         let blank = "0".repeat(Self::DIGITS);
         let name = format!("{prefix}{blank}");
@@ -131,8 +131,8 @@ impl OrderTemplate {
         Self { bytes, customer_at, key_at }
     }
 
-    /// The request of this customer.
-    pub fn of(&mut self, customer: u64) -> &[u8] {
+    /// Returns the request of a customer.
+    pub fn for_customer(&mut self, customer: u64) -> &[u8] {
         let mut digits = [b'0'; Self::DIGITS];
         let mut rest = customer;
         for digit in digits.iter_mut().rev() {
@@ -150,20 +150,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_template_gives_the_bytes_that_rendering_would() {
+    fn a_template_returns_the_bytes_that_rendering_returns() {
         let body = r#"{"items":[{"sku":"A","quantity":1}]}"#;
         let mut template = OrderTemplate::new("h:1", "s", "c-", body);
         for n in [0u64, 7, 1_234_567_890] {
             let name = format!("c-{n:010}");
-            assert_eq!(template.of(n), order("h:1", "s", &name, &name, body));
+            assert_eq!(template.for_customer(n), order("h:1", "s", &name, &name, body));
         }
     }
 
     #[test]
-    fn a_call_about_an_order_has_a_body_only_where_one_is_sent() {
+    fn a_request_about_an_order_has_content_headers_only_with_a_body() {
         let order: OrderId = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
-        let text = |method, what, body| {
-            String::from_utf8(about_order("h:1", method, ("s", "c", order), what, body)).unwrap()
+        let text = |method, suffix, body| {
+            String::from_utf8(for_order("h:1", method, ("s", "c", order), suffix, body)).unwrap()
         };
         assert_eq!(
             text("DELETE", "", ""),
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_request_can_leave_out_key_and_identity() {
+    fn a_malformed_request_can_omit_key_and_identity() {
         let bytes = post_order("h", "s", None, None, "text/plain", "x");
         let text = String::from_utf8(bytes).unwrap();
         assert!(!text.contains("Authorization") && !text.contains("Idempotency-Key"), "{text}");

@@ -1,4 +1,4 @@
-//! The sales that load is driven at.
+//! The sales that load runs against.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -6,22 +6,22 @@ use contract::ids::{PolicyId, Sku};
 use contract::money::Currency;
 use contract::sale::{DiscountKind, DiscountPolicy, Item, SaleTerms};
 
-/// The sale that stays open for people to buy from.
+/// The id of the sale that stays open for manual orders.
 pub const SAMPLE: &str = "sample";
 
-/// A name that no earlier run has used.
-pub fn fresh_id(prefix: &str) -> String {
+/// Returns an id that no earlier run has used.
+pub fn unique_id(prefix: &str) -> String {
     let ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
     format!("{prefix}-{:x}-{:x}", ms, std::process::id())
 }
 
-/// An item. The names that callers give are constants of the right alphabet.
+/// Returns an item. The SKUs that callers pass are valid constants.
 fn item(sku: &str, name: &str, price: u64, total: Option<u64>) -> Item {
-    Item { sku: parsed(sku), name: name.into(), price, total, max_quantity_per_order: 10 }
+    Item { sku: parse_sku(sku), name: name.into(), price, total, max_quantity_per_order: 10 }
 }
 
-fn parsed(sku: &str) -> Sku {
-    Sku::parse(sku).expect("a constant SKU of the right alphabet")
+fn parse_sku(sku: &str) -> Sku {
+    Sku::parse(sku).expect("a valid constant SKU")
 }
 
 fn terms(title: &str, limit: Option<u32>, items: Vec<Item>) -> SaleTerms {
@@ -39,7 +39,7 @@ fn terms(title: &str, limit: Option<u32>, items: Vec<Item>) -> SaleTerms {
     }
 }
 
-/// To be bought from by hand: A 10,000 won x 50, B 20,000 won x 30, C 5,000 won unlimited.
+/// Returns the sale for manual orders: A 10,000 won x 50, B 20,000 won x 30, C 5,000 won unlimited.
 pub fn sample() -> SaleTerms {
     let items = vec![
         item("A", "Item A", 10_000, Some(50)),
@@ -49,17 +49,17 @@ pub fn sample() -> SaleTerms {
     terms("Sample sale", None, items)
 }
 
-/// The discount of the burst sale.
+/// The id of the burst sale's discount policy.
 pub const BURST_POLICY: &str = "early-bird";
 
-/// Two items, 5,000 units in all unless told otherwise, one order a customer.
+/// Returns a sale of two items with `units` units in total and one order per customer.
 pub fn burst(units: u64) -> SaleTerms {
     let items = vec![
         item("SHIRT", "Concert shirt", 25_000, Some(units * 3 / 5)),
         item("POSTER", "Signed poster", 9_000, Some(units - units * 3 / 5)),
     ];
     let policy = DiscountPolicy {
-        id: PolicyId::parse(BURST_POLICY).expect("a constant policy of the right alphabet"),
+        id: PolicyId::parse(BURST_POLICY).expect("a valid constant policy id"),
         kind: DiscountKind::Percent,
         value: 10,
         min_total: 20_000,
@@ -68,7 +68,7 @@ pub fn burst(units: u64) -> SaleTerms {
     SaleTerms { discount_policies: vec![policy], ..terms("Burst sale", Some(1), items) }
 }
 
-/// One item, so many units, one order a customer.
+/// Returns a sale of one item with `units` units and one order per customer.
 pub fn single(title: &str, units: u64) -> SaleTerms {
     terms(title, Some(1), vec![item("A", "Item A", 10_000, Some(units))])
 }
@@ -84,6 +84,6 @@ mod tests {
         }
         let units: u64 = burst(5000).items.iter().filter_map(|item| item.total).sum();
         assert_eq!(units, 5000);
-        assert_ne!(fresh_id("s"), "s");
+        assert_ne!(unique_id("s"), "s");
     }
 }

@@ -1,25 +1,25 @@
-//! Reads Server-Sent Events (WHATWG HTML, "Server-sent events") as they arrive, however they are cut.
+//! An incremental parser of Server-Sent Events (WHATWG HTML, "Server-sent events").
 
-/// One event.
+/// An event.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Event {
-    /// Its type; empty: `message`.
+    /// The type; empty for the default, `message`.
     pub kind: String,
-    /// Its data, lines joined.
+    /// The data; its lines are joined by line feeds.
     pub data: String,
 }
 
-/// A stream so far.
+/// The state of a stream.
 #[derive(Debug, Default)]
 pub struct Stream {
     rest: Vec<u8>,
     event: Event,
-    /// The id of the last event, to resume after it.
+    /// The id of the last event, for resuming after it.
     pub last_event_id: Option<String>,
 }
 
 impl Stream {
-    /// Takes what has arrived, and returns the events that it completes.
+    /// Parses the bytes that have arrived and returns the events that they complete.
     pub fn push(&mut self, bytes: &[u8]) -> Vec<Event> {
         self.rest.extend_from_slice(bytes);
         let mut events = Vec::new();
@@ -31,7 +31,7 @@ impl Stream {
         events
     }
 
-    /// One line; the event that it ends.
+    /// Parses a line; returns the event that it completes.
     fn line(&mut self, line: &str) -> Option<Event> {
         if line.is_empty() {
             let event = std::mem::take(&mut self.event);
@@ -48,7 +48,7 @@ impl Stream {
                 self.event.data.push_str(value);
             }
             "id" => self.last_event_id = Some(value.to_owned()),
-            _ => {} // a comment, `retry`, or what a later version has
+            _ => {} // a comment, `retry`, or a field that this parser does not know
         }
         None
     }
@@ -62,7 +62,7 @@ mod tests {
                         id: 2-9\r\ndata: one\r\ndata: two\r\n\r\nevent: half";
 
     #[test]
-    fn events_are_the_same_however_they_are_cut() {
+    fn events_do_not_depend_on_how_the_bytes_are_split() {
         for size in [1, 2, 7, TEXT.len()] {
             let mut stream = Stream::default();
             let events: Vec<_> = TEXT.as_bytes().chunks(size).flat_map(|bytes| stream.push(bytes)).collect();

@@ -1,4 +1,4 @@
-//! What `./dev` knows about the running stack: process ids and addresses.
+//! The processes of the running stack, as `./dev status --json` reports them.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,11 +11,11 @@ use crate::settings::Programs;
 /// A process of the stack.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Process {
-    /// redis, kafka, postgres, gateway-1, settlement-1, …
+    /// The name: redis, kafka, postgres, gateway-1, settlement-1, …
     pub name: String,
-    /// `None`: not running.
+    /// The process id; `None` when it is not running.
     pub pid: Option<u32>,
-    /// `host:port`.
+    /// The address as `host:port`.
     pub address: String,
 }
 
@@ -24,7 +24,7 @@ struct Status {
     processes: Vec<Process>,
 }
 
-/// From `./dev status --json`, or a file with its output.
+/// Returns the processes from `./dev status --json`, or from a file with its output.
 pub fn processes(status_file: Option<&Path>) -> anyhow::Result<Vec<Process>> {
     let json = match status_file {
         Some(file) => std::fs::read(file).with_context(|| format!("reading {}", file.display()))?,
@@ -40,8 +40,9 @@ pub fn processes(status_file: Option<&Path>) -> anyhow::Result<Vec<Process>> {
     Ok(status.processes)
 }
 
-/// The gateways to go through: as told, or every one of the stack that started us, or the one.
-pub fn gateways(programs: &Programs) -> anyhow::Result<Vec<String>> {
+/// Returns the URLs of the gateways: the configured ones, otherwise all running gateways of the stack that
+/// started this process, otherwise the first one.
+pub fn gateway_urls(programs: &Programs) -> anyhow::Result<Vec<String>> {
     if programs.gateway_urls.is_empty() && std::env::var_os("FLASHSALE_DEV").is_some() {
         let running: Vec<_> = processes(None)?
             .into_iter()
@@ -55,13 +56,13 @@ pub fn gateways(programs: &Programs) -> anyhow::Result<Vec<String>> {
     Ok(programs.gateways())
 }
 
-/// Where a run leaves a file that nobody named: in the folder of the stack that `./dev` runs it for, or in
-/// the working folder.
-pub fn output(named: Option<&Path>, name: &str) -> PathBuf {
-    match (named, std::env::var_os("FLASHSALE_STACK_DIR")) {
-        (Some(named), _) => named.to_owned(),
-        (None, Some(folder)) => Path::new(&folder).join("load").join(name),
-        (None, None) => PathBuf::from(name),
+/// Returns the path of an output file: the given path, otherwise the default name in the folder of the stack
+/// that `./dev` runs the program for, otherwise in the working folder.
+pub fn output_path(path: Option<&Path>, default: &str) -> PathBuf {
+    match (path, std::env::var_os("FLASHSALE_STACK_DIR")) {
+        (Some(path), _) => path.to_owned(),
+        (None, Some(folder)) => Path::new(&folder).join("load").join(default),
+        (None, None) => PathBuf::from(default),
     }
 }
 
@@ -70,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_status_of_dev_is_read() {
+    fn the_output_of_dev_status_is_parsed() {
         let json = r#"{"processes":[
             {"name":"redis","pid":12,"address":"127.0.0.1:16379","ready":true},
             {"name":"gateway-1","pid":null,"address":"127.0.0.1:8080","admin_address":"127.0.0.1:8081","ready":false}

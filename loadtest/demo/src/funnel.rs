@@ -1,4 +1,4 @@
-//! How far orders came: counted from what is stored, once the sale is at rest. Pure.
+//! The final states of orders, counted from the stored rows when the sale is quiescent. Pure.
 
 use std::collections::HashMap;
 
@@ -8,9 +8,9 @@ use contract::lifecycle::{CancelReason, OrderStatus};
 use checker::evidence::{Evidence, OrderRow, PaymentRow};
 use terminal::{Table, thousands};
 
-/// Where an order ended, or stands. Every order is counted in exactly one of them.
+/// The stage of an order. Every order is counted in exactly one stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum End {
+enum OrderStage {
     Delivered,
     OnTheWay,
     Refunded,
@@ -22,7 +22,7 @@ enum End {
     Unpaid,
 }
 
-impl End {
+impl OrderStage {
     const ALL: [Self; 9] = [
         Self::Delivered,
         Self::OnTheWay,
@@ -49,7 +49,7 @@ impl End {
         }
     }
 
-    fn of(order: &OrderRow, payment: Option<&PaymentRow>) -> Self {
+    fn classify(order: &OrderRow, payment: Option<&PaymentRow>) -> Self {
         let cancelled = |reason: CancelReason| order.cancel_reason.as_deref() == Some(reason.as_str());
         match OrderStatus::parse(&order.status) {
             Some(OrderStatus::Delivered) => Self::Delivered,
@@ -61,7 +61,7 @@ impl End {
                     false => Self::WalletRefused,
                 }
             }
-            Some(OrderStatus::Cancelled) if payment.is_some_and(was_taken) => Self::CancelledPaid,
+            Some(OrderStatus::Cancelled) if payment.is_some_and(was_captured) => Self::CancelledPaid,
             Some(OrderStatus::Cancelled) => Self::CancelledUnpaid,
             Some(status) if status.is_paid() => Self::OnTheWay,
             _ => Self::Unpaid,
@@ -69,30 +69,30 @@ impl End {
     }
 }
 
-fn was_taken(payment: &PaymentRow) -> bool {
+fn was_captured(payment: &PaymentRow) -> bool {
     matches!(payment.status.as_str(), "captured" | "refund_requested" | "refunded")
 }
 
-/// Orders and money of some orders.
+/// The counts and the money of a set of orders.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Funnel {
     accepted: u64,
     by_wallet: u64,
     by_card: u64,
-    ends: HashMap<End, u64>,
+    stages: HashMap<OrderStage, u64>,
     units: u64,
-    units_back: u64,
+    units_returned: u64,
     captured: u64,
-    returned: u64,
+    refunded: u64,
 }
 
 impl Funnel {
-    /// Of the orders that are wanted.
-    pub(super) fn of(evidence: &Evidence, wanted: impl Fn(&OrderRow) -> bool) -> Self {
+    /// Counts the selected orders.
+    pub(super) fn count_orders(evidence: &Evidence, selected: impl Fn(&OrderRow) -> bool) -> Self {
         let payments: HashMap<OrderId, &PaymentRow> =
-            evidence.payments.iter().map(|payment| (payment.order_id, payment)).collect();
+            evidence.stored.payments.iter().map(|payment| (payment.order_id, payment)).collect();
         let mut funnel = Self::default();
-        for order in evidence.orders.iter().filter(|order| wanted(order)) {
+        for order in evidence.stored.orders.iter().filter(|order| selected(order)) {
             funnel.add(order, payments.get(&order.id).copied());
         }
         funnel
@@ -101,57 +101,57 @@ impl Funnel {
     fn add(&mut self, order: &OrderRow, payment: Option<&PaymentRow>) {
         let units: u64 = order.lines.iter().map(|(_, quantity)| quantity).sum();
         self.accepted += 1;
-        *self.ends.entry(End::of(order, payment)).or_default() += 1;
+        *self.stages.entry(OrderStage::classify(order, payment)).or_default() += 1;
         self.units += units;
-        self.units_back += if order.is_live() { 0 } else { units };
-        if let Some(payment) = payment.filter(|payment| was_taken(payment)) {
-            let by = if payment.method == "card" { &mut self.by_card } else { &mut self.by_wallet };
-            *by += 1;
+        self.units_returned += if order.is_live() { 0 } else { units };
+        if let Some(payment) = payment.filter(|payment| was_captured(payment)) {
+            let payments = if payment.method == "card" { &mut self.by_card } else { &mut self.by_wallet };
+            *payments += 1;
             self.captured += payment.amount;
-            self.returned += if payment.status == "refunded" { payment.amount } else { 0 };
+            self.refunded += if payment.status == "refunded" { payment.amount } else { 0 };
         }
     }
 
-    /// Units that were ordered, and came back.
-    pub(super) fn units_back(&self) -> u64 {
-        self.units_back
+    /// Returns the number of units that were ordered and returned.
+    pub(super) fn units_returned(&self) -> u64 {
+        self.units_returned
     }
 
-    /// Units that were ordered.
+    /// Returns the number of units that were ordered.
     pub(super) fn units(&self) -> u64 {
         self.units
     }
 
-    /// Orders that are paid and have not arrived.
+    /// Returns the number of orders that are paid and not delivered.
     pub(super) fn on_the_way(&self) -> u64 {
-        self.count(End::OnTheWay)
+        self.count(OrderStage::OnTheWay)
     }
 
-    fn count(&self, end: End) -> u64 {
-        self.ends.get(&end).copied().unwrap_or(0)
+    fn count(&self, stage: OrderStage) -> u64 {
+        self.stages.get(&stage).copied().unwrap_or(0)
     }
 }
 
-/// Side by side: the orders of the burst, and those of whoever bought what came back.
-pub(super) fn table(burst: &Funnel, later: &Funnel) -> Table {
-    let mut table = Table::new(&["orders", "of the burst", "sold again", "in all"]);
-    let mut line = |what: &str, of: &dyn Fn(&Funnel) -> u64| {
-        let (first, second) = (of(burst), of(later));
-        table.row([what.to_owned(), thousands(first), thousands(second), thousands(first + second)]);
+/// Returns a table of the orders of the burst beside the orders of returned units.
+pub(super) fn table(burst: &Funnel, resold: &Funnel) -> Table {
+    let mut table = Table::new(&["orders", "of the burst", "sold again", "total"]);
+    let mut line = |name: &str, value: &dyn Fn(&Funnel) -> u64| {
+        let (first, second) = (value(burst), value(resold));
+        table.row([name.to_owned(), thousands(first), thousands(second), thousands(first + second)]);
     };
     line("accepted", &|funnel| funnel.accepted);
     line("  paid from the wallet", &|funnel| funnel.by_wallet);
     line("  paid by card", &|funnel| funnel.by_card);
-    for end in End::ALL {
-        let always = !matches!(end, End::OnTheWay | End::Unpaid);
-        if always || burst.count(end) + later.count(end) > 0 {
-            line(end.as_str(), &|funnel| funnel.count(end));
+    for stage in OrderStage::ALL {
+        let always = !matches!(stage, OrderStage::OnTheWay | OrderStage::Unpaid);
+        if always || burst.count(stage) + resold.count(stage) > 0 {
+            line(stage.as_str(), &|funnel| funnel.count(stage));
         }
     }
     line("units ordered", &|funnel| funnel.units);
-    line("  of these came back", &|funnel| funnel.units_back);
-    line("won taken", &|funnel| funnel.captured);
-    line("  of these returned", &|funnel| funnel.returned);
+    line("  of these returned", &|funnel| funnel.units_returned);
+    line("won captured", &|funnel| funnel.captured);
+    line("  of these refunded", &|funnel| funnel.refunded);
     table
 }
 
@@ -182,42 +182,46 @@ mod tests {
         }
     }
 
-    fn payment(of: &OrderRow, method: &str, status: &str) -> PaymentRow {
-        let (order_id, currency) = (of.id, "KRW".into());
+    fn payment(order: &OrderRow, method: &str, status: &str) -> PaymentRow {
+        let (order_id, currency) = (order.id, "KRW".into());
         PaymentRow { order_id, method: method.into(), status: status.into(), amount: 100, currency }
     }
 
     #[test]
-    fn every_order_ends_in_one_place_and_its_money_is_counted_once() {
+    fn every_order_has_one_stage_and_its_money_is_counted_once() {
         let cancelled = |n, reason| order(n, "cancelled", Some(reason));
         let cases = [
-            (order(1, "delivered", None), Some(("card", "captured")), End::Delivered),
-            (order(2, "in_transit", None), Some(("wallet", "captured")), End::OnTheWay),
-            (order(3, "refunded", None), Some(("card", "refunded")), End::Refunded),
-            (cancelled(4, CancelReason::Customer), Some(("wallet", "refunded")), End::CancelledPaid),
-            (cancelled(5, CancelReason::Customer), None, End::CancelledUnpaid),
-            // Asked, and cancelled before the provider answered.
-            (cancelled(6, CancelReason::Customer), Some(("card", "requested")), End::CancelledUnpaid),
-            (cancelled(7, CancelReason::PaymentFailed), Some(("card", "failed")), End::CardRefused),
-            (cancelled(8, CancelReason::PaymentFailed), Some(("wallet", "failed")), End::WalletRefused),
-            (cancelled(9, CancelReason::Expired), None, End::Expired),
-            (order(10, "created", None), None, End::Unpaid),
-            (order(11, "payment_requested", None), Some(("card", "requested")), End::Unpaid),
+            (order(1, "delivered", None), Some(("card", "captured")), OrderStage::Delivered),
+            (order(2, "in_transit", None), Some(("wallet", "captured")), OrderStage::OnTheWay),
+            (order(3, "refunded", None), Some(("card", "refunded")), OrderStage::Refunded),
+            (cancelled(4, CancelReason::Customer), Some(("wallet", "refunded")), OrderStage::CancelledPaid),
+            (cancelled(5, CancelReason::Customer), None, OrderStage::CancelledUnpaid),
+            // Cancelled before the provider responded.
+            (cancelled(6, CancelReason::Customer), Some(("card", "requested")), OrderStage::CancelledUnpaid),
+            (cancelled(7, CancelReason::PaymentFailed), Some(("card", "failed")), OrderStage::CardRefused),
+            (
+                cancelled(8, CancelReason::PaymentFailed),
+                Some(("wallet", "failed")),
+                OrderStage::WalletRefused,
+            ),
+            (cancelled(9, CancelReason::Expired), None, OrderStage::Expired),
+            (order(10, "created", None), None, OrderStage::Unpaid),
+            (order(11, "payment_requested", None), Some(("card", "requested")), OrderStage::Unpaid),
         ];
         let mut funnel = Funnel::default();
-        for (order, paid, end) in &cases {
+        for (order, paid, stage) in &cases {
             let payment = paid.map(|(method, status)| payment(order, method, status));
-            assert_eq!(End::of(order, payment.as_ref()), *end, "{} {paid:?}", order.status);
+            assert_eq!(OrderStage::classify(order, payment.as_ref()), *stage, "{} {paid:?}", order.status);
             funnel.add(order, payment.as_ref());
         }
-        assert_eq!(End::ALL.iter().map(|end| funnel.count(*end)).sum::<u64>(), funnel.accepted);
+        assert_eq!(OrderStage::ALL.iter().map(|stage| funnel.count(*stage)).sum::<u64>(), funnel.accepted);
         assert_eq!((funnel.by_card, funnel.by_wallet), (2, 2));
-        assert_eq!((funnel.captured, funnel.returned), (400, 200));
-        assert_eq!((funnel.units, funnel.units_back), (22, 12));
+        assert_eq!((funnel.captured, funnel.refunded), (400, 200));
+        assert_eq!((funnel.units, funnel.units_returned), (22, 12));
     }
 
     #[test]
-    fn what_nobody_is_in_is_told_only_where_it_matters() {
+    fn an_empty_stage_is_listed_only_when_it_is_final() {
         let mut burst = Funnel::default();
         burst.add(&order(1, "delivered", None), None);
         let text = table(&burst, &Funnel::default()).to_string();

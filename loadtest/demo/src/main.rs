@@ -1,4 +1,4 @@
-//! `demo`: the arguments, and the runtime.
+//! `demo`: the program that `./dev demo` runs.
 
 use std::process::ExitCode;
 
@@ -7,12 +7,13 @@ use clap::Parser;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// A burst sale sold out before your eyes, and what becomes of its orders: customers, report, proof.
+/// The demonstration: a burst sale that sells out, the lifecycle of its orders, a report, and a check of
+/// every invariant.
 ///
-/// Defines the sample sale (left open) and a burst sale of its own, lets the customers in, waits for
-/// settlement, prints what happened and judges every invariant. Then they pay, cancel, forget; what comes
-/// back is sold again; goods arrive, some are sent back; and every invariant is judged once more. Exit code 0:
-/// all hold and every answer was as documented.
+/// Creates the sample sale, which stays open, and a burst sale. Runs the customers of the burst, waits for
+/// settlement, prints what happened and checks every invariant. Then customers pay, cancel, or let orders
+/// expire; returned units are sold again; goods are delivered, some are sent back; and every invariant is
+/// checked again. Exit code 0: all invariants hold and every response was as documented.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
@@ -22,14 +23,12 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    // One thread: the generator shares the machine with the servers.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let outcome =
         runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(demo::run(&arguments.demo)));
-    match outcome {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("demo: {error:#}");
-            ExitCode::from(2)
-        }
-    }
+    outcome.unwrap_or_else(|error| {
+        eprintln!("demo: {error:#}");
+        ExitCode::from(2)
+    })
 }

@@ -1,67 +1,91 @@
-//! The subcommands, and the runtime that each of them runs on.
+//! The subcommands and the runtime that each of them runs on.
 
 use std::process::ExitCode;
 
 use clap::Subcommand;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{bench, floor, lifecycle, rush, streams, surge};
+use crate::{baseline, bench, closed_loop, lifecycle, open_loop, streams};
 
-/// What `load` can do.
+/// The subcommands of `load`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Customers of goose: look at the sale, order, retry with the same key, wait until settled.
+    /// Closed loop: goose users view the sale, order, retry with the same key, and wait until the order is
+    /// settled.
     ///
     /// Writes goose's HTML report and a journal for `check`.
-    Rush(rush::Arguments),
-    /// Customers of goose who live with their orders: pay by card or wallet, follow the live updates, cancel,
-    /// send back, or let them expire.
+    #[command(visible_alias = "rush")]
+    ClosedLoop(closed_loop::Arguments),
+    /// Goose users with the whole lifecycle of an order: pay by card or wallet, follow the live updates,
+    /// cancel, request a refund, or let the order expire.
     ///
     /// Writes goose's HTML report and a journal for `check`.
     Lifecycle(lifecycle::Arguments),
-    /// Orders at a fixed rate of arrivals (open loop), with latencies from the intended time of sending.
+    /// Open loop: orders at a fixed rate of arrivals, with latencies from the scheduled time of sending.
     ///
     /// Prints percentiles, and writes an HTML report with plots and a journal for `check`.
-    Surge(surge::Arguments),
-    /// Many customers follow their orders at one gateway: memory a stream, and how soon changes are told.
+    #[command(visible_alias = "surge")]
+    OpenLoop(open_loop::Arguments),
+    /// Many customers follow their orders at one gateway: memory per stream, and the delay of updates.
     ///
-    /// Exit code 1: somebody was not told what became of their order.
+    /// Exit code 1: a customer did not receive an update of their order.
     Streams(streams::Arguments),
-    /// Accepted orders a second beside the floors that they are compared with, in one run.
+    /// Accepted orders per second beside baselines, in one run.
     ///
-    /// Needs the machine for itself. Exit code 1 when a target was missed.
+    /// Needs the machine for itself. Exit code 1: a target was missed.
     Bench(bench::Arguments),
-    /// A server that answers every order with the same 202: floor (a) of `bench`.
-    Floor(floor::Arguments),
-    /// Compare what clients were told with Postgres, Redis and the log, invariant by invariant.
+    /// A server that responds to every order with the same 202: baseline A of `bench`.
+    #[command(alias = "floor")]
+    Baseline(baseline::Arguments),
+    /// Compare the clients' journals with Postgres, Redis and the log, invariant by invariant.
     ///
-    /// Waits until the sale is at rest, then prints one line per invariant of ARCHITECTURE.md. Exit code 0:
-    /// all hold; 1: one is violated; 2: something could not be checked.
+    /// Waits until the sale is quiescent, then prints one line for each invariant of ARCHITECTURE.md. Exit
+    /// code 0: all invariants hold; 1: one is violated; 2: something could not be checked.
     Check(checker::command::Arguments),
 }
 
 impl Command {
-    /// Runs to the end.
+    /// Runs the subcommand and returns its exit code.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self {
-            Self::Rush(arguments) => all_cores()?.block_on(rush::run(&arguments)),
-            Self::Lifecycle(arguments) => all_cores()?.block_on(lifecycle::run(&arguments)),
-            Self::Surge(arguments) => lean()?.block_on(surge::run(&arguments)),
-            Self::Streams(arguments) => lean()?.block_on(streams::run(&arguments)),
-            Self::Bench(arguments) => lean()?.block_on(bench::run(&arguments)),
-            Self::Floor(arguments) => all_cores()?.block_on(floor::run(&arguments)),
-            Self::Check(arguments) => lean()?.block_on(checker::command::run(&arguments)),
+            Self::ClosedLoop(arguments) => multi_threaded()?.block_on(closed_loop::run(&arguments)),
+            Self::Lifecycle(arguments) => multi_threaded()?.block_on(lifecycle::run(&arguments)),
+            Self::OpenLoop(arguments) => single_threaded()?.block_on(open_loop::run(&arguments)),
+            Self::Streams(arguments) => single_threaded()?.block_on(streams::run(&arguments)),
+            Self::Bench(arguments) => single_threaded()?.block_on(bench::run(&arguments)),
+            Self::Baseline(arguments) => multi_threaded()?.block_on(baseline::run(&arguments)),
+            Self::Check(arguments) => single_threaded()?.block_on(checker::command::run(&arguments)),
         }
     }
 }
 
-/// One thread: generators share the machine with the servers, and one thread wastes nothing on waking
-/// another.
-fn lean() -> anyhow::Result<Runtime> {
+/// Generators share the machine with the servers, and a single thread spends no time on waking others.
+fn single_threaded() -> anyhow::Result<Runtime> {
     Ok(Builder::new_current_thread().enable_all().build()?)
 }
 
-/// As many threads as cores, as the gateway has.
-fn all_cores() -> anyhow::Result<Runtime> {
+/// As many threads as cores, like the gateway.
+fn multi_threaded() -> anyhow::Result<Runtime> {
     Ok(Builder::new_multi_thread().enable_all().build()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::Command;
+
+    #[derive(Debug, Parser)]
+    struct Arguments {
+        #[command(subcommand)]
+        command: Command,
+    }
+
+    #[test]
+    fn the_former_names_are_aliases() {
+        let command = |name: &str| Arguments::try_parse_from(["load", name]).unwrap().command;
+        assert!(matches!(command("rush"), Command::ClosedLoop(_)));
+        assert!(matches!(command("surge"), Command::OpenLoop(_)));
+        assert!(matches!(command("floor"), Command::Baseline(_)));
+    }
 }

@@ -1,4 +1,4 @@
-//! `load`: the arguments, and what each subcommand calls.
+//! `load`: the arguments and the subcommands.
 
 use std::process::ExitCode;
 
@@ -8,10 +8,10 @@ use load::command::Command;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Load for the flash sale, and the proof of what it did.
+/// Load on the flash sale, measurements, and the checker of the results.
 ///
-/// Every subcommand takes its addresses from the environment that `./dev env` prints; `./dev load …`
-/// sets it.
+/// Every subcommand takes its addresses from the environment variables that `./dev env` prints; `./dev load
+/// …` sets them.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true)]
 struct Arguments {
@@ -21,11 +21,8 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match arguments.command.run() {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("load: {error:#}");
-            ExitCode::from(2)
-        }
-    }
+    arguments.command.run().unwrap_or_else(|error| {
+        eprintln!("load: {error:#}");
+        ExitCode::from(2)
+    })
 }

@@ -1,18 +1,18 @@
-//! What may happen to the log.
+//! Faults of Kafka.
 
 use std::time::Duration;
 
 use rustix::process::Signal;
 
 use super::Stage;
-use crate::proxy::Way;
+use crate::proxy::Direction;
 use crate::stack::proxies;
 
-/// How long it stands still.
+/// How long Kafka is stopped.
 const STOPPED: Duration = Duration::from_secs(30);
 
 pub(super) async fn killed(stage: &mut Stage<'_>) -> anyhow::Result<()> {
-    stage.moment().await;
+    stage.wait_into_burst().await;
     stage.stack.service("kafka")?.kill().await?;
     stage.pause(0, 2000).await;
     stage.stack.restart_services().await
@@ -27,12 +27,13 @@ pub(super) async fn stopped(stage: &mut Stage<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Gateways write, and hear nothing: neither acknowledgements nor what they read.
+/// Drops everything that the gateways receive from Kafka: acknowledgements and records. Their own writes
+/// arrive.
 pub(super) async fn acknowledgements_dropped(stage: &mut Stage<'_>) -> anyhow::Result<()> {
     stage.pause(500, 3000).await;
-    stage.stack.proxies.swallow(proxies::KAFKA_GATEWAYS, Way::Down).await?;
+    stage.stack.proxies.blackhole(proxies::KAFKA_GATEWAYS, Direction::ToProgram).await?;
     stage.pause(2000, 7000).await;
-    // What was swallowed is gone for good: the connections end.
-    stage.stack.proxies.cut(proxies::KAFKA_GATEWAYS).await?;
+    // Dropped data is lost, so the connections are closed.
+    stage.stack.proxies.disable(proxies::KAFKA_GATEWAYS).await?;
     stage.stack.proxies.reset().await
 }

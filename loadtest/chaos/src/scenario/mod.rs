@@ -1,8 +1,9 @@
-//! The scenarios: for each, who comes, which processes are to fail where, and what is done to the
-//! services. Every choice within a scenario is thrown with the seed's dice.
+//! The scenarios: for each one the load, the faults of the programs, and what is done to the services. The
+//! seed's random numbers decide every choice within a scenario.
 
-mod both;
-mod followers;
+mod context;
+mod double_faults;
+mod downstream;
 mod gateways;
 mod kafka;
 mod operator;
@@ -11,380 +12,380 @@ mod postgres;
 mod provider;
 mod redis;
 mod settlement;
-mod stage;
 
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-pub use self::stage::Stage;
-use super::buyers::{self, Habits};
-use super::followers::{Follower, TRIES_MS};
+pub use self::context::Stage;
+use super::buyers::{self, Behaviors};
+use super::downstream::{DownstreamProgram, RETRY_PAUSES_MS};
 use super::stack::Faults;
-use customers::crowd::{Customer, Dice};
+use customers::population::Customer;
+use fastrand::Rng;
 
-/// What breaks, and under which load.
+/// A scenario: a fault and the load during it.
 pub struct Scenario {
-    /// Its name on the command line.
+    /// The name on the command line.
     pub name: &'static str,
-    /// For `--list`.
-    pub says: &'static str,
-    /// Units of the sale, over two items.
+    /// The description for `--list`.
+    pub description: &'static str,
+    /// The units of the sale, over two items.
     pub units: u64,
-    /// Customers of the burst; fewer than would sell everything, so that recovery can be seen.
+    /// The customers of the burst; fewer than would sell everything, so that the recovery is visible.
     pub customers: u64,
-    /// How long they come.
-    pub lasts: Duration,
-    /// Holds end after so long, and customers cancel around that time; at the end nobody has anything.
-    /// `None`: holds outlive the scenario, and all is sold.
+    /// The duration of the burst.
+    pub duration: Duration,
+    /// The duration of holds, around whose end customers cancel or pay. `None`: holds outlive the scenario,
+    /// and everything is sold.
     pub hold: Option<Duration>,
-    /// Customers pay, in these ways, and what follows the events runs.
-    pub habits: Option<Habits>,
-    /// What follows the events tries again so many milliseconds after its first and its second try.
-    pub tries_ms: [&'static str; 2],
-    /// Takes minutes.
+    /// How customers pay, with the downstream programs running.
+    pub behaviors: Option<Behaviors>,
+    /// The pauses between the attempts of an event at the consumers, in milliseconds.
+    pub retry_pauses_ms: [&'static str; 2],
+    /// Whether the scenario takes minutes.
     pub long: bool,
-    /// Changes what a customer does.
-    pub manner: fn(&mut Customer),
-    /// What the programs are told at their start.
-    pub faults: fn(&mut Dice) -> Faults,
-    /// What must be so before the sale is made.
+    /// Changes a customer before the burst.
+    pub change_customer: fn(&mut Customer),
+    /// Returns the faults of the programs at their start.
+    pub faults: fn(&mut Rng) -> Faults,
+    /// Prepares the environment before the sale is created.
     pub prepare: Step,
-    /// What happens beside the burst. It ends when the cause has ended.
-    pub strike: Step,
+    /// Injects the fault during the burst, and returns when its cause has ended.
+    pub inject_fault: Step,
 }
 
-/// A part of a scenario.
+/// A step of a scenario.
 pub type Step = for<'a, 's> fn(&'a mut Stage<'s>) -> BoxFuture<'a, anyhow::Result<()>>;
 
-/// What the checker's power is shown with, besides the scenario's own.
+/// Faults that a mutation needs in addition to those of the scenario.
 #[derive(Debug, Clone, Copy)]
-pub struct Hit {
-    /// Where the first gateway is hit; empty: as the scenario says.
+pub struct FaultOverride {
+    /// The fault of the first gateway; empty to keep that of the scenario.
     pub gateway: &'static str,
-    /// Where every settler is hit, besides.
-    pub settlers: &'static str,
-    /// The protection that was taken out.
+    /// The additional fault of every settlement.
+    pub settlements: &'static str,
+    /// The removed protection.
     pub label: &'static str,
 }
 
-/// What most scenarios have in common.
-const ORDINARY: Scenario = Scenario {
+/// The defaults of most scenarios.
+const DEFAULT: Scenario = Scenario {
     name: "",
-    says: "",
+    description: "",
     units: 1_500,
     customers: 900,
-    lasts: Duration::from_secs(4),
+    duration: Duration::from_secs(4),
     hold: None,
-    habits: None,
-    tries_ms: TRIES_MS,
+    behaviors: None,
+    retry_pauses_ms: RETRY_PAUSES_MS,
     long: false,
-    manner: |_| {},
+    change_customer: |_| {},
     faults: |_| Faults::default(),
     prepare: |_| Box::pin(async { Ok(()) }),
-    strike: |_| Box::pin(async { Ok(()) }),
+    inject_fault: |_| Box::pin(async { Ok(()) }),
 };
 
-/// An outage of half a minute: customers come more slowly, and all the time.
+/// An outage of half a minute: customers arrive more slowly and during the whole outage.
 const LONG: Scenario =
-    Scenario { units: 2_400, customers: 1_500, lasts: Duration::from_secs(34), ..ORDINARY };
+    Scenario { units: 2_400, customers: 1_500, duration: Duration::from_secs(34), ..DEFAULT };
 
-/// Customers pay; what was not paid in time expires. A whole life of an order lasts some seconds.
+/// Customers pay, and unpaid orders expire. The whole lifecycle of an order takes some seconds.
 const PAYING: Scenario = Scenario {
     customers: 400,
-    lasts: Duration::from_secs(6),
+    duration: Duration::from_secs(6),
     hold: Some(Duration::from_secs(6)),
-    habits: Some(buyers::EVERY_KIND),
-    ..ORDINARY
+    behaviors: Some(buyers::MIXED),
+    ..DEFAULT
 };
 
-/// All of them, in the order in which they run.
+/// Every scenario, in the order of running.
 pub const ALL: &[Scenario] = &[
     Scenario {
         name: "gateway-killed-after-reserve",
-        says: "SIGKILL with units taken and nothing in the log",
-        faults: |dice| gateways::first(dice, "gateway.after_reserve"),
-        strike: |stage| Box::pin(gateways::killed(stage)),
-        ..ORDINARY
+        description: "SIGKILL with units reserved and no record in the log",
+        faults: |rng| gateways::first(rng, "gateway.after_reserve"),
+        inject_fault: |stage| Box::pin(gateways::killed(stage)),
+        ..DEFAULT
     },
     Scenario {
         name: "gateway-killed-after-produce",
-        says: "SIGKILL with a record on its way into the log",
-        faults: |dice| gateways::first(dice, "gateway.after_produce"),
-        strike: |stage| Box::pin(gateways::killed(stage)),
-        ..ORDINARY
+        description: "SIGKILL with a record in flight to the log",
+        faults: |rng| gateways::first(rng, "gateway.after_produce"),
+        inject_fault: |stage| Box::pin(gateways::killed(stage)),
+        ..DEFAULT
     },
     Scenario {
         name: "gateway-killed-before-acknowledgement",
-        says: "SIGKILL with the log's acknowledgement unread",
-        faults: |dice| gateways::first(dice, "gateway.before_acknowledgement"),
-        strike: |stage| Box::pin(gateways::killed(stage)),
-        ..ORDINARY
+        description: "SIGKILL with the acknowledgement of the log unread",
+        faults: |rng| gateways::first(rng, "gateway.before_acknowledgement"),
+        inject_fault: |stage| Box::pin(gateways::killed(stage)),
+        ..DEFAULT
     },
     Scenario {
         name: "gateway-killed-before-answer",
-        says: "SIGKILL with 202s decided and not sent",
-        faults: |dice| gateways::first(dice, "gateway.before_answer"),
-        strike: |stage| Box::pin(gateways::killed(stage)),
-        ..ORDINARY
+        description: "SIGKILL with 202s decided but not sent",
+        faults: |rng| gateways::first(rng, "gateway.before_answer"),
+        inject_fault: |stage| Box::pin(gateways::killed(stage)),
+        ..DEFAULT
     },
     Scenario {
         name: "clients-gone-after-send",
-        says: "every customer hangs up after sending; half of them never come back",
-        manner: gateways::hang_up,
-        ..ORDINARY
+        description: "every customer hangs up after sending; half of them never retry",
+        change_customer: gateways::hang_up,
+        ..DEFAULT
     },
     Scenario {
         name: "gateway-stopped-across-rebuild",
-        says: "SIGSTOP somewhere between reservation and answer, a rebuild, SIGCONT",
+        description: "SIGSTOP somewhere between reservation and answer, a rebuild, SIGCONT",
         faults: gateways::stopped_somewhere,
-        strike: |stage| Box::pin(gateways::stopped_across_rebuild(stage)),
-        ..ORDINARY
+        inject_fault: |stage| Box::pin(gateways::stopped_across_rebuild(stage)),
+        ..DEFAULT
     },
     Scenario {
         name: "redis-killed-and-empty",
-        says: "SIGKILL, started again with nothing",
-        strike: |stage| Box::pin(redis::killed_and_empty(stage)),
-        ..ORDINARY
+        description: "SIGKILL, restarted without data",
+        inject_fault: |stage| Box::pin(redis::killed_and_empty(stage)),
+        ..DEFAULT
     },
     Scenario {
         name: "redis-killed-and-old",
-        says: "SIGKILL, started again from a copy that is 30 s old",
-        strike: |stage| Box::pin(redis::killed_and_old(stage)),
+        description: "SIGKILL, restarted from a copy that is 30 s old",
+        inject_fault: |stage| Box::pin(redis::killed_and_old(stage)),
         ..LONG
     },
     Scenario {
         name: "redis-stopped",
-        says: "SIGSTOP for 10 s",
-        lasts: Duration::from_secs(14),
-        strike: |stage| Box::pin(redis::stopped(stage)),
-        ..ORDINARY
+        description: "SIGSTOP for 10 s",
+        duration: Duration::from_secs(14),
+        inject_fault: |stage| Box::pin(redis::stopped(stage)),
+        ..DEFAULT
     },
     Scenario {
         name: "redis-flushed",
-        says: "FLUSHALL, which keeps scripts",
-        strike: |stage| Box::pin(redis::flushed(stage)),
-        ..ORDINARY
+        description: "FLUSHALL, which keeps scripts",
+        inject_fault: |stage| Box::pin(redis::flushed(stage)),
+        ..DEFAULT
     },
     Scenario {
         name: "redis-scripts-flushed",
-        says: "SCRIPT FLUSH, which keeps data",
-        strike: |stage| Box::pin(redis::scripts_flushed(stage)),
-        ..ORDINARY
+        description: "SCRIPT FLUSH, which keeps data",
+        inject_fault: |stage| Box::pin(redis::scripts_flushed(stage)),
+        ..DEFAULT
     },
     Scenario {
         name: "redis-full",
-        says: "maxmemory is reached for some seconds",
-        lasts: Duration::from_secs(8),
-        strike: |stage| Box::pin(redis::full(stage)),
-        ..ORDINARY
+        description: "maxmemory is reached for a few seconds",
+        duration: Duration::from_secs(8),
+        inject_fault: |stage| Box::pin(redis::full(stage)),
+        ..DEFAULT
     },
     Scenario {
         name: "redis-failover",
-        says: "the primary dies, a replica that lags takes its place",
+        description: "the primary is killed, a lagging replica replaces it",
         prepare: |stage| Box::pin(redis::with_replica(stage)),
-        strike: |stage| Box::pin(redis::failed_over(stage)),
-        ..ORDINARY
+        inject_fault: |stage| Box::pin(redis::failed_over(stage)),
+        ..DEFAULT
     },
     Scenario {
         name: "redis-failback",
-        says: "to a replica that lags and back: scripts survive, data goes back",
+        description: "to a lagging replica and back: scripts survive, data is older",
         prepare: |stage| Box::pin(redis::with_replica(stage)),
-        strike: |stage| Box::pin(redis::failed_back(stage)),
-        ..ORDINARY
+        inject_fault: |stage| Box::pin(redis::failed_back(stage)),
+        ..DEFAULT
     },
     Scenario {
         name: "redis-split",
-        says: "two primaries: a gateway at one, everyone else at the other",
-        lasts: Duration::from_secs(12),
+        description: "two primaries: one gateway uses the first, all other programs the second",
+        duration: Duration::from_secs(12),
         prepare: |stage| Box::pin(redis::with_replica(stage)),
-        strike: |stage| Box::pin(redis::split(stage)),
-        ..ORDINARY
+        inject_fault: |stage| Box::pin(redis::split(stage)),
+        ..DEFAULT
     },
     Scenario {
         name: "kafka-killed",
-        says: "SIGKILL, and started again",
-        lasts: Duration::from_secs(8),
-        strike: |stage| Box::pin(kafka::killed(stage)),
-        ..ORDINARY
+        description: "SIGKILL, and a restart",
+        duration: Duration::from_secs(8),
+        inject_fault: |stage| Box::pin(kafka::killed(stage)),
+        ..DEFAULT
     },
     Scenario {
         name: "kafka-stopped",
-        says: "SIGSTOP for 30 s",
-        strike: |stage| Box::pin(kafka::stopped(stage)),
+        description: "SIGSTOP for 30 s",
+        inject_fault: |stage| Box::pin(kafka::stopped(stage)),
         ..LONG
     },
     Scenario {
         name: "kafka-acknowledgements-dropped",
-        says: "records arrive, their acknowledgements do not",
-        lasts: Duration::from_secs(10),
-        strike: |stage| Box::pin(kafka::acknowledgements_dropped(stage)),
-        ..ORDINARY
+        description: "records arrive, their acknowledgements do not",
+        duration: Duration::from_secs(10),
+        inject_fault: |stage| Box::pin(kafka::acknowledgements_dropped(stage)),
+        ..DEFAULT
     },
     Scenario {
         name: "settlement-killed-often",
-        says: "SIGKILL every 2 s, now one and now the other",
-        lasts: Duration::from_secs(10),
-        strike: |stage| Box::pin(settlement::killed_often(stage)),
-        ..ORDINARY
+        description: "SIGKILL every 2 s, alternating between the two",
+        duration: Duration::from_secs(10),
+        inject_fault: |stage| Box::pin(settlement::killed_often(stage)),
+        ..DEFAULT
     },
     Scenario {
         name: "settlement-zombie",
-        says: "SIGSTOP until the other has taken over, SIGCONT",
-        lasts: Duration::from_secs(10),
+        description: "SIGSTOP until the other instance has taken over, SIGCONT",
+        duration: Duration::from_secs(10),
         faults: settlement::stopped_with_a_batch,
-        strike: |stage| Box::pin(settlement::zombie(stage)),
-        ..ORDINARY
+        inject_fault: |stage| Box::pin(settlement::zombie(stage)),
+        ..DEFAULT
     },
     Scenario {
         name: "settlement-zombie-releases",
-        says: "SIGSTOP with units about to be given back, until the other has given them back",
-        lasts: Duration::from_secs(10),
+        description: "SIGSTOP right before units are released, until the other instance has released them",
+        duration: Duration::from_secs(10),
         faults: settlement::stopped_before_release,
-        strike: |stage| Box::pin(settlement::zombie_releases(stage)),
-        ..ORDINARY
+        inject_fault: |stage| Box::pin(settlement::zombie_releases(stage)),
+        ..DEFAULT
     },
     Scenario {
         name: "settlement-killed-in-rebuild",
-        says: "SIGKILL at a step of a rebuild; the seed says at which",
-        lasts: Duration::from_secs(6),
+        description: "SIGKILL at a step of a rebuild; the seed decides which",
+        duration: Duration::from_secs(6),
         faults: settlement::killed_at_step,
-        strike: |stage| Box::pin(settlement::killed_in_rebuild(stage)),
-        ..ORDINARY
+        inject_fault: |stage| Box::pin(settlement::killed_in_rebuild(stage)),
+        ..DEFAULT
     },
     Scenario {
         name: "postgres-killed",
-        says: "SIGKILL, and started again",
-        lasts: Duration::from_secs(8),
-        strike: |stage| Box::pin(postgres::killed(stage)),
-        ..ORDINARY
+        description: "SIGKILL, and a restart",
+        duration: Duration::from_secs(8),
+        inject_fault: |stage| Box::pin(postgres::killed(stage)),
+        ..DEFAULT
     },
     Scenario {
         name: "postgres-commit-reply-cut",
-        says: "a batch is committed, and settlement never hears of it",
+        description: "a batch is committed, and settlement does not receive the reply",
         faults: postgres::stopped_before_commit,
-        strike: |stage| Box::pin(postgres::commit_reply_cut(stage)),
-        ..ORDINARY
+        inject_fault: |stage| Box::pin(postgres::commit_reply_cut(stage)),
+        ..DEFAULT
     },
     Scenario {
         name: "log-poisoned",
-        says: "1 % of the records cannot be read, or speak of what is not there",
-        strike: |stage| Box::pin(poison::poisoned(stage)),
-        ..ORDINARY
+        description: "1 % of the records cannot be decoded or refer to unknown sales",
+        inject_fault: |stage| Box::pin(poison::poisoned(stage)),
+        ..DEFAULT
     },
     Scenario {
         name: "expiry-races-cancel",
-        says: "10,000 customers cancel long before, around and after the end of their hold",
+        description: "10,000 customers cancel before, around and after the end of their hold",
         units: 4_000,
         customers: 10_000,
-        lasts: Duration::from_secs(20),
+        duration: Duration::from_secs(20),
         hold: Some(Duration::from_secs(2)),
-        ..ORDINARY
+        ..DEFAULT
     },
     Scenario {
         name: "operator-changes-totals",
-        says: "totals go up and down during the burst",
-        lasts: Duration::from_secs(6),
-        strike: |stage| Box::pin(operator::changes_totals(stage)),
-        ..ORDINARY
+        description: "totals are raised and lowered during the burst",
+        duration: Duration::from_secs(6),
+        inject_fault: |stage| Box::pin(operator::changes_totals(stage)),
+        ..DEFAULT
     },
     Scenario {
         name: "redis-and-gateway",
-        says: "both killed within half a second",
-        lasts: Duration::from_secs(6),
-        strike: |stage| Box::pin(both::redis_and_gateway(stage)),
-        ..ORDINARY
+        description: "both killed within half a second",
+        duration: Duration::from_secs(6),
+        inject_fault: |stage| Box::pin(double_faults::redis_and_gateway(stage)),
+        ..DEFAULT
     },
     Scenario {
         name: "redis-and-settlement",
-        says: "both killed within half a second",
-        lasts: Duration::from_secs(6),
-        strike: |stage| Box::pin(both::redis_and_settlement(stage)),
-        ..ORDINARY
+        description: "both killed within half a second",
+        duration: Duration::from_secs(6),
+        inject_fault: |stage| Box::pin(double_faults::redis_and_settlement(stage)),
+        ..DEFAULT
     },
     Scenario {
         name: "kafka-and-gateway",
-        says: "both killed within half a second",
-        lasts: Duration::from_secs(8),
-        strike: |stage| Box::pin(both::kafka_and_gateway(stage)),
-        ..ORDINARY
+        description: "both killed within half a second",
+        duration: Duration::from_secs(8),
+        inject_fault: |stage| Box::pin(double_faults::kafka_and_gateway(stage)),
+        ..DEFAULT
     },
     Scenario {
         name: "postgres-and-settlement",
-        says: "both killed within half a second",
-        lasts: Duration::from_secs(8),
-        strike: |stage| Box::pin(both::postgres_and_settlement(stage)),
-        ..ORDINARY
+        description: "both killed within half a second",
+        duration: Duration::from_secs(8),
+        inject_fault: |stage| Box::pin(double_faults::postgres_and_settlement(stage)),
+        ..DEFAULT
     },
     Scenario {
         name: "provider-down",
-        says: "the card provider is refused, or killed, for 20 to 22 s, and back",
-        lasts: Duration::from_secs(22),
+        description: "the card provider is unreachable or killed for 20 to 22 s",
+        duration: Duration::from_secs(22),
         hold: Some(Duration::from_secs(12)),
-        strike: |stage| Box::pin(provider::down(stage)),
+        inject_fault: |stage| Box::pin(provider::down(stage)),
         ..PAYING
     },
     Scenario {
         name: "provider-slow",
-        says: "the card provider answers later than payments waits",
-        strike: |stage| Box::pin(provider::slow(stage)),
+        description: "the card provider responds after the timeout of payments",
+        inject_fault: |stage| Box::pin(provider::slow(stage)),
         ..PAYING
     },
     Scenario {
         name: "provider-lies-twice",
-        says: "results told twice and contradicted, answers lost, callbacks late and out of order",
-        habits: Some(buyers::LIED_TO),
-        strike: |stage| Box::pin(provider::lies_twice(stage)),
+        description: "duplicate and contradictory callbacks, lost responses, callbacks late and out of order",
+        behaviors: Some(buyers::UNRELIABLE_PROVIDER),
+        inject_fault: |stage| Box::pin(provider::lies_twice(stage)),
         ..PAYING
     },
     Scenario {
         name: "callback-races-expiry",
-        says: "money is taken in the moment in which the hold ends",
+        description: "payments are captured at the moment when the hold ends",
         hold: Some(Duration::from_secs(3)),
-        habits: Some(buyers::AROUND_THE_END),
-        strike: |stage| Box::pin(provider::jitters(stage)),
+        behaviors: Some(buyers::AROUND_EXPIRY),
+        inject_fault: |stage| Box::pin(provider::jitters(stage)),
         ..PAYING
     },
     Scenario {
         name: "callback-races-cancel",
-        says: "money is taken in the moment in which the customer cancels",
-        habits: Some(buyers::MEANWHILE),
-        strike: |stage| Box::pin(provider::jitters(stage)),
+        description: "payments are captured at the moment when the customer cancels",
+        behaviors: Some(buyers::AROUND_CANCELLATION),
+        inject_fault: |stage| Box::pin(provider::jitters(stage)),
         ..PAYING
     },
     Scenario {
         name: "notification-target-down",
-        says: "who is told what became of orders is away for 8 to 10 s",
-        strike: |stage| Box::pin(followers::target_down(stage, 8_000, 10_000)),
+        description: "the receiver of notifications is unreachable for 8 to 10 s",
+        inject_fault: |stage| Box::pin(downstream::target_down(stage, 8_000, 10_000)),
         ..PAYING
     },
     Scenario {
         name: "notification-away-for-long",
-        says: "who is told what became of orders is away for a minute, tries as in production",
-        tries_ms: ["5000", "120000"],
+        description: "the receiver of notifications is unreachable for a minute, pauses as in production",
+        retry_pauses_ms: ["5000", "120000"],
         long: true,
-        strike: |stage| Box::pin(followers::target_down(stage, 60_000, 60_000)),
+        inject_fault: |stage| Box::pin(downstream::target_down(stage, 60_000, 60_000)),
         ..PAYING
     },
     Scenario {
         name: "payments-killed",
-        says: "SIGKILL before, between and after provider and log, and again anywhere",
-        faults: |dice| followers::killed_at(dice, Follower::Payments),
-        strike: |stage| Box::pin(followers::killed(stage, Follower::Payments)),
+        description: "SIGKILL before, between and after calling provider and log, and again at any point",
+        faults: |rng| downstream::killed_at(rng, DownstreamProgram::Payments),
+        inject_fault: |stage| Box::pin(downstream::killed(stage, DownstreamProgram::Payments)),
         ..PAYING
     },
     Scenario {
         name: "notification-killed",
-        says: "SIGKILL before, between and after sending and remembering, and again anywhere",
-        faults: |dice| followers::killed_at(dice, Follower::Notification),
-        strike: |stage| Box::pin(followers::killed_in_talk(stage)),
+        description: "SIGKILL before, between and after sending and storing, and again at any point",
+        faults: |rng| downstream::killed_at(rng, DownstreamProgram::Notification),
+        inject_fault: |stage| Box::pin(downstream::killed_while_sending(stage)),
         ..PAYING
     },
     Scenario {
         name: "analytics-killed",
-        says: "SIGKILL before and after a commit, and again anywhere",
-        faults: |dice| followers::killed_at(dice, Follower::Analytics),
-        strike: |stage| Box::pin(followers::killed(stage, Follower::Analytics)),
+        description: "SIGKILL before and after a commit, and again at any point",
+        faults: |rng| downstream::killed_at(rng, DownstreamProgram::Analytics),
+        inject_fault: |stage| Box::pin(downstream::killed(stage, DownstreamProgram::Analytics)),
         ..PAYING
     },
 ];
@@ -394,7 +395,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_different_and_fit_a_database() {
+    fn names_are_unique_and_valid_in_a_database_name() {
         let mut names: Vec<_> = ALL.iter().map(|scenario| scenario.name).collect();
         names.sort_unstable();
         assert!(names.windows(2).all(|pair| pair[0] != pair[1]));
@@ -402,9 +403,9 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_decides_where_it_happens() {
+    fn a_seed_decides_the_faults() {
         for scenario in ALL {
-            let [one, two] = [7, 7].map(|seed| format!("{:?}", (scenario.faults)(&mut Dice::new(seed))));
+            let [one, two] = [7, 7].map(|seed| format!("{:?}", (scenario.faults)(&mut Rng::with_seed(seed))));
             assert_eq!(one, two, "{}", scenario.name);
         }
     }

@@ -1,4 +1,4 @@
-//! Records in the log that nobody can read, or that speak of what is not there.
+//! Records in the log that cannot be decoded or that refer to unknown sales.
 
 use std::time::Duration;
 
@@ -9,17 +9,17 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use super::Stage;
-use customers::settings::Services;
+use checker::settings::Services;
 
-/// A record of the sale's partition in a hundred, at some 225 records a second.
+/// One per cent of the sale's records, at about 225 records a second.
 const EVERY: Duration = Duration::from_millis(440);
-/// Longest wait for the log, and for settlement to set them aside.
+/// The longest wait for the log, and for settlement to dead-letter the records.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// A record: its key (empty: the sale's), its headers, its value.
+/// The key of a record (empty for the sale's), its headers, and its value.
 type Poison = (&'static str, &'static [(&'static str, &'static str)], &'static str);
 
-/// What can be wrong with one.
+/// The invalid records.
 const POISON: [Poison; 7] = [
     ("", &[], "no headers at all"),
     ("", &[("type", "accepted"), ("version", "99")], "{}"),
@@ -30,16 +30,16 @@ const POISON: [Poison; 7] = [
     ("", &[("type", "totals"), ("version", "one")], "[1,2"),
 ];
 
-/// One after another as long as the burst lasts; then the operator discards them all.
+/// Produces invalid records during the whole burst; then the operator discards them all.
 pub(super) async fn poisoned(stage: &mut Stage<'_>) -> anyhow::Result<()> {
     let database = stage.stack.database().await?;
     let partition = "SELECT partition FROM sale WHERE sale_id = $1";
     let partition: i32 = database.query_one(partition, &[&stage.sale]).await?.try_get(0)?;
     let services = stage.stack.services();
-    let until = tokio::time::Instant::now() + stage.lasts;
+    let until = tokio::time::Instant::now() + stage.duration;
     let mut sent = 0i64;
     while tokio::time::Instant::now() < until {
-        let kind = stage.dice.roll(POISON.len() as u64) as usize;
+        let kind = stage.rng.usize(0..POISON.len());
         let (sale, services) = (stage.sale.clone(), services.clone());
         tokio::task::spawn_blocking(move || produce(&services, partition, &sale, POISON[kind])).await??;
         sent += 1;
@@ -49,18 +49,22 @@ pub(super) async fn poisoned(stage: &mut Stage<'_>) -> anyhow::Result<()> {
     let letters = "SELECT id FROM dead_letter WHERE state = 'undecided'";
     let mut rows = database.query(letters, &[]).await?;
     while (rows.len() as i64) < sent {
-        anyhow::ensure!(begun.elapsed() < LIMIT, "{} of {sent} records were set aside", rows.len());
+        anyhow::ensure!(begun.elapsed() < LIMIT, "{} of {sent} records were dead-lettered", rows.len());
         tokio::time::sleep(Duration::from_millis(50)).await;
         rows = database.query(letters, &[]).await?;
     }
-    anyhow::ensure!(rows.len() as i64 == sent, "{sent} records are poison, {} were set aside", rows.len());
+    anyhow::ensure!(
+        rows.len() as i64 == sent,
+        "{sent} records are invalid, {} were dead-lettered",
+        rows.len()
+    );
     for row in rows {
         let id: i64 = row.try_get(0)?;
-        // Replaying what cannot be read is refused by settlement and leaves it as it is.
-        if stage.dice.roll(3) == 0 {
-            stage.stack.admin(0)?.decide(id, "replay").await?;
+        // Settlement refuses to replay a record that cannot be decoded, and leaves the dead letter as it is.
+        if stage.rng.u32(0..3) == 0 {
+            stage.stack.admin(0)?.decide_dead_letter(id, "replay").await?;
         }
-        stage.stack.admin(1)?.decide(id, "discard").await?;
+        stage.stack.admin(1)?.decide_dead_letter(id, "discard").await?;
     }
     Ok(())
 }
@@ -81,6 +85,6 @@ fn produce(
     });
     let key = if key.is_empty() { sale } else { key };
     let record = BaseRecord::to(&topic).partition(partition).key(key).headers(headers).payload(value);
-    producer.send(record).map_err(|(error, _)| error).context("poisoning the log")?;
-    producer.flush(LIMIT).context("poisoning the log")
+    producer.send(record).map_err(|(error, _)| error).context("producing an invalid record")?;
+    producer.flush(LIMIT).context("producing an invalid record")
 }

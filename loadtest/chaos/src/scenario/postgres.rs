@@ -1,38 +1,39 @@
-//! What may happen to Postgres.
+//! Faults of Postgres.
 
 use std::time::Duration;
 
+use anyhow::Context;
 use rustix::process::Signal;
 
 use super::Stage;
-use crate::proxy::Way;
+use crate::proxy::Direction;
 use crate::stack::{Faults, proxies};
-use customers::crowd::Dice;
+use fastrand::Rng;
 
-/// A commit is reached within this time.
+/// The longest wait until a commit is reached.
 const HIT_LIMIT: Duration = Duration::from_secs(20);
 
 pub(super) async fn killed(stage: &mut Stage<'_>) -> anyhow::Result<()> {
-    stage.moment().await;
+    stage.wait_into_burst().await;
     stage.stack.service("postgres")?.kill().await?;
     stage.pause(0, 2000).await;
     stage.stack.restart_services().await
 }
 
-/// A settler stands still with everything sent but the COMMIT.
-pub(super) fn stopped_before_commit(dice: &mut Dice) -> Faults {
-    let at = 3 + dice.roll(30);
+/// Stops a settlement when everything but the COMMIT has been sent.
+pub(super) fn stopped_before_commit(rng: &mut Rng) -> Faults {
+    let at = 3 + rng.u64(0..30);
     let fault = format!("settlement.before_commit=stop@{at}");
     Faults { settlements: [fault.clone(), fault], ..Faults::default() }
 }
 
-/// From there its COMMIT arrives, and the answer does not.
+/// Continues it so that its COMMIT arrives, and drops the reply.
 pub(super) async fn commit_reply_cut(stage: &mut Stage<'_>) -> anyhow::Result<()> {
-    let stopped = stage.owner_stopped(HIT_LIMIT).await?;
-    let stopped = stopped.ok_or_else(|| anyhow::anyhow!("no settler came to its commit"))?;
-    stage.stack.proxies.swallow(proxies::POSTGRES_SETTLEMENTS, Way::Down).await?;
+    let stopped = stage.wait_for_stopped_settlement(HIT_LIMIT).await?;
+    let stopped = stopped.context("no settlement reached its commit")?;
+    stage.stack.proxies.blackhole(proxies::POSTGRES_SETTLEMENTS, Direction::ToProgram).await?;
     stage.stack.settlement(stopped)?.signal(Signal::CONT);
     stage.pause(100, 1000).await;
-    stage.stack.proxies.cut(proxies::POSTGRES_SETTLEMENTS).await?;
+    stage.stack.proxies.disable(proxies::POSTGRES_SETTLEMENTS).await?;
     stage.stack.proxies.reset().await
 }

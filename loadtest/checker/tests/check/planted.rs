@@ -1,19 +1,19 @@
 //! Violations planted into plain data.
 
+use checker::evaluate;
 use checker::evidence::*;
 use checker::finding::{Finding, Verdict};
-use checker::judge;
 use checker::ledger::LedgerEntry;
 use contract::ids::{Epoch, OrderId, RequestDigest, Sequence};
 use customers::journal::Entry;
 
-use super::world::{accepted, amounts, batch, dead_letter, healthy, order, row, sku, sold_out, told};
+use super::sale::{accepted, amounts, batch, dead_letter, healthy, order, response, row, sku, sold_out};
 
 fn finding(evidence: &Evidence, invariant: u8) -> Finding {
-    judge(evidence).into_iter().find(|finding| finding.invariant == invariant).unwrap()
+    evaluate(evidence).into_iter().find(|finding| finding.invariant == invariant).unwrap()
 }
 
-/// Plants something into the healthy sale and expects the invariant's check to find it.
+/// Plants a violation into the healthy sale and expects the invariant's check to find it.
 #[track_caller]
 fn finds(invariant: u8, what: &str, plant: impl FnOnce(&mut Evidence)) {
     let mut evidence = healthy("planted");
@@ -22,7 +22,7 @@ fn finds(invariant: u8, what: &str, plant: impl FnOnce(&mut Evidence)) {
     assert_eq!(finding.verdict, Verdict::Violated, "{what}: {finding:?}");
     assert!(
         finding.examples.iter().any(|example| example.contains(what)),
-        "no example speaks of {what:?}: {:?}",
+        "no example contains {what:?}: {:?}",
         finding.examples
     );
 }
@@ -37,8 +37,8 @@ fn accepts(invariant: u8, plant: impl FnOnce(&mut Evidence)) {
 }
 
 #[test]
-fn nothing_is_found_where_nothing_was_planted() {
-    let findings = judge(&healthy("planted"));
+fn nothing_is_found_in_a_healthy_sale() {
+    let findings = evaluate(&healthy("planted"));
     let numbers: Vec<_> = findings.iter().map(|finding| finding.invariant).collect();
     assert_eq!(numbers, (1..=10).collect::<Vec<u8>>());
     for finding in findings {
@@ -49,54 +49,54 @@ fn nothing_is_found_where_nothing_was_planted() {
 }
 
 #[test]
-fn invariant_1_finds_an_oversold_item_and_counters_that_the_orders_deny() {
-    finds(1, "11 held + 0 sold of 10", |e| e.items[0].held = 11);
-    finds(1, "order lines name 12 of 10", |e| e.orders[0].lines[0].1 = 10);
-    finds(1, "held + sold is 2, the order lines say 3", |e| e.items[0].held = 2);
-    finds(1, "is no item of the sale", |e| e.orders[0].lines[0].0 = sku("X"));
+fn invariant_1_finds_an_oversold_item_and_counters_that_contradict_the_orders() {
+    finds(1, "11 held + 0 sold of 10", |e| e.stored.items[0].held = 11);
+    finds(1, "the order lines add up to 12 of 10", |e| e.stored.orders[0].lines[0].1 = 10);
+    finds(1, "held + sold is 2, the order lines add up to 3", |e| e.stored.items[0].held = 2);
+    finds(1, "is no item of the sale", |e| e.stored.orders[0].lines[0].0 = sku("X"));
     accepts(1, |e| {
-        e.orders[0].status = "cancelled".into();
-        e.items[0].held = 2;
+        e.stored.orders[0].status = "cancelled".into();
+        e.stored.items[0].held = 2;
     });
 }
 
 #[test]
 fn invariant_2_finds_an_acceptance_without_its_row() {
-    finds(2, "was answered 202 and has no row", |e| {
-        e.orders.remove(2);
+    finds(2, "was accepted with 202 and has no row", |e| {
+        e.stored.orders.remove(2);
     });
-    finds(2, "sequence Some(3) told, 30 stored", |e| e.orders[2].sequence = Sequence(30));
-    finds(2, "lines", |e| e.orders[1].lines[0].1 = 3);
-    finds(2, "total", |e| e.orders[0].total = 1);
-    finds(2, "subtotal", |e| e.orders[0].amounts = amounts(7));
-    finds(2, "request digest", |e| e.orders[0].digest = RequestDigest([0; 8]));
-    finds(2, "the row belongs to", |e| e.orders[0].customer = "someone-else".parse().unwrap());
-    finds(2, "stored as processing", |e| e.orders[0].status = "processing".into());
-    finds(2, "more than one row", |e| e.orders.push(e.orders[0].clone()));
+    finds(2, "sequence Some(3) acknowledged, 30 stored", |e| e.stored.orders[2].sequence = Sequence(30));
+    finds(2, "lines", |e| e.stored.orders[1].lines[0].1 = 3);
+    finds(2, "total", |e| e.stored.orders[0].total = 1);
+    finds(2, "subtotal", |e| e.stored.orders[0].amounts = amounts(7));
+    finds(2, "request digest", |e| e.stored.orders[0].digest = RequestDigest([0; 8]));
+    finds(2, "the row belongs to", |e| e.stored.orders[0].customer = "someone-else".parse().unwrap());
+    finds(2, "stored as processing", |e| e.stored.orders[0].status = "processing".into());
+    finds(2, "more than one row", |e| e.stored.orders.push(e.stored.orders[0].clone()));
 }
 
 #[test]
-fn invariant_3_finds_an_order_that_nobody_asked_for_and_a_customer_above_the_limit() {
-    finds(3, "nobody asked for it", |e| e.orders[0].key = "never-sent".parse_key());
-    finds(3, "no request of this key had this body", |e| e.orders[0].digest = RequestDigest([1; 8]));
+fn invariant_3_finds_an_order_that_no_request_ordered_and_a_customer_above_the_limit() {
+    finds(3, "no request ordered it", |e| e.stored.orders[0].key = "never-sent".parse_key());
+    finds(3, "no request of this key had this body", |e| e.stored.orders[0].digest = RequestDigest([1; 8]));
     finds(3, "has 2 live orders, the limit is 1", |e| {
-        let sale = e.sale.sale_id.clone();
+        let sale = e.stored.sale.sale_id.clone();
         let mut second = row(&order(&sale, 1, &[("C", 1)]), 5, 2);
         second.key = "other".parse_key();
         second.digest =
             e.journal.iter().find(|entry| entry.key.as_deref() == Some("other")).unwrap().digest.unwrap();
-        e.orders.push(second);
+        e.stored.orders.push(second);
     });
     accepts(3, |e| {
         e.expectations.journal_complete = false;
-        e.orders[0].key = "never-sent".parse_key();
+        e.stored.orders[0].key = "never-sent".parse_key();
     });
 }
 
 #[test]
-fn invariant_4_finds_two_orders_for_a_key_and_an_order_behind_a_refusal() {
-    finds(4, "was told of different orders", |e| {
-        let other = e.orders[1].id;
+fn invariant_4_finds_two_orders_for_a_key_and_an_order_after_a_refusal() {
+    finds(4, "got 202s of different orders", |e| {
+        let other = e.stored.orders[1].id;
         let repeat = e.journal.iter_mut().find(|entry| entry.replayed).unwrap();
         repeat.order_id = Some(other);
     });
@@ -106,38 +106,38 @@ fn invariant_4_finds_two_orders_for_a_key_and_an_order_behind_a_refusal() {
     });
     finds(4, "another body got one too", |e| {
         let reused = e.journal.iter().position(|entry| entry.status == 422).unwrap();
-        let (sale, first) = (e.sale.sale_id.clone(), e.orders[0].clone());
+        let (sale, first) = (e.stored.sale.sale_id.clone(), e.stored.orders[0].clone());
         e.journal[reused] = Entry { digest: Some(RequestDigest([9; 8])), ..accepted(&sale, 500, &first) };
     });
     finds(4, "and has the live order", |e| {
-        // c8 was refused for good, and an order of that key exists.
-        let sale = e.sale.sale_id.clone();
+        // c8 was definitely refused, and an order of that key exists.
+        let sale = e.stored.sale.sale_id.clone();
         let mut hidden = row(&order(&sale, 8, &[("B", 1)]), 5, 2);
         hidden.key = "k".parse_key();
-        e.orders.push(hidden);
+        e.stored.orders.push(hidden);
     });
-    finds(4, "was told of an earlier order", |e| {
+    finds(4, "was referred to an earlier order", |e| {
         let duplicate = e.journal.iter_mut().find(|x| x.code.as_deref() == Some("duplicate_order")).unwrap();
         duplicate.order_id = Some(OrderId(uuid::Uuid::nil()));
     });
     finds(4, "the key belongs to another request", |e| {
-        let sale = e.sale.sale_id.clone();
-        e.journal.push(told(&sale, 600, "c7", "fresh", 422, Some("idempotency_key_reused")));
+        let sale = e.stored.sale.sale_id.clone();
+        e.journal.push(response(&sale, 600, "c7", "fresh", 422, Some("idempotency_key_reused")));
     });
-    finds(4, "a customer's key stands in more than one row", |e| {
-        let mut twin = e.orders[0].clone();
+    finds(4, "a customer's key is in more than one row", |e| {
+        let mut twin = e.stored.orders[0].clone();
         twin.id = OrderId(uuid::Uuid::nil());
-        e.orders.push(twin);
+        e.stored.orders.push(twin);
     });
-    // The first answer was lost, and the request was refused later: nobody can say which came first.
+    // The first response was lost, and the request was refused later: the order of the two is unknown.
     accepts(4, |e| {
-        let sale = e.sale.sale_id.clone();
-        e.journal.push(told(&sale, 30, "c4", "k4", 503, Some("outcome_unknown")));
+        let sale = e.stored.sale.sale_id.clone();
+        e.journal.push(response(&sale, 30, "c4", "k4", 503, Some("outcome_unknown")));
     });
 }
 
 #[test]
-fn invariant_5_finds_a_unit_that_is_nowhere_or_twice() {
+fn invariant_5_finds_a_unit_that_is_lost_or_counted_twice() {
     let available = |e: &mut Evidence, units| {
         e.redis.as_mut().unwrap().available.insert("A".into(), Some(units));
     };
@@ -146,11 +146,11 @@ fn invariant_5_finds_a_unit_that_is_nowhere_or_twice() {
     finds(5, "the total is 10 in Postgres", |e| {
         e.redis.as_mut().unwrap().totals.insert("A".into(), 11);
     });
-    finds(5, "the letters say 2", |e| {
-        let sale = e.sale.sale_id.clone();
-        e.dead_letters.push(dead_letter(&sale, 4, &[("A", 2)]));
+    finds(5, "the dead letters contain 2", |e| {
+        let sale = e.stored.sale.sale_id.clone();
+        e.stored.dead_letters.push(dead_letter(&sale, 4, &[("A", 2)]));
     });
-    finds(5, "came back twice", |e| {
+    finds(5, "were returned twice", |e| {
         let release = |seq| ReleaseRow {
             seq,
             sku: Some(sku("A")),
@@ -158,12 +158,12 @@ fn invariant_5_finds_a_unit_that_is_nowhere_or_twice() {
             change_id: None,
             order_id: Some(OrderId(uuid::Uuid::nil())),
         };
-        e.releases = vec![release(3), release(4)];
+        e.stored.releases = vec![release(3), release(4)];
     });
-    finds(5, "(cancelled): 1 of A taken, 0 given back", |e| e.orders[0].status = "cancelled".into());
-    finds(5, "(created): 1 of A taken, 1 given back", |e| {
-        let (order_id, sku) = (Some(e.orders[0].id), Some(sku("A")));
-        e.releases = vec![ReleaseRow { seq: 3, sku, units: 1, change_id: None, order_id }];
+    finds(5, "(cancelled): 1 of A ordered, 0 returned", |e| e.stored.orders[0].status = "cancelled".into());
+    finds(5, "(created): 1 of A ordered, 1 returned", |e| {
+        let (order_id, sku) = (Some(e.stored.orders[0].id), Some(sku("A")));
+        e.stored.releases = vec![ReleaseRow { seq: 3, sku, units: 1, change_id: None, order_id }];
     });
     finds(5, "C: limited to None", |e| {
         e.redis.as_mut().unwrap().available.insert("C".into(), Some(5));
@@ -172,21 +172,21 @@ fn invariant_5_finds_a_unit_that_is_nowhere_or_twice() {
         available(e, 4);
         e.redis.as_mut().unwrap().returning.insert("A".into(), 3);
     });
-    let mut restless = healthy("planted");
-    restless.unrest.push("1 entry is in the outbox".into());
-    assert_eq!(finding(&restless, 5).verdict, Verdict::Unchecked);
-    restless.unrest.clear();
-    restless.redis = None;
-    assert_eq!(finding(&restless, 5).verdict, Verdict::Unchecked);
+    let mut moving = healthy("planted");
+    moving.pending.push("1 entry is in the outbox".into());
+    assert_eq!(finding(&moving, 5).verdict, Verdict::Unchecked);
+    moving.pending.clear();
+    moving.redis = None;
+    assert_eq!(finding(&moving, 5).verdict, Verdict::Unchecked);
 }
 
 #[test]
-fn invariant_6_finds_units_left_over_although_customers_were_sent_away() {
+fn invariant_6_finds_units_left_over_although_customers_were_refused() {
     finds(6, "A: 7 units are left over", |e| e.expectations.sold_out = true);
-    finds(6, "told that 0 remain, and 1 are left over", |e| e.items[1].held = 1);
+    finds(6, "refused with 0 remaining, and 1 are left over", |e| e.stored.items[1].held = 1);
     accepts(6, |e| {
-        e.items[1].held = 1;
-        e.releases.push(ReleaseRow {
+        e.stored.items[1].held = 1;
+        e.stored.releases.push(ReleaseRow {
             seq: 5,
             sku: Some(sku("B")),
             units: 1,
@@ -197,65 +197,73 @@ fn invariant_6_finds_units_left_over_although_customers_were_sent_away() {
 }
 
 #[test]
-fn invariant_7_finds_gaps_doubles_and_overtaking() {
+fn invariant_7_finds_gaps_duplicates_and_overtaking() {
     finds(7, "sequences 3 to 3 are missing", |e| {
-        e.orders[2].sequence = Sequence(5);
-        e.orders[3].sequence = Sequence(4);
+        e.stored.orders[2].sequence = Sequence(5);
+        e.stored.orders[3].sequence = Sequence(4);
     });
-    finds(7, "stands twice", |e| e.orders[3].sequence = Sequence(3));
-    finds(7, "in the log and 7 in Postgres", |e| e.orders[3].sequence = Sequence(7));
+    finds(7, "exists twice", |e| e.stored.orders[3].sequence = Sequence(3));
+    finds(7, "in the log and 7 in Postgres", |e| e.stored.orders[3].sequence = Sequence(7));
     finds(7, "later requests got 1", |e| {
-        let sale = e.sale.sale_id.clone();
-        e.journal.push(sold_out(&sale, 50, "c6", 0)); // c4 came at 70 and got one
+        let sale = e.stored.sale.sale_id.clone();
+        e.journal.push(sold_out(&sale, 50, "c6", 0)); // c4 arrived at 70 and got one
     });
     finds(7, "without sku and remaining", |e| {
-        let sale = e.sale.sale_id.clone();
-        e.journal.push(told(&sale, 400, "c6", "k6", 409, Some("sold_out")));
+        let sale = e.stored.sale.sale_id.clone();
+        e.journal.push(response(&sale, 400, "c6", "k6", 409, Some("sold_out")));
     });
     finds(7, "the next sequence in Redis is 9", |e| e.redis.as_mut().unwrap().next = 9);
-    // A refusal that tells of one unit, which somebody else then gets.
+    // A refusal with one unit remaining, which another customer then gets.
     accepts(7, |e| {
-        let sale = e.sale.sale_id.clone();
+        let sale = e.stored.sale.sale_id.clone();
         e.journal.push(sold_out(&sale, 50, "c6", 1));
     });
-    // The hung-up request was under way before the refusal.
+    // The request of the hung-up client was sent before the refusal.
     accepts(7, |e| {
-        let sale = e.sale.sale_id.clone();
+        let sale = e.stored.sale.sale_id.clone();
         let late = e.journal.iter_mut().find(|x| x.status == 0).unwrap();
         late.lines = vec![("B".into(), 1)];
         e.journal.push(Entry { sku: Some("C".into()), ..sold_out(&sale, 30, "c6", 0) });
     });
-    // Redis was lost with epoch 1 after sequence 2 was taken and before it was handed off.
+    // Redis lost epoch 1 after sequence 2 was reserved and before it was handed off.
     accepts(7, |e| {
-        e.orders.remove(0);
+        e.stored.orders.remove(0);
         e.journal.retain(|entry| entry.sequence != Some(1));
-        e.log[1] = batch(&e.sale.sale_id, 1, 1, 2, &[&order(&e.sale.sale_id, 2, &[("A", 2), ("B", 1)])]);
+        e.log[1] = batch(
+            &e.stored.sale.sale_id,
+            1,
+            1,
+            2,
+            &[&order(&e.stored.sale.sale_id, 2, &[("A", 2), ("B", 1)])],
+        );
     });
     finds(7, "sequences 1 to 1 are missing", |e| {
-        e.orders.remove(0); // and somebody was told of it
+        e.stored.orders.remove(0); // and its customer got a 202
     });
 }
 
 #[test]
-fn invariant_8_finds_illegal_histories_and_events_that_were_not_told() {
+fn invariant_8_finds_illegal_histories_and_events_that_were_not_published() {
     finds(8, "has no event", |e| {
-        e.events.remove(0);
+        e.stored.events.remove(0);
     });
-    finds(8, "\"teleported\" is no status", |e| e.events[0].status = "teleported".into());
-    finds(8, "no move from processing to processing", |e| e.events[0].status = "processing".into());
-    finds(8, "no move from created to created", |e| {
-        let again = EventRow { seq: 5, ..e.events[0].clone() };
-        e.events.push(again);
+    finds(8, "\"teleported\" is not a status", |e| e.stored.events[0].status = "teleported".into());
+    finds(8, "no transition from processing to processing", |e| {
+        e.stored.events[0].status = "processing".into()
+    });
+    finds(8, "no transition from created to created", |e| {
+        let again = EventRow { seq: 5, ..e.stored.events[0].clone() };
+        e.stored.events.push(again);
     });
     finds(8, "is not in order-events", |e| {
         e.published.remove(1);
     });
-    finds(8, "says", |e| e.published[1].key = e.published[0].key.clone());
-    finds(8, "means", |e| {
+    finds(8, "in order-events", |e| e.published[1].key = e.published[0].key.clone());
+    finds(8, "is (", |e| {
         let other = PublishedEvent { status: "cancelled".into(), ..e.published[0].clone() };
         e.published.push(other);
     });
-    finds(8, "was told after", |e| {
+    finds(8, "was published after", |e| {
         let key = e.published[3].key.clone();
         e.published.push(PublishedEvent { key, id: "2-0".into(), status: "created".into() });
     });
@@ -267,9 +275,9 @@ fn invariant_8_finds_illegal_histories_and_events_that_were_not_told() {
         let twice = PublishedMovement { id: "2-99-A".into(), ..e.movements[0].clone() };
         e.movements.push(twice);
     });
-    finds(8, "3 events of the partition were not published in time", |e| e.untold = 3);
+    finds(8, "3 events of the partition were not published in time", |e| e.unpublished = 3);
     finds(8, "the history ends with created, the row with cancelled", |e| {
-        e.orders[0].status = "cancelled".into();
+        e.stored.orders[0].status = "cancelled".into();
     });
     finds(8, "inventory-events releases 1 of 1 A", |e| {
         let back = PublishedMovement {
@@ -279,23 +287,23 @@ fn invariant_8_finds_illegal_histories_and_events_that_were_not_told() {
         };
         e.movements.push(back);
     });
-    // At least once: the same message twice is no violation.
+    // Delivery is at least once: the same message twice is allowed.
     accepts(8, |e| {
         e.published.push(e.published[0].clone());
         e.movements.push(e.movements[0].clone());
     });
 }
 
-/// The healthy sale, of which one order is paid from a wallet, one by card and refunded; another card refused.
+/// Pays one order from a wallet and one by card, which is refunded; the card of a third order is declined.
 fn pay(e: &mut Evidence) {
     let statuses = [
         ("preparing", "wallet", "captured"),
         ("refunded", "card", "refunded"),
         ("cancelled", "card", "failed"),
     ];
-    for (order, (status, method, money)) in e.orders.iter_mut().zip(statuses) {
+    for (order, (status, method, money)) in e.stored.orders.iter_mut().zip(statuses) {
         order.status = status.into();
-        e.payments.push(PaymentRow {
+        e.stored.payments.push(PaymentRow {
             order_id: order.id,
             method: method.into(),
             status: money.into(),
@@ -304,21 +312,21 @@ fn pay(e: &mut Evidence) {
         });
     }
     let entry = |order: usize, captured, refunded| LedgerEntry {
-        order_id: e.orders[order].id,
+        order_id: e.stored.orders[order].id,
         captured,
         refunded,
         currency: "KRW".into(),
     };
-    let returned = e.orders[1].total;
+    let returned = e.stored.orders[1].total;
     e.ledger = Some(vec![entry(1, returned, returned), entry(2, 0, 0)]);
-    let (order_id, customer) = (e.orders[0].id, e.orders[0].customer.to_string());
-    let amount = -i64::try_from(e.orders[0].total).unwrap();
-    e.wallet_entries.push(WalletEntryRow { order_id, customer: customer.clone(), amount });
-    e.wallets.push(WalletRow { customer, currency: "KRW".into(), balance: 7, entries: 7 });
+    let (order_id, customer) = (e.stored.orders[0].id, e.stored.orders[0].customer.to_string());
+    let amount = -i64::try_from(e.stored.orders[0].total).unwrap();
+    e.stored.wallet_entries.push(WalletEntryRow { order_id, customer: customer.clone(), amount });
+    e.stored.wallets.push(WalletRow { customer, currency: "KRW".into(), balance: 7, entries: 7 });
 }
 
 #[test]
-fn invariant_9_finds_money_that_is_missing_doubled_or_nobody_s() {
+fn invariant_9_finds_money_that_is_missing_duplicated_or_without_an_order() {
     let finds = |what: &str, plant: &dyn Fn(&mut Evidence)| {
         finds(9, what, |e| {
             pay(e);
@@ -326,25 +334,25 @@ fn invariant_9_finds_money_that_is_missing_doubled_or_nobody_s() {
         });
     };
     accepts(9, pay);
-    finds("is preparing and has no payment", &|e| drop(e.payments.remove(0)));
-    finds("has two payments", &|e| e.payments.push(e.payments[0].clone()));
-    finds("its payment is over 1", &|e| e.payments[0].amount = 1);
-    finds("is preparing, its payment is requested", &|e| e.payments[0].status = "requested".into());
-    finds("is cancelled, its payment is captured", &|e| e.payments[2].status = "captured".into());
+    finds("is preparing and has no payment", &|e| drop(e.stored.payments.remove(0)));
+    finds("has two payments", &|e| e.stored.payments.push(e.stored.payments[0].clone()));
+    finds("its payment is 1", &|e| e.stored.payments[0].amount = 1);
+    finds("is preparing, its payment is requested", &|e| e.stored.payments[0].status = "requested".into());
+    finds("is cancelled, its payment is captured", &|e| e.stored.payments[2].status = "captured".into());
     finds("is cancelled, its payment is refund_requested", &|e| {
-        e.payments[2].status = "refund_requested".into()
+        e.stored.payments[2].status = "refund_requested".into()
     });
-    finds("and the paid orders' totals are", &|e| e.payments[1].status = "captured".into());
-    finds("which is no order of the sale", &|e| e.payments[1].order_id = OrderId(uuid::Uuid::nil()));
-    finds("its wallet moved []", &|e| e.wallet_entries.clear());
-    finds("its wallet moved [-", &|e| e.wallet_entries.push(e.wallet_entries[0].clone()));
-    finds("its entries say 8", &|e| e.wallets[0].entries = 8);
-    finds("has -1", &|e| e.wallets[0].balance = -1);
+    finds("and the paid orders' totals are", &|e| e.stored.payments[1].status = "captured".into());
+    finds("which is no order of the sale", &|e| e.stored.payments[1].order_id = OrderId(uuid::Uuid::nil()));
+    finds("its wallet entries are []", &|e| e.stored.wallet_entries.clear());
+    finds("its wallet entries are [-", &|e| e.stored.wallet_entries.push(e.stored.wallet_entries[0].clone()));
+    finds("the sum of its entries is 8", &|e| e.stored.wallets[0].entries = 8);
+    finds("has -1", &|e| e.stored.wallets[0].balance = -1);
 }
 
-/// In the provider's own books.
+/// Plants violations into the provider's ledger.
 #[test]
-fn invariant_9_finds_what_the_provider_took_twice_or_kept() {
+fn invariant_9_finds_what_the_provider_captured_twice_or_kept() {
     let finds = |what: &str, plant: &dyn Fn(&mut Vec<LedgerEntry>)| {
         finds(9, what, |e| {
             pay(e);
@@ -353,57 +361,57 @@ fn invariant_9_finds_what_the_provider_took_twice_or_kept() {
     };
     accepts(9, |e| {
         pay(e);
-        e.ledger = None; // nobody asked it
+        e.ledger = None; // the provider was not queried
     });
-    super::planted::finds(9, "its payment by card is none: the provider took", |e| {
+    super::planted::finds(9, "its card payment is none: the provider captured", |e| {
         pay(e);
-        let paid_by_wallet = e.orders[0].id;
+        let paid_by_wallet = e.stored.orders[0].id;
         e.ledger.as_mut().unwrap()[1].order_id = paid_by_wallet;
-        e.ledger.as_mut().unwrap()[1].captured = e.orders[0].total;
+        e.ledger.as_mut().unwrap()[1].captured = e.stored.orders[0].total;
     });
-    finds("the provider took", &|ledger| ledger[0].refunded = 0);
+    finds("the provider captured", &|ledger| ledger[0].refunded = 0);
     finds("was charged 2 times", &|ledger| ledger.push(ledger[0].clone()));
-    finds("the provider took 1", &|ledger| (ledger[0].captured, ledger[0].refunded) = (1, 1));
-    finds("its payment by card is failed: the provider took", &|ledger| ledger[1].captured = 5);
-    finds("in another currency", &|ledger| ledger[1].currency = "USD".into());
+    finds("the provider captured 1", &|ledger| (ledger[0].captured, ledger[0].refunded) = (1, 1));
+    finds("its card payment is failed: the provider captured", &|ledger| ledger[1].captured = 5);
+    finds("a currency other than", &|ledger| ledger[1].currency = "USD".into());
     finds("which is no order of the sale", &|ledger| ledger[1].order_id = OrderId(uuid::Uuid::nil()));
 }
 
 #[test]
-fn invariant_10_finds_records_skipped_doubled_or_made_up() {
+fn invariant_10_finds_records_skipped_duplicated_or_invented() {
     finds(10, "was acknowledged and skipped", |e| {
-        e.orders.remove(3);
+        e.stored.orders.remove(3);
     });
-    finds(10, "stands in Postgres and is not in the log", |e| {
-        let sale = e.sale.sale_id.clone();
-        e.orders.push(row(&order(&sale, 6, &[("A", 1)]), 5, 2));
+    finds(10, "is in Postgres and is not in the log", |e| {
+        let sale = e.stored.sale.sale_id.clone();
+        e.stored.orders.push(row(&order(&sale, 6, &[("A", 1)]), 5, 2));
     });
-    finds(10, "stands in Postgres and is void in the log", |e| {
-        let sale = e.sale.sale_id.clone();
-        e.orders.push(row(&order(&sale, 9, &[("B", 1)]), 5, 1));
+    finds(10, "is in Postgres and is void in the log", |e| {
+        let sale = e.stored.sale.sale_id.clone();
+        e.stored.orders.push(row(&order(&sale, 9, &[("B", 1)]), 5, 1));
     });
-    finds(10, "is stored otherwise than the log has it", |e| e.orders[0].lines[0].1 = 2);
-    finds(10, "cannot be read", |e| e.log[4].record = Err("no JSON".into()));
-    finds(10, "settled_epoch is 1", |e| e.sale.settled_epoch = Epoch(1));
-    finds(10, "the log had reached 6", |e| e.position.next_offset = 5);
-    finds(10, "the log ends at 6", |e| e.position.next_offset = 9);
-    finds(10, "next_seq is 7", |e| e.position.next_seq = 7);
+    finds(10, "differs between Postgres and the log", |e| e.stored.orders[0].lines[0].1 = 2);
+    finds(10, "cannot be decoded", |e| e.log[4].record = Err("no JSON".into()));
+    finds(10, "settled_epoch is 1", |e| e.stored.sale.settled_epoch = Epoch(1));
+    finds(10, "the end of the log was 6", |e| e.stored.position.next_offset = 5);
+    finds(10, "the log ends at 6", |e| e.stored.position.next_offset = 9);
+    finds(10, "next_seq is 7", |e| e.stored.position.next_seq = 7);
     finds(10, "1 of 5 event sequences are missing", |e| {
-        e.position = Position { seq_max: 5, next_seq: 6, ..e.position };
+        e.stored.position = Position { seq_max: 5, next_seq: 6, ..e.stored.position };
     });
-    finds(10, "5 event rows share 4 sequences", |e| e.position.seq_rows = 5);
-    finds(10, "no command is in the log", |e| {
-        e.orders[0].status = "cancelled".into();
-        e.orders[0].cancel_reason = Some("customer".into());
+    finds(10, "5 event rows share 4 sequences", |e| e.stored.position.seq_rows = 5);
+    finds(10, "the log has no command for it", |e| {
+        e.stored.orders[0].status = "cancelled".into();
+        e.stored.orders[0].cancel_reason = Some("customer".into());
     });
     accepts(10, |e| {
-        let sale = e.sale.sale_id.clone();
+        let sale = e.stored.sale.sale_id.clone();
         e.log.push(LogRecord {
             record: Err("no JSON".into()),
             ..batch(&sale, 6, 2, 5, &[&order(&sale, 5, &[])])
         });
-        e.dead_letters.push(dead_letter(&sale, 6, &[]));
-        e.position.next_offset = 7;
+        e.stored.dead_letters.push(dead_letter(&sale, 6, &[]));
+        e.stored.position.next_offset = 7;
         e.log_end = 7..=7;
     });
 }

@@ -1,16 +1,16 @@
-//! A database and topics of a test's own on the running services, filled from plain evidence.
+//! A database and topics of one test on the running services, filled from plain evidence.
 
 use std::path::Path;
 use std::time::Duration;
 
 use checker::evidence::*;
+use checker::settings::Services;
 use checker::{postgres, redis};
 use contract::event;
 use contract::keys::{SaleKeys, stock_fields};
 use contract::record::Record;
 use contract::timestamp::Timestamp;
 use contract::topics;
-use customers::settings::Services;
 use fred::prelude::*;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -20,7 +20,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use tokio_postgres::Client as Postgres;
 use uuid::Uuid;
 
-use super::world::PARTITION;
+use super::sale::PARTITION;
 
 const AT: Timestamp = Timestamp(1_790_000_000_000);
 
@@ -28,7 +28,7 @@ fn setting(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run the tests by ./dev test"))
 }
 
-/// The services with a world in them.
+/// The services with a planted sale.
 pub(crate) struct Planted {
     pub(crate) services: Services,
     pub(crate) postgres: Postgres,
@@ -37,8 +37,8 @@ pub(crate) struct Planted {
 }
 
 impl Planted {
-    /// A database and topics of its own, and everything that the evidence says in them.
-    pub(crate) async fn of(evidence: &Evidence) -> Self {
+    /// Creates a database and topics, and fills them from the evidence.
+    pub(crate) async fn create(evidence: &Evidence) -> Self {
         let name = format!("check_{}", Uuid::new_v4().simple());
         let database_url = setting("DATABASE_URL");
         let server = postgres::connect(&database_url).await.unwrap();
@@ -68,7 +68,7 @@ impl Planted {
     }
 
     async fn store_rows(&self, evidence: &Evidence) {
-        let (pg, sale) = (&self.postgres, &evidence.sale);
+        let (pg, sale) = (&self.postgres, &evidence.stored.sale);
         let id = sale.sale_id.as_str();
         pg.execute(
             "INSERT INTO sale (sale_id, partition, title, currency, max_orders_per_customer, hold_seconds, \
@@ -78,7 +78,7 @@ impl Planted {
         )
         .await
         .unwrap();
-        for (item, position) in evidence.items.iter().zip(0i32..) {
+        for (item, position) in evidence.stored.items.iter().zip(0i32..) {
             let total = item.total.map(|total| total as i64);
             let values: &[&(dyn tokio_postgres::types::ToSql + Sync)] =
                 &[&id, &item.sku.as_str(), &position, &total, &(item.held as i64)];
@@ -90,10 +90,10 @@ impl Planted {
             .await
             .unwrap();
         }
-        for order in &evidence.orders {
+        for order in &evidence.stored.orders {
             self.store_order(id, order).await;
         }
-        for event in &evidence.events {
+        for event in &evidence.stored.events {
             pg.execute(
                 "INSERT INTO order_event (partition, seq, order_id, status, at) VALUES ($1, $2, $3, $4, now())",
                 &[&sale.partition, &event.seq, &event.order_id.0, &event.status],
@@ -101,7 +101,7 @@ impl Planted {
             .await
             .unwrap();
         }
-        let position = &evidence.position;
+        let position = &evidence.stored.position;
         pg.execute(
             "INSERT INTO log_position VALUES ('orders', $1, $2, $3)",
             &[&sale.partition, &position.next_offset, &position.next_seq],
@@ -148,7 +148,7 @@ impl Planted {
 
     async fn store_stock(&self, evidence: &Evidence) {
         let redis = evidence.redis.as_ref().unwrap();
-        let keys = SaleKeys::new(&evidence.sale.sale_id, evidence.sale.epoch);
+        let keys = SaleKeys::new(&evidence.stored.sale.sale_id, evidence.stored.sale.epoch);
         let mut fields = vec![
             (stock_fields::MARK.to_owned(), "m".to_owned()),
             (stock_fields::NEXT.to_owned(), redis.next.to_string()),
@@ -171,7 +171,7 @@ impl Planted {
                 Record::Barrier(barrier) => (&barrier.sale_id, serde_json::to_vec(barrier)),
                 Record::Totals(change) => (&change.sale_id, serde_json::to_vec(change)),
                 Record::Command(command) => (&command.sale_id, serde_json::to_vec(command)),
-                Record::Tick(_) | Record::Decision(_) => panic!("no record of a sale: {record:?}"),
+                Record::Tick(_) | Record::Decision(_) => panic!("not a record of a sale: {record:?}"),
             };
             let headers = record.headers.encode();
             let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -181,34 +181,35 @@ impl Planted {
     }
 
     fn publish(&self, evidence: &Evidence) {
-        for told in &evidence.published {
-            self.publish_event(evidence, told);
+        for event in &evidence.published {
+            self.publish_event(evidence, event);
         }
-        for moved in &evidence.movements {
-            let sale = &evidence.sale.sale_id;
+        for movement in &evidence.movements {
+            let sale = &evidence.stored.sale.sale_id;
             let data = event::InventoryEvent {
                 sale_id: sale.clone(),
-                order_id: moved.order_id.map(|id| id.0),
-                sku: moved.sku.parse().unwrap(),
-                quantity: moved.quantity,
+                order_id: movement.order_id.map(|id| id.0),
+                sku: movement.sku.parse().unwrap(),
+                quantity: movement.quantity,
                 time: AT,
             };
-            let headers = event::headers(&moved.id, &moved.movement, "s", AT);
+            let headers = event::headers(&movement.id, &movement.movement, "s", AT);
             let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-            let key = format!("{sale}/{}", moved.sku);
+            let key = format!("{sale}/{}", movement.sku);
             self.send(topics::INVENTORY_EVENTS.name, &key, &serde_json::to_vec(&data).unwrap(), &headers);
         }
         self.producer.flush(Duration::from_secs(10)).unwrap();
     }
 
-    /// Tells one order event.
-    pub(crate) fn publish_event(&self, evidence: &Evidence, told: &PublishedEvent) {
-        let order = evidence.orders.iter().find(|order| order.id.to_string() == told.key).unwrap();
+    /// Publishes one order event.
+    pub(crate) fn publish_event(&self, evidence: &Evidence, published: &PublishedEvent) {
+        let order =
+            evidence.stored.orders.iter().find(|order| order.id.to_string() == published.key).unwrap();
         let data = event::OrderEvent {
             order_id: order.id,
             customer_id: order.customer.clone(),
-            sale_id: evidence.sale.sale_id.clone(),
-            status: contract::lifecycle::OrderStatus::parse(&told.status).unwrap(),
+            sale_id: evidence.stored.sale.sale_id.clone(),
+            status: contract::lifecycle::OrderStatus::parse(&published.status).unwrap(),
             cancel_reason: None,
             description: "d".into(),
             time: AT,
@@ -219,9 +220,9 @@ impl Planted {
             total: order.total,
             currency: contract::money::Currency::KRW,
         };
-        let headers = event::headers(&told.id, &event::order_event_type(data.status), "s", AT);
+        let headers = event::headers(&published.id, &event::order_event_type(data.status), "s", AT);
         let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        self.send(topics::ORDER_EVENTS.name, &told.key, &serde_json::to_vec(&data).unwrap(), &headers);
+        self.send(topics::ORDER_EVENTS.name, &published.key, &serde_json::to_vec(&data).unwrap(), &headers);
         self.producer.flush(Duration::from_secs(10)).unwrap();
     }
 
@@ -235,7 +236,7 @@ impl Planted {
     }
 }
 
-/// Runs settlement's migrations, in the order of their versions.
+/// Runs settlement's migrations in the order of their versions.
 async fn migrate(postgres: &Postgres) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../settlement/migrations");
     let version = |path: &Path| -> u32 {

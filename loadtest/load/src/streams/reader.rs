@@ -1,5 +1,5 @@
-//! A lean reader of one stream: it looks for a status in what comes, whichever way it comes, and keeps
-//! nothing. Ten thousand of them fit beside the gateway that they read from.
+//! A lean reader of one stream: it searches the bytes for a status, with either protocol, and keeps nothing.
+//! Ten thousand readers fit on one machine beside the gateway.
 
 use std::net::SocketAddr;
 
@@ -7,13 +7,13 @@ use contract::ids::OrderId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Enough for a few events; what was looked through is dropped.
+/// Enough for a few events; bytes that were searched are dropped.
 const READ_BYTES: usize = 2048;
-/// An empty ping of a server, which comes alone, and a client's answer to it (RFC 6455, 5.5).
+/// An empty ping of a server, which arrives alone, and the client's pong (RFC 6455, 5.5).
 const PING: [u8; 2] = [0x89, 0];
 const PONG: [u8; 6] = [0x8a, 0x80, 0, 0, 0, 0];
 
-/// The request for an event stream.
+/// Renders the request for an event stream.
 pub(super) fn events(host: &str, sale: &str, customer: &str, order: OrderId) -> String {
     format!(
         "GET /v1/sales/{sale}/orders/{order}/events HTTP/1.1\r\nHost: {host}\r\n\
@@ -21,7 +21,8 @@ pub(super) fn events(host: &str, sale: &str, customer: &str, order: OrderId) -> 
     )
 }
 
-/// The request for a WebSocket. Its key may be any sixteen bytes; nobody checks the answer here.
+/// Renders the request for a WebSocket. The key may be any sixteen bytes; the reader does not verify the
+/// response.
 pub(super) fn websocket(host: &str, sale: &str, customer: &str, order: OrderId) -> String {
     format!(
         "GET /v1/sales/{sale}/orders/{order}/ws HTTP/1.1\r\nHost: {host}\r\n\
@@ -33,21 +34,21 @@ pub(super) fn websocket(host: &str, sale: &str, customer: &str, order: OrderId) 
 /// An open stream.
 #[derive(Debug)]
 pub(super) struct Reader {
-    /// Whose.
+    /// The number of the stream's customer.
     pub(super) customer: usize,
     connection: TcpStream,
 }
 
 impl Reader {
-    /// Asks for it.
+    /// Connects and sends the request.
     pub(super) async fn open(customer: usize, gateway: SocketAddr, request: &str) -> anyhow::Result<Self> {
         let mut connection = TcpStream::connect(gateway).await?;
         connection.write_all(request.as_bytes()).await?;
         Ok(Self { customer, connection })
     }
 
-    /// Reads until the order has that status.
-    pub(super) async fn until(&mut self, status: &str) -> anyhow::Result<()> {
+    /// Reads until the order has a status.
+    pub(super) async fn wait_for_status(&mut self, status: &str) -> anyhow::Result<()> {
         let wanted = format!("\"status\":\"{status}\"");
         let mut kept = 0;
         let mut buffer = [0; READ_BYTES];
@@ -66,7 +67,7 @@ impl Reader {
                 self.connection.write_all(&PONG).await?;
                 continue;
             }
-            // A status may be cut in two.
+            // A status may be split between two reads.
             let (end, keep) = (text.len(), text.len().min(wanted.len()));
             buffer.copy_within(end - keep..end, 0);
             kept = keep;

@@ -1,5 +1,5 @@
-//! Floor (b): `redis-benchmark` with a script that reserves one order a call. What a gateway that only
-//! reserves, one by one, could reach at best.
+//! Baseline B: `redis-benchmark` with a script that reserves one order per call, the upper bound of a gateway
+//! that only reserves orders one by one.
 
 use std::process::Stdio;
 
@@ -8,14 +8,14 @@ use fred::prelude::*;
 use tokio::process::Command;
 
 const SCRIPT: &str = include_str!("../../baseline/one_order.lua");
-const STOCK: &str = "fs-floor:{bench}:stock";
-const BUYERS: &str = "fs-floor:{bench}:buyers";
-/// Orders in one measurement.
+const STOCK: &str = "fs-baseline:{bench}:stock";
+const BUYERS: &str = "fs-baseline:{bench}:buyers";
+/// The number of orders in one measurement.
 const ORDERS: u64 = 200_000;
-/// Customers are drawn from so many, so that hardly one comes twice.
+/// The number of possible customers, so large that hardly any customer repeats.
 const CUSTOMERS: &str = "100000000000";
 
-/// Orders a second, one script call each, with so many connections and calls in a pipeline.
+/// Returns the orders per second, with one script call for each order.
 pub(super) async fn measure(redis_url: &str, connections: usize, pipeline: u32) -> anyhow::Result<f64> {
     let client = checker::redis::connect(redis_url).await?;
     let () = client.del(vec![STOCK, BUYERS]).await?;
@@ -31,23 +31,26 @@ pub(super) async fn measure(redis_url: &str, connections: usize, pipeline: u32) 
         .output()
         .await
         .context("running redis-benchmark (Debian package redis-tools)")?;
-    let taken: u64 = client.hlen(BUYERS).await?;
+    let reserved: u64 = client.hlen(BUYERS).await?;
     let () = client.del(vec![STOCK, BUYERS]).await?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    // A script that only fails is fast, too.
-    anyhow::ensure!(taken > ORDERS / 2, "redis-benchmark took only {taken} of {ORDERS} orders: {text}");
-    requests_a_second(&text).with_context(|| format!("the output of redis-benchmark: {text}"))
+    // A script that only fails would be fast, too.
+    anyhow::ensure!(
+        reserved > ORDERS / 2,
+        "redis-benchmark reserved only {reserved} of {ORDERS} orders: {text}"
+    );
+    requests_per_second(&text).with_context(|| format!("the output of redis-benchmark: {text}"))
 }
 
 fn address(redis_url: &str) -> anyhow::Result<(String, String)> {
-    let rest = redis_url.strip_prefix("redis://").context("REDIS_URL begins with redis://")?;
+    let rest = redis_url.strip_prefix("redis://").context("REDIS_URL must start with redis://")?;
     let rest = rest.split('/').next().unwrap_or(rest);
     let (host, port) = rest.rsplit_once(':').unwrap_or((rest, "6379"));
     Ok((host.to_owned(), port.to_owned()))
 }
 
-/// The last line's second column: `"EVALSHA …","146000.00",…`.
-fn requests_a_second(csv: &str) -> Option<f64> {
+/// Parses the second column of the last line: `"EVALSHA …","146000.00",…`.
+fn requests_per_second(csv: &str) -> Option<f64> {
     let line = csv.lines().rfind(|line| line.starts_with("\"EVALSHA"))?;
     line.split("\",\"").nth(1)?.trim_matches('"').parse().ok()
 }
@@ -57,10 +60,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_rate_is_read_from_the_csv() {
+    fn the_rate_is_parsed_from_the_csv() {
         let csv = "\"test\",\"rps\",\"avg_latency_ms\"\n\"EVALSHA abc 2 A\",\"146000.50\",\"0.3\"\n";
-        assert_eq!(requests_a_second(csv), Some(146_000.5));
-        assert_eq!(requests_a_second(""), None);
+        assert_eq!(requests_per_second(csv), Some(146_000.5));
+        assert_eq!(requests_per_second(""), None);
         assert_eq!(address("redis://127.0.0.1:16379/0").unwrap(), ("127.0.0.1".into(), "16379".into()));
     }
 }

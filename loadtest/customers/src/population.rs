@@ -1,35 +1,37 @@
-//! The crowd of a burst: who comes, what they want, and how they misbehave. Pure and repeatable: the
-//! same seed gives the same crowd.
+//! The customers of a burst: who arrives, what they order, and how they misbehave. Pure and repeatable: the
+//! same seed generates the same customers.
 
 use contract::order::{OrderRequest, RequestedLine};
 use contract::problem::Code;
+use fastrand::Rng;
 
 use crate::request;
 use crate::sales::BURST_POLICY;
 
-/// What a customer does.
+/// How a customer behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Manner {
+pub enum Persona {
     /// Orders once.
     Plain,
     /// Sends the same request twice at the same time.
     Doubled,
     /// Sends the same request again after the burst.
     Repeated,
-    /// Uses the key again for another order.
+    /// Uses the same key again for another order.
     OtherBody,
-    /// Orders again, under another key.
+    /// Orders again with another key.
     SecondOrder,
-    /// Hangs up right after sending, then retries.
+    /// Closes the connection right after sending, then retries.
     HungUp,
-    /// Hangs up right after sending, and never comes back. In no crowd by itself: scenarios make it so.
+    /// Closes the connection right after sending and never retries. [`generate`] creates none of these; the
+    /// chaos scenarios do.
     Gone,
     /// Sends something that is not a valid order.
     Malformed(Malformation),
 }
 
-impl Manner {
-    /// In the report.
+impl Persona {
+    /// Returns the description for reports.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Plain => "one order",
@@ -37,8 +39,8 @@ impl Manner {
             Self::Repeated => "the same request again after the burst",
             Self::OtherBody => "the same key for another order",
             Self::SecondOrder => "a second order",
-            Self::HungUp => "hung up after sending, then retried",
-            Self::Gone => "hung up after sending, for good",
+            Self::HungUp => "connection closed after sending, then retried",
+            Self::Gone => "connection closed after sending, never retried",
             Self::Malformed(_) => "malformed",
         }
     }
@@ -46,7 +48,7 @@ impl Manner {
 
 /// What is wrong with a malformed request, and how it is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[allow(missing_docs)] // the names say it
+#[allow(missing_docs)] // the names are the description
 pub enum Malformation {
     BrokenJson,
     UnknownField,
@@ -62,7 +64,7 @@ pub enum Malformation {
 }
 
 impl Malformation {
-    /// All of them.
+    /// Every malformation.
     pub const ALL: [Self; 11] = [
         Self::BrokenJson,
         Self::UnknownField,
@@ -77,7 +79,7 @@ impl Malformation {
         Self::WrongTotal,
     ];
 
-    /// The refusal that the interface promises.
+    /// Returns the error code that the interface promises for it.
     pub fn code(self) -> Code {
         match self {
             Self::BrokenJson | Self::UnknownField | Self::WrongType | Self::NoKey => Code::MalformedRequest,
@@ -89,7 +91,7 @@ impl Malformation {
         }
     }
 
-    /// A body with this fault; a good one where the fault lies elsewhere.
+    /// Returns a body with this fault, or a valid body when the fault lies in the headers.
     pub fn body(self, sku: &str) -> String {
         let line = |sku: &str, quantity: i64| format!(r#"{{"sku":"{sku}","quantity":{quantity}}}"#);
         let good = line(sku, 1);
@@ -107,85 +109,63 @@ impl Malformation {
     }
 }
 
-/// One customer.
+/// A customer of a burst.
 #[derive(Debug, Clone)]
 pub struct Customer {
-    /// Unique in the sale.
+    /// The customer's id, unique in the sale.
     pub name: String,
     /// The Idempotency-Key of the first order.
     pub key: String,
-    /// What they want; of no meaning for malformed requests.
+    /// The order; a malformed request takes only its SKU.
     pub order: OrderRequest,
-    /// What they do.
-    pub manner: Manner,
-    /// The gateway that they try first.
+    /// How the customer behaves.
+    pub persona: Persona,
+    /// The number of the gateway that the customer tries first.
     pub gateway: usize,
 }
 
-/// A small generator of even numbers (Steele, Lea, Flood: splitmix64), so that a crowd can be repeated.
-#[derive(Debug, Clone)]
-pub struct Dice(u64);
-
-impl Dice {
-    /// From a seed.
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-    /// From 0 to `sides` - 1.
-    pub fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % sides.max(1)
-    }
-}
-
-/// So many customers for two items of a sale, in the order in which they come.
-pub fn crowd(count: u64, skus: [&str; 2], seed: u64) -> Vec<Customer> {
-    let mut dice = Dice::new(seed);
+/// Generates `count` customers for a sale of two items, in the order in which they arrive.
+pub fn generate(count: u64, skus: [&str; 2], seed: u64) -> Vec<Customer> {
+    let mut rng = Rng::with_seed(seed);
     (0..count)
         .map(|n| {
-            let manner = match dice.roll(1000) {
-                0..80 => Manner::Doubled,
-                80..140 => Manner::Repeated,
-                140..180 => Manner::OtherBody,
-                180..210 => Manner::SecondOrder,
-                210..250 => Manner::HungUp,
-                250..290 => {
-                    let kind = dice.roll(Malformation::ALL.len() as u64) as usize;
-                    Manner::Malformed(Malformation::ALL[kind])
-                }
-                _ => Manner::Plain,
+            let persona = match rng.u32(0..1000) {
+                0..80 => Persona::Doubled,
+                80..140 => Persona::Repeated,
+                140..180 => Persona::OtherBody,
+                180..210 => Persona::SecondOrder,
+                210..250 => Persona::HungUp,
+                250..290 => Persona::Malformed(Malformation::ALL[rng.usize(0..Malformation::ALL.len())]),
+                _ => Persona::Plain,
             };
             Customer {
                 name: format!("customer-{n:05}"),
                 key: format!("order-{n:05}"),
-                order: wish(&mut dice, skus),
-                manner,
+                order: random_order(&mut rng, skus),
+                persona,
                 gateway: n as usize,
             }
         })
         .collect()
 }
 
-/// Mostly one of one thing; some two, some of both, some with the discount.
-fn wish(dice: &mut Dice, [first, second]: [&str; 2]) -> OrderRequest {
-    let lines: &[(&str, i64)] = match dice.roll(10) {
+/// Returns an order: mostly one unit of one item; sometimes two units, both items, or the discount.
+fn random_order(rng: &mut Rng, [first, second]: [&str; 2]) -> OrderRequest {
+    let lines: &[(&str, i64)] = match rng.u32(0..10) {
         0..5 => &[(first, 1)],
         5..8 => &[(second, 1)],
         8 => &[(first, 2)],
         _ => &[(first, 1), (second, 1)],
     };
-    let mut order = request::body(lines);
-    if dice.roll(5) == 0 {
+    let mut order = request::order_with_lines(lines);
+    if rng.u32(0..5) == 0 {
         order.discount_policy_id = Some(BURST_POLICY.to_owned());
     }
     order
 }
 
-/// The same order with one unit more: another body.
-pub fn another(order: &OrderRequest) -> OrderRequest {
+/// Returns the same order with one more unit of each line, which is a different body.
+pub fn with_one_more_unit(order: &OrderRequest) -> OrderRequest {
     let items = order.items.iter();
     OrderRequest {
         items: items
@@ -203,25 +183,25 @@ mod tests {
     use std::collections::HashMap;
 
     #[test]
-    fn a_crowd_can_be_repeated_and_holds_every_manner_early() {
-        let (one, two) = (crowd(20_000, ["A", "B"], 7), crowd(20_000, ["A", "B"], 7));
+    fn a_population_is_repeatable_and_every_persona_appears_early() {
+        let (one, two) = (generate(20_000, ["A", "B"], 7), generate(20_000, ["A", "B"], 7));
         assert!(
-            one.iter().zip(&two).all(|(a, b)| a.manner == b.manner && a.order.digest() == b.order.digest())
+            one.iter().zip(&two).all(|(a, b)| a.persona == b.persona && a.order.digest() == b.order.digest())
         );
         let mut early: HashMap<_, u32> = HashMap::new();
-        // While there is stock: some 4,000 orders.
-        one[..3000].iter().for_each(|customer| *early.entry(customer.manner.as_str()).or_default() += 1);
+        // While there is stock, which is for about 4,000 orders.
+        one[..3000].iter().for_each(|customer| *early.entry(customer.persona.as_str()).or_default() += 1);
         assert_eq!(early.len(), 7);
         assert!(early.values().all(|count| *count >= 50), "{early:?}");
     }
 
     #[test]
-    fn valid_wishes_are_valid_and_faults_are_what_they_say() {
+    fn valid_orders_are_valid_and_malformed_ones_have_the_named_fault() {
         let terms = sales::burst(5000);
-        for customer in crowd(500, ["SHIRT", "POSTER"], 1) {
+        for customer in generate(500, ["SHIRT", "POSTER"], 1) {
             customer.order.clone().price(&terms).unwrap();
-            another(&customer.order).price(&terms).unwrap();
-            assert_ne!(another(&customer.order).digest(), customer.order.digest());
+            with_one_more_unit(&customer.order).price(&terms).unwrap();
+            assert_ne!(with_one_more_unit(&customer.order).digest(), customer.order.digest());
         }
         for fault in Malformation::ALL {
             let parsed = serde_json::from_str::<OrderRequest>(&fault.body("SHIRT"));
@@ -234,11 +214,11 @@ mod tests {
                     Ok(_) => None,
                 },
             };
-            let elsewhere = matches!(
+            let in_the_headers = matches!(
                 fault,
                 Malformation::NoKey | Malformation::NotSignedIn | Malformation::WrongMediaType
             );
-            assert_eq!(code, (!elsewhere).then(|| fault.code()), "{fault:?}");
+            assert_eq!(code, (!in_the_headers).then(|| fault.code()), "{fault:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A world for each scenario: a database, topics and a Redis in which nothing is left of the last one.
+//! A fresh environment for each scenario: a database, topics and a Redis without data of an earlier scenario.
 
 use std::time::{Duration, Instant};
 
@@ -10,19 +10,24 @@ use rdkafka::config::ClientConfig;
 use rustix::process::Signal;
 use tokio_postgres::error::SqlState;
 
-use super::followers::{self, Follower};
+use super::downstream::{self, DownstreamProgram};
 use super::stack::{Faults, Stack};
 use checker::postgres;
 
-/// Postgres' own vacuum works no longer than this in a database of one scenario.
+/// The longest time that Postgres' autovacuum works in a database of one scenario.
 const VACUUM_MAX: Duration = Duration::from_secs(20);
-/// Longest wait for topics to be deleted.
+/// The longest wait until topics are deleted.
 const TOPICS_LIMIT: Duration = Duration::from_secs(10);
 
 impl Stack {
-    /// A new world: nothing of an earlier scenario is left in it. `name` may be used once. `followed`: with
-    /// what follows the events.
-    pub async fn fresh(&mut self, name: &str, faults: &Faults, followed: bool) -> anyhow::Result<()> {
+    /// Creates an environment without data of an earlier scenario. `name` must be unique. `with_downstream`:
+    /// whether the downstream programs run.
+    pub async fn reset_environment(
+        &mut self,
+        name: &str,
+        faults: &Faults,
+        with_downstream: bool,
+    ) -> anyhow::Result<()> {
         self.end_programs(Signal::KILL).await?;
         for name in ["kafka", "postgres"] {
             let mut service = self.service(name)?;
@@ -32,9 +37,9 @@ impl Stack {
             }
         }
         self.proxies.reset().await?;
-        self.lead_redis(self.redis.first()).await?;
+        self.redirect_redis(self.redis.first()).await?;
         self.redis.reset().await?;
-        self.drop_world().await?;
+        self.drop_environment().await?;
         self.database = format!("chaos_{}", name.replace('-', "_"));
         self.topic_prefix = format!("{name}.");
         let server = postgres::connect(&format!("{}/flashsale", self.postgres)).await?;
@@ -43,20 +48,20 @@ impl Stack {
             self.start_settlement(n, &faults.settlements[n])?;
             self.start_gateway(n, &faults.gateways[n])?;
         }
-        self.receiver.forget();
-        for which in Follower::ALL.into_iter().filter(|_| followed) {
-            self.start_follower(which, &faults.followers[which as usize])?;
+        self.receiver.clear();
+        for which in DownstreamProgram::ALL.into_iter().filter(|_| with_downstream) {
+            self.start_downstream(which, &faults.downstream[which as usize])?;
         }
-        self.until_ready().await?;
-        if !self.schema.is_empty() {
-            self.database().await?.batch_execute(self.schema).await?;
+        self.wait_until_ready().await?;
+        if !self.schema_change.is_empty() {
+            self.database().await?.batch_execute(self.schema_change).await?;
         }
         Ok(())
     }
 
-    /// Deletes the last world's topics and database: a broker with hundreds of partitions takes half a
-    /// minute to come back after a SIGKILL.
-    async fn drop_world(&mut self) -> anyhow::Result<()> {
+    /// Deletes the topics and the database of the last environment: a broker with hundreds of partitions
+    /// takes half a minute to restart after a SIGKILL.
+    async fn drop_environment(&mut self) -> anyhow::Result<()> {
         if self.database.is_empty() {
             return Ok(());
         }
@@ -66,14 +71,15 @@ impl Stack {
         let begun = Instant::now();
         loop {
             match server.batch_execute(&statement).await {
-                // Postgres' own vacuum may be at work in it: that cannot be ended from here, and ends soon.
+                // Autovacuum may be active in the database. It cannot be cancelled from here, and finishes
+                // soon.
                 Err(error)
                     if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE)
                         && begun.elapsed() < VACUUM_MAX =>
                 {
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
-                dropped => return dropped.context("dropping the last world's database"),
+                dropped => return dropped.context("dropping the database of the last environment"),
             }
         }
     }
@@ -82,12 +88,12 @@ impl Stack {
 async fn delete_topics(kafka: &str, prefix: &str) -> anyhow::Result<()> {
     let admin: AdminClient<DefaultClientContext> =
         ClientConfig::new().set("bootstrap.servers", kafka).create().context("KAFKA_BROKERS")?;
-    let ours = topics::ALL.iter().map(|topic| topic.name.to_owned()).chain(followers::topics());
+    let ours = topics::ALL.iter().map(|topic| topic.name.to_owned()).chain(downstream::topics());
     let names: Vec<String> = ours.map(|name| format!("{prefix}{name}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let options =
         AdminOptions::new().operation_timeout(Some(TOPICS_LIMIT)).request_timeout(Some(TOPICS_LIMIT));
-    // What was never made cannot be deleted, and whatever stays does no harm.
+    // A topic that was never created cannot be deleted, and one that remains is harmless.
     let _ = admin.delete_topics(&names, &options).await?;
     Ok(())
 }

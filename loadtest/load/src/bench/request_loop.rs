@@ -1,5 +1,5 @@
-//! The closed loop of the benchmark: so many connections, each with one request in flight. One task a
-//! connection on one thread, and per request nothing but a few digits, a write and a read.
+//! The closed loop of the benchmark: a number of connections, each with one request in flight. There is one
+//! task per connection on one thread, and a request costs no more than a few digits, a write and a read.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -14,54 +14,55 @@ use customers::http::{Authority, Connection};
 use customers::latency::Latencies;
 use customers::request::{OrderTemplate, pay_by_card};
 
-/// Broken connections after which a loop gives up: then it is the server that is measured no more.
+/// The number of broken connections after which a client stops: then the server is no longer what is
+/// measured.
 const RECONNECTS_MAX: u32 = 5;
 
-/// What is sent, to whom, for how long.
+/// The requests of a run, their target and their duration.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// The server.
+    /// The address of the server.
     pub target: Authority,
     /// The sale in the path.
     pub sale: String,
-    /// Before the digits of customers and keys: unique for each run.
+    /// The prefix of customers and keys, unique for each run.
     pub prefix: String,
-    /// Connections.
+    /// The number of connections.
     pub connections: usize,
-    /// How long requests are sent.
+    /// The time during which requests are sent.
     pub duration: Duration,
-    /// Requests a second at most; `None`: as fast as answers come.
+    /// The highest number of requests per second; `None`: as fast as responses arrive.
     pub rate: Option<u64>,
-    /// Instead of orders: payments of these, each once.
+    /// The orders to pay, each once, instead of placing orders.
     pub payments: Option<Rc<[Payable]>>,
 }
 
-/// An order that can be paid: its id and its customer.
+/// The id of an order that can be paid, and its customer.
 pub type Payable = (OrderId, String);
 
-/// What came back.
+/// The responses of a run.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// Answers within the duration, by status.
-    pub answers: BTreeMap<u16, u64>,
-    /// All answers with 202, late ones included: what must be settled in the end.
-    pub accepted_in_all: u64,
-    /// Requests without an answer.
+    /// The number of responses within the duration, by status.
+    pub responses: BTreeMap<u16, u64>,
+    /// The number of all 202 responses, late ones included: these orders must be settled in the end.
+    pub accepted_total: u64,
+    /// The number of requests without a response.
     pub broken: u64,
-    /// Of answers within the duration.
+    /// The latencies of responses within the duration.
     pub latencies: Latencies,
-    /// The duration.
+    /// The duration in seconds.
     pub seconds: f64,
 }
 
 impl Outcome {
-    /// Answers with a status, a second.
+    /// Returns the number of responses per second with a status.
     pub fn per_second(&self, status: u16) -> f64 {
-        self.answers.get(&status).copied().unwrap_or(0) as f64 / self.seconds
+        self.responses.get(&status).copied().unwrap_or(0) as f64 / self.seconds
     }
 }
 
-/// Runs the loop. `beside` runs as long, on the same thread.
+/// Runs the loop. `beside` runs on the same thread for the same time.
 pub async fn run(plan: &Plan, beside: impl Future<Output = ()>) -> anyhow::Result<Outcome> {
     let body = r#"{"items":[{"sku":"A","quantity":1}]}"#;
     let template = OrderTemplate::new(&plan.target.host, &plan.sale, &plan.prefix, body);
@@ -86,7 +87,7 @@ pub async fn run(plan: &Plan, beside: impl Future<Output = ()>) -> anyhow::Resul
         local.spawn_local(client.run(connection));
     }
     if plan.payments.is_some() {
-        local.await; // it may end sooner: there are only so many
+        local.await; // ends early when all orders are paid
     } else {
         tokio::join!(local, async {
             let _ = tokio::time::timeout(plan.duration, beside).await;
@@ -125,7 +126,7 @@ impl Client {
                     Some(pay_by_card(&self.plan.target.host, &self.plan.sale, customer, *order))
                 }
             };
-            let request = payment.as_deref().unwrap_or_else(|| self.template.of(customer));
+            let request = payment.as_deref().unwrap_or_else(|| self.template.for_customer(customer));
             let sent = Instant::now();
             match connection.call(request).await {
                 Ok(head) => self.count(head.status, sent, end),
@@ -144,9 +145,9 @@ impl Client {
     fn count(&self, status: u16, sent: Instant, end: Instant) {
         let now = Instant::now();
         let mut outcome = self.outcome.borrow_mut();
-        outcome.accepted_in_all += u64::from(status == 202);
+        outcome.accepted_total += u64::from(status == 202);
         if now <= end {
-            *outcome.answers.entry(status).or_default() += 1;
+            *outcome.responses.entry(status).or_default() += 1;
             outcome.latencies.record(now - sent);
         }
     }
@@ -155,12 +156,12 @@ impl Client {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::floor;
+    use crate::baseline;
 
     async fn plan(rate: Option<u64>) -> Plan {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(floor::serve(listener));
+        tokio::spawn(baseline::serve(listener));
         Plan {
             target: Authority::resolve(&url).unwrap(),
             sale: "s".into(),
@@ -173,19 +174,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_answer_within_the_time_is_counted() {
+    async fn every_response_within_the_duration_is_counted() {
         let beside = Cell::new(false);
         let plan = plan(None).await;
         let outcome = run(&plan, async { beside.set(true) }).await.unwrap();
-        let answers = outcome.answers[&202];
-        assert!(answers > 8 && outcome.broken == 0 && beside.get(), "{outcome:?}");
-        assert_eq!(answers, outcome.latencies.count());
-        assert!((answers..=answers + 8).contains(&outcome.accepted_in_all));
+        let responses = outcome.responses[&202];
+        assert!(responses > 8 && outcome.broken == 0 && beside.get(), "{outcome:?}");
+        assert_eq!(responses, outcome.latencies.count());
+        assert!((responses..=responses + 8).contains(&outcome.accepted_total));
     }
 
     #[tokio::test]
     async fn a_steady_rate_is_not_exceeded() {
         let outcome = run(&plan(Some(500)).await, std::future::pending()).await.unwrap();
-        assert!(outcome.accepted_in_all <= 100, "{outcome:?}");
+        assert!(outcome.accepted_total <= 100, "{outcome:?}");
     }
 }

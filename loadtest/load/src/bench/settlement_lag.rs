@@ -1,5 +1,4 @@
-//! How far settlement is behind the log: by its own metric while a run goes on, by the position when
-//! it has ended.
+//! The lag of settlement behind the log: from its own metric during a run, and from the position after it.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -8,67 +7,68 @@ use contract::ids::{OrderId, SaleId};
 use contract::topics;
 use tokio_postgres::Client;
 
-use super::closed_loop::Payable;
-use checker::log::Reader;
+use super::request_loop::Payable;
+use checker::log::LogReader;
 use checker::postgres;
+use checker::settings::Services;
 use customers::admin;
-use customers::settings::Services;
 
-/// How often settlement is asked during a run.
-const ASK_EVERY: Duration = Duration::from_millis(500);
-/// How often the position is looked at after it.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
-/// Longest wait for settlement to catch up.
+/// The interval at which the metric is scraped during a run.
+const SCRAPE_EVERY: Duration = Duration::from_millis(500);
+/// The interval at which the position is polled after a run.
+const POLL_EVERY: Duration = Duration::from_millis(10);
+/// The longest wait until settlement has caught up.
 const CATCH_UP_LIMIT: Duration = Duration::from_secs(60);
 
-/// The highest `settlement_lag_seconds` seen.
+/// The highest `settlement_lag_seconds` scraped so far.
 #[derive(Debug, Default)]
-pub(super) struct LagSeen(Cell<Option<f64>>);
+pub(super) struct LagMaximum(Cell<Option<f64>>);
 
-impl LagSeen {
-    /// Asks again and again; ends with the run that it is beside of.
+impl LagMaximum {
+    /// Scrapes the metric until the future is dropped.
     pub(super) async fn watch(&self, settlement_url: &str) {
         loop {
-            if let Ok(page) = admin::metrics(settlement_url).await
+            if let Ok(page) = admin::fetch_metrics(settlement_url).await
                 && let Some(lag) = admin::metric_max(&page, "settlement_lag_seconds")
             {
-                self.0.set(Some(self.0.get().map_or(lag, |seen| seen.max(lag))));
+                self.0.set(Some(self.0.get().map_or(lag, |highest| highest.max(lag))));
             }
-            tokio::time::sleep(ASK_EVERY).await;
+            tokio::time::sleep(SCRAPE_EVERY).await;
         }
     }
-    /// In seconds; `None`: settlement was never heard.
+
+    /// Returns the highest lag in seconds; `None` when no scrape succeeded.
     pub(super) fn seconds(&self) -> Option<f64> {
         self.0.get()
     }
 }
 
-/// Settlement's way to the end of a sale's partition.
-pub(super) struct Settled {
+/// The progress of settlement on a sale's partition.
+pub(super) struct SettlementProgress {
     postgres: Client,
     sale: SaleId,
     partition: i32,
-    reader: Option<Reader>,
+    reader: Option<LogReader>,
 }
 
-impl Settled {
-    /// Of one sale.
-    pub(super) async fn of(services: &Services, sale: &str) -> anyhow::Result<Self> {
+impl SettlementProgress {
+    /// Connects to the services of a sale.
+    pub(super) async fn connect(services: &Services, sale: &str) -> anyhow::Result<Self> {
         let postgres = postgres::connect(&services.database_url).await?;
         let sale = SaleId::parse(sale)?;
         let row =
             postgres.query_one("SELECT partition FROM sale WHERE sale_id = $1", &[&sale.as_str()]).await?;
-        let reader = Some(Reader::new(services)?);
+        let reader = Some(LogReader::new(services)?);
         Ok(Self { postgres, sale, partition: row.try_get(0)?, reader })
     }
 
-    /// Waits until everything that is in the log now is settled; returns how long that took.
+    /// Waits until every record that is now in the log is settled. Returns the time that it took.
     pub(super) async fn catch_up(&mut self) -> anyhow::Result<Duration> {
         let begun = Instant::now();
-        let Some(reader) = self.reader.take() else { anyhow::bail!("the log's reader was lost") };
+        let Some(reader) = self.reader.take() else { anyhow::bail!("the reader of the log was lost") };
         let partition = self.partition;
         let (end, reader) = tokio::task::spawn_blocking(move || {
-            let end = reader.end(topics::ORDERS.name, partition);
+            let end = reader.end_offset(topics::ORDERS.name, partition);
             (end, reader)
         })
         .await?;
@@ -83,31 +83,31 @@ impl Settled {
             }
             anyhow::ensure!(
                 begun.elapsed() < CATCH_UP_LIMIT,
-                "settlement is still {} records behind after {} s",
+                "settlement still lags by {} records after {} s",
                 end - position,
                 CATCH_UP_LIMIT.as_secs()
             );
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_EVERY).await;
         }
     }
 
-    /// Orders of the sale that can be paid.
-    pub(super) async fn payable(&self, most: i64) -> anyhow::Result<Vec<Payable>> {
+    /// Returns up to `limit` orders of the sale that can be paid.
+    pub(super) async fn payable_orders(&self, limit: i64) -> anyhow::Result<Vec<Payable>> {
         let query = "SELECT order_id, customer_id FROM customer_order WHERE sale_id = $1 AND status = 'created' \
                      ORDER BY sequence LIMIT $2";
-        let rows = self.postgres.query(query, &[&self.sale.as_str(), &most]).await?;
+        let rows = self.postgres.query(query, &[&self.sale.as_str(), &limit]).await?;
         rows.iter().map(|row| Ok((OrderId(row.try_get(0)?), row.try_get(1)?))).collect()
     }
 
-    /// The sale's payments in Postgres.
-    pub(super) async fn payments(&self) -> anyhow::Result<u64> {
+    /// Returns the number of the sale's payments in Postgres.
+    pub(super) async fn count_payments(&self) -> anyhow::Result<u64> {
         let query = "SELECT count(*) FROM payment WHERE sale_id = $1";
         let rows: i64 = self.postgres.query_one(query, &[&self.sale.as_str()]).await?.try_get(0)?;
         Ok(u64::try_from(rows)?)
     }
 
-    /// The sale's orders in Postgres.
-    pub(super) async fn orders(&self) -> anyhow::Result<u64> {
+    /// Returns the number of the sale's orders in Postgres.
+    pub(super) async fn count_orders(&self) -> anyhow::Result<u64> {
         let query = "SELECT count(*) FROM customer_order WHERE sale_id = $1";
         let rows: i64 = self.postgres.query_one(query, &[&self.sale.as_str()]).await?.try_get(0)?;
         Ok(u64::try_from(rows)?)

@@ -1,12 +1,12 @@
-//! Two at once, within half a second.
+//! Two faults within half a second.
 
 use super::Stage;
 
 const APART_MS: u64 = 500;
 
 pub(super) async fn redis_and_gateway(stage: &mut Stage<'_>) -> anyhow::Result<()> {
-    stage.moment().await;
-    redis_is_killed(stage).await?;
+    stage.wait_into_burst().await;
+    kill_redis(stage).await?;
     stage.pause(0, APART_MS).await;
     stage.stack.gateway(0)?.kill().await?;
     stage.pause(0, 1000).await;
@@ -15,9 +15,9 @@ pub(super) async fn redis_and_gateway(stage: &mut Stage<'_>) -> anyhow::Result<(
 }
 
 pub(super) async fn redis_and_settlement(stage: &mut Stage<'_>) -> anyhow::Result<()> {
-    let owner = stage.owner().await?;
-    stage.moment().await;
-    redis_is_killed(stage).await?;
+    let owner = stage.partition_owner().await?;
+    stage.wait_into_burst().await;
+    kill_redis(stage).await?;
     stage.pause(0, APART_MS).await;
     stage.stack.settlement(owner)?.kill().await?;
     stage.pause(0, 1000).await;
@@ -25,17 +25,17 @@ pub(super) async fn redis_and_settlement(stage: &mut Stage<'_>) -> anyhow::Resul
     stage.stack.start_settlement(owner, "")
 }
 
-/// Empty afterwards, or with what it had on disk.
-async fn redis_is_killed(stage: &mut Stage<'_>) -> anyhow::Result<()> {
+/// Kills Redis, and deletes its data in half of the cases.
+async fn kill_redis(stage: &mut Stage<'_>) -> anyhow::Result<()> {
     stage.stack.redis.kill(0).await?;
-    if stage.dice.roll(2) == 0 {
+    if stage.rng.bool() {
         stage.stack.redis.wipe(0)?;
     }
     Ok(())
 }
 
 pub(super) async fn kafka_and_gateway(stage: &mut Stage<'_>) -> anyhow::Result<()> {
-    stage.moment().await;
+    stage.wait_into_burst().await;
     stage.stack.service("kafka")?.kill().await?;
     stage.pause(0, APART_MS).await;
     stage.stack.gateway(0)?.kill().await?;
@@ -45,8 +45,8 @@ pub(super) async fn kafka_and_gateway(stage: &mut Stage<'_>) -> anyhow::Result<(
 }
 
 pub(super) async fn postgres_and_settlement(stage: &mut Stage<'_>) -> anyhow::Result<()> {
-    let owner = stage.owner().await?;
-    stage.moment().await;
+    let owner = stage.partition_owner().await?;
+    stage.wait_into_burst().await;
     stage.stack.service("postgres")?.kill().await?;
     stage.pause(0, APART_MS).await;
     stage.stack.settlement(owner)?.kill().await?;

@@ -1,5 +1,5 @@
-//! A small sale in which everything is as it should be: two epochs with a rebuild between them, a
-//! repeated record, a void one, and customers who repeat, hang up, come too late and make mistakes.
+//! A healthy small sale: two epochs with a rebuild between them, a duplicated record, a void record, and
+//! customers who repeat requests, hang up, arrive too late and make mistakes.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub(crate) fn sku(text: &str) -> Sku {
     Sku::parse(text).unwrap()
 }
 
-/// The n-th customer's order for these lines.
+/// Returns the order of the n-th customer for these lines.
 pub(crate) fn order(sale: &SaleId, n: u64, lines: &[(&str, u32)]) -> Order {
     let customer = CustomerId::parse(&format!("c{n}")).unwrap();
     let key = IdempotencyKey::parse(&format!("k{n}")).unwrap();
@@ -30,7 +30,7 @@ pub(crate) fn order(sale: &SaleId, n: u64, lines: &[(&str, u32)]) -> Order {
 
 fn digest(lines: &[(&str, u32)]) -> RequestDigest {
     let lines: Vec<_> = lines.iter().map(|(sku, n)| (*sku, i64::from(*n))).collect();
-    request::body(&lines).digest()
+    request::order_with_lines(&lines).digest()
 }
 
 pub(crate) fn row(order: &Order, sequence: u64, epoch: u64) -> OrderRow {
@@ -68,7 +68,7 @@ pub(crate) fn barrier(sale: &SaleId, offset: i64, epoch: u64) -> LogRecord {
     LogRecord { offset, headers, record: Ok(Record::Barrier(barrier)) }
 }
 
-/// What a customer was told at a time, about an order of their own.
+/// Returns the journal entry of a customer's acceptance.
 pub(crate) fn accepted(sale: &SaleId, at: u64, order: &OrderRow) -> Entry {
     Entry {
         status: 202,
@@ -80,11 +80,12 @@ pub(crate) fn accepted(sale: &SaleId, at: u64, order: &OrderRow) -> Entry {
         total: Some(order.total),
         digest: Some(order.digest),
         lines: order.lines.iter().map(|(sku, n)| (sku.to_string(), *n)).collect(),
-        ..told(sale, at, order.customer.as_str(), order.key.as_str(), 202, None)
+        ..response(sale, at, order.customer.as_str(), order.key.as_str(), 202, None)
     }
 }
 
-pub(crate) fn told(
+/// Returns the journal entry of a request and its response.
+pub(crate) fn response(
     sale: &SaleId,
     at: u64,
     customer: &str,
@@ -121,11 +122,11 @@ pub(crate) fn sold_out(sale: &SaleId, at: u64, customer: &str, remaining: u64) -
     Entry {
         sku: Some("B".into()),
         remaining: Some(remaining),
-        ..told(sale, at, customer, "k", 409, Some("sold_out"))
+        ..response(sale, at, customer, "k", 409, Some("sold_out"))
     }
 }
 
-/// A: 10 in all, 3 held. B: 2, all held. C: unlimited.
+/// Returns a sale of A (10 units, 3 held), B (2 units, all held) and C (unlimited).
 pub(crate) fn healthy(sale: &str) -> Evidence {
     let sale = SaleId::parse(sale).unwrap();
     let orders = [
@@ -152,29 +153,31 @@ pub(crate) fn healthy(sale: &str) -> Evidence {
     let item = |name: &str, total, held| ItemRow { sku: sku(name), total, held, sold: 0, dead_lettered: 0 };
     Evidence {
         expectations: Expectations { journal_complete: true, sold_out: false },
-        unrest: Vec::new(),
-        untold: 0,
-        sale: SaleRow {
-            sale_id: sale,
-            partition: PARTITION,
-            state: "open".into(),
-            epoch: Epoch(2),
-            settled_epoch: Epoch(2),
-            ready: true,
-            max_orders_per_customer: Some(1),
-        },
-        items: vec![item("A", Some(10), 3), item("B", Some(2), 2), item("C", None, 3)],
+        pending: Vec::new(),
+        unpublished: 0,
         published: events.iter().map(published).collect(),
         movements: movements(&rows, &events),
-        orders: rows,
-        events,
-        releases: Vec::new(),
-        changes: Vec::new(),
-        dead_letters: Vec::new(),
-        position: Position { next_offset: 6, next_seq: 5, seq_rows: 4, seq_distinct: 4, seq_max: 4 },
-        payments: Vec::new(),
-        wallet_entries: Vec::new(),
-        wallets: Vec::new(),
+        stored: Stored {
+            sale: SaleRow {
+                sale_id: sale,
+                partition: PARTITION,
+                state: "open".into(),
+                epoch: Epoch(2),
+                settled_epoch: Epoch(2),
+                ready: true,
+                max_orders_per_customer: Some(1),
+            },
+            items: vec![item("A", Some(10), 3), item("B", Some(2), 2), item("C", None, 3)],
+            orders: rows,
+            events,
+            releases: Vec::new(),
+            changes: Vec::new(),
+            dead_letters: Vec::new(),
+            position: Position { next_offset: 6, next_seq: 5, seq_rows: 4, seq_distinct: 4, seq_max: 4 },
+            payments: Vec::new(),
+            wallet_entries: Vec::new(),
+            wallets: Vec::new(),
+        },
         ledger: None,
         redis: Some(RedisState {
             available: [("A".into(), Some(7)), ("B".into(), Some(0)), ("C".into(), None)].into(),
@@ -200,15 +203,17 @@ fn journal(sale: &SaleId, rows: &[OrderRow]) -> Vec<Entry> {
         class: Class::HungUp,
         ..accepted(sale, 20, &rows[2])
     };
-    let reused = told(sale, 200, "c1", "k1", 422, Some("idempotency_key_reused"));
-    let duplicate =
-        Entry { order_id: Some(rows[0].id), ..told(sale, 210, "c1", "other", 409, Some("duplicate_order")) };
+    let reused = response(sale, 200, "c1", "k1", 422, Some("idempotency_key_reused"));
+    let duplicate = Entry {
+        order_id: Some(rows[0].id),
+        ..response(sale, 210, "c1", "other", 409, Some("duplicate_order"))
+    };
     let malformed = Entry {
         key: None,
         digest: None,
         lines: Vec::new(),
         class: Class::Malformed,
-        ..told(sale, 220, "c7", "", 400, Some("malformed_request"))
+        ..response(sale, 220, "c7", "", 400, Some("malformed_request"))
     };
     vec![
         accepted(sale, 10, &rows[0]),
@@ -219,8 +224,8 @@ fn journal(sale: &SaleId, rows: &[OrderRow]) -> Vec<Entry> {
         reused,
         duplicate,
         malformed,
-        // Void: nobody was told, so the request may be tried again, and is refused.
-        told(sale, 40, "c9", "k9", 503, Some("outcome_unknown")),
+        // Void: nothing was acknowledged, so the request is retried and refused.
+        response(sale, 40, "c9", "k9", 503, Some("outcome_unknown")),
         Entry { key: Some("k9".into()), ..sold_out(sale, 300, "c9", 0) },
         sold_out(sale, 310, "c8", 0),
         repeat,
@@ -249,7 +254,7 @@ fn movements(rows: &[OrderRow], events: &[EventRow]) -> Vec<PublishedMovement> {
         .collect()
 }
 
-/// A dead letter of a batch that nobody could apply.
+/// Returns the dead letter of a batch that could not be applied.
 pub(crate) fn dead_letter(sale: &SaleId, offset: i64, units: &[(&str, u64)]) -> DeadLetterRow {
     DeadLetterRow {
         offset,

@@ -1,24 +1,26 @@
-//! The HTML report of a surge: one file without anything beside it.
+//! The HTML report of an open-loop run: one file that loads nothing else.
 
 use std::io;
 use std::path::Path;
 
-use crate::plot::{Axis, Curve, Scale, lines};
-use customers::latency::{Latencies, Series, ms};
+use customers::latency::{Latencies, Second, Series, ms};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 use terminal::thousands;
 
-/// What the page tells.
+use crate::plot::{self, Axis, Curve, Scale};
+
+/// The contents of the page.
 #[derive(Debug)]
-#[allow(missing_docs)] // the names say it
+#[allow(missing_docs)] // the names are the description
 pub struct Page<'a> {
     pub title: &'a str,
     pub subtitle: String,
-    /// Large figures at the top: value and caption.
+    /// The large figures at the top: value and caption.
     pub figures: Vec<(String, String)>,
     pub accepted: &'a Latencies,
     pub refused: &'a Latencies,
     pub series: &'a Series,
-    /// Answers by status and code.
+    /// The number of responses by status and code.
     pub outcomes: Vec<(String, u64)>,
 }
 
@@ -37,59 +39,63 @@ table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}th,t
 h2{font-size:17px;font-weight:600;margin:32px 0 10px}footer{color:var(--soft);font-size:13px;margin-top:32px}
 "#;
 
-/// Percentiles drawn; the axis is logarithmic in 1 / (1 - p).
+/// The percentiles of the ticks; the axis is logarithmic in 1 / (1 - p).
 const PERCENTILES: [(f64, &str); 6] =
     [(0.0, "0"), (90.0, "90"), (99.0, "99"), (99.9, "99.9"), (99.99, "99.99"), (99.999, "99.999")];
 
-/// Writes the page.
+/// Writes the page to a file.
 pub fn write(path: &Path, page: &Page<'_>) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    std::fs::write(path, render(page))
+    std::fs::write(path, render(page).into_string())
 }
 
-/// The page as text.
-pub fn render(page: &Page<'_>) -> String {
-    let figures: String = page
-        .figures
-        .iter()
-        .map(|(value, caption)| {
-            format!("<div><b>{}</b><span>{}</span></div>", escape(value), escape(caption))
-        })
-        .collect();
-    let mut html = format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
-         <title>{title}</title><style>{STYLE}</style><main><h1>{title}</h1><p class=\"sub\">{}</p><div class=\"figures\">{figures}</div>",
-        escape(&page.subtitle),
-        title = escape(page.title),
-    );
-    html.push_str(&percentile_plot(page));
-    html.push_str(&latency_plot(page.series));
-    html.push_str(&rate_plot(page.series));
-    html.push_str(&latency_table(page));
-    html.push_str("<h2>Answers</h2><table><tr><th>Outcome<th>Count</tr>");
-    for (outcome, count) in &page.outcomes {
-        html.push_str(&format!("<tr><td>{}<td>{}</tr>", escape(outcome), thousands(*count)));
+/// Renders the page.
+pub fn render(page: &Page<'_>) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width";
+                title { (page.title) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                main {
+                    h1 { (page.title) }
+                    p.sub { (page.subtitle) }
+                    div.figures {
+                        @for (value, caption) in &page.figures { div { b { (value) } span { (caption) } } }
+                    }
+                    (percentile_plot(page))
+                    (latency_plot(page.series))
+                    (rate_plot(page.series))
+                    (latency_table(page))
+                    (outcome_table(page))
+                    footer {
+                        "Open loop: latency is counted from the scheduled time of sending, so a stall counts for every \
+                         request that it delays. The timer's resolution of 1 ms is included."
+                    }
+                }
+            }
+        }
     }
-    html.push_str(
-        "</table><footer>Open loop: latency is counted from the intended time of sending, so a stall counts \
-         for every request that it delays. The timer's resolution of 1 ms is part of it.</footer></main></html>",
-    );
-    html
 }
 
+/// Returns the position of a percentile on its axis.
 fn nines(percentile: f64) -> f64 {
     1.0 / (1.0 - percentile / 100.0)
 }
 
-fn percentile_plot(page: &Page<'_>) -> String {
+fn percentile_plot(page: &Page<'_>) -> Markup {
     let curve = |name, colour, latencies: &Latencies| {
-        // Up to the percentile that one observation stands for.
+        // The curve ends at the percentile that a single observation represents.
         let last = nines(PERCENTILES[PERCENTILES.len() - 1].0).min(latencies.count().max(1) as f64);
         let points = (0..=240).map(|step| {
-            let place = last.powf(f64::from(step) / 240.0);
-            (place, latencies.ms_at(100.0 * (1.0 - 1.0 / place)))
+            let position = last.powf(f64::from(step) / 240.0);
+            (position, latencies.ms_at(100.0 * (1.0 - 1.0 / position)))
         });
         let points = if latencies.count() == 0 { Vec::new() } else { points.collect() };
         Curve { name, colour, points }
@@ -102,11 +108,12 @@ fn percentile_plot(page: &Page<'_>) -> String {
         title: "percentile",
         labels: Some(PERCENTILES.iter().map(|(p, label)| (nines(*p), (*label).to_owned())).collect()),
     };
-    lines("Latency by percentile", &x, &y, &curves)
+    plot::render("Latency by percentile", &x, &y, &curves)
 }
 
-fn over_time(series: &Series, of: impl Fn(&customers::latency::Second) -> f64) -> Vec<(f64, f64)> {
-    series.0.iter().enumerate().map(|(second, at)| (second as f64 + 0.5, of(at))).collect()
+/// Returns the points of a value over time.
+fn over_time(series: &Series, value: impl Fn(&Second) -> f64) -> Vec<(f64, f64)> {
+    series.0.iter().enumerate().map(|(n, second)| (n as f64 + 0.5, value(second))).collect()
 }
 
 fn time_axis(series: &Series) -> Axis<'static> {
@@ -117,7 +124,7 @@ fn time_axis(series: &Series) -> Axis<'static> {
     }
 }
 
-fn latency_plot(series: &Series) -> String {
+fn latency_plot(series: &Series) -> Markup {
     let curves = [
         Curve { name: "p50", colour: "--a", points: over_time(series, |s| s.latencies.ms_at(50.0)) },
         Curve { name: "p99", colour: "--b", points: over_time(series, |s| s.latencies.ms_at(99.0)) },
@@ -125,39 +132,45 @@ fn latency_plot(series: &Series) -> String {
     ];
     let values = curves.iter().flat_map(|curve| curve.points.iter().map(|(_, y)| *y));
     let y = Axis { scale: Scale::log_over(values), title: "milliseconds", labels: None };
-    lines("Latency over time", &time_axis(series), &y, &curves)
+    plot::render("Latency over time", &time_axis(series), &y, &curves)
 }
 
-fn rate_plot(series: &Series) -> String {
+fn rate_plot(series: &Series) -> Markup {
     let curves = [
         Curve { name: "accepted", colour: "--c", points: over_time(series, |s| s.accepted as f64) },
         Curve { name: "refused", colour: "--b", points: over_time(series, |s| s.refused as f64) },
         Curve { name: "failed", colour: "--d", points: over_time(series, |s| s.failed as f64) },
     ];
     let values = curves.iter().flat_map(|curve| curve.points.iter().map(|(_, y)| *y));
-    let y = Axis { scale: Scale::linear_over(values), title: "answers a second", labels: None };
-    lines("Answers over time", &time_axis(series), &y, &curves)
+    let y = Axis { scale: Scale::linear_over(values), title: "responses per second", labels: None };
+    plot::render("Responses over time", &time_axis(series), &y, &curves)
 }
 
-fn latency_table(page: &Page<'_>) -> String {
-    let row = |name: &str, latencies: &Latencies| {
-        let cells: String =
-            [50.0, 90.0, 99.0, 99.9].iter().map(|p| format!("<td>{}", ms(latencies.ms_at(*p)))).collect();
-        format!(
-            "<tr><td>{name}<td>{}{cells}<td>{}</tr>",
-            thousands(latencies.count()),
-            ms(latencies.ms_max())
-        )
-    };
-    format!(
-        "<h2>Latency in milliseconds</h2><table><tr><th><th>Count<th>p50<th>p90<th>p99<th>p99.9<th>max</tr>{}{}</table>",
-        row("Accepted (202)", page.accepted),
-        row("Refused", page.refused)
-    )
+fn latency_table(page: &Page<'_>) -> Markup {
+    html! {
+        h2 { "Latency in milliseconds" }
+        table {
+            tr { @for title in ["", "Count", "p50", "p90", "p99", "p99.9", "max"] { th { (title) } } }
+            @for (name, latencies) in [("Accepted (202)", page.accepted), ("Refused", page.refused)] {
+                tr {
+                    td { (name) }
+                    td { (thousands(latencies.count())) }
+                    @for percentile in [50.0, 90.0, 99.0, 99.9] { td { (ms(latencies.ms_at(percentile))) } }
+                    td { (ms(latencies.ms_max())) }
+                }
+            }
+        }
+    }
 }
 
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+fn outcome_table(page: &Page<'_>) -> Markup {
+    html! {
+        h2 { "Responses" }
+        table {
+            tr { th { "Outcome" } th { "Count" } }
+            @for (outcome, count) in &page.outcomes { tr { td { (outcome) } td { (thousands(*count)) } } }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -166,17 +179,17 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn the_page_stands_alone_and_escapes_what_it_is_given() {
+    fn the_page_loads_nothing_else_and_escapes_its_contents() {
         let mut accepted = Latencies::default();
         let mut series = Series::default();
         for n in 0..2000u64 {
             accepted.record(Duration::from_micros(500 + n));
-            let second = series.at(Duration::from_millis(n));
+            let second = series.second_at(Duration::from_millis(n));
             second.accepted += 1;
             second.latencies.record(Duration::from_micros(500 + n));
         }
         let page = Page {
-            title: "Surge <s>",
+            title: "Open loop <s>",
             subtitle: "1000/s".into(),
             figures: vec![("1,000".into(), "accepted".into())],
             accepted: &accepted,
@@ -184,8 +197,8 @@ mod tests {
             series: &series,
             outcomes: vec![("202".into(), 2000)],
         };
-        let html = render(&page);
-        assert!(html.contains("Surge &lt;s&gt;") && !html.contains("Surge <s>"));
+        let html = render(&page).into_string();
+        assert!(html.contains("Open loop &lt;s&gt;") && !html.contains("Open loop <s>"));
         assert_eq!(html.matches("<svg").count(), 3);
         for outside in ["src=", "href=", "@import", "url("] {
             assert!(!html.contains(outside), "{outside}");

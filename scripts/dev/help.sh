@@ -80,7 +80,7 @@ TEXT
             ;;
         chaos)
             cat <<TEXT
-usage: ./dev chaos [SCENARIO…] [--seed N] [--seeds N] [--power] [--list]
+usage: ./dev chaos [SCENARIO…] [--seed N] [--seeds N] [--mutations] [--list]
 Starts the services of an empty stack 'chaos', builds the programs with failpoints, puts a proxy in front of every
 service, and runs each scenario: a new sale, a burst of customers, a fault (a process is killed or stopped, Redis
 loses its data, an acknowledgement is dropped), recovery, and the sale of all remaining units. In scenarios about
@@ -90,7 +90,7 @@ with the provider's own ledger, and messages and counts with the events. Prints 
 nothing was lost, oversold, duplicated, mischarged, leaked or left over.
   ./dev chaos --seeds 20          every scenario with 20 seeds, including those that take minutes
   ./dev chaos redis kafka-killed  scenarios whose names start with these words
-  ./dev chaos --power             remove the protections from the programs one by one; the checker must notice each
+  ./dev chaos --mutations         remove the protections from the programs one by one; the checker must notice each
   ./dev chaos --list              list the scenarios
 The seed determines the customers, their timing and the exact point of the fault. Journals, findings and logs of
 the last run are in .dev/chaos/.

@@ -8,6 +8,7 @@
 //! | [`timestamp`] | timestamps on the wire                                                     |
 //! | [`sale`]      | a sale's definition and its validation                                     |
 //! | `schema`      | (feature `schema`) JSON Schemas of these types, for the OpenAPI documents    |
+//! | `sql`         | (feature `sql`) how values are stored in Postgres                           |
 //! | [`order`]     | order requests, orders and their price                                     |
 //! | [`payment`]   | payment states, and ids derived from an order                              |
 //! | [`record`]    | the messages of the topic `orders`                                         |
@@ -35,6 +36,8 @@ pub mod record;
 pub mod sale;
 #[cfg(feature = "schema")]
 pub mod schema;
+#[cfg(feature = "sql")]
+pub mod sql;
 pub mod timestamp;
 pub mod topics;
 pub mod webhook;

@@ -1,5 +1,5 @@
--- Units of an undecided dead letter are neither free nor held.
+-- Counts the units of an undecided dead letter, which are neither free nor held.
 UPDATE sale_item AS item
    SET dead_lettered = item.dead_lettered + letter.units::bigint
-  FROM jsonb_each_text($2) AS letter (sku, units)
- WHERE item.sale_id = $1 AND item.sku = letter.sku
+  FROM jsonb_each_text(:units) AS letter (sku, units)
+ WHERE item.sale_id = :sale_id AND item.sku = letter.sku

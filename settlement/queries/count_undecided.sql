@@ -1,2 +1,3 @@
--- Dead letters of these partitions that nobody has decided about yet, for a gauge.
-SELECT count(*) FROM dead_letter WHERE state = 'undecided' AND partition = ANY ($1)
+-- Counts the undecided dead letters of these partitions, for a gauge.
+-- @returns one
+SELECT count(*) AS letters FROM dead_letter WHERE state = 'undecided' AND partition = ANY (:partitions)

@@ -1,3 +1,4 @@
--- The lines of new orders.
+-- Inserts the lines of new orders.
+-- @columns LineColumns
 INSERT INTO order_line (order_id, line, sku, quantity, unit_price)
-SELECT * FROM unnest($1::uuid[], $2::integer[], $3::text[], $4::integer[], $5::bigint[])
+SELECT * FROM unnest(:order_id::uuid[], :line::integer[], :sku::text[], :quantity::integer[], :unit_price::bigint[])

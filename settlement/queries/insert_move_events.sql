@@ -1,5 +1,9 @@
--- One event a move, in order, from sequence $2 on. No ON CONFLICT: a doubled sequence is an alarm.
+-- Inserts one event per transition, in order, from sequence :first_seq on. No ON CONFLICT: a duplicate sequence must
+-- raise an alarm.
+-- @columns MoveColumns
+-- @nullable reason[]
+-- @type status = contract::lifecycle::OrderStatus
 INSERT INTO order_event (partition, seq, order_id, status, at, detail)
-SELECT $1, $2::bigint + ordinality - 1, order_id, status, $6,
+SELECT :partition, :first_seq::bigint + ordinality - 1, order_id, status, :at,
        CASE WHEN reason IS NOT NULL THEN jsonb_build_object('reason', reason) END
-  FROM unnest($3::uuid[], $4::text[], $5::text[]) WITH ORDINALITY AS new (order_id, status, reason, ordinality)
+  FROM unnest(:order_id::uuid[], :status::text[], :reason::text[]) WITH ORDINALITY AS new (order_id, status, reason, ordinality)

@@ -1,3 +1,4 @@
--- Money that moved in wallets. No ON CONFLICT: an order that is paid or refunded twice is an alarm.
+-- Inserts wallet entries. No ON CONFLICT: an order that is paid or refunded twice must raise an alarm.
+-- @columns WalletColumns
 INSERT INTO wallet_entry (customer_id, currency, amount, reason, order_id, at)
-SELECT *, $6::timestamptz FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::uuid[])
+SELECT *, :at::timestamptz FROM unnest(:customer_id::text[], :currency::text[], :amount::bigint[], :reason::text[], :order_id::uuid[])

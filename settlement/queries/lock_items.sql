@@ -1,3 +1,5 @@
--- Units that can be given to orders, per SKU; null: unlimited.
+-- Returns the units that orders may take, per SKU; null means unlimited.
+-- @returns many
+-- @nullable available
 SELECT sku, total - held - sold - dead_lettered AS available
-  FROM sale_item WHERE sale_id = $1 ORDER BY sku FOR UPDATE
+  FROM sale_item WHERE sale_id = :sale_id ORDER BY sku FOR UPDATE

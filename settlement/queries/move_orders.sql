@@ -1,5 +1,8 @@
--- Orders into their next states.
+-- Moves orders to their next states.
+-- @columns OrderMoveColumns
+-- @nullable reason[]
+-- @type status = contract::lifecycle::OrderStatus
 UPDATE customer_order AS o
-   SET status = new.status, cancel_reason = new.reason, updated_at = $4
-  FROM unnest($1::uuid[], $2::text[], $3::text[]) AS new (order_id, status, reason)
+   SET status = new.status, cancel_reason = new.reason, updated_at = :updated_at
+  FROM unnest(:order_id::uuid[], :status::text[], :reason::text[]) AS new (order_id, status, reason)
  WHERE o.order_id = new.order_id

@@ -1,7 +1,7 @@
--- Moves the position and the event sequence together, in the transaction of everything that they cover.
--- No row: another owner settles this partition (we are a zombie) or our memory is stale; the caller
--- drops everything it knows and rereads.
+-- Moves the position and the event sequence together, in the transaction of all effects that they cover. No row:
+-- another owner settles this partition (this process is a zombie) or the in-memory state is stale; the caller drops
+-- its state and reads it again.
 UPDATE log_position
-   SET next_offset = $3, next_seq = $4
- WHERE topic = $1 AND partition = $2
-   AND next_offset = $5 AND next_seq = $6
+   SET next_offset = :to_offset, next_seq = :to_seq
+ WHERE topic = :topic AND partition = :partition
+   AND next_offset = :from_offset AND next_seq = :from_seq

@@ -1,3 +1,3 @@
--- Moves behind what both topics have acknowledged. No row: another process publishes this partition;
--- what it has told again, consumers skip by its id.
-UPDATE publish_cursor SET next_seq = $2 WHERE partition = $1 AND next_seq = $3
+-- Moves the cursor behind the events that both topics have acknowledged. No row: another process publishes this
+-- partition; consumers skip events that it repeats by their ids.
+UPDATE publish_cursor SET next_seq = :to_seq WHERE partition = :partition AND next_seq = :from_seq

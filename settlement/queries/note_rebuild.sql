@@ -1,4 +1,5 @@
--- Where an attempt is, and that it lives. A newer attempt's words are not overwritten.
+-- Records an attempt's step and that it is alive. The record of a newer attempt is not overwritten.
+-- @nullable step, orders_written
 UPDATE sale
-   SET rebuild_step = $4, rebuild_orders_written = $5, rebuild_seen_at = now()
- WHERE sale_id = $1 AND epoch = $2 AND rebuild_by = $3 AND NOT ready
+   SET rebuild_step = :step, rebuild_orders_written = :orders_written, rebuild_seen_at = now()
+ WHERE sale_id = :sale_id AND epoch = :epoch AND rebuild_by = :rebuild_by AND NOT ready

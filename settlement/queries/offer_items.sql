@@ -1,11 +1,14 @@
--- Offers exactly these items. A total that is lower than what is held, sold or dead-lettered becomes
--- that: units that are taken cannot be taken back. Returns the items whose total had to be raised.
+-- Offers exactly these items. A total below the units that are held, sold or dead-lettered becomes their sum, because
+-- taken units cannot be withdrawn. Returns the items whose total had to be raised.
+-- @returns many
+-- @nullable total[]
+-- @columns ItemColumns
 WITH wanted AS (
-    SELECT * FROM unnest($2::text[], $3::integer[], $4::text[], $5::bigint[], $6::integer[], $7::bigint[])
+    SELECT * FROM unnest(:sku::text[], :position::integer[], :name::text[], :price::bigint[], :max_quantity_per_order::integer[], :total::bigint[])
         AS new (sku, position, name, price, max_quantity_per_order, total)
 ), made AS (
     INSERT INTO sale_item AS item (sale_id, sku, position, offered, name, price, max_quantity_per_order, total)
-    SELECT $1, sku, position, true, name, price, max_quantity_per_order, total FROM wanted
+    SELECT :sale_id, sku, position, true, name, price, max_quantity_per_order, total FROM wanted
     ON CONFLICT (sale_id, sku) DO UPDATE
        SET position = excluded.position, offered = true, name = excluded.name, price = excluded.price,
            max_quantity_per_order = excluded.max_quantity_per_order,

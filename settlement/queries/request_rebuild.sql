@@ -1,5 +1,5 @@
--- Asks for a rebuild of an epoch that is proven not to be what it should be. No row: another epoch has
--- begun meanwhile, so the proof is about the past; or it has been asked for already.
+-- Requests a rebuild of an epoch that is proven to be wrong. No row: another epoch has begun, so the proof is
+-- outdated; or a rebuild has already been requested.
 UPDATE sale
-   SET rebuild_requested = true, rebuild_reason = $3, rebuild_since = now(), updated_at = now()
- WHERE sale_id = $1 AND epoch = $2 AND ready AND NOT rebuild_requested AND state <> 'draft'
+   SET rebuild_requested = true, rebuild_reason = :reason, rebuild_since = now(), updated_at = now()
+ WHERE sale_id = :sale_id AND epoch = :epoch AND ready AND NOT rebuild_requested AND state <> 'draft'

@@ -1,4 +1,4 @@
--- Redis must learn of what it cannot be told by a release: orders of an epoch before its own.
+-- Requests a rebuild for a decision that a release cannot carry to Redis: orders of an epoch before the current one.
 UPDATE sale
    SET rebuild_requested = true, rebuild_reason = 'dead_letter', rebuild_since = now(), updated_at = now()
- WHERE sale_id = $1 AND epoch > $2 AND NOT rebuild_requested AND state <> 'draft'
+ WHERE sale_id = :sale_id AND epoch > :epoch AND NOT rebuild_requested AND state <> 'draft'

@@ -1,5 +1,6 @@
--- What the decision came to. A letter that stays undecided keeps its units.
+-- Stores the result of a decision. A letter that stays undecided keeps its units.
+-- @nullable reason, detail
 UPDATE dead_letter
-   SET state = $2, resolution = $3, reason = coalesce($4, reason), detail = coalesce($5, detail),
-       decided_at = CASE WHEN $2 <> 'undecided' THEN $6::timestamptz END
- WHERE id = $1
+   SET state = :state, resolution = :resolution, reason = coalesce(:reason, reason), detail = coalesce(:detail, detail),
+       decided_at = CASE WHEN :state <> 'undecided' THEN :decided_at::timestamptz END
+ WHERE id = :id

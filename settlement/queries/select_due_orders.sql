@@ -1,5 +1,13 @@
--- Orders of a partition's sales for which something is due before $2, those first that have waited longest:
--- holds that ended unpaid, and, if $4, goods that go on by themselves.
+-- Returns orders of a partition's sales for which something is due before :before, the longest overdue first: holds
+-- that ended unpaid and, if :automatic_delivery, deliveries that advance automatically.
+-- @returns many
+-- @row StoredOrder
+-- @nullable cancel_reason, method, token, payment_status, payment_reason, requested_at, captured_at, refund_requested_at, refunded_at, started_at, shipped_at, completed_at, estimated_arrival, next_move_at
+-- @type status = contract::lifecycle::OrderStatus
+-- @type cancel_reason = contract::lifecycle::CancelReason
+-- @type method = contract::order::PaymentMethod
+-- @type payment_status = contract::payment::PaymentStatus
+-- @type skus = contract::ids::Sku
 SELECT * FROM standing_order
  WHERE order_id = ANY (ARRAY(
        SELECT due.order_id
@@ -8,15 +16,15 @@ SELECT * FROM standing_order
                 CROSS JOIN (VALUES ('created'), ('payment_requested')) AS unpaid (status)
                 CROSS JOIN LATERAL (SELECT order_id, hold_expires_at
                                       FROM customer_order
-                                     WHERE sale_id = s.sale_id AND status = unpaid.status AND hold_expires_at < $2
+                                     WHERE sale_id = s.sale_id AND status = unpaid.status AND hold_expires_at < :before
                                      ORDER BY hold_expires_at
-                                     LIMIT $3) o
-                WHERE s.partition = $1
+                                     LIMIT :limit) o
+                WHERE s.partition = :partition
                UNION ALL
                (SELECT order_id, next_move_at
                   FROM delivery
-                 WHERE $4 AND partition = $1 AND next_move_at < $2
+                 WHERE :automatic_delivery AND partition = :partition AND next_move_at < :before
                  ORDER BY next_move_at
-                 LIMIT $3)) due
+                 LIMIT :limit)) due
         ORDER BY due.due_at, due.order_id
-        LIMIT $3))
+        LIMIT :limit))

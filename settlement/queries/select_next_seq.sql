@@ -1,2 +1,3 @@
--- The next event sequence of a partition.
-SELECT next_seq FROM log_position WHERE topic = $1 AND partition = $2
+-- Returns the next event sequence of a partition.
+-- @returns one
+SELECT next_seq FROM log_position WHERE topic = :topic AND partition = :partition

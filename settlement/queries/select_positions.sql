@@ -1,5 +1,6 @@
--- How far partitions of the log are settled.
+-- Returns how far partitions of the log are settled.
+-- @returns many
 SELECT partition, next_offset, next_seq
   FROM log_position
- WHERE topic = $1 AND partition = ANY ($2)
+ WHERE topic = :topic AND partition = ANY (:partitions)
  ORDER BY partition

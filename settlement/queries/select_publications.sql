@@ -1,5 +1,9 @@
--- Sales as gateways sell them: what the operator wrote, the offered items in the operator's order, and
--- how far the rebuild is. One statement, so that all of it is true at one moment.
+-- Returns sales as gateways sell them: the operator's terms, the offered items in the operator's order, and the state
+-- of the rebuild. One statement, so that all of it holds at one moment.
+-- @returns many
+-- @nullable scripts, opens_at, closes_at, max_orders_per_customer, free_delivery_from
+-- @type sale_id = String
+-- @type currency = String
 SELECT s.sale_id, s.partition, s.state, s.version, s.epoch, s.ready,
        CASE WHEN s.ready THEN s.scripts END AS scripts,
        s.title, s.currency, s.opens_at, s.closes_at, s.max_orders_per_customer, s.hold_seconds,
@@ -10,4 +14,4 @@ SELECT s.sale_id, s.partition, s.state, s.version, s.epoch, s.ready,
           FROM sale_item i
          WHERE i.sale_id = s.sale_id AND i.offered) AS items
   FROM sale s
- WHERE s.sale_id = ANY ($1) AND s.state <> 'draft'
+ WHERE s.sale_id = ANY (:sale_ids) AND s.state <> 'draft'

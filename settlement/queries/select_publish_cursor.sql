@@ -1,2 +1,3 @@
--- The first event of a partition that has not been told.
-SELECT next_seq FROM publish_cursor WHERE partition = $1
+-- Returns the first event of a partition that has not been published.
+-- @returns one
+SELECT next_seq FROM publish_cursor WHERE partition = :partition

@@ -1,2 +1,3 @@
--- What the topic `sales` must say, in short: read several times a second. A draft is nobody's business.
+-- Returns a summary of what the topic `sales` must contain; polled several times a second. Drafts are not published.
+-- @returns many
 SELECT sale_id, epoch, version, ready FROM sale WHERE state <> 'draft'

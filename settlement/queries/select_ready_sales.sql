@@ -1,5 +1,7 @@
--- Sales of these partitions that have a state in Redis, and how it is reached.
+-- Returns the sales of these partitions that have a state in Redis, and the scripts that reach it.
+-- @returns many
+-- @type scripts = tokio_postgres::types::Json<contract::publication::ScriptDigests>
 SELECT sale_id, partition, epoch, scripts
   FROM sale
- WHERE partition = ANY ($1) AND ready AND scripts IS NOT NULL
+ WHERE partition = ANY (:partitions) AND ready AND scripts IS NOT NULL
  ORDER BY sale_id

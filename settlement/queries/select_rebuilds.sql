@@ -1,10 +1,12 @@
--- Sales of these partitions whose Redis state is to be built: never built; asked for; or an attempt that
--- did not end (ours or a former owner's), which is never resumed. An attempt of another settler that shows
--- that it lives is left alone: ownership may be believed twice for a moment, and two that begin epochs
--- against each other would never end. Those that sell come first.
+-- Returns the sales of these partitions whose Redis state must be built: never built; a rebuild was requested; or an
+-- attempt did not end (ours or a former owner's), which is never resumed. An attempt of another settler that is alive
+-- is left alone: two processes may briefly both believe that they own a partition, and two that begin epochs against
+-- each other would never end. Open sales come first.
+-- @returns many
+-- @nullable by_operator
 SELECT sale_id, partition, epoch, rebuild_requested, rebuild_reason IN ('operator', 'items') AS by_operator
   FROM sale
- WHERE partition = ANY ($1) AND state <> 'draft'
+ WHERE partition = ANY (:partitions) AND state <> 'draft'
    AND (epoch = 0 OR rebuild_requested OR NOT ready)
-   AND (rebuild_by IS NULL OR rebuild_by = $2 OR rebuild_seen_at < now() - $3 * interval '1 millisecond')
+   AND (rebuild_by IS NULL OR rebuild_by = :rebuild_by OR rebuild_seen_at < now() - :stale_ms * interval '1 millisecond')
  ORDER BY state = 'open' DESC, sale_id

@@ -1,8 +1,11 @@
--- Sales of these partitions that are to be compared with Redis: how it is reached, how far they are settled
--- (read before Redis is looked at, so it must have given out every sequence below), and what they count.
+-- Returns the sales of these partitions that are compared with Redis: the scripts that reach their state, how far they
+-- are settled (read before Redis, which must therefore have issued each lower sequence), and the limited SKUs.
+-- @returns many
+-- @type scripts = tokio_postgres::types::Json<contract::publication::ScriptDigests>
+-- @type skus = contract::ids::Sku
 SELECT sale_id, partition, epoch, scripts, next_sequence,
        ARRAY(SELECT sku FROM sale_item AS item
-              WHERE item.sale_id = sale.sale_id AND offered AND total IS NOT NULL ORDER BY position)
+              WHERE item.sale_id = sale.sale_id AND offered AND total IS NOT NULL ORDER BY position) AS skus
   FROM sale
- WHERE partition = ANY ($1) AND ready AND scripts IS NOT NULL
+ WHERE partition = ANY (:partitions) AND ready AND scripts IS NOT NULL
  ORDER BY sale_id

@@ -1,2 +1,3 @@
--- Which of these orders are settled already.
-SELECT order_id FROM customer_order WHERE order_id = ANY ($1)
+-- Returns those of these orders that are already settled.
+-- @returns many
+SELECT order_id FROM customer_order WHERE order_id = ANY (:order_ids)

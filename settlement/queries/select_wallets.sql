@@ -1,2 +1,3 @@
--- What customers have, per currency.
-SELECT customer_id, currency, balance FROM wallet WHERE customer_id = ANY ($1)
+-- Returns customers' balances, per currency.
+-- @returns many
+SELECT customer_id, currency, balance FROM wallet WHERE customer_id = ANY (:customer_ids)

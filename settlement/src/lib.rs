@@ -23,6 +23,7 @@ pub mod described;
 pub mod observe;
 pub mod prepare;
 pub mod publish;
+pub mod queries;
 pub mod recover;
 pub mod settings;
 pub mod settle;

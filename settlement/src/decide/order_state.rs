@@ -60,7 +60,7 @@ pub struct DeliveryState {
 /// The lines of an order, borrowed from where they are.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Lines<'a> {
-    Stored(&'a [(Sku, i64)]),
+    Stored { skus: &'a [Sku], quantities: &'a [i32] },
     Accepted(&'a Order),
 }
 
@@ -96,7 +96,9 @@ impl<'a> OrderState<'a> {
     /// Returns the units of each SKU.
     pub fn units(&self) -> Vec<(&'a Sku, i64)> {
         match self.lines {
-            Lines::Stored(lines) => lines.iter().map(|(sku, units)| (sku, *units)).collect(),
+            Lines::Stored { skus, quantities } => {
+                skus.iter().zip(quantities.iter().copied().map(i64::from)).collect()
+            }
             Lines::Accepted(order) => {
                 order.lines.iter().map(|line| (&line.sku, i64::from(line.quantity))).collect()
             }

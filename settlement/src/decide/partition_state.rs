@@ -2,18 +2,16 @@
 //! each sale how far it is settled. The cache is valid as long as the compare-and-set of the position succeeds,
 //! because every change of it moves the position in the same transaction. After any error it is discarded.
 
-use contract::ids::{Epoch, SaleId, Sku};
+use contract::ids::{Epoch, OrderId, SaleId, Sku};
 use contract::money::Currency;
 use contract::record::{AcceptedBatch, Record};
+use contract::topics::ORDERS;
 use deadpool_postgres::Client;
 use rustc_hash::{FxHashMap, FxHashSet};
-use uuid::Uuid;
 
 use crate::consume::decoded_record::DecodedRecord;
+use crate::queries::{SelectPositions, SelectSettledSales};
 use crate::store::database::DatabaseError;
-
-const SELECT_POSITIONS: &str = include_str!("../../queries/select_positions.sql");
-const SELECT_SALES: &str = include_str!("../../queries/select_settled_sales.sql");
 
 /// The cached state of a partition.
 #[derive(Debug)]
@@ -49,9 +47,8 @@ impl PartitionState {
 
     /// Reads the positions of partitions of the log.
     pub async fn read(client: &Client, partitions: &[i32]) -> Result<Vec<(i32, Self)>, DatabaseError> {
-        let select = client.prepare_cached(SELECT_POSITIONS).await?;
-        let rows = client.query(&select, &[&contract::topics::ORDERS.name, &partitions]).await?;
-        Ok(rows.iter().map(|row| (row.get(0), Self::new(row.get(1), row.get(2)))).collect())
+        let rows = SelectPositions { topic: ORDERS.name, partitions }.fetch(client).await?;
+        Ok(rows.iter().map(|row| (row.partition, Self::new(row.next_offset, row.next_seq))).collect())
     }
 
     /// Reads the sales that the records name and that are not cached, or whose SKUs are not.
@@ -71,20 +68,15 @@ impl PartitionState {
         }
         missing.sort_unstable();
         missing.dedup();
-        let select = client.prepare_cached(SELECT_SALES).await?;
-        for row in client.query(&select, &[&missing]).await? {
-            // Postgres stores what the gateway has validated.
-            let Ok(sale) = SaleId::parse(row.get(0)) else { continue };
-            let Some(currency) = Currency::parse(row.get(4)) else { continue };
-            let skus: Vec<&str> = row.get(5);
+        for row in (SelectSettledSales { sale_ids: &missing }).fetch(client).await? {
             self.sales.insert(
-                sale,
+                row.sale_id,
                 CachedSale {
-                    partition: row.get(1),
-                    next_sequence: row.get::<_, i64>(2) as u64,
-                    settled_epoch: Epoch(row.get::<_, i64>(3) as u64),
-                    currency,
-                    skus: skus.into_iter().filter_map(|sku| Sku::parse(sku).ok()).collect(),
+                    partition: row.partition,
+                    next_sequence: row.next_sequence.0,
+                    settled_epoch: row.settled_epoch,
+                    currency: row.currency,
+                    skus: row.skus.into_iter().collect(),
                 },
             );
         }
@@ -103,7 +95,7 @@ impl PartitionState {
 
     /// Returns the order ids of those records that may be duplicates: their sequences are not all new. Only a query
     /// by id shows which of them are settled.
-    pub fn possible_duplicates(&self, records: &[DecodedRecord]) -> Vec<Uuid> {
+    pub fn possible_duplicates(&self, records: &[DecodedRecord]) -> Vec<OrderId> {
         let mut next: FxHashMap<&SaleId, u64> = FxHashMap::default();
         let mut ids = Vec::new();
         for batch in records.iter().filter_map(as_accepted) {
@@ -113,7 +105,7 @@ impl PartitionState {
             }
             let next = next.entry(&batch.sale_id).or_insert(sale.next_sequence);
             if batch.first_sequence.0 < *next {
-                ids.extend(batch.orders.iter().map(|order| order.id.0));
+                ids.extend(batch.orders.iter().map(|order| order.id));
             }
             *next = (*next).max(batch.first_sequence.0 + batch.orders.len() as u64);
         }

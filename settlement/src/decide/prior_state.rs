@@ -4,22 +4,21 @@
 //!
 //! Most batches contain acceptances alone, and read nothing.
 
-use contract::ids::{CustomerId, SaleId, Sequence, Sku};
-use contract::lifecycle::{CancelReason, OrderStatus};
+use contract::ids::{CustomerId, OrderId};
 use contract::money::Currency;
-use contract::order::{Amounts, Fulfilment, Order, PaymentMethod, PaymentRequest};
-use contract::payment::PaymentStatus;
+use contract::order::{Amounts, Order, PaymentMethod, PaymentRequest};
 use contract::record::{Action, Command, Record, Tick};
 use contract::timestamp::Timestamp;
 use deadpool_postgres::GenericClient;
 use rustc_hash::FxHashSet;
 use time::OffsetDateTime;
-use tokio_postgres::Row;
-use uuid::Uuid;
 
 use super::order_state::{DeliveryState, Lines, OrderState, OrderStates, PaymentState};
 use super::partition_state::PartitionState;
 use crate::consume::decoded_record::DecodedRecord;
+use crate::queries::{
+    SelectDueOrders, SelectSettledOrders, SelectStandingOrders, SelectWallets, StoredOrder,
+};
 use crate::store::database::DatabaseError;
 
 /// The maximum number of orders that one tick changes; others that are due wait for the next tick.
@@ -31,27 +30,7 @@ pub struct PriorState {
     orders: Vec<StoredOrder>,
     wallets: Vec<(CustomerId, Currency, i64)>,
     /// The orders of possibly duplicate records that are already settled; `None` if no record may be a duplicate.
-    pub(super) settled_orders: Option<FxHashSet<Uuid>>,
-}
-
-/// An order as Postgres stores it.
-#[derive(Debug)]
-struct StoredOrder {
-    id: Uuid,
-    sale: SaleId,
-    customer: CustomerId,
-    status: OrderStatus,
-    cancel_reason: Option<CancelReason>,
-    hold_expires_at: Timestamp,
-    sequence: Sequence,
-    amounts: Amounts,
-    currency: Currency,
-    fulfilment: Fulfilment,
-    lines: Vec<(Sku, i64)>,
-    token: Option<String>,
-    payment_reason: Option<String>,
-    payment: Option<PaymentState<'static>>,
-    delivery: Option<DeliveryState>,
+    pub(super) settled_orders: Option<FxHashSet<OrderId>>,
 }
 
 impl PriorState {
@@ -73,10 +52,8 @@ impl PriorState {
         let mut prior = Self::read_orders(client, partition, records, deliveries).await?;
         let possible_duplicates = state.possible_duplicates(records);
         if !possible_duplicates.is_empty() {
-            let select = include_str!("../../queries/select_settled_orders.sql");
-            let select = client.prepare_cached(select).await?;
-            let rows = client.query(&select, &[&possible_duplicates]).await?;
-            prior.settled_orders = Some(rows.iter().map(|row| row.get(0)).collect());
+            let rows = SelectSettledOrders { order_ids: &possible_duplicates }.fetch(client).await?;
+            prior.settled_orders = Some(rows.into_iter().map(|row| row.order_id).collect());
         }
         Ok(prior)
     }
@@ -89,22 +66,16 @@ impl PriorState {
         deliveries: bool,
     ) -> Result<Self, DatabaseError> {
         let bodies = || records.iter().filter_map(|record| record.body.as_ref().ok());
-        let named: Vec<Uuid> = bodies().filter_map(as_command).map(|command| command.order_id.0).collect();
+        let named: Vec<_> = bodies().filter_map(as_command).map(|command| command.order_id).collect();
         let last_tick = bodies().filter_map(as_tick).max_by_key(|tick| tick.at);
         let mut orders: Vec<StoredOrder> = Vec::new();
         if !named.is_empty() {
-            let select = include_str!("../../queries/select_standing_orders.sql");
-            let select = client.prepare_cached(select).await?;
-            for row in client.query(&select, &[&named]).await? {
-                orders.push(StoredOrder::from_row(&row)?);
-            }
+            orders.extend(SelectStandingOrders { order_ids: &named }.fetch(client).await?);
         }
         if let Some(tick) = last_tick {
-            let select = client.prepare_cached(include_str!("../../queries/select_due_orders.sql")).await?;
             let before = tick.due_before().to_datetime();
-            for row in client.query(&select, &[&partition, &before, &DUE_MAX, &deliveries]).await? {
-                orders.push(StoredOrder::from_row(&row)?);
-            }
+            let due = SelectDueOrders { partition, before, limit: DUE_MAX, automatic_delivery: deliveries };
+            orders.extend(due.fetch(client).await?);
         }
         let wallets = Self::read_wallets(client, &orders, records).await?;
         Ok(Self { orders, wallets, settled_orders: None })
@@ -129,30 +100,24 @@ impl PriorState {
                     if is_wallet_payment(request) =>
                 {
                     payers.extend(customer_id.as_ref().map(CustomerId::as_str));
-                    paid_by_command.insert(order_id.0);
+                    paid_by_command.insert(*order_id);
                 }
                 _ => {}
             }
         }
-        let stored = orders.iter().filter(|order| paid_by_command.contains(&order.id));
-        payers.extend(stored.map(|order| order.customer.as_str()));
+        let stored = orders.iter().filter(|order| paid_by_command.contains(&order.order_id));
+        payers.extend(stored.map(|order| order.customer_id.as_str()));
         if payers.is_empty() {
             return Ok(Vec::new());
         }
         let payers: Vec<&str> = payers.into_iter().collect();
-        let select = client.prepare_cached(include_str!("../../queries/select_wallets.sql")).await?;
-        let rows = client.query(&select, &[&payers]).await?;
-        let wallet = |row: &Row| {
-            let invalid = || DatabaseError::Invalid("a wallet has an invalid key".into());
-            let customer = CustomerId::parse(row.get(0)).map_err(|_| invalid())?;
-            Ok((customer, Currency::parse(row.get(1)).ok_or_else(invalid)?, row.get(2)))
-        };
-        rows.iter().map(wallet).collect()
+        let rows = SelectWallets { customer_ids: &payers }.fetch(client).await?;
+        Ok(rows.into_iter().map(|row| (row.customer_id, row.currency, row.balance)).collect())
     }
 
     /// Returns the orders and wallets before the first of these records.
     pub fn order_states(&self, records: &[DecodedRecord]) -> OrderStates<'_> {
-        let orders = self.orders.iter().map(|order| (order.id, order.state()));
+        let orders = self.orders.iter().map(|order| (order.order_id.0, order.state()));
         let wallets = self
             .wallets
             .iter()
@@ -181,76 +146,45 @@ fn as_tick(record: &Record) -> Option<Tick> {
 
 impl StoredOrder {
     fn state(&self) -> OrderState<'_> {
-        let payment = self.payment.map(|payment| PaymentState {
-            token: self.token.as_deref(),
-            reason: self.payment_reason.as_deref(),
-            ..payment
-        });
-        OrderState {
-            sale: &self.sale,
-            customer: &self.customer,
-            status: self.status,
-            cancel_reason: self.cancel_reason,
-            sequence: self.sequence,
-            amounts: self.amounts,
-            currency: self.currency,
-            fulfilment: self.fulfilment,
-            payment,
-            delivery: self.delivery,
-            hold_expires_at: self.hold_expires_at,
-            lines: Lines::Stored(&self.lines),
-        }
-    }
-
-    fn from_row(row: &Row) -> Result<Self, DatabaseError> {
-        let id: Uuid = row.get("order_id");
-        let invalid = |what: &str| DatabaseError::Invalid(format!("order {id} has an invalid {what}"));
-        let number = |name: &str| row.get::<_, i64>(name) as u64; // checked to be >= 0 by the table
-        let at = |name: &str| row.get::<_, Option<OffsetDateTime>>(name).map(Timestamp::from_datetime);
-        let (skus, quantities): (Vec<&str>, Vec<i32>) = (row.get("skus"), row.get("quantities"));
-        let lines = skus.iter().zip(quantities);
-        let lines = lines.map(|(sku, quantity)| Ok((Sku::parse(sku)?, i64::from(quantity))));
-        let payment = match (row.get::<_, Option<&str>>("method"), at("requested_at")) {
-            (Some(method), Some(requested_at)) => Some(PaymentState {
-                method: PaymentMethod::parse(method).ok_or_else(|| invalid("payment method"))?,
-                token: None,
-                status: PaymentStatus::parse(row.get("payment_status"))
-                    .ok_or_else(|| invalid("payment status"))?,
-                reason: None,
+        let at = |at: Option<OffsetDateTime>| at.map(Timestamp::from_datetime);
+        let payment = match (self.method, self.payment_status, at(self.requested_at)) {
+            (Some(method), Some(status), Some(requested_at)) => Some(PaymentState {
+                method,
+                token: self.token.as_deref(),
+                status,
+                reason: self.payment_reason.as_deref(),
                 requested_at,
-                captured_at: at("captured_at"),
-                refund_requested_at: at("refund_requested_at"),
-                refunded_at: at("refunded_at"),
+                captured_at: at(self.captured_at),
+                refund_requested_at: at(self.refund_requested_at),
+                refunded_at: at(self.refunded_at),
             }),
             _ => None,
         };
-        let delivery = at("started_at").map(|started_at| DeliveryState {
+        let delivery = at(self.started_at).map(|started_at| DeliveryState {
             started_at,
-            shipped_at: at("shipped_at"),
-            completed_at: at("completed_at"),
-            estimated_arrival: at("estimated_arrival"),
-            next_move_at: at("next_move_at"),
+            shipped_at: at(self.shipped_at),
+            completed_at: at(self.completed_at),
+            estimated_arrival: at(self.estimated_arrival),
+            next_move_at: at(self.next_move_at),
         });
-        Ok(Self {
-            id,
-            sale: SaleId::parse(row.get("sale_id")).map_err(|_| invalid("sale_id"))?,
-            customer: CustomerId::parse(row.get("customer_id")).map_err(|_| invalid("customer_id"))?,
-            status: OrderStatus::parse(row.get("status")).ok_or_else(|| invalid("status"))?,
-            cancel_reason: row.get::<_, Option<&str>>("cancel_reason").and_then(CancelReason::parse),
-            hold_expires_at: at("hold_expires_at").ok_or_else(|| invalid("hold"))?,
-            sequence: Sequence(number("sequence")),
+        OrderState {
+            sale: &self.sale_id,
+            customer: &self.customer_id,
+            status: self.status,
+            cancel_reason: self.cancel_reason,
+            sequence: self.sequence,
+            // The table refuses negative amounts.
             amounts: Amounts {
-                subtotal: number("subtotal"),
-                discount: number("discount"),
-                delivery_fee: number("delivery_fee"),
+                subtotal: self.subtotal as u64,
+                discount: self.discount as u64,
+                delivery_fee: self.delivery_fee as u64,
             },
-            currency: Currency::parse(row.get("currency")).ok_or_else(|| invalid("currency"))?,
-            fulfilment: Fulfilment::parse(row.get("fulfilment")).ok_or_else(|| invalid("fulfilment"))?,
-            lines: lines.collect::<Result<_, contract::ids::InvalidName>>().map_err(|_| invalid("sku"))?,
-            token: row.get("token"),
-            payment_reason: row.get("payment_reason"),
+            currency: self.currency,
+            fulfilment: self.fulfilment,
             payment,
             delivery,
-        })
+            hold_expires_at: Timestamp::from_datetime(self.hold_expires_at),
+            lines: Lines::Stored { skus: &self.skus, quantities: &self.quantities },
+        }
     }
 }

@@ -5,12 +5,13 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use contract::ids::Sku;
+use contract::ids::{Epoch, Sku};
 use contract::sale::SaleState;
 use deadpool_postgres::Pool;
 use metrics::{Gauge, gauge};
 
 use crate::context::Context;
+use crate::queries::{CountUndecided, SelectStock};
 use crate::store::database::DatabaseError;
 
 const EVERY: Duration = Duration::from_secs(1);
@@ -42,8 +43,8 @@ impl SaleGauges {
             states: SaleState::ALL.into_iter().map(state).collect(),
         }
     }
-    fn set(&self, epoch: i64, ready: bool, current: Option<SaleState>) {
-        self.epoch.set(epoch as f64);
+    fn set(&self, epoch: Epoch, ready: bool, current: Option<SaleState>) {
+        self.epoch.set(epoch.0 as f64);
         self.ready.set(if ready { 1.0 } else { 0.0 });
         for (state, gauge) in &self.states {
             gauge.set(if Some(*state) == current { 1.0 } else { 0.0 });
@@ -120,22 +121,21 @@ async fn refresh(pool: &Pool, owned: &[i32], gauges: &mut Gauges) -> Result<(), 
     let mut items: HashSet<(String, Sku)> = HashSet::new();
     let rows = {
         let client = pool.get().await?;
-        let count = client.prepare_cached(include_str!("../../queries/count_undecided.sql")).await?;
-        gauges.undecided.set(client.query_one(&count, &[&owned]).await?.get::<_, i64>(0) as f64);
-        let select = client.prepare_cached(include_str!("../../queries/select_stock.sql")).await?;
-        client.query(&select, &[&owned]).await?
+        gauges.undecided.set(CountUndecided { partitions: owned }.fetch(&client).await?.letters as f64);
+        SelectStock { partitions: owned }.fetch(&client).await?
     };
     for row in rows {
-        let sale: String = row.get(0);
+        let sale = row.sale_id.to_string();
         if sales.insert(sale.clone()) {
             let sale_gauges = gauges.sales.entry(sale.clone()).or_insert_with(|| SaleGauges::register(&sale));
-            sale_gauges.set(row.get(2), row.get(8), SaleState::parse(row.get(1)));
+            sale_gauges.set(row.epoch, row.ready, Some(row.state));
         }
-        let Some(sku) = row.get::<_, Option<&str>>(3).and_then(|sku| Sku::parse(sku).ok()) else {
-            continue;
+        let (Some(sku), Some(held), Some(sold), Some(dead_lettered)) =
+            (row.sku, row.held, row.sold, row.dead_lettered)
+        else {
+            continue; // the sale offers nothing
         };
-        let stock =
-            Stock { total: row.get(4), held: row.get(5), sold: row.get(6), dead_lettered: row.get(7) };
+        let stock = Stock { total: row.total, held, sold, dead_lettered };
         let sku_gauges = gauges
             .skus
             .entry((sale.clone(), sku.clone()))
@@ -145,7 +145,7 @@ async fn refresh(pool: &Pool, owned: &[i32], gauges: &mut Gauges) -> Result<(), 
     }
     // Another process owns these sales now, or these items are no longer offered.
     for (_, former) in gauges.sales.iter().filter(|(sale, _)| !sales.contains(*sale)) {
-        former.set(0, false, None);
+        former.set(Epoch(0), false, None);
     }
     for (item, former) in gauges.skus.iter_mut().filter(|(item, _)| !items.contains(*item)) {
         former.set(&item.0, item.1.as_str(), &Stock::default());

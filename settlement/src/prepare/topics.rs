@@ -4,10 +4,9 @@ use contract::topics;
 use deadpool_postgres::Pool;
 use process::kafka::topics::{TopicError, ensure};
 
+use crate::queries::InsertPositions;
 use crate::settings::Settings;
 use crate::store::database::DatabaseError;
-
-const INSERT_POSITIONS: &str = include_str!("../../queries/insert_positions.sql");
 
 /// The error of a failed preparation.
 #[derive(Debug, thiserror::Error)]
@@ -31,9 +30,7 @@ pub async fn prepare(settings: &Settings, pool: &Pool) -> Result<(), PrepareErro
     )
     .await?;
     let client = pool.get().await.map_err(DatabaseError::from)?;
-    client
-        .execute(INSERT_POSITIONS, &[&topics::ORDERS.name, &settlement.orders_partitions])
-        .await
-        .map_err(DatabaseError::from)?;
+    let insert = InsertPositions { topic: topics::ORDERS.name, partitions: settlement.orders_partitions };
+    insert.execute(&client).await.map_err(DatabaseError::from)?;
     Ok(())
 }

@@ -2,8 +2,6 @@
 //! publisher need not read back from Postgres what was just in memory. It is an optimization only: when the channel is
 //! full, the batch is left out, and the publisher reads it from Postgres.
 
-use contract::ids::OrderId;
-use contract::lifecycle::OrderStatus;
 use tokio::sync::mpsc;
 
 use super::event::Event;
@@ -57,9 +55,8 @@ impl CommittedEventsSender {
         });
         let moves = effects.moves.order_id.iter().zip(&effects.moves.status);
         let moves = moves.zip(effects.first_move_seq(span.from_seq)..).map(|((id, status), seq)| {
-            let id = OrderId(*id);
-            let (order, status) = (effects.order_state(id)?, OrderStatus::parse(status)?);
-            Some(Event::for_transition(span.partition, seq, id, &order, status, span.at))
+            let order = effects.order_state(*id)?;
+            Some(Event::for_transition(span.partition, seq, *id, &order, *status, span.at))
         });
         let events = created.chain(moves).collect();
         let BatchSpan { partition, from_seq, to_seq, .. } = span;

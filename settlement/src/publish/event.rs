@@ -1,16 +1,14 @@
 //! An event of an order as it is published: the new status of the order, and what it did to the stock.
 
 use contract::event::{InventoryEvent, Movement, OrderEvent, headers, order_event_type};
-use contract::ids::{CustomerId, OrderId, SaleId, Sequence, Sku};
-use contract::lifecycle::{CancelReason, Language, OrderStatus};
-use contract::money::Currency;
+use contract::ids::{OrderId, Sku};
+use contract::lifecycle::{Language, OrderStatus};
 use contract::timestamp::Timestamp;
 use process::kafka::Message;
-use tokio_postgres::Row;
 
 use crate::decide::effects::CreatedOrder;
 use crate::decide::order_state::OrderState;
-use crate::store::database::DatabaseError;
+use crate::queries::SelectEventsRow;
 
 /// A row of `order_event` with its order.
 #[derive(Debug)]
@@ -40,39 +38,30 @@ impl<'a> EventMessage<'a> {
 }
 
 impl Event {
-    /// Builds the event from a row of `select_events.sql`.
-    pub fn from_row(partition: i32, row: &Row) -> Result<Self, DatabaseError> {
-        let seq: i64 = row.get(0);
-        let invalid =
-            |what: &str| DatabaseError::Invalid(format!("event {partition}-{seq} has an invalid {what}"));
-        let status = OrderStatus::parse(row.get(2)).ok_or_else(|| invalid("status"))?;
-        let number = |column: usize| row.get::<_, i64>(column) as u64; // checked to be >= 0 by the table
-        let (skus, quantities): (Vec<&str>, Vec<i32>) = (row.get(12), row.get(13));
-        let stock = skus.iter().zip(quantities);
-        let stock = stock.map(|(sku, quantity)| Ok((Sku::parse(sku)?, quantity as u64)));
-        Ok(Self {
-            seq,
+    /// Builds the event from its row.
+    pub fn from_row(partition: i32, row: SelectEventsRow) -> Self {
+        let stock = row.skus.into_iter().zip(row.quantities.into_iter().map(|quantity| quantity as u64));
+        Self {
+            seq: row.seq,
             partition,
-            stock: stock.collect::<Result<_, contract::ids::InvalidName>>().map_err(|_| invalid("sku"))?,
+            stock: stock.collect(),
             order: OrderEvent {
-                order_id: OrderId(row.get(1)),
-                customer_id: CustomerId::parse(row.get(4)).map_err(|_| invalid("customer_id"))?,
-                sale_id: SaleId::parse(row.get(5)).map_err(|_| invalid("sale_id"))?,
-                status,
-                description: status.description(Language::English).into(),
-                time: Timestamp::from_datetime(row.get(3)),
-                sequence: Sequence(number(6)),
-                subtotal: number(7),
-                discount: number(8),
-                delivery_fee: number(9),
-                total: number(10),
-                currency: Currency::parse(row.get(11)).ok_or_else(|| invalid("currency"))?,
-                cancel_reason: row
-                    .get::<_, Option<&str>>(14)
-                    .and_then(CancelReason::parse)
-                    .filter(|_| status == OrderStatus::Cancelled),
+                order_id: row.order_id,
+                customer_id: row.customer_id,
+                sale_id: row.sale_id,
+                status: row.status,
+                description: row.status.description(Language::English).into(),
+                time: Timestamp::from_datetime(row.at),
+                sequence: row.sequence,
+                // The table refuses negative amounts.
+                subtotal: row.subtotal as u64,
+                discount: row.discount as u64,
+                delivery_fee: row.delivery_fee as u64,
+                total: row.total as u64,
+                currency: row.currency,
+                cancel_reason: row.cancel_reason.filter(|_| row.status == OrderStatus::Cancelled),
             },
-        })
+        }
     }
 
     /// Builds the event of an order that has just been settled, equal to what [`Self::from_row`] reads back.

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::committed_events::CommittedBatch;
 use super::event::{Event, EventMessage};
 use crate::context::Context;
+use crate::queries::{MovePublishCursor, SelectEvents, SelectNextSeq, SelectPublishCursor};
 use crate::store::database::DatabaseError;
 
 /// The maximum number of events that are read and published at once.
@@ -176,8 +177,7 @@ impl EventPublisher {
             self.produce(&events).await?;
         }
         fault::point!("settlement.after_events");
-        let update = client.prepare_cached(include_str!("../../queries/move_publish_cursor.sql")).await?;
-        if client.execute(&update, &[&partition, &to_seq, &next]).await? != 1 {
+        if (MovePublishCursor { partition, from_seq: next, to_seq }.execute(client).await?) != 1 {
             return Err(PublishEventsError::Fenced(partition));
         }
         if fault::removed!("told_before_cursor") {
@@ -207,8 +207,7 @@ impl EventPublisher {
 }
 
 async fn read_cursor(client: &Object, partition: i32) -> Result<i64, PublishEventsError> {
-    let select = client.prepare_cached(include_str!("../../queries/select_publish_cursor.sql")).await?;
-    Ok(client.query_one(&select, &[&partition]).await?.get(0))
+    Ok(SelectPublishCursor { partition }.fetch(client).await?.next_seq)
 }
 
 /// Returns the events from `next` on, and the sequence behind them: from memory if the committed batches continue
@@ -237,11 +236,9 @@ async fn next_events(
         return Ok(None);
     }
     // This is read first: all events below it are then among the events that are read next.
-    let settled = client.prepare_cached(include_str!("../../queries/select_next_seq.sql")).await?;
-    let settled: i64 = client.query_one(&settled, &[&ORDERS.name, &partition]).await?.get(0);
-    let select = client.prepare_cached(include_str!("../../queries/select_events.sql")).await?;
-    let rows = client.query(&select, &[&partition, &next, &EVENTS_MAX]).await?;
-    let events = rows.iter().map(|row| Event::from_row(partition, row)).collect::<Result<Vec<_>, _>>()?;
+    let settled = SelectNextSeq { topic: ORDERS.name, partition }.fetch(client).await?.next_seq;
+    let rows = SelectEvents { partition, from_seq: next, limit: EVENTS_MAX }.fetch(client).await?;
+    let events: Vec<Event> = rows.into_iter().map(|row| Event::from_row(partition, row)).collect();
     state.must_read = events.len() == EVENTS_MAX as usize;
     let after_last = events.last().map_or(next, |last| last.seq + 1);
     // The last event may be followed by sequences of releases, which are not events: the cursor passes them too.

@@ -1,15 +1,15 @@
 //! The publication of a sale: read from Postgres, and produced to the topic `sales`.
 
-use contract::ids::{Epoch, SaleId};
+use contract::ids::SaleId;
 use contract::money::Currency;
-use contract::publication::{SalePublication, ScriptDigests};
-use contract::sale::{DiscountPolicy, Item, SaleState, SaleTerms};
+use contract::publication::SalePublication;
+use contract::sale::{SaleState, SaleTerms};
 use contract::timestamp::Timestamp;
+use deadpool_postgres::Client;
 use process::kafka::{Acknowledged, Message, ProduceError, Producer};
-use time::OffsetDateTime;
-use tokio_postgres::types::Json;
-use tokio_postgres::{Client, Row};
+use serde::de::DeserializeOwned;
 
+use crate::queries::{SelectPublications, SelectPublicationsRow};
 use crate::store::database::DatabaseError;
 
 /// The error of a sale that could not be published.
@@ -36,46 +36,40 @@ pub async fn read(
     client: &Client,
     sales: &[&str],
 ) -> Result<Vec<Result<SalePublication, PublishError>>, DatabaseError> {
-    let rows = client.query(include_str!("../../queries/select_publications.sql"), &[&sales]).await?;
-    let read = rows.iter().map(|row| {
-        publication(row).map_err(|why| PublishError::InvalidSale { sale: row.get("sale_id"), why })
+    let rows = SelectPublications { sale_ids: sales }.fetch(client).await?;
+    let read = rows.into_iter().map(|row| {
+        let sale = row.sale_id.clone();
+        publication(row).map_err(|why| PublishError::InvalidSale { sale, why })
     });
     Ok(read.collect())
 }
 
-fn publication(row: &Row) -> Result<SalePublication, String> {
-    let sale_id: &str = row.get("sale_id");
-    let json = |error: tokio_postgres::Error| {
-        std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string)
-    };
-    let Json(discount_policies) =
-        row.try_get::<_, Json<Vec<DiscountPolicy>>>("discount_policies").map_err(json)?;
-    let Json(items) = row.try_get::<_, Json<Vec<Item>>>("items").map_err(json)?;
-    let scripts = row.try_get::<_, Option<Json<ScriptDigests>>>("scripts").map_err(json)?;
-    let at = |column| row.get::<_, Option<OffsetDateTime>>(column).map(Timestamp::from_datetime);
+fn publication(row: SelectPublicationsRow) -> Result<SalePublication, String> {
     Ok(SalePublication {
-        sale_id: SaleId::parse(sale_id).map_err(|error| error.to_string())?,
-        partition: row.get("partition"),
-        state: SaleState::parse(row.get("state")).ok_or("unknown state")?,
-        version: row.get::<_, i64>("version") as u64,
-        epoch: Epoch(row.get::<_, i64>("epoch") as u64),
-        ready: row.get("ready"),
+        sale_id: SaleId::parse(&row.sale_id).map_err(|error| error.to_string())?,
+        partition: row.partition,
+        state: SaleState::parse(&row.state).ok_or("unknown state")?,
+        version: row.version as u64,
+        epoch: row.epoch,
+        ready: row.ready,
         terms: SaleTerms {
-            title: row.get("title"),
-            currency: Currency::parse(row.get("currency")).ok_or("unknown currency")?,
-            opens_at: at("opens_at"),
-            closes_at: at("closes_at"),
-            max_orders_per_customer: row
-                .get::<_, Option<i32>>("max_orders_per_customer")
-                .map(|limit| limit as u32),
-            hold_seconds: row.get::<_, i32>("hold_seconds") as u32,
-            delivery_fee: row.get::<_, i64>("delivery_fee") as u64,
-            free_delivery_from: row.get::<_, Option<i64>>("free_delivery_from").map(|from| from as u64),
-            discount_policies,
-            items,
+            title: row.title,
+            currency: Currency::parse(&row.currency).ok_or("unknown currency")?,
+            opens_at: row.opens_at.map(Timestamp::from_datetime),
+            closes_at: row.closes_at.map(Timestamp::from_datetime),
+            max_orders_per_customer: row.max_orders_per_customer.map(|limit| limit as u32),
+            hold_seconds: row.hold_seconds as u32,
+            delivery_fee: row.delivery_fee as u64,
+            free_delivery_from: row.free_delivery_from.map(|from| from as u64),
+            discount_policies: json("discount_policies", row.discount_policies)?,
+            items: json("items", row.items)?,
         },
-        scripts: scripts.map(|Json(scripts)| scripts),
+        scripts: row.scripts.map(|scripts| json("scripts", scripts)).transpose()?,
     })
+}
+
+fn json<T: DeserializeOwned>(column: &str, value: serde_json::Value) -> Result<T, String> {
+    serde_json::from_value(value).map_err(|error| format!("{column}: {error}"))
 }
 
 /// Produces a publication to the topic `sales`. The future resolves with the acknowledgement of Kafka.

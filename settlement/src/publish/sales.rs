@@ -17,10 +17,10 @@ use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::{Message as _, Offset, TopicPartitionList};
-use tokio_postgres::Row;
 
 use super::publication::{self, PublishError};
 use crate::context::Context;
+use crate::queries::{SelectRanks, SelectRanksRow};
 use crate::recover::rebuild::request::{self, Reason};
 use crate::store::database::DatabaseError;
 
@@ -165,12 +165,10 @@ impl SalePublisher<'_> {
     }
 
     /// Requests a rebuild of the sales whose loss gateways have reported, if Postgres has the same epoch.
-    async fn request_rebuilds(&mut self, ranks: &[Row]) -> Result<(), PublishSalesError> {
+    async fn request_rebuilds(&mut self, ranks: &[SelectRanksRow]) -> Result<(), PublishSalesError> {
         let lost = std::mem::take(&mut self.lost);
         for (sale, epoch) in &lost {
-            let is_current = |row: &Row| {
-                row.get::<_, &str>(0) == sale.as_str() && row.get::<_, i64>(1) as u64 == epoch.0 && row.get(3)
-            };
+            let is_current = |row: &SelectRanksRow| row.sale_id == *sale && row.epoch == *epoch && row.ready;
             if ranks.iter().any(is_current) {
                 request::request(&self.session, sale, *epoch, Reason::GatewayLost)
                     .await
@@ -181,18 +179,15 @@ impl SalePublisher<'_> {
     }
 
     async fn compare(&mut self) -> Result<(), PublishSalesError> {
-        let select = self.session.prepare_cached(include_str!("../../queries/select_ranks.sql")).await?;
-        let rows = self.session.query(&select, &[]).await?;
+        let rows = SelectRanks {}.fetch(&self.session).await?;
         let mut different: Vec<&str> = Vec::new();
         for row in &rows {
-            let (sale, epoch): (&str, i64) = (row.get(0), row.get(1));
-            let (version, ready): (i64, bool) = (row.get(2), row.get(3));
-            let published = self.published.get(&format!("{sale}/{epoch}"));
+            let published = self.published.get(&format!("{}/{}", row.sale_id, row.epoch));
             let is_current = |published: &PublishedVersion| {
-                published.version == version as u64 && published.ready == ready
+                published.version == row.version as u64 && published.ready == row.ready
             };
             if !published.is_some_and(is_current) {
-                different.push(sale);
+                different.push(row.sale_id.as_str());
             }
         }
         self.request_rebuilds(&rows).await?;

@@ -15,6 +15,7 @@ use process::walltime;
 
 use crate::context::Context;
 use crate::context::task_error::TaskError;
+use crate::queries::SelectDue;
 
 /// The interval at which Postgres is polled for what is due.
 const EVERY: Duration = Duration::from_millis(200);
@@ -57,14 +58,12 @@ async fn append_due(
     let tick = Tick { at: walltime::now() };
     let due: Vec<i32> = {
         let client = context.pool.get().await?;
-        let select = client.prepare_cached(include_str!("../../queries/select_due.sql")).await?;
-        let before = tick.due_before().to_datetime();
-        client
-            .query(&select, &[&idle, &before, &context.settings.delivery.automatic])
-            .await?
-            .iter()
-            .map(|row| row.get(0))
-            .collect()
+        let select = SelectDue {
+            partitions: &idle,
+            before: tick.due_before().to_datetime(),
+            automatic_delivery: context.settings.delivery.automatic,
+        };
+        select.fetch(&client).await?.into_iter().map(|row| row.partition).collect()
     };
     for partition in due {
         let offset = append(context, partition, tick).await?;

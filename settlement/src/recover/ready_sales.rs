@@ -3,9 +3,8 @@
 use contract::ids::{Epoch, SaleId};
 use contract::keys::SaleKeys;
 use contract::publication::ScriptDigests;
-use tokio_postgres::Row;
-use tokio_postgres::types::Json;
 
+use crate::queries::SelectReadySales;
 use crate::store::database::DatabaseError;
 
 /// A sale whose newest epoch is ready.
@@ -31,17 +30,15 @@ pub async fn read(
     if partitions.is_empty() {
         return Ok(Vec::new());
     }
-    let select = client.prepare_cached(include_str!("../../queries/select_ready_sales.sql")).await?;
-    let rows = client.query(&select, &[&partitions]).await?;
-    Ok(rows.iter().filter_map(ReadySale::from_row).collect())
+    let rows = SelectReadySales { partitions }.fetch(client).await?;
+    let sales =
+        rows.into_iter().map(|row| ReadySale::new(row.sale_id, row.partition, row.epoch, row.scripts.0));
+    Ok(sales.collect())
 }
 
 impl ReadySale {
-    /// Builds a sale from a row that begins with its id, partition, epoch and scripts.
-    pub fn from_row(row: &Row) -> Option<Self> {
-        let sale = SaleId::parse(row.get(0)).ok()?;
-        let epoch = Epoch(row.get::<_, i64>(2) as u64);
-        let Json(scripts) = row.try_get::<_, Json<ScriptDigests>>(3).ok()?;
-        Some(Self { keys: SaleKeys::new(&sale, epoch), sale, partition: row.get(1), epoch, scripts })
+    /// Creates the sale with its keys in Redis.
+    pub fn new(sale: SaleId, partition: i32, epoch: Epoch, scripts: ScriptDigests) -> Self {
+        Self { keys: SaleKeys::new(&sale, epoch), sale, partition, epoch, scripts }
     }
 }

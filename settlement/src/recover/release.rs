@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use contract::ids::{CustomerId, OrderId, Sku};
+use contract::ids::{OrderId, Sku};
 use contract::keys::buyer_field;
 use contract::topics::ORDERS;
 use deadpool_postgres::Pool;
@@ -12,13 +12,12 @@ use lua::Redis;
 use lua::read_stock::read_stock;
 use lua::release::{Release, ReleaseOutcome, release};
 use metrics::{Counter, counter};
-use tokio_postgres::Row;
-use uuid::Uuid;
 
 use super::ready_sales::{self, ReadySale};
 use super::rebuild::request::{self, Reason};
 use crate::context::Context;
 use crate::context::task_error::TaskError;
+use crate::queries::{SelectNextSeq, SelectReleases, SelectReleasesRow};
 use crate::store::database::DatabaseError;
 
 /// The interval at which sales are polled when the settle loop reports no release.
@@ -125,33 +124,30 @@ async fn pending_releases(
     watermark: u64,
 ) -> Result<PendingReleases, TaskError> {
     let client = pool.get().await?;
-    let select = client.prepare_cached(include_str!("../../queries/select_releases.sql")).await?;
     let after = i64::try_from(watermark).unwrap_or(i64::MAX);
-    let rows = client.query(&select, &[&sale.sale.as_str(), &after, &ROWS_MAX]).await?;
+    let select = SelectReleases { sale_id: &sale.sale, watermark: after, limit: ROWS_MAX };
+    let rows = select.fetch(&client).await?;
     let Some(last) = rows.last() else {
-        let select = client.prepare_cached(include_str!("../../queries/select_next_seq.sql")).await?;
-        let next: i64 = client.query_one(&select, &[&ORDERS.name, &sale.partition]).await?.get(0);
+        let select = SelectNextSeq { topic: ORDERS.name, partition: sale.partition };
+        let next = select.fetch(&client).await?.next_seq;
         return Ok(if after >= next {
             PendingReleases::WatermarkAhead { last: (next - 1) as u64 }
         } else {
             PendingReleases::None
         });
     };
-    let mut release = Release { after: watermark, to: last.get::<_, i64>(0) as u64, ..Release::default() };
+    let mut release = Release { after: watermark, to: last.seq as u64, ..Release::default() };
     let mut units: BTreeMap<Sku, u64> = BTreeMap::new();
     for row in &rows {
-        let released = row.get::<_, i64>(2) as u64; // checked to be >= 0 by the table
-        if let Some(sku) = row.get::<_, Option<&str>>(1).and_then(|sku| Sku::parse(sku).ok())
-            && released > 0
-        {
-            *units.entry(sku).or_default() += released;
+        if row.units > 0 {
+            *units.entry(row.sku.clone()).or_default() += row.units as u64;
         }
         if let Some(cancelled) = cancelled_order(row)
             && release.cancelled.last() != Some(&cancelled)
         {
             release.cancelled.push(cancelled); // once for all its lines
         }
-        if let Some(change) = row.get(3)
+        if let Some(change) = row.change_id
             && !release.settled_changes.contains(&change)
         {
             release.settled_changes.push(change);
@@ -162,9 +158,7 @@ async fn pending_releases(
 }
 
 /// Returns the order whose units are released, with its field in Redis.
-fn cancelled_order(row: &Row) -> Option<(Vec<u8>, OrderId)> {
-    let order = OrderId(row.get::<_, Option<Uuid>>(4)?);
-    let customer = CustomerId::parse(row.get::<_, Option<&str>>(5)?).ok()?;
-    let is_limited: bool = row.get(6);
-    Some((buyer_field(&customer, order.request(), is_limited), order))
+fn cancelled_order(row: &SelectReleasesRow) -> Option<(Vec<u8>, OrderId)> {
+    let (order, customer) = (row.order_id?, row.customer_id.as_ref()?);
+    Some((buyer_field(customer, order.request(), row.limited), order))
 }

@@ -9,29 +9,29 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use contract::ids::{Epoch, SaleId, Sequence};
+use contract::ids::{CustomerId, Epoch, IdempotencyKey, OrderId, SaleId, Sequence, Sku};
 use contract::money::Currency;
 use contract::order::Order;
 use contract::record::{AcceptedBatch, Decision, Headers, Record, Resolution};
 use contract::topics::ORDERS;
 use deadpool_postgres::{Client, Transaction};
-use tokio_postgres::Row;
-use tokio_postgres::types::Json;
 
 use crate::consume::decoded_record::{DecodedRecord, RawRecord, Refusal};
 use crate::decide::delivery_schedule::DeliverySchedule;
 use crate::decide::effects::{BatchTime, CreatedOrder, Effects};
 use crate::decide::prior_state::PriorState;
-use crate::store::database::DatabaseError;
-use crate::store::insert_columns::ReleaseColumns;
+use crate::queries::{
+    LockDeadLetter, LockDeadLetterRow, LockItems, LockSaleOfDeadLetter, LockSaleOfDeadLetterRow,
+    ReleaseColumns, RequestRebuildAfterDecision, ResolveDeadLetter, ReturnDeadLettered, SelectRivals,
+};
 use crate::store::{BatchSpan, StoreError, transaction};
 
 /// A dead letter that is not yet decided.
 struct UndecidedLetter {
     id: i64,
-    sale: Option<String>,
+    sale: Option<SaleId>,
     /// The units that are counted as dead-lettered.
-    units: BTreeMap<String, i64>,
+    units: BTreeMap<Sku, i64>,
     /// The highest barrier before the record; `None` if its epoch was void or its sale did not exist.
     settled_epoch: Option<Epoch>,
     record: DecodedRecord,
@@ -47,9 +47,8 @@ pub async fn apply_decision(
     let tx = client.transaction().await?;
     transaction::move_to(&tx, span).await?;
     let id = decision.dead_letter_id;
-    let lock = tx.prepare_cached(include_str!("../../queries/lock_dead_letter.sql")).await?;
-    let row = tx.query_opt(&lock, &[&id, &ORDERS.name, &span.partition]).await?;
-    match row.map(|row| UndecidedLetter::from_row(id, &row)).transpose()? {
+    let lock = LockDeadLetter { id, topic: ORDERS.name, partition: span.partition };
+    match lock.fetch(&tx).await?.map(|row| UndecidedLetter::from_row(id, row)) {
         None => {
             tracing::info!(
                 dead_letter = id,
@@ -103,14 +102,14 @@ async fn replay(
     let records = std::slice::from_ref(&letter.record);
     let prior = PriorState::read_orders(tx, span.partition, records, false).await?;
     let mut effects = Effects::new(&prior, BatchTime { at: span.at, schedule });
-    let mut accepted_units: BTreeMap<String, i64> = BTreeMap::new();
+    let mut accepted_units: BTreeMap<Sku, i64> = BTreeMap::new();
     for (order, sequence) in batch.orders.iter().zip(batch.first_sequence.0..) {
         let sequence = Sequence(sequence);
         if !admission.admit(order, sequence) {
             continue;
         }
         for line in &order.lines {
-            *accepted_units.entry(line.sku.to_string()).or_default() += i64::from(line.quantity);
+            *accepted_units.entry(line.sku.clone()).or_default() += i64::from(line.quantity);
         }
         effects.accept_order(CreatedOrder { batch, order, sequence, currency: &currency });
     }
@@ -119,7 +118,7 @@ async fn replay(
     let used = release_units(tx, span, span.from_seq + seqs, letter, &accepted_units).await?;
     if orders > 0 {
         transaction::insert(tx, span, &effects).await?;
-        request_rebuild(tx, batch.sale_id.as_str(), batch.epoch).await?;
+        request_rebuild(tx, &batch.sale_id, batch.epoch).await?;
     }
     let resolution = format!("{orders} of {} orders accepted", batch.orders.len());
     resolve(tx, span, letter, "replayed", &resolution, None).await?;
@@ -143,17 +142,14 @@ async fn check_replay<'a>(
             return Ok(Err(Refusal::new("guard_trip", why)));
         }
     };
-    let Some(sale) = lock_sale(tx, batch.sale_id.as_str()).await? else {
+    let Some(sale) = lock_sale(tx, &batch.sale_id).await? else {
         return Ok(Err(Refusal::new("unknown_sale", "the sale does not exist")));
     };
-    let partition: i32 = sale.get(2);
-    if partition != span.partition {
-        let why = format!("the sale belongs to partition {partition}");
+    if sale.partition != span.partition {
+        let why = format!("the sale belongs to partition {}", sale.partition);
         return Ok(Err(Refusal::new("wrong_partition", why)));
     }
-    let currency = Currency::parse(sale.get(0))
-        .ok_or_else(|| DatabaseError::Invalid("a sale has an invalid currency".into()))?;
-    Ok(Ok((batch, currency, sale.get(1))))
+    Ok(Ok((batch, sale.currency, sale.max_orders_per_customer)))
 }
 
 /// Leaves the letter undecided, with the reason why it still cannot be applied.
@@ -174,13 +170,12 @@ async fn release_units(
     span: BatchSpan,
     first: i64,
     letter: &UndecidedLetter,
-    accepted_units: &BTreeMap<String, i64>,
+    accepted_units: &BTreeMap<Sku, i64>,
 ) -> Result<i64, StoreError> {
     let Some(sale) = &letter.sale else { return Ok(0) };
     let Some(row) = lock_sale(tx, sale).await? else { return Ok(0) };
-    let uncount = tx.prepare_cached(include_str!("../../queries/return_dead_lettered.sql")).await?;
-    tx.execute(&uncount, &[sale, &serde_json::json!(letter.units)]).await?;
-    if row.get::<_, i32>(2) != span.partition {
+    ReturnDeadLettered { sale_id: sale, units: &serde_json::json!(letter.units) }.execute(tx).await?;
+    if row.partition != span.partition {
         // The sale's releases use the sequences of another partition: only a rebuild can update Redis.
         request_rebuild(tx, sale, Epoch(0)).await?;
         return Ok(0);
@@ -202,15 +197,16 @@ async fn release_units(
     Ok(used)
 }
 
-async fn lock_sale(tx: &Transaction<'_>, sale: &str) -> Result<Option<Row>, StoreError> {
-    let lock = tx.prepare_cached(include_str!("../../queries/lock_sale_of_dead_letter.sql")).await?;
-    Ok(tx.query_opt(&lock, &[&sale]).await?)
+async fn lock_sale(
+    tx: &Transaction<'_>,
+    sale_id: &SaleId,
+) -> Result<Option<LockSaleOfDeadLetterRow>, StoreError> {
+    Ok(LockSaleOfDeadLetter { sale_id }.fetch(tx).await?)
 }
 
 /// Requests the rebuild of a sale, if its epoch is newer than this one.
-async fn request_rebuild(tx: &Transaction<'_>, sale: &str, epoch: Epoch) -> Result<(), StoreError> {
-    let request = include_str!("../../queries/request_rebuild_after_decision.sql");
-    tx.execute(request, &[&sale, &(epoch.0 as i64)]).await?;
+async fn request_rebuild(tx: &Transaction<'_>, sale_id: &SaleId, epoch: Epoch) -> Result<(), StoreError> {
+    RequestRebuildAfterDecision { sale_id, epoch }.execute(tx).await?;
     Ok(())
 }
 
@@ -222,16 +218,19 @@ async fn resolve(
     resolution: &str,
     refusal: Option<Refusal>,
 ) -> Result<(), StoreError> {
-    let update = tx.prepare_cached(include_str!("../../queries/resolve_dead_letter.sql")).await?;
-    let (reason, detail) = match &refusal {
-        Some(refusal) => (Some(refusal.reason), Some(refusal.detail.replace('\0', "\u{fffd}"))),
-        None => (None, None),
+    let detail = refusal.as_ref().map(|refusal| refusal.detail.replace('\0', "\u{fffd}"));
+    let update = ResolveDeadLetter {
+        id: letter.id,
+        state,
+        resolution,
+        reason: refusal.as_ref().map(|refusal| refusal.reason),
+        detail: detail.as_deref(),
+        decided_at: span.at.to_datetime(),
     };
-    let at = span.at.to_datetime();
-    tx.execute(&update, &[&letter.id, &state, &resolution, &reason, &detail, &at]).await?;
+    update.execute(tx).await?;
     tracing::info!(
         dead_letter = letter.id,
-        sale_id = letter.sale,
+        sale_id = letter.sale.as_ref().map(SaleId::as_str),
         state,
         resolution,
         "applied the decision about a dead letter"
@@ -243,12 +242,12 @@ async fn resolve(
 struct Admission {
     limit: Option<i32>,
     /// The available units of each SKU; `None` if they are unlimited.
-    available: HashMap<String, Option<i64>>,
-    ids: HashSet<uuid::Uuid>,
-    keys: HashSet<(String, String)>,
-    sequences: HashSet<i64>,
+    available: HashMap<Sku, Option<i64>>,
+    ids: HashSet<OrderId>,
+    keys: HashSet<(CustomerId, IdempotencyKey)>,
+    sequences: HashSet<Sequence>,
     /// The number of orders of each customer that count against the limit.
-    live: HashMap<String, i32>,
+    live: HashMap<CustomerId, i32>,
 }
 
 impl Admission {
@@ -258,16 +257,15 @@ impl Admission {
         letter: &UndecidedLetter,
         limit: Option<i32>,
     ) -> Result<Self, StoreError> {
-        let sale = batch.sale_id.as_str();
+        let sale_id = &batch.sale_id;
         let mut available = HashMap::new();
-        for row in tx.query(include_str!("../../queries/lock_items.sql"), &[&sale]).await? {
-            let (sku, free): (String, Option<i64>) = (row.get(0), row.get(1));
-            let dead_lettered = letter.units.get(&sku).copied().unwrap_or(0);
-            available.insert(sku, free.map(|free| free + dead_lettered));
+        for item in (LockItems { sale_id }).fetch(tx).await? {
+            let dead_lettered = letter.units.get(&item.sku).copied().unwrap_or(0);
+            available.insert(item.sku, item.available.map(|free| free + dead_lettered));
         }
         let customers: Vec<&str> = batch.orders.iter().map(|order| order.customer.as_str()).collect();
-        let first = batch.first_sequence.0 as i64;
-        let last = first + batch.orders.len() as i64 - 1;
+        let first_sequence = batch.first_sequence.0 as i64;
+        let last_sequence = first_sequence + batch.orders.len() as i64 - 1;
         let mut admission = Self {
             limit,
             available,
@@ -276,13 +274,12 @@ impl Admission {
             sequences: HashSet::new(),
             live: HashMap::new(),
         };
-        let rivals = include_str!("../../queries/select_rivals.sql");
-        for row in tx.query(rivals, &[&sale, &customers, &first, &last]).await? {
-            let customer: String = row.get(1);
-            *admission.live.entry(customer.clone()).or_default() += i32::from(row.get::<_, bool>(4));
-            admission.ids.insert(row.get(0));
-            admission.keys.insert((customer, row.get(2)));
-            admission.sequences.insert(row.get(3));
+        let rivals = SelectRivals { sale_id, customer_ids: &customers, first_sequence, last_sequence };
+        for rival in rivals.fetch(tx).await? {
+            *admission.live.entry(rival.customer_id.clone()).or_default() += i32::from(rival.live);
+            admission.ids.insert(rival.order_id);
+            admission.keys.insert((rival.customer_id, rival.idempotency_key));
+            admission.sequences.insert(rival.sequence);
         }
         Ok(admission)
     }
@@ -293,12 +290,10 @@ impl Admission {
 
     /// Admits an order and takes its units, or returns false.
     fn admit(&mut self, order: &Order, sequence: Sequence) -> bool {
-        let customer = order.customer.to_string();
-        let key = (customer.clone(), order.key.as_str().to_string());
-        let live = self.live.get(&customer).copied().unwrap_or(0);
-        let is_settled = self.ids.contains(&order.id.0)
-            || self.keys.contains(&key)
-            || self.sequences.contains(&(sequence.0 as i64));
+        let key = (order.customer.clone(), order.key.clone());
+        let live = self.live.get(&order.customer).copied().unwrap_or(0);
+        let is_settled =
+            self.ids.contains(&order.id) || self.keys.contains(&key) || self.sequences.contains(&sequence);
         let is_available = order.lines.iter().all(|line| {
             let free = self.available.get(line.sku.as_str()).copied().flatten();
             free.is_none_or(|free| free >= i64::from(line.quantity))
@@ -311,29 +306,27 @@ impl Admission {
                 *free -= i64::from(line.quantity);
             }
         }
-        self.ids.insert(order.id.0);
+        self.ids.insert(order.id);
         self.keys.insert(key);
-        self.live.insert(customer, live + 1);
+        self.live.insert(order.customer.clone(), live + 1);
         true
     }
 }
 
 impl UndecidedLetter {
-    fn from_row(id: i64, row: &Row) -> Result<Self, DatabaseError> {
-        let Json(headers) = row.try_get::<_, Json<HashMap<String, Option<String>>>>(3)?;
-        let Json(units) = row.try_get(5)?;
+    fn from_row(id: i64, row: LockDeadLetterRow) -> Self {
+        let headers = row.headers.0;
         let present =
             headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_ref()?.as_bytes())));
         let decoded = Headers::decode(present);
         let headers = headers.clone().into_iter().collect();
-        let raw = RawRecord { key: row.get(1), value: row.get(2), headers };
-        let sale = row.get::<_, Option<&str>>(4).and_then(|sale| SaleId::parse(sale).ok());
-        Ok(Self {
+        let raw = RawRecord { key: row.key, value: row.value, headers };
+        Self {
             id,
-            sale: sale.map(|sale| sale.to_string()),
-            units,
-            settled_epoch: row.get::<_, Option<i64>>(6).map(|epoch| Epoch(epoch as u64)),
-            record: DecodedRecord::new(row.get(0), decoded, raw),
-        })
+            sale: row.sale_id,
+            units: row.units.0,
+            settled_epoch: row.settled_epoch,
+            record: DecodedRecord::new(row.log_offset, decoded, raw),
+        }
     }
 }

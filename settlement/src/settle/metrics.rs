@@ -78,7 +78,7 @@ impl SettleMetrics {
         let mut reached: FxHashMap<&str, u64> = FxHashMap::default();
         reached.insert(OrderStatus::Created.as_str(), orders as u64);
         for status in &effects.moves.status {
-            *reached.entry(status).or_default() += 1;
+            *reached.entry(status.as_str()).or_default() += 1;
         }
         for (status, counter) in &self.by_status {
             counter.increment(reached.get(status).copied().unwrap_or(0));

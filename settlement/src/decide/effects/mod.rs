@@ -19,7 +19,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use contract::ids::{Epoch, OrderId, Sequence};
+use contract::ids::{Epoch, OrderId, SaleId, Sequence, Sku};
 use contract::money::Currency;
 use contract::order::Order;
 use contract::record::{AcceptedBatch, TotalsChange};
@@ -33,9 +33,7 @@ use super::order_state::{OrderState, OrderStates};
 use super::partition_state::PartitionState;
 use super::prior_state::PriorState;
 use crate::consume::decoded_record::{DecodedRecord, Refusal};
-use crate::store::insert_columns::{
-    LineColumns, MoveColumns, NoteColumns, OrderColumns, ReleaseColumns, WalletColumns,
-};
+use crate::queries::{LineColumns, MoveColumns, NoteColumns, OrderColumns, ReleaseColumns, WalletColumns};
 
 /// The effects of one batch.
 #[derive(Debug, Default)]
@@ -55,9 +53,9 @@ pub struct Effects<'a> {
     /// The commands that changed nothing, or not what they requested.
     pub notes: NoteColumns<'a>,
     /// The changes of held and sold units, per sale and SKU.
-    pub units: FxHashMap<(&'a str, &'a str), UnitChange>,
+    pub units: FxHashMap<(&'a SaleId, &'a Sku), UnitChange>,
     /// The sales whose next sequence or settled epoch changes, with both.
-    pub sales: BTreeMap<&'a str, (i64, i64)>,
+    pub sales: BTreeMap<&'a SaleId, (Sequence, Epoch)>,
     /// The changes of totals, each with the first event sequence that it may use (one per item).
     pub changes: Vec<(&'a TotalsChange, i64)>,
     /// The records that cannot be applied.
@@ -129,14 +127,14 @@ impl<'a> Effects<'a> {
     pub fn accept_order(&mut self, created: CreatedOrder<'a>) {
         self.push_order(created, created.batch.accepted_at.to_datetime());
         for line in &created.order.lines {
-            let sale = created.batch.sale_id.as_str();
-            self.units.entry((sale, line.sku.as_str())).or_default().held += i64::from(line.quantity);
+            self.units.entry((&created.batch.sale_id, &line.sku)).or_default().held +=
+                i64::from(line.quantity);
         }
     }
 
     fn push_order(&mut self, created: CreatedOrder<'a>, accepted_at: OffsetDateTime) {
         let CreatedOrder { batch, order, sequence, currency } = created;
-        self.orders.push(batch, order, sequence.0 as i64, currency, accepted_at);
+        self.orders.push(batch, order, sequence, *currency, accepted_at);
         self.lines.push(order);
         self.created.push(created);
         let payment = order.payment.as_deref();
@@ -153,7 +151,7 @@ impl<'a> Effects<'a> {
         let changes: usize = self.changes.iter().map(|(change, _)| change.items.len()).sum();
         StateUpdate {
             seqs: self.order_seqs() + changes as i64,
-            sales: self.sales.iter().map(|(name, moved)| ((*name).to_string(), *moved)).collect(),
+            sales: self.sales.iter().map(|(name, moved)| ((*name).clone(), *moved)).collect(),
         }
     }
 
@@ -190,7 +188,7 @@ impl<'a> Effects<'a> {
 pub struct StateUpdate {
     /// The number of event sequences that the batch used.
     pub seqs: i64,
-    sales: Vec<(String, (i64, i64))>,
+    sales: Vec<(SaleId, (Sequence, Epoch))>,
 }
 
 impl StateUpdate {
@@ -199,9 +197,9 @@ impl StateUpdate {
         state.next_offset = next_offset;
         state.next_seq += self.seqs;
         for (name, (next_sequence, settled_epoch)) in self.sales {
-            if let Some(sale) = state.sales.get_mut(name.as_str()) {
-                sale.next_sequence = sale.next_sequence.max(next_sequence as u64);
-                sale.settled_epoch = sale.settled_epoch.max(Epoch(settled_epoch as u64));
+            if let Some(sale) = state.sales.get_mut(&name) {
+                sale.next_sequence = sale.next_sequence.max(next_sequence.0);
+                sale.settled_epoch = sale.settled_epoch.max(settled_epoch);
             }
         }
     }

@@ -4,7 +4,7 @@
 use super::records::decide;
 use super::tests::{partition_with_sale, record};
 use super::*;
-use contract::ids::{CustomerId, IdempotencyKey, SaleId};
+use contract::ids::{CustomerId, IdempotencyKey, OrderId, SaleId};
 use contract::lifecycle::OrderStatus;
 use contract::money::AMOUNT_MAX;
 use contract::order::{Line, PaymentMethod, PaymentRequest};
@@ -15,7 +15,6 @@ use contract::record::{
 };
 use proptest::prelude::*;
 use proptest::sample::select;
-use uuid::Uuid;
 
 const AT: Timestamp = Timestamp(1_790_000_000_000);
 const CUSTOMERS: [&str; 2] = ["rich", "poor"];
@@ -134,13 +133,13 @@ proptest! {
 
         // Every entry is an order's whole total; it is refunded at most once, and only after it was paid.
         let mut balances = BTreeMap::from([("rich", rich), ("poor", 0)]);
-        let mut paid: BTreeMap<Uuid, i64> = BTreeMap::new();
+        let mut paid: BTreeMap<OrderId, i64> = BTreeMap::new();
         let wallets = &effects.wallets;
         for (i, id) in wallets.order_id.iter().enumerate() {
-            let order = orders.iter().find(|order| order.id.0 == *id).unwrap();
+            let order = orders.iter().find(|order| order.id == *id).unwrap();
             let (amount, total) = (wallets.amount[i], order.amounts().total() as i64);
-            prop_assert_eq!(wallets.customer_id[i], order.customer.as_str());
-            let balance = balances.get_mut(wallets.customer_id[i]).unwrap();
+            prop_assert_eq!(wallets.customer_id[i], &order.customer);
+            let balance = balances.get_mut(wallets.customer_id[i].as_str()).unwrap();
             *balance += amount;
             prop_assert!(*balance >= 0, "overdrawn: {:?}", wallets);
             match wallets.reason[i] {
@@ -162,7 +161,7 @@ proptest! {
         for order in &orders {
             let Some(state) = effects.order_state(order.id) else { continue };
             let total = order.amounts().total() as i64;
-            let left = paid.get(&order.id.0).copied().unwrap_or(0);
+            let left = paid.get(&order.id).copied().unwrap_or(0);
             let Some(payment) = state.payment else {
                 prop_assert!(!state.status.is_paid() && left == 0);
                 continue;

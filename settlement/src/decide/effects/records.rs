@@ -1,11 +1,10 @@
 //! Deciding the records of a batch, one after another.
 
-use contract::ids::{Epoch, SaleId, Sequence};
+use contract::ids::{Epoch, OrderId, SaleId, Sequence};
 use contract::lifecycle::{CancelReason, Trigger};
 use contract::money::Currency;
 use contract::record::{AcceptedBatch, BATCH_ORDERS_MAX, Barrier, Record, Tick, TotalsChange};
 use rustc_hash::{FxHashMap, FxHashSet};
-use uuid::Uuid;
 
 use super::{BatchTime, CreatedOrder, DeadLetter, Effects};
 use crate::consume::decoded_record::{DecodedRecord, Refusal};
@@ -46,7 +45,7 @@ struct Decision<'a> {
     /// The number of event sequences that changes of totals use so far.
     change_seqs: i64,
     /// The settled orders among those of possibly duplicate records; `None` if no record may be a duplicate.
-    settled_orders: Option<FxHashSet<Uuid>>,
+    settled_orders: Option<FxHashSet<OrderId>>,
 }
 
 /// A cached sale as the records before the current one leave it.
@@ -164,11 +163,8 @@ impl<'a> Decision<'a> {
         for (_, seq) in &mut effects.changes {
             *seq += first_change_seq;
         }
-        effects.sales = self
-            .sales
-            .iter()
-            .map(|(name, (next, epoch))| (name.as_str(), (*next as i64, epoch.0 as i64)))
-            .collect();
+        effects.sales =
+            self.sales.iter().map(|(name, (next, epoch))| (*name, (Sequence(*next), *epoch))).collect();
         effects
     }
 }
@@ -198,16 +194,16 @@ impl<'a> Effects<'a> {
         record: &'a DecodedRecord,
         batch: &'a AcceptedBatch,
         currency: &'a Currency,
-        mut settled_orders: Option<&mut FxHashSet<Uuid>>,
+        mut settled_orders: Option<&mut FxHashSet<OrderId>>,
     ) {
-        let sale = batch.sale_id.as_str();
+        let sale = &batch.sale_id;
         let accepted_at = batch.accepted_at.to_datetime();
         let mut new = 0;
         let first = self.orders.order_id.len();
         for (order, sequence) in batch.orders.iter().zip(batch.first_sequence.0..) {
             // Only if a record may be a duplicate is each order checked, and recorded for the next one.
             if let Some(settled_orders) = &mut settled_orders
-                && !settled_orders.insert(order.id.0)
+                && !settled_orders.insert(order.id)
             {
                 self.duplicate_orders += 1;
                 continue;
@@ -219,13 +215,13 @@ impl<'a> Effects<'a> {
         if new == batch.orders.len() {
             // The headers' units are those of the lines: decoding has checked it.
             for (sku, units) in &record.headers.units {
-                self.units.entry((sale, sku.as_str())).or_default().held += *units as i64;
+                self.units.entry((sale, sku)).or_default().held += *units as i64;
             }
         } else {
-            let added: FxHashSet<Uuid> = self.orders.order_id[first..].iter().copied().collect();
-            let orders = batch.orders.iter().filter(|order| added.contains(&order.id.0));
+            let added: FxHashSet<OrderId> = self.orders.order_id[first..].iter().copied().collect();
+            let orders = batch.orders.iter().filter(|order| added.contains(&order.id));
             for line in orders.flat_map(|order| &order.lines) {
-                self.units.entry((sale, line.sku.as_str())).or_default().held += i64::from(line.quantity);
+                self.units.entry((sale, &line.sku)).or_default().held += i64::from(line.quantity);
             }
         }
     }

@@ -60,7 +60,7 @@ fn an_order_moves_once_in_a_batch_that_creates_cancels_and_expires_it() {
     let prior = PriorState::default();
     let effects = decide(0, &state, &records, &prior, BatchTime::default());
     assert_eq!((effects.moves.order_id.len(), &effects.releases.units), (1, &vec![2]));
-    assert_eq!(effects.units.get(&("s", "A")), Some(&UnitChange::default()));
+    assert_eq!(effects.units.get(&(&sale, &Sku::parse("A").unwrap())), Some(&UnitChange::default()));
     assert_eq!(effects.commands, [("cancel", CommandResult::Applied), ("cancel", CommandResult::Illegal)]);
     assert_eq!((effects.expired_orders, effects.first_release_seq(7)), (0, 9));
     assert_eq!(effects.state_update().seqs, 3, "created, cancelled, units released");

@@ -42,11 +42,11 @@ impl<'a> Effects<'a> {
             return;
         }
         for (sku, units) in order.units() {
-            let change = self.units.entry((order.sale.as_str(), sku.as_str())).or_default();
+            let change = self.units.entry((order.sale, sku)).or_default();
             change.held += units * (i64::from(holds) - i64::from(held));
             change.sold += units * (i64::from(sells) - i64::from(sold));
             if !holds && !sells {
-                self.releases.push(order.sale.as_str(), sku.as_str(), units, id);
+                self.releases.push(order.sale, sku, units, id);
             }
         }
     }
@@ -178,8 +178,7 @@ impl<'a> Effects<'a> {
     }
 
     fn change_balance(&mut self, id: OrderId, order: &OrderState<'a>, amount: i64, reason: &'static str) {
-        let customer = order.customer.as_str();
-        self.order_states.change_balance(customer, order.currency, amount);
-        self.wallets.push(customer, order.currency, amount, reason, id);
+        self.order_states.change_balance(order.customer.as_str(), order.currency, amount);
+        self.wallets.push(order.customer, order.currency, amount, reason, id);
     }
 }

@@ -18,6 +18,7 @@ use super::journal::{Journal, Step};
 use super::{NewEpoch, RebuildTarget, fence, items, snapshot};
 use crate::context::Context;
 use crate::publish::publication::{self, PublishError};
+use crate::queries::{BeginEpoch, FinishEpoch};
 
 /// The time for which a gateway may still respond under an old epoch: its lease, and a margin for two clocks that do not
 /// run equally fast.
@@ -133,14 +134,9 @@ async fn begin_epoch(
     owner: Uuid,
 ) -> Result<NewEpoch, RebuildError> {
     let client = context.pool.get().await?;
-    let update = client.prepare_cached(include_str!("../../../queries/begin_epoch.sql")).await?;
-    let row = client.query_opt(&update, &[&target.sale.as_str(), &(target.epoch.0 as i64), &owner]).await?;
-    let row = row.ok_or(RebuildError::Superseded)?;
-    Ok(NewEpoch {
-        epoch: Epoch(row.get::<_, i64>(0) as u64),
-        was_ready: row.get(1),
-        settled_epoch: Epoch(row.get::<_, i64>(2) as u64),
-    })
+    let update = BeginEpoch { sale_id: &target.sale, epoch: target.epoch, rebuild_by: owner };
+    let begun = update.fetch(&client).await?.ok_or(RebuildError::Superseded)?;
+    Ok(NewEpoch { epoch: begun.epoch, was_ready: begun.was_ready, settled_epoch: begun.settled_epoch })
 }
 
 async fn finish_epoch(
@@ -151,11 +147,8 @@ async fn finish_epoch(
     scripts: &Scripts,
 ) -> Result<(), RebuildError> {
     let client = context.pool.get().await?;
-    let update = client.prepare_cached(include_str!("../../../queries/finish_epoch.sql")).await?;
-    let finished = client
-        .execute(&update, &[&target.sale.as_str(), &(epoch.0 as i64), &mark, &Json(&scripts.digests)])
-        .await?;
-    if finished == 1 { Ok(()) } else { Err(RebuildError::Superseded) }
+    let update = FinishEpoch { sale_id: &target.sale, epoch, mark, scripts: Json(&scripts.digests) };
+    if update.execute(&client).await? == 1 { Ok(()) } else { Err(RebuildError::Superseded) }
 }
 
 /// Publishes the sale as it is in Postgres now, and waits for the acknowledgement of Kafka.

@@ -12,6 +12,7 @@ use process::kafka::Message;
 use super::error::RebuildError;
 use super::{NewEpoch, RebuildTarget};
 use crate::context::Context;
+use crate::queries::SelectSettledEpoch;
 
 /// The time limit for draining. Draining spares customers a retry; it must not delay the sale.
 const DRAIN_MAX: Duration = Duration::from_secs(2);
@@ -119,19 +120,16 @@ pub async fn wait_until_settled(
     loop {
         {
             let client = context.pool.get().await?;
-            let select =
-                client.prepare_cached(include_str!("../../../queries/select_settled_epoch.sql")).await?;
-            let row = client.query_opt(&select, &[&target.sale.as_str(), &ORDERS.name]).await?;
-            let row = row.ok_or(RebuildError::Superseded)?;
-            let (settled, newest, next_offset): (i64, i64, i64) = (row.get(0), row.get(1), row.get(2));
-            if newest != epoch.0 as i64 {
+            let select = SelectSettledEpoch { sale_id: &target.sale, topic: ORDERS.name };
+            let row = select.fetch(&client).await?.ok_or(RebuildError::Superseded)?;
+            if row.epoch != epoch {
                 return Err(RebuildError::Superseded);
             }
-            if settled >= epoch.0 as i64 {
+            if row.settled_epoch >= epoch {
                 return Ok(());
             }
-            if next_offset != offset {
-                (offset, moved_at) = (next_offset, Instant::now());
+            if row.next_offset != offset {
+                (offset, moved_at) = (row.next_offset, Instant::now());
             }
         }
         if moved_at.elapsed() > STALL_MAX {

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::RebuildTarget;
 use crate::context::Context;
+use crate::queries::NoteRebuild;
 use crate::store::database::DatabaseError;
 
 /// The interval of heartbeats.
@@ -131,10 +132,14 @@ impl Journal {
             _ => None,
         };
         let client = context.pool.get().await?;
-        let update = client.prepare_cached(include_str!("../../../queries/note_rebuild.sql")).await?;
-        client
-            .execute(&update, &[&target.sale.as_str(), &(epoch.0 as i64), &owner, &step.as_str(), &orders])
-            .await?;
+        let update = NoteRebuild {
+            sale_id: &target.sale,
+            epoch,
+            rebuild_by: owner,
+            step: Some(step.as_str()),
+            orders_written: orders,
+        };
+        update.execute(&client).await?;
         Ok(())
     }
 }

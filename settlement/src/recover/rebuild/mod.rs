@@ -38,6 +38,7 @@ use self::error::RebuildError;
 use self::journal::{DEAD_AFTER, Journal};
 use self::rebuild_backoff::{AttemptOutcome, RebuildBackoff, RebuildCause};
 use crate::context::Context;
+use crate::queries::{LeaveRebuild, SelectRebuilds};
 use crate::store::database::DatabaseError;
 
 /// The interval at which Postgres is polled for sales that are due.
@@ -132,18 +133,15 @@ fn lock(backoff: &Mutex<RebuildBackoff>) -> MutexGuard<'_, RebuildBackoff> {
 
 async fn read_targets(pool: &Pool, owned: &[i32], owner: Uuid) -> Result<Vec<RebuildTarget>, DatabaseError> {
     let client = pool.get().await?;
-    let select = client.prepare_cached(include_str!("../../../queries/select_rebuilds.sql")).await?;
-    let dead_after = DEAD_AFTER.as_millis() as f64;
-    let rows = client.query(&select, &[&owned, &owner, &dead_after]).await?;
-    let targets = rows.iter().filter_map(|row| {
-        let sale = SaleId::parse(row.get(0)).ok()?;
-        let cause = match (row.get(3), row.get::<_, Option<bool>>(4)) {
+    let stale_ms = DEAD_AFTER.as_millis() as f64;
+    let rows = SelectRebuilds { partitions: owned, rebuild_by: owner, stale_ms }.fetch(&client).await?;
+    let targets = rows.into_iter().map(|row| {
+        let cause = match (row.rebuild_requested, row.by_operator) {
             (true, Some(true)) => RebuildCause::Operator,
             (true, _) => RebuildCause::StateLost,
             (false, _) => RebuildCause::Unfinished,
         };
-        let epoch = Epoch(row.get::<_, i64>(2) as u64);
-        Some(RebuildTarget { sale, partition: row.get(1), epoch, cause })
+        RebuildTarget { sale: row.sale_id, partition: row.partition, epoch: row.epoch, cause }
     });
     Ok(targets.collect())
 }
@@ -186,7 +184,6 @@ async fn rebuild(
 /// Releases a failed attempt, so that the next one need not wait for its heartbeat to expire.
 async fn release_attempt(pool: &Pool, target: &RebuildTarget, owner: Uuid) -> Result<(), DatabaseError> {
     let client = pool.get().await?;
-    let update = include_str!("../../../queries/leave_rebuild.sql");
-    client.execute(update, &[&target.sale.as_str(), &owner]).await?;
+    LeaveRebuild { sale_id: &target.sale, rebuild_by: owner }.execute(&client).await?;
     Ok(())
 }

@@ -20,6 +20,7 @@ use lua::RedisError;
 use lua::reply::Rejection;
 use metrics::{Counter, counter};
 
+use crate::queries::RequestRebuild;
 use crate::recover::ready_sales::ReadySale;
 use crate::store::database::DatabaseError;
 
@@ -88,8 +89,7 @@ pub async fn request(
     epoch: Epoch,
     reason: Reason,
 ) -> Result<bool, DatabaseError> {
-    let update = client.prepare_cached(include_str!("../../../queries/request_rebuild.sql")).await?;
-    let is_new = client.execute(&update, &[&sale.as_str(), &(epoch.0 as i64), &reason.as_str()]).await? == 1;
+    let is_new = RequestRebuild { sale_id: sale, epoch, reason: reason.as_str() }.execute(client).await? == 1;
     if is_new {
         requests(reason).increment(1);
         tracing::error!(sale_id = %sale, epoch = epoch.0, reason = reason.as_str(), "requested a rebuild of the sale");

@@ -5,7 +5,7 @@
 //! customer who may have occurred in an earlier chunk is read back from Redis and appended to.
 
 use bytes::Bytes;
-use contract::ids::{CustomerId, Epoch, OrderId, RequestDigest, SaleId, Sequence, customer_hash};
+use contract::ids::{CustomerId, Epoch, RequestDigest, SaleId, customer_hash};
 use contract::keys::{SaleKeys, buyer_field, stock_fields};
 use contract::order::Amounts;
 use contract::order_receipt::{BYTES, OrderReceipt};
@@ -15,12 +15,12 @@ use futures_util::{StreamExt, pin_mut};
 use lua::Redis;
 use lua::scripts::WrittenCounts;
 use rustc_hash::{FxHashMap, FxHashSet};
-use tokio_postgres::{Row, Transaction};
 
 use super::RebuildTarget;
 use super::error::RebuildError;
 use super::journal::Journal;
 use crate::context::Context;
+use crate::queries::{SelectSnapshot, SelectSnapshotItems, SelectSnapshotOrders, SelectSnapshotOrdersRow};
 use crate::store::database::{DatabaseError, snapshot};
 
 /// The number of orders that are written at once: about 100 KB.
@@ -57,12 +57,12 @@ pub async fn write(
     snapshot.batch_execute(SNAPSHOT_TIMEOUT).await?;
     let (stock_fields, limited) = write_stock(&snapshot, target, epoch, keys, redis).await?;
     let mut buyers = Buyers { redis, keys, limited, customers: FxHashSet::default(), fields: 0, orders: 0 };
-    let select = snapshot.prepare(include_str!("../../../queries/select_snapshot_orders.sql")).await?;
-    let rows = snapshot.query_raw(&select, [target.sale.as_str()]).await?;
+    let select = SelectSnapshotOrders { sale_id: &target.sale };
+    let rows = select.fetch(&snapshot).await?;
     pin_mut!(rows);
     let mut chunk = Vec::with_capacity(CHUNK_ORDERS);
     while let Some(row) = rows.next().await {
-        chunk.push(order_receipt(&row?)?);
+        chunk.push(order_receipt(row?)?);
         if chunk.len() == CHUNK_ORDERS {
             buyers.write(&mut chunk).await?;
             journal.set_orders(buyers.orders);
@@ -82,55 +82,51 @@ async fn write_stock(
     keys: &SaleKeys,
     redis: &Redis,
 ) -> Result<(u64, bool), RebuildError> {
-    let snapshot: &Transaction<'_> = snapshot;
-    let sale = target.sale.as_str();
-    let state = snapshot
-        .query_opt(
-            include_str!("../../../queries/select_snapshot.sql"),
-            &[&sale, &ORDERS.name, &(epoch.0 as i64)],
-        )
-        .await?
-        .ok_or(RebuildError::Superseded)?;
-    let (next, limited, released): (i64, bool, i64) = (state.get(0), state.get(1), state.get(2));
+    let sale_id = &target.sale;
+    let select = SelectSnapshot { sale_id, topic: ORDERS.name, epoch };
+    let sale = select.fetch(snapshot).await?.ok_or(RebuildError::Superseded)?;
     let mut args = vec![Bytes::copy_from_slice(keys.stock.as_bytes())];
     let mut fields = 0;
     let mut field = |name: String, value: String| {
         fields += 1;
         args.extend([Bytes::from(name), Bytes::from(value)]);
     };
-    field(stock_fields::NEXT.into(), next.to_string());
-    field(stock_fields::RELEASED.into(), released.to_string());
-    for item in snapshot.query(include_str!("../../../queries/select_snapshot_items.sql"), &[&sale]).await? {
-        let sku: &str = item.get(0);
-        match (item.get::<_, Option<i64>>(1), item.get::<_, Option<i64>>(2)) {
+    field(stock_fields::NEXT.into(), sale.next_sequence.to_string());
+    field(stock_fields::RELEASED.into(), sale.released.to_string());
+    for item in (SelectSnapshotItems { sale_id }).fetch(snapshot).await? {
+        let sku = item.sku;
+        match (item.total, item.available) {
             (Some(total), Some(available)) => {
                 // Dead letters may have taken more than the total: then nothing is left.
-                field(sku.into(), available.max(0).to_string());
+                field(sku.to_string(), available.max(0).to_string());
                 field(format!("{}{sku}", stock_fields::TOTAL), total.to_string());
             }
-            _ => field(sku.into(), "u".into()),
+            _ => field(sku.to_string(), "u".into()),
         }
     }
     redis.command::<i64>("HSET", args).await?;
-    Ok((fields, limited))
+    Ok((fields, sale.limited))
 }
 
 /// Reads the customer of an order, and its receipt for Redis.
-fn order_receipt(row: &Row) -> Result<(CustomerId, OrderReceipt), DatabaseError> {
-    let invalid = |what: &str| DatabaseError::Invalid(format!("customer_order holds an invalid {what}"));
-    let customer = CustomerId::parse(row.get(1)).map_err(|_| invalid("customer_id"))?;
-    let digest = row.get::<_, &[u8]>(2).try_into().map_err(|_| invalid("request_digest"))?;
-    let number = |column: usize| row.get::<_, i64>(column) as u64; // checked to be >= 0 by the table
+fn order_receipt(row: SelectSnapshotOrdersRow) -> Result<(CustomerId, OrderReceipt), DatabaseError> {
+    let digest = row.request_digest.as_slice().try_into();
+    let invalid = |_| DatabaseError::Invalid("customer_order holds an invalid request_digest".into());
     Ok((
-        customer,
+        row.customer_id,
         OrderReceipt {
-            id: OrderId(row.get(0)),
-            digest: RequestDigest(digest),
-            sequence: Sequence(number(3)),
-            accepted_at: Timestamp::from_datetime(row.get(4)),
-            hold_seconds: row.get::<_, i32>(5) as u32,
-            amounts: Amounts { subtotal: number(6), discount: number(7), delivery_fee: number(8) },
-            live: row.get(9),
+            id: row.order_id,
+            digest: RequestDigest(digest.map_err(invalid)?),
+            sequence: row.sequence,
+            accepted_at: Timestamp::from_datetime(row.accepted_at),
+            // The table refuses negative numbers.
+            hold_seconds: row.hold_seconds as u32,
+            amounts: Amounts {
+                subtotal: row.subtotal as u64,
+                discount: row.discount as u64,
+                delivery_fee: row.delivery_fee as u64,
+            },
+            live: row.live,
         },
     ))
 }

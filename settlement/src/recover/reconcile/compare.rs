@@ -24,6 +24,7 @@ use lua::outbox;
 use lua::read_stock::{StockReading, read_stock_and_pending_change};
 
 use crate::context::Context;
+use crate::queries::{SelectExpectedStock, SelectExpectedStockRow, SelectReconciled};
 use crate::recover::ready_sales::ReadySale;
 use crate::recover::rebuild::request::Reason;
 use crate::store::database::{DatabaseError, snapshot};
@@ -118,12 +119,10 @@ async fn candidates(context: &Context) -> Result<Vec<Candidate>, DatabaseError> 
         return Ok(vec![]);
     }
     let client = context.pool.get().await?;
-    let select = client.prepare_cached(include_str!("../../../queries/select_reconciled.sql")).await?;
-    let rows = client.query(&select, &[&&*owned]).await?;
-    let candidates = rows.iter().filter_map(|row| {
-        let skus = row.get::<_, Vec<&str>>(5).into_iter().map(Sku::parse).collect::<Result<_, _>>().ok()?;
-        let settled = Sequence(row.get::<_, i64>(4) as u64);
-        Some(Candidate { sale: ReadySale::from_row(row)?, skus, settled })
+    let rows = SelectReconciled { partitions: &owned }.fetch(&client).await?;
+    let candidates = rows.into_iter().map(|row| {
+        let sale = ReadySale::new(row.sale_id, row.partition, row.epoch, row.scripts.0);
+        Candidate { sale, skus: row.skus, settled: row.next_sequence }
     });
     Ok(candidates.collect())
 }
@@ -225,37 +224,37 @@ async fn compare_with_postgres(
     let mut client = context.pool.get().await?;
     let transaction = snapshot(&mut client).await?;
     transaction.batch_execute(USE_INDEXES).await?;
-    let select = include_str!("../../../queries/select_expected_stock.sql");
-    let select = transaction.prepare_cached(select).await?;
     let mut comparisons = Vec::with_capacity(snapshots.len());
     for SaleSnapshot { candidate, stock, log_end } in snapshots {
-        let (next, released) = (stock.next.0 as i64, stock.released as i64);
-        let epoch = candidate.sale.epoch.0 as i64;
-        let sale = candidate.sale.sale.as_str();
-        let rows =
-            transaction.query(&select, &[&sale, &epoch, &next, &released, &log_end, &ORDERS.name]).await?;
-        let expected = rows.iter().map(|row| (row.get(0), row.get(1), row.get(2)));
-        let comparison = compare_units(&candidate.skus, &stock, expected.collect());
+        let select = SelectExpectedStock {
+            sale_id: &candidate.sale.sale,
+            epoch: candidate.sale.epoch,
+            next_sequence: stock.next,
+            watermark: stock.released as i64,
+            log_offset: log_end,
+            topic: ORDERS.name,
+        };
+        let expected = select.fetch(&transaction).await?;
+        let comparison = compare_units(&candidate.skus, &stock, &expected);
         comparisons.push((candidate.sale, comparison));
     }
     Ok(comparisons)
 }
 
-/// Compares what Redis had with what it must have had. `expected` has the SKU, its units, and whether they are unclear
-/// because a change of totals is unsettled.
-fn compare_units(skus: &[Sku], stock: &StockReading, expected: Vec<(&str, i64, bool)>) -> Comparison {
-    if expected.iter().any(|(_, _, unclear)| *unclear) {
+/// Compares what Redis had with what it must have had.
+fn compare_units(skus: &[Sku], stock: &StockReading, expected: &[SelectExpectedStockRow]) -> Comparison {
+    if expected.iter().any(|item| item.is_unclear) {
         return Comparison::Inconclusive(Obstacle::PendingChange);
     }
     let mut drifts = BTreeMap::new();
     for (sku, stock) in skus.iter().zip(&stock.stock) {
-        let expected_units = expected.iter().find(|(name, ..)| *name == sku.as_str());
+        let expected_units = expected.iter().find(|item| item.sku == *sku);
         // The SKU is unlimited, or no longer offered, or the epoch has ended.
-        let (Some((_, expected_units, _)), Some(available)) = (expected_units, stock.available) else {
+        let (Some(expected), Some(available)) = (expected_units, stock.available) else {
             return Comparison::Inconclusive(Obstacle::SaleChanged);
         };
         // Dead letters may have taken more than there is: then Redis must have none.
-        drifts.insert(sku.clone(), (available + stock.returning) as i64 - (*expected_units).max(0));
+        drifts.insert(sku.clone(), (available + stock.returning) as i64 - expected.expected.max(0));
     }
     Comparison::Proven(drifts)
 }
@@ -275,7 +274,12 @@ mod tests {
             stock: vec![SkuStock { available, returning }],
             arrivals: vec![],
         };
-        compare_units(&[Sku::parse("A").unwrap()], &reading, expected.to_vec())
+        let expected = expected.iter().map(|(sku, expected, is_unclear)| SelectExpectedStockRow {
+            sku: Sku::parse(sku).unwrap(),
+            expected: *expected,
+            is_unclear: *is_unclear,
+        });
+        compare_units(&[Sku::parse("A").unwrap()], &reading, &expected.collect::<Vec<_>>())
     }
 
     #[test]

@@ -66,6 +66,7 @@ impl Stack {
         let begun = Instant::now();
         while topic == ORDERS.name && !self.dev("flashsale dead-letters list --json").contains("\"id\"") {
             assert!(begun.elapsed() < DEAD_LETTER_TIMEOUT, "the record was not dead-lettered");
+            #[expect(clippy::disallowed_methods, reason = "this test has no asynchronous runtime")]
             std::thread::sleep(Duration::from_millis(100));
         }
     }

@@ -57,6 +57,7 @@ fn plan() -> &'static Plan {
         Ok(plan) => plan,
         Err(why) => {
             eprintln!("{why}");
+            #[expect(clippy::disallowed_methods, reason = "a failpoint must not fail unnoticed")]
             std::process::exit(2);
         }
     })
@@ -69,6 +70,7 @@ pub fn hit(point: &str) {
             eprintln!("fault: {:?} at {point}, passage {}", hit.signal, hit.at);
             let sent = kill_process(getpid(), hit.signal);
             // A signal to all threads may reach this one a moment after it returns from the call.
+            #[expect(clippy::disallowed_methods, reason = "the process is being stopped by a signal")]
             std::thread::sleep(Duration::from_millis(20));
             if let Err(error) = sent {
                 eprintln!("fault: cannot signal myself: {error}");
@@ -96,6 +98,7 @@ pub fn rewrite<'a>(protection: &str, text: &'a str, parts: &[(&str, &str)]) -> C
     for (from, to) in parts {
         if !rewritten.contains(from) {
             eprintln!("fault: {protection}: {from:?} is not in the text");
+            #[expect(clippy::disallowed_methods, reason = "a failpoint must not fail unnoticed")]
             std::process::exit(2);
         }
         rewritten = rewritten.replace(from, to);

@@ -86,6 +86,7 @@ pub fn consume(
             host.health.mark_down(consumer::GROUP, failure.to_string());
         }
         if !host.stop.is_cancelled() {
+            #[expect(clippy::disallowed_methods, reason = "this thread runs no tasks")]
             std::thread::sleep(backoff.advance());
         }
     }
@@ -144,6 +145,7 @@ impl AnalyticsConsumer<'_> {
                 }
                 self.host.health.mark_down(consumer::GROUP, error.to_string());
                 self.consumer.context().restore_assigned(partitions);
+                #[expect(clippy::disallowed_methods, reason = "this thread runs no tasks")]
                 std::thread::sleep(self.start_backoff.advance());
             }
         }
@@ -168,6 +170,7 @@ impl AnalyticsConsumer<'_> {
                 }
                 if !matches!(error, StoreError::Fenced) {
                     self.host.health.mark_down(COUNTING, error.to_string());
+                    #[expect(clippy::disallowed_methods, reason = "this thread runs no tasks")]
                     std::thread::sleep(self.store_backoff.advance());
                 }
             }

@@ -60,6 +60,7 @@ pub fn consume<H: Handler>(host: &Host, group: Group, dispatcher: &Arc<Dispatche
             Err(error) => tracing::error!(%error, "cannot start the consumer"),
         }
         if !host.stop.is_cancelled() {
+            #[expect(clippy::disallowed_methods, reason = "this thread runs no tasks")]
             std::thread::sleep(backoff.advance());
         }
     }

@@ -62,6 +62,7 @@ impl Topic {
                     self.registry.cut_off_all();
                     reader = None;
                 }
+                #[expect(clippy::disallowed_methods, reason = "this thread runs no tasks")]
                 std::thread::sleep(RETRY);
             }
             failing = read.is_err();

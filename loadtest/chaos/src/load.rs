@@ -86,6 +86,7 @@ impl Load {
         let (journal, writer): (Journal, Writer) = journal::create(&path).context("the journal")?;
         let count = gateways.len();
         let pools = gateways.into_iter().map(|gateway| Pool::new(gateway, CONNECTIONS)).collect();
+        #[expect(clippy::disallowed_methods, reason = "bounded by the number of customers")]
         let (repeats, pending_repeats) = mpsc::unbounded_channel();
         Ok(Self {
             client: Arc::new(CustomerClient::new(pools, journal).with_retry_policy(RETRY_POLICY)),

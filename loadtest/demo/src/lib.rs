@@ -213,6 +213,7 @@ async fn run_customers(
     let population: Arc<[Customer]> =
         population::generate(arguments.customers, DemoSales::SKUS, arguments.seed).into();
     let sale: Arc<str> = sales.burst.as_str().into();
+    #[expect(clippy::disallowed_methods, reason = "bounded by the number of customers")]
     let (repeats, mut pending_repeats) = mpsc::unbounded_channel();
     let bar = progress::bar(arguments.customers, "burst");
     let on_progress = |finished| {

@@ -68,6 +68,7 @@ pub fn run(
             Err(error) => tracing::error!(%error, "cannot start the Kafka consumer"),
         }
         if !stop.is_cancelled() {
+            #[expect(clippy::disallowed_methods, reason = "this thread runs no tasks")]
             std::thread::sleep(backoff.advance());
         }
     }
@@ -306,6 +307,7 @@ impl Consumer {
 
     fn poll(&mut self) -> Result<(), KafkaError> {
         if self.gathered_orders >= self.orders_max && self.paused.is_none() {
+            #[expect(clippy::disallowed_methods, reason = "this thread runs no tasks")]
             std::thread::sleep(POLL_FULL);
             return Ok(());
         }

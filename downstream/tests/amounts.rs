@@ -22,6 +22,7 @@ use proptest::sample::{Index, select};
 use reqwest::Method;
 use serde_json::{Value, json};
 use support::{Bench, Started};
+use testkit::Client;
 use testkit::client::order_body;
 use testkit::system::{Shape, System, free_address};
 use uuid::Uuid;
@@ -47,22 +48,23 @@ fn discounted(lines: &[(&str, u32)], policy: Option<&str>) -> Value {
     body
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_place_has_the_same_amounts() {
-    let system = System::start(Shape { gateways: 2, ..Shape::default() }).await;
-    let (client, other) = (system.gateway_client(0), system.gateway_client(1));
+async fn start_analytics(system: &System) -> Started {
     let bench = Bench::on(&system.database_url, &system.topic_prefix).await;
     let (host, listen) = (bench.host(), free_address());
     let own = ["test", "--analytics-listen", &listen.to_string(), "--batch-wait-ms", "20"];
     let settings = Arguments::parse_from(own).analytics;
     let task_host = host.clone();
-    let group =
-        Started::new(host, listen, async move { analytics::run(&task_host, settings).await.unwrap() }).await;
+    Started::new(host, listen, async move { analytics::run(&task_host, settings).await.unwrap() }).await
+}
 
-    let (sale, customer) = (testkit::fresh("amounts"), testkit::fresh("c"));
+/// The price of the most expensive item.
+const DEAREST: u64 = contract::sale::PRICE_MAX;
+/// The total of the most expensive order.
+const HUGE: u64 = 9_000 * DEAREST;
+
+fn terms() -> Value {
     let item = |sku: &str, price: u64| json!({"sku": sku, "name": sku, "price": price, "total": null, "max_quantity_per_order": 10_000});
-    let dearest = contract::sale::PRICE_MAX;
-    let terms = json!({
+    json!({
         "title": "Amounts", "currency": "KRW", "max_orders_per_customer": null, "hold_seconds": 3600,
         "delivery_fee": 3000, "free_delivery_from": 50_000,
         "discount_policies": [
@@ -70,9 +72,62 @@ async fn every_place_has_the_same_amounts() {
             {"id": "flat", "kind": "amount", "value": 7000, "min_total": 20_000},
             {"id": "gift", "kind": "percent", "value": 100},
         ],
-        "items": [item("A", 10_000), item("B", 333), item("C", dearest)],
-    });
-    client.open_sale(&sale, terms).await;
+        "items": [item("A", 10_000), item("B", 333), item("C", DEAREST)],
+    })
+}
+
+/// Returns the bodies of orders, each with its expected amounts.
+fn orders() -> [(Value, [u64; 4]); 8] {
+    [
+        (discounted(&[("A", 1), ("B", 1)], None), [10_333, 0, 3000, 13_333]),
+        (discounted(&[("A", 1), ("B", 1)], Some("tenth")), [10_333, 1033, 3000, 12_300]), // rounds down
+        (discounted(&[("A", 6)], Some("tenth")), [60_000, 5000, 0, 55_000]), // the greatest discount; free delivery
+        (discounted(&[("A", 5), ("B", 1)], Some("tenth")), [50_333, 5000, 3000, 48_333]), // no free delivery after the discount
+        (discounted(&[("A", 1), ("B", 1)], Some("flat")), [10_333, 0, 3000, 13_333]), // below the minimum total
+        (discounted(&[("B", 3), ("A", 2)], Some("flat")), [20_999, 7000, 3000, 16_999]),
+        (discounted(&[("A", 7)], Some("gift")), [70_000, 70_000, 3000, 3000]),
+        (discounted(&[("C", 9_000)], None), [HUGE, 0, 0, HUGE]),
+    ]
+}
+
+/// Asserts that the API, the admin API and Postgres have these amounts for an order that is paid.
+async fn check_order(
+    client: &Client,
+    db: &tokio_postgres::Client,
+    customer: &str,
+    path: &str,
+    expected: [u64; 4],
+) {
+    let order = testkit::eventually("the order is paid", async || {
+        let order = client.get(customer, path).await.body;
+        (order["status"] == "preparing").then_some(order)
+    })
+    .await;
+    assert_eq!(amounts(&order), expected);
+    assert_eq!(order["payment"]["amount"], expected[3]);
+    let lines = order["lines"].as_array().unwrap().iter();
+    let lines_total: u64 =
+        lines.map(|line| line["quantity"].as_u64().unwrap() * line["unit_price"].as_u64().unwrap()).sum();
+    assert_eq!(lines_total, expected[0], "{order}");
+    let admin_view = client.admin(Method::GET, &format!("/admin{path}"), None).await.body;
+    assert_eq!((amounts(&admin_view), &admin_view["payment"]["amount"]), (expected, &json!(expected[3])));
+    let id = order["order_id"].as_str().unwrap();
+    let select = "SELECT o.subtotal, o.discount, o.delivery_fee, o.total, p.amount, e.amount \
+                    FROM customer_order o JOIN payment p USING (order_id) JOIN wallet_entry e USING (order_id) \
+                   WHERE o.order_id = $1";
+    let row = db.query_one(select, &[&id.parse::<Uuid>().unwrap()]).await.unwrap();
+    assert_eq!([0, 1, 2, 3].map(|column| row.get::<_, i64>(column) as u64), expected);
+    let total = expected[3] as i64;
+    assert_eq!((row.get::<_, i64>(4), row.get::<_, i64>(5)), (total, -total));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_place_has_the_same_amounts() {
+    let system = System::start(Shape { gateways: 2, ..Shape::default() }).await;
+    let (client, other) = (system.gateway_client(0), system.gateway_client(1));
+    let group = start_analytics(&system).await;
+    let (sale, customer) = (testkit::fresh("amounts"), testkit::fresh("c"));
+    client.open_sale(&sale, terms()).await;
     other.until_sale(&sale, "open", true).await;
     // The greatest balance of a wallet is the greatest total of an order.
     let credit = |key: &'static str, amount: u64| {
@@ -84,19 +139,8 @@ async fn every_place_has_the_same_amounts() {
     assert_eq!((more.status.as_u16(), more.code()), (422, "invalid_amount"), "{more:?}");
     assert_eq!(client.get(&customer, "/v1/wallet").await.body["balance"], AMOUNT_MAX);
 
-    let huge = 9_000 * dearest;
-    let orders = [
-        (discounted(&[("A", 1), ("B", 1)], None), [10_333, 0, 3000, 13_333]),
-        (discounted(&[("A", 1), ("B", 1)], Some("tenth")), [10_333, 1033, 3000, 12_300]), // rounds down
-        (discounted(&[("A", 6)], Some("tenth")), [60_000, 5000, 0, 55_000]), // the greatest discount; free delivery
-        (discounted(&[("A", 5), ("B", 1)], Some("tenth")), [50_333, 5000, 3000, 48_333]), // no free delivery after the discount
-        (discounted(&[("A", 1), ("B", 1)], Some("flat")), [10_333, 0, 3000, 13_333]), // below the minimum total
-        (discounted(&[("B", 3), ("A", 2)], Some("flat")), [20_999, 7000, 3000, 16_999]),
-        (discounted(&[("A", 7)], Some("gift")), [70_000, 70_000, 3000, 3000]),
-        (discounted(&[("C", 9_000)], None), [huge, 0, 0, huge]),
-    ];
     let (mut balance, mut accepted_orders) = (AMOUNT_MAX, vec![]);
-    for (n, (body, expected)) in orders.iter().enumerate() {
+    for (n, (body, expected)) in orders().iter().enumerate() {
         let key = format!("k{n}");
         let accepted = client.order_until_answered(&sale, &customer, &key, body).await;
         assert_eq!(amounts(&accepted.body), *expected, "{accepted:?}");
@@ -113,29 +157,7 @@ async fn every_place_has_the_same_amounts() {
     let db = system.database().await;
     for (id, expected) in &accepted_orders {
         let path = format!("/v1/sales/{sale}/orders/{id}");
-        let order = testkit::eventually("the order is paid", async || {
-            let order = client.get(&customer, &path).await.body;
-            (order["status"] == "preparing").then_some(order)
-        })
-        .await;
-        assert_eq!(amounts(&order), *expected);
-        assert_eq!(order["payment"]["amount"], expected[3]);
-        let lines = order["lines"].as_array().unwrap().iter();
-        let lines_total: u64 =
-            lines.map(|line| line["quantity"].as_u64().unwrap() * line["unit_price"].as_u64().unwrap()).sum();
-        assert_eq!(lines_total, expected[0], "{order}");
-        let admin_view = client.admin(Method::GET, &format!("/admin{path}"), None).await.body;
-        assert_eq!(
-            (amounts(&admin_view), &admin_view["payment"]["amount"]),
-            (*expected, &json!(expected[3]))
-        );
-        let select = "SELECT o.subtotal, o.discount, o.delivery_fee, o.total, p.amount, e.amount \
-                        FROM customer_order o JOIN payment p USING (order_id) JOIN wallet_entry e USING (order_id) \
-                       WHERE o.order_id = $1";
-        let row = db.query_one(select, &[&id.parse::<Uuid>().unwrap()]).await.unwrap();
-        assert_eq!([0, 1, 2, 3].map(|column| row.get::<_, i64>(column) as u64), *expected);
-        let total = expected[3] as i64;
-        assert_eq!((row.get::<_, i64>(4), row.get::<_, i64>(5)), (total, -total));
+        check_order(&client, &db, &customer, &path, *expected).await;
     }
     let mine = client.get(&customer, &format!("/v1/sales/{sale}/orders?limit=100")).await.body;
     for listed in mine["orders"].as_array().unwrap() {
@@ -149,13 +171,13 @@ async fn every_place_has_the_same_amounts() {
     let (last, _) = accepted_orders.last().unwrap();
     let path = format!("/v1/sales/{sale}/orders/{last}");
     assert_eq!(client.call(&customer, Method::DELETE, &path, None).await.status, 202);
-    let revenue = json!({"captured": captured, "returned": huge, "net": captured - huge});
+    let revenue = json!({"captured": captured, "returned": HUGE, "net": captured - HUGE});
     testkit::until("the report agrees", async || {
         let report = client.admin(Method::GET, &format!("/admin/v1/sales/{sale}/report"), None).await.body;
         report["revenue"] == revenue
     })
     .await;
-    assert_eq!(client.get(&customer, "/v1/wallet").await.body["balance"], balance + huge);
+    assert_eq!(client.get(&customer, "/v1/wallet").await.body["balance"], balance + HUGE);
     group.stop().await;
 }
 

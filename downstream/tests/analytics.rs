@@ -59,6 +59,34 @@ async fn publish_order(bench: &Bench, sale: &SaleId, n: u64, states: &[OrderStat
     }
 }
 
+/// Asserts the aggregates of the orders that the test below publishes.
+async fn check_aggregates(db: &Client, sale: &SaleId) {
+    for (column, expected) in [
+        ("accepted", 17),
+        ("payment_requested", 10),
+        ("paid", 12),
+        ("expired", 2),
+        ("cancelled", 3),
+        ("shipped", 11),
+        ("delivered", 11),
+        ("refund_requested", 1),
+        ("refunded", 1),
+        ("captured", 120_000),
+        ("returned", 20_000),
+    ] {
+        assert_eq!(count(db, sale, column).await, expected, "{column}");
+    }
+    let select = "SELECT sum(accepted)::bigint, max(accepted) FROM analytics_second WHERE sale_id = $1";
+    let row = db.query_one(select, &[&sale.as_str()]).await.unwrap();
+    assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (17, 2), "two orders a second were accepted");
+    let select = "SELECT sum(shipped)::bigint, sum(delivered)::bigint, sum(preparation_ms)::bigint, \
+                  sum(delivery_ms)::bigint FROM analytics_hour WHERE sale_id = $1";
+    let row = db.query_one(select, &[&sale.as_str()]).await.unwrap();
+    let numbers = [0, 1, 2, 3].map(|column| row.get::<_, i64>(column));
+    let (ten_minutes, twenty_minutes) = (600_000, 1_200_000);
+    assert_eq!(numbers, [11, 11, 10 * twenty_minutes + ten_minutes, 10 * twenty_minutes + ten_minutes]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn events_are_counted_once_through_duplicates_restarts_and_concurrent_processes() {
     let (url, db) = database().await;
@@ -108,30 +136,7 @@ async fn events_are_counted_once_through_duplicates_restarts_and_concurrent_proc
     })
     .await;
 
-    for (column, expected) in [
-        ("accepted", 17),
-        ("payment_requested", 10),
-        ("paid", 12),
-        ("expired", 2),
-        ("cancelled", 3),
-        ("shipped", 11),
-        ("delivered", 11),
-        ("refund_requested", 1),
-        ("refunded", 1),
-        ("captured", 120_000),
-        ("returned", 20_000),
-    ] {
-        assert_eq!(count(&db, &sale, column).await, expected, "{column}");
-    }
-    let select = "SELECT sum(accepted)::bigint, max(accepted) FROM analytics_second WHERE sale_id = $1";
-    let row = db.query_one(select, &[&sale.as_str()]).await.unwrap();
-    assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (17, 2), "two orders a second were accepted");
-    let select = "SELECT sum(shipped)::bigint, sum(delivered)::bigint, sum(preparation_ms)::bigint, \
-                  sum(delivery_ms)::bigint FROM analytics_hour WHERE sale_id = $1";
-    let row = db.query_one(select, &[&sale.as_str()]).await.unwrap();
-    let numbers = [0, 1, 2, 3].map(|column| row.get::<_, i64>(column));
-    let (ten_minutes, twenty_minutes) = (600_000, 1_200_000);
-    assert_eq!(numbers, [11, 11, 10 * twenty_minutes + ten_minutes, 10 * twenty_minutes + ten_minutes]);
+    check_aggregates(&db, &sale).await;
     let letters = again.get("/dead-letters").await["dead_letters"].clone();
     assert!(!letters.as_array().unwrap().is_empty(), "an undecodable record is a dead letter");
     again.stop().await;

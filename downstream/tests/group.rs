@@ -113,7 +113,7 @@ impl MockGroup {
             cluster.create_topic(topic.name, topic.partitions.unwrap(), 1).unwrap();
         }
         let brokers = cluster.bootstrap_servers();
-        let bench = Bench::at(&brokers, "postgres://unused@127.0.0.1/none", "");
+        let bench = Bench::with_brokers(&brokers, "postgres://unused@127.0.0.1/none", "");
         let (host, producer) = (bench.host(), Producer::start(&brokers, "test", &group::PRODUCER).unwrap());
         let dispatcher =
             Arc::new(Dispatcher::new(&host, GROUP, &settings(50, 100), handler.clone(), producer));

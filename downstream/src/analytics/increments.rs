@@ -90,41 +90,20 @@ impl Increments {
         order.seen |= bit(event.status);
         let was_paid = order.seen & bit(OrderStatus::PaymentCompleted) != 0;
         let sale = self.sales.entry(sale_id.clone()).or_insert_with(|| SaleIncrements::new(event.currency));
-        let amount = i64::try_from(event.total).unwrap_or(i64::MAX);
+        sale.count(event, was_paid);
         let hour = (sale_id.clone(), floor(event.time, HOUR_MS));
         match event.status {
             OrderStatus::Created => {
-                sale.accepted += 1;
-                let time = Some(event.time);
-                sale.first_order_at = sale.first_order_at.or(time).min(time);
-                sale.last_order_at = sale.last_order_at.max(time);
                 *self.seconds.entry((sale_id.clone(), floor(event.time, SECOND_MS))).or_default() += 1;
             }
-            OrderStatus::PaymentRequested => sale.payment_requested += 1,
-            OrderStatus::PaymentCompleted => {
-                sale.paid += 1;
-                sale.captured += amount;
-                order.paid_at = Some(event.time);
-            }
-            OrderStatus::PaymentFailed => sale.payment_failed += 1,
-            OrderStatus::Cancelled => {
-                match event.cancel_reason {
-                    Some(CancelReason::Expired) => sale.expired += 1,
-                    _ => sale.cancelled += 1,
-                }
-                if was_paid {
-                    sale.returned += amount;
-                }
-            }
+            OrderStatus::PaymentCompleted => order.paid_at = Some(event.time),
             OrderStatus::Shipped => {
-                sale.shipped += 1;
                 order.shipped_at = Some(event.time);
                 let hour = self.hours.entry(hour).or_default();
                 hour.shipped += 1;
                 hour.preparation_ms += order.paid_at.map_or(0, |paid| elapsed_ms(paid, event.time));
             }
             OrderStatus::Delivered => {
-                sale.delivered += 1;
                 let hour = self.hours.entry(hour).or_default();
                 hour.delivered += 1;
                 // An order that is picked up in a store was never shipped.
@@ -133,10 +112,43 @@ impl Increments {
                     hour.delivery_ms += elapsed_ms(shipped, event.time);
                 }
             }
-            OrderStatus::RefundRequested => sale.refund_requested += 1,
+            _ => {}
+        }
+    }
+}
+
+impl SaleIncrements {
+    /// Counts an event of an order of the sale. `was_paid` says whether the payment of the order is counted.
+    fn count(&mut self, event: &OrderEvent, was_paid: bool) {
+        let amount = i64::try_from(event.total).unwrap_or(i64::MAX);
+        match event.status {
+            OrderStatus::Created => {
+                self.accepted += 1;
+                let time = Some(event.time);
+                self.first_order_at = self.first_order_at.or(time).min(time);
+                self.last_order_at = self.last_order_at.max(time);
+            }
+            OrderStatus::PaymentRequested => self.payment_requested += 1,
+            OrderStatus::PaymentCompleted => {
+                self.paid += 1;
+                self.captured += amount;
+            }
+            OrderStatus::PaymentFailed => self.payment_failed += 1,
+            OrderStatus::Cancelled => {
+                match event.cancel_reason {
+                    Some(CancelReason::Expired) => self.expired += 1,
+                    _ => self.cancelled += 1,
+                }
+                if was_paid {
+                    self.returned += amount;
+                }
+            }
+            OrderStatus::Shipped => self.shipped += 1,
+            OrderStatus::Delivered => self.delivered += 1,
+            OrderStatus::RefundRequested => self.refund_requested += 1,
             OrderStatus::Refunded => {
-                sale.refunded += 1;
-                sale.returned += amount;
+                self.refunded += 1;
+                self.returned += amount;
             }
             OrderStatus::Processing
             | OrderStatus::Preparing
@@ -144,9 +156,7 @@ impl Increments {
             | OrderStatus::InTransit => {}
         }
     }
-}
 
-impl SaleIncrements {
     fn new(currency: Currency) -> Self {
         Self {
             currency,

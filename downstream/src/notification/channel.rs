@@ -1,20 +1,7 @@
 //! A channel by which a customer or another system is notified.
 
-use contract::event::OrderEvent;
-
-use super::message::{MessageKind, OrderDetails};
+use super::message::Notification;
 use crate::group::Failure;
-
-/// A notification about an event of an order.
-#[derive(Debug, Clone, Copy)]
-pub struct Notification<'a> {
-    /// The kind of the message.
-    pub kind: MessageKind,
-    /// The event of the order.
-    pub event: &'a OrderEvent,
-    /// The further data about the order.
-    pub details: &'a OrderDetails,
-}
 
 /// Sends notifications by one medium.
 pub trait Channel: Send + Sync {

@@ -11,7 +11,8 @@ use lettre::transport::smtp::PoolConfig;
 use lettre::transport::smtp::client::Tls;
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 
-use super::channel::{Channel, Notification};
+use super::channel::Channel;
+use super::message::Notification;
 use crate::group::Failure;
 use crate::tls::{TlsError, TrustStore};
 

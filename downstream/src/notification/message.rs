@@ -6,8 +6,6 @@ use contract::lifecycle::{CancelReason, Language, OrderStatus};
 use contract::money::Currency;
 use terminal::thousands;
 
-use super::channel::Notification;
-
 /// The kind of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MessageKind {
@@ -87,6 +85,17 @@ pub struct OrderDetails {
     pub tracking: Option<String>,
     /// The name of the courier.
     pub courier: Option<String>,
+}
+
+/// A notification about an event of an order.
+#[derive(Debug, Clone, Copy)]
+pub struct Notification<'a> {
+    /// The kind of the message.
+    pub kind: MessageKind,
+    /// The event of the order.
+    pub event: &'a OrderEvent,
+    /// The further data about the order.
+    pub details: &'a OrderDetails,
 }
 
 /// A message in one language.

@@ -7,7 +7,7 @@
 //!
 //! | module       | what it holds                                            |
 //! |--------------|----------------------------------------------------------|
-//! | [`message`]  | which events need a message, and the texts               |
+//! | [`message`]  | which events need a notification, and its texts          |
 //! | [`channel`]  | what the channels have in common                         |
 //! | [`email`]    | the channel by SMTP                                      |
 //! | [`webhook`]  | the channel by Standard Webhooks                         |
@@ -27,10 +27,10 @@ use process::health::Health;
 use crate::group::{self, Failure, Group, GroupError, Handler, ReceivedEvent};
 use crate::host::Host;
 use crate::tls::TrustStore;
-use channel::{Channel, Notification};
+use channel::Channel;
 use email::EmailChannel;
 use history::NotificationHistory;
-use message::MessageKind;
+use message::{MessageKind, Notification};
 pub use settings::NotificationSettings;
 use webhook::WebhookChannel;
 

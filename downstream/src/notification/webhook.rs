@@ -9,7 +9,8 @@ use process::walltime;
 use reqwest::{StatusCode, header};
 use serde_json::json;
 
-use super::channel::{Channel, Notification};
+use super::channel::Channel;
+use super::message::Notification;
 use crate::group::Failure;
 use crate::tls::{TlsError, TrustStore, cause_chain};
 

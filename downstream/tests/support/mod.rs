@@ -48,13 +48,13 @@ impl Bench {
 
     /// Creates `order-events` with this prefix.
     pub(crate) async fn on(database_url: &str, prefix: &str) -> Self {
-        let this = Self::at(&environment("KAFKA_BROKERS"), database_url, prefix);
+        let this = Self::with_brokers(&environment("KAFKA_BROKERS"), database_url, prefix);
         ensure(&this.services, &[ORDER_EVENTS], 1, 1).await.expect("the topic");
         this
     }
 
     /// Connects to these brokers, which have the topics.
-    pub(crate) fn at(brokers: &str, database_url: &str, prefix: &str) -> Self {
+    pub(crate) fn with_brokers(brokers: &str, database_url: &str, prefix: &str) -> Self {
         testkit::tls::install_crypto_provider();
         let args =
             ["test", "--kafka-brokers", brokers, "--database-url", database_url, "--topic-prefix", prefix];

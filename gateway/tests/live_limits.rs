@@ -140,7 +140,7 @@ async fn a_stopping_gateway_ends_its_streams_and_they_resume_at_another() {
     assert_eq!(stream.next().await, None, "the stream ends, and not in the middle of an event");
     assert!(stream.retry_ms.is_some_and(|pause| pause >= 1000), "with the time after which to reconnect");
     let closed = socket.next().await.expect_err("the end");
-    assert_eq!(closed, (1001, format!("this gateway stops, last_event_id={created}")));
+    assert_eq!(closed, (1001, format!("this gateway is shutting down, last_event_id={created}")));
     testkit::until("the gateway has stopped", async || {
         reqwest::get(format!("{}/health/live", system.gateways[1].1)).await.is_err()
     })

@@ -1,5 +1,6 @@
-//! Records that settlement could not apply: listed, and decided about. A decision is a record in the log of
-//! the letter's own partition, so that it has its place among everything else; settlement carries it out.
+//! Dead letters: records that settlement could not apply. Operators list them and decide about them. A decision is a
+//! record in the dead letter's own partition of the log, so that it is ordered among all other records; settlement
+//! applies it.
 
 use std::time::{Duration, Instant};
 
@@ -25,31 +26,31 @@ use crate::order::hand_off::HandOff;
 use crate::read::order_response::told;
 
 const DEAD_LETTERS: &str = include_str!("../../queries/dead_letters.sql");
-/// Letters on a page.
+/// The default number of dead letters on a page.
 pub(crate) const PAGE_DEFAULT: i64 = 50;
 pub(crate) const PAGE_MAX: i64 = 500;
-/// How long to wait for settlement before answering 202 instead of 200.
+/// The time to wait for settlement before the response is 202 instead of 200.
 const SETTLED_WITHIN: Duration = Duration::from_secs(2);
-const LOOK_EVERY: Duration = Duration::from_millis(30);
+const POLL_INTERVAL: Duration = Duration::from_millis(30);
 
-/// What has become of a dead letter.
+/// The state of a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum LetterState {
-    /// Its units are kept back until somebody decides.
+    /// The units of the record are reserved until an operator decides.
     Undecided,
-    /// Nothing to decide: its orders are there already.
+    /// No decision is needed: the orders of the record are stored already.
     Duplicate,
-    /// It was applied after all.
+    /// The record was applied after a replay.
     Replayed,
-    /// It was given up.
+    /// The record was discarded.
     Discarded,
 }
 
 impl LetterState {
     pub(crate) const ALL: [Self; 4] = [Self::Undecided, Self::Duplicate, Self::Replayed, Self::Discarded];
 
-    /// The name on the wire and in Postgres.
+    /// Returns the name on the wire and in Postgres.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Undecided => "undecided",
@@ -66,33 +67,33 @@ impl LetterState {
 pub(crate) struct LetterBody {
     id: i64,
     state: LetterState,
-    /// Why, in one word, such as `malformed`.
+    /// The reason as a code, such as `malformed`.
     reason: String,
-    /// Why, in a sentence.
+    /// The reason as a sentence.
     detail: String,
-    /// What the last decision came to; `null`: nobody has decided.
+    /// The result of the latest decision; `null` if there was none.
     resolution: Option<String>,
-    /// Where it stands in the log.
+    /// The topic of the record.
     topic: String,
     partition: i32,
     offset: i64,
-    /// As far as it could be told.
+    /// The sale, if it could be decoded.
     sale_id: Option<String>,
-    /// As far as it could be told.
+    /// The epoch, if it could be decoded.
     epoch: Option<i64>,
-    /// Units per SKU that are kept back for it.
+    /// The units per SKU that are reserved for the record.
     units: BTreeMap<String, i64>,
-    /// The record's headers; those that are no text are `null`.
+    /// The headers of the record; binary values are `null`.
     headers: BTreeMap<String, Option<String>>,
-    /// The record's key, with bytes that are no text escaped.
+    /// The key of the record; binary bytes are escaped.
     key: Option<String>,
-    /// The record's value, with bytes that are no text escaped.
+    /// The value of the record; binary bytes are escaped.
     value: Option<String>,
-    /// The record's value as it is, in base64.
+    /// The original value of the record in base64.
     value_base64: Option<String>,
-    /// When it was set aside.
+    /// When the record became a dead letter.
     at: Timestamp,
-    /// `null` while it is undecided.
+    /// When the decision was made; `null` while undecided.
     decided_at: Option<Timestamp>,
 }
 
@@ -101,7 +102,7 @@ pub(crate) struct LetterBody {
 #[schemars(rename = "DeadLetters")]
 pub(crate) struct LettersBody {
     dead_letters: Vec<LetterBody>,
-    /// The parameter `cursor` of the next page; `null`: this is the last one.
+    /// The `cursor` parameter of the next page; `null` on the last page.
     next_cursor: Option<String>,
 }
 
@@ -110,7 +111,7 @@ pub(crate) async fn list(pool: &Pool, head: &Parts) -> Result<Response, Problem>
     let state = parameter(head, "state")?;
     let states = LetterState::ALL.map(LetterState::as_str);
     if state.as_deref().is_some_and(|state| !states.contains(&state)) {
-        let because = format!("The parameter state is one of {}.", states.join(", "));
+        let because = format!("The query parameter state must be one of {}.", states.join(", "));
         return Err(Problem::because(Code::MalformedRequest, because));
     }
     let sale = parameter(head, "sale")?;
@@ -126,8 +127,8 @@ pub(crate) async fn list(pool: &Pool, head: &Parts) -> Result<Response, Problem>
     Ok(json(StatusCode::OK, &LettersBody { dead_letters: letters, next_cursor: next }))
 }
 
-/// `POST /admin/v1/dead-letters/{id}/{replay|discard}`: 200 with the letter once settlement has carried it
-/// out, 202 while it has not.
+/// `POST /admin/v1/dead-letters/{id}/{replay|discard}`: responds with 200 and the dead letter after settlement has
+/// applied the decision, or with 202 before.
 pub(crate) async fn decide(
     pool: &Pool,
     hand_off: &HandOff,
@@ -156,7 +157,7 @@ pub(crate) async fn decide(
         if begun.elapsed() >= SETTLED_WITHIN {
             return Ok(json(StatusCode::ACCEPTED, &now));
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 

@@ -1,4 +1,4 @@
-//! Stock side by side: what Postgres says, what Redis says, and how far they are apart.
+//! The inventory of a sale: the stock in Postgres, the stock in Redis, and the difference.
 
 use contract::ids::{Epoch, SaleId, Sku};
 use contract::keys::SaleKeys;
@@ -18,36 +18,36 @@ use crate::read::order_response::corrupt;
 
 const INVENTORY: &str = include_str!("../../queries/inventory.sql");
 
-/// Where a sale's units are.
+/// The inventory of a sale.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Inventory")]
 pub(crate) struct InventoryBody<'a> {
     sale_id: &'a SaleId,
-    /// A number that grows with each rebuild of the sale's state in Redis.
+    /// The epoch, which increases with each rebuild of the sale's state in Redis.
     epoch: Epoch,
-    /// Whether the sale's stock can be sold from right now.
+    /// Whether the sale's state in Redis is ready for orders.
     ready: bool,
     items: Vec<StockBody>,
 }
 
-/// Where an item's units are. total = database_available + held + sold + dead_lettered.
+/// The stock of an item: total = database_available + held + sold + dead_lettered.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Stock")]
 struct StockBody {
     sku: Sku,
-    /// Units for sale, sold ones included; `null`: unlimited.
+    /// The total number of units, including sold ones; `null` means unlimited.
     total: Option<i64>,
-    /// Units that Postgres has left; `null`: unlimited.
+    /// The units available in Postgres; `null` means unlimited.
     database_available: Option<i64>,
-    /// Units that Redis has left, those on their way back included; `null`: unlimited, or it cannot be told now.
+    /// The units available in Redis, including announced ones; `null` if unlimited or currently unknown.
     redis_available: Option<i64>,
-    /// Units of orders that are not paid yet.
+    /// The units of orders that are not paid yet.
     held: i64,
-    /// Units of paid orders.
+    /// The units of paid orders.
     sold: i64,
-    /// Units in dead letters that nobody has decided about.
+    /// The units of undecided dead letters.
     dead_lettered: i64,
-    /// redis_available - database_available: 0 at rest.
+    /// The difference redis_available - database_available, which is 0 at rest.
     drift: Option<i64>,
 }
 
@@ -92,7 +92,7 @@ pub(crate) async fn show(pool: &Pool, redis: &Redis, sale: &SaleId) -> Result<Re
     Ok(json(StatusCode::OK, &InventoryBody { sale_id: sale, epoch, ready, items }))
 }
 
-/// Units in Redis per SKU, those on their way back included; `None` where they cannot be told.
+/// Returns the units of each SKU in Redis, including announced ones; `None` if they cannot be read.
 async fn in_redis(
     redis: &Redis,
     sale: &SaleId,

@@ -1,5 +1,5 @@
-//! What became of a sale's orders: funnel, revenue, sell-out, pace, deliveries, as `analytics` has counted
-//! them from the events. It follows the sale by a moment; `counted_at` tells by how long.
+//! The report of a sale: funnel, revenue, sell-out time, order rate and deliveries, as `analytics` has computed them
+//! from the events. It lags slightly behind the sale; `counted_at` shows by how much.
 
 use contract::ids::SaleId;
 use contract::ids::Sku;
@@ -19,39 +19,39 @@ use crate::read::order_response::told;
 
 const REPORT: &str = include_str!("../../queries/report.sql");
 
-/// What became of a sale's orders. Amounts are in the minor unit of `currency`.
+/// The report of a sale. Amounts are in the minor unit of `currency`.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Report")]
 pub(crate) struct ReportBody {
     sale_id: SaleId,
-    /// For people.
+    /// The title for people.
     title: String,
     state: SaleState,
     currency: Currency,
     opens_at: Option<Timestamp>,
     closes_at: Option<Timestamp>,
-    /// Until when orders are counted; `null`: none was yet.
+    /// The time up to which events are counted; `null` if none has been counted.
     counted_at: Option<Timestamp>,
     funnel: Funnel,
     revenue: Revenue,
     first_order_at: Option<Timestamp>,
     last_order_at: Option<Timestamp>,
     sell_out: SellOut,
-    orders_per_second: Pace,
-    /// By hours in which something was shipped or delivered, oldest first: the newest 168.
+    orders_per_second: OrderRate,
+    /// The newest 168 hours in which an order was shipped or delivered, oldest first.
     deliveries: Vec<DeliveryHour>,
 }
 
-/// How many orders have come so far. An order that went on counts in each state that it was in.
+/// The number of orders that have reached each state. An order counts in every state that it has been in.
 #[derive(Serialize, Deserialize, JsonSchema)]
 struct Funnel {
     accepted: u64,
     payment_requested: u64,
     paid: u64,
     payment_failed: u64,
-    /// Not paid before their hold ended.
+    /// Orders that were not paid before their hold expired.
     expired: u64,
-    /// Given up for whatever other reason.
+    /// Orders that were cancelled for any other reason.
     cancelled: u64,
     shipped: u64,
     delivered: u64,
@@ -59,70 +59,71 @@ struct Funnel {
     refunded: u64,
 }
 
-/// The money of a sale.
+/// The revenue of a sale.
 #[derive(Serialize, Deserialize, JsonSchema)]
 struct Revenue {
-    /// Totals of orders when they were paid.
+    /// The sum of the totals of orders that were paid.
     captured: i64,
-    /// Totals of paid orders when they were cancelled or refunded.
+    /// The sum of the totals of paid orders that were cancelled or refunded.
     returned: i64,
-    /// captured - returned.
+    /// The difference captured - returned.
     net: i64,
 }
 
-/// How fast a sale was sold out.
+/// The time until a sale was sold out.
 #[derive(Serialize, Deserialize, JsonSchema)]
 struct SellOut {
-    /// When the last of all limited items was gone; `null`: something is left, or nothing is limited.
+    /// When the last limited item was sold out; `null` if units remain or if no item is limited.
     sold_out_at: Option<Timestamp>,
-    /// From the first order on.
+    /// The seconds since the first order.
     seconds: Option<f64>,
-    /// The limited items.
+    /// The sale's limited items.
     items: Vec<SoldOutItem>,
 }
 
-/// How fast an item was sold out.
+/// The time until an item was sold out.
 #[derive(Serialize, Deserialize, JsonSchema)]
 struct SoldOutItem {
     sku: Sku,
-    /// Units for sale.
+    /// The total number of units.
     total: u64,
     sold_out_at: Option<Timestamp>,
-    /// From the sale's first order on.
+    /// The seconds since the sale's first order.
     seconds: Option<f64>,
 }
 
-/// Orders accepted per second.
+/// The rate of accepted orders per second.
 #[derive(Serialize, Deserialize, JsonSchema)]
-struct Pace {
-    /// In the best second.
+#[schemars(rename = "Pace")]
+struct OrderRate {
+    /// The highest number of orders in a second.
     peak: u64,
-    /// From the first order to the last.
+    /// The average from the first order to the last.
     average: f64,
-    /// The newest 600 seconds in which something was ordered, oldest first.
+    /// The newest 600 seconds with an accepted order, oldest first.
     seconds: Vec<Second>,
 }
 
-/// One second of a sale.
+/// One second of a sale, with its orders.
 #[derive(Serialize, Deserialize, JsonSchema)]
 struct Second {
     at: Timestamp,
-    /// Orders.
+    /// The number of accepted orders.
     accepted: u64,
 }
 
-/// One hour of deliveries.
+/// One hour of deliveries and their durations.
 #[derive(Serialize, Deserialize, JsonSchema)]
 struct DeliveryHour {
-    /// Its beginning.
+    /// The start of the hour.
     hour: Timestamp,
-    /// Orders.
+    /// The number of orders shipped.
     shipped: u64,
-    /// Orders.
+    /// The number of orders delivered.
     delivered: u64,
-    /// From payment to shipping, on average, of those shipped; `null`: none was.
+    /// The average time from payment to shipping; `null` if no order was shipped.
     preparation_seconds: Option<f64>,
-    /// From shipping to delivery, on average, of those delivered; `null`: none was shipped.
+    /// The average time from shipping to delivery; `null` if no delivered order was shipped.
     delivery_seconds: Option<f64>,
 }
 

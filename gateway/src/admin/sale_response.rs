@@ -1,4 +1,4 @@
-//! A sale as its operator sees it: as it was defined, and what has become of it.
+//! The response body of a sale in the admin API: its definition and its current state.
 
 use contract::ids::{Epoch, SaleId};
 use contract::money::Currency;
@@ -7,70 +7,70 @@ use contract::timestamp::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A sale as its operator sees it.
+/// A sale with its definition and its current state, for operators.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "AdminSale")]
 pub(crate) struct SaleBody {
     pub(super) sale_id: SaleId,
-    /// Of the log, for as long as the sale exists.
+    /// The sale's partition of the log, which never changes.
     partition: i32,
-    /// For people.
+    /// The title for people.
     title: String,
     pub(super) state: SaleState,
-    /// Grows with each change.
+    /// The version, which increases with each change.
     pub(super) version: u64,
-    /// Grows with each rebuild of the sale's state in Redis; 0: never opened.
+    /// The epoch, which increases with each rebuild of the sale's state in Redis; 0 means that the sale was never opened.
     pub(super) epoch: Epoch,
-    /// Whether the sale's stock can be sold from right now.
+    /// Whether the sale's state in Redis is ready for orders.
     pub(super) ready: bool,
-    /// Whether the gateway that answers acts by all this already.
+    /// Whether the responding gateway already applies this definition and state.
     #[serde(skip_deserializing)]
     pub(super) in_force: bool,
-    /// The epoch that settlement goes by; behind `epoch` only while a rebuild is under way.
+    /// The epoch that settlement has reached; lower than `epoch` only during a rebuild.
     settled_epoch: Epoch,
-    /// Whether a rebuild is due that has not begun.
+    /// Whether a rebuild is requested that has not started.
     rebuild_requested: bool,
-    /// The rebuild that is due or under way; `null`: none.
+    /// The rebuild that is requested or in progress; `null` if there is none.
     rebuild: Option<Rebuild>,
-    /// Of every amount in the sale.
+    /// The currency of every amount in the sale.
     currency: Currency,
-    /// No order before; `null`: open from the start.
+    /// The start of the window; `null` means no lower bound.
     opens_at: Option<Timestamp>,
-    /// No order from then on; `null`: until an operator closes it.
+    /// The end of the window; `null` means until an operator closes the sale.
     closes_at: Option<Timestamp>,
-    /// Live orders a customer may have at once; `null`: any number.
+    /// The maximum number of live orders per customer; `null` means unlimited.
     max_orders_per_customer: Option<u32>,
-    /// How long units are held for an unpaid order, in seconds.
+    /// The time for which units are held for an unpaid order, in seconds.
     hold_seconds: u32,
-    /// In the minor unit; charged below `free_delivery_from`.
+    /// The delivery fee in the minor unit, charged below `free_delivery_from`.
     delivery_fee: u64,
-    /// The amount from which delivery is free, in the minor unit; `null`: the fee is always charged.
+    /// The amount from which delivery is free, in the minor unit; `null` means that the fee is always charged.
     free_delivery_from: Option<u64>,
     discount_policies: Vec<DiscountPolicy>,
-    /// With changes that take effect when the rebuild that they need is done.
+    /// The items, including changes that take effect when the required rebuild is complete.
     items: Vec<Item>,
 }
 
-/// A rebuild of a sale's state in Redis, from Postgres and the log. The first opening is one, too.
+/// A rebuild of a sale's state in Redis, from Postgres and the log. The first opening is a rebuild, too.
 #[derive(Serialize, Deserialize, JsonSchema)]
 struct Rebuild {
-    /// The one that it begins.
+    /// The epoch that the rebuild starts.
     epoch: Epoch,
-    /// Where it is: `waiting`, then `begin`, `announce`, `leases`, `drain`, `barrier`, `settle`, `items`, `unlink`,
+    /// The current step: `waiting`, then `begin`, `announce`, `leases`, `drain`, `barrier`, `settle`, `items`, `unlink`,
     /// `snapshot`, `scripts`, `seal`, `open`.
     step: String,
-    /// Since when it is due.
+    /// When the rebuild was requested.
     since: Timestamp,
-    /// Why: `first_opening`, `operator`, `items`, `dead_letter`, `drift`, `unfinished`, or the proof by which the
-    /// state counts as lost.
+    /// The reason: `first_opening`, `operator`, `items`, `dead_letter`, `drift`, `unfinished`, or the proof that the
+    /// state is lost.
     reason: String,
-    /// Orders that have been written into Redis so far, once it is at that.
+    /// The number of orders written to Redis so far; absent before that step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u64")]
     orders_written: Option<u64>,
 }
 
-/// All sales, drafts too, by name.
+/// All sales including drafts, by name.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "AdminSales")]
 pub(crate) struct SalesBody {

@@ -1,4 +1,4 @@
-//! Money that an operator puts into a customer's wallet, once per Idempotency-Key.
+//! Credits to a customer's wallet by an operator, once per Idempotency-Key.
 
 use contract::ids::CustomerId;
 use contract::money::{AMOUNT_MAX, Currency};
@@ -18,26 +18,26 @@ use crate::http::response::Response;
 const CREDIT: &str = include_str!("../../queries/credit_wallet.sql");
 const CREDITED: &str = include_str!("../../queries/credited.sql");
 
-/// Money for a customer's wallet.
+/// A credit to a customer's wallet.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Credit {
-    /// In the minor unit.
+    /// The amount, in the minor unit.
     #[schemars(range(min = 1, max = AMOUNT_MAX))]
     #[serde(deserialize_with = "contract::number::whole")]
     amount: i64,
     currency: Currency,
 }
 
-/// What was put into a wallet, and what is in it now.
+/// The credited amount and the new balance of a wallet.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Credited<'a> {
     #[schemars(with = "CustomerId")]
     customer_id: &'a str,
-    /// In the minor unit.
+    /// The amount, in the minor unit.
     amount: i64,
     currency: Currency,
-    /// In the minor unit.
+    /// The balance, in the minor unit.
     balance: i64,
 }
 
@@ -53,7 +53,10 @@ pub(crate) async fn credit(
     let body = request_body::read_json(&head.headers, body, request_body::BYTES_MAX).await?;
     let Credit { amount, currency } = request_body::parse(&body)?;
     if !(1..=AMOUNT_MAX as i64).contains(&amount) {
-        return Err(Problem::because(Code::InvalidAmount, format!("The amount is 1 to {AMOUNT_MAX}.")));
+        return Err(Problem::because(
+            Code::InvalidAmount,
+            format!("The amount must be from 1 to {AMOUNT_MAX}."),
+        ));
     }
     let mut client = pool.get().await?;
     let transaction = client.transaction().await?;
@@ -65,9 +68,12 @@ pub(crate) async fn credit(
     if (first, of) != (amount, currency.as_str()) {
         return Err(Code::IdempotencyKeyReused.into());
     }
-    // Far from where a refund could run over, which nothing in settlement could refuse.
+    // The limit leaves room for refunds, which settlement could not refuse if they overflowed.
     if new && balance > AMOUNT_MAX as i64 {
-        return Err(Problem::because(Code::InvalidAmount, format!("A wallet holds at most {AMOUNT_MAX}.")));
+        return Err(Problem::because(
+            Code::InvalidAmount,
+            format!("The balance of a wallet must not exceed {AMOUNT_MAX}."),
+        ));
     }
     transaction.commit().await?;
     let body = Credited { customer_id: customer, amount, currency, balance };

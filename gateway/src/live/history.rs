@@ -1,4 +1,4 @@
-//! What has happened to an order so far, from Postgres; later, for streams that began while it was away.
+//! The history of an order from Postgres. For streams that were opened while Postgres was down, it is read later.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,12 +15,12 @@ use super::registry::Registry;
 use crate::http::problem::Problem;
 
 const ORDER_CHANGES: &str = include_str!("../../queries/order_changes.sql");
-/// One history may take so long.
+/// The time limit of reading one history.
 const READ_MAX: Duration = Duration::from_secs(1);
-/// Between two tries while Postgres is away.
+/// The interval between two attempts while Postgres is down.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// Every change, oldest first; `None`: the order is not settled, or not this customer's.
+/// Reads every change, oldest first; `None` if the order is not settled or belongs to another customer.
 pub(super) async fn read(
     pool: &Pool,
     sale: &SaleId,
@@ -42,13 +42,13 @@ pub(super) async fn read(
         })
     });
     let changes = changes.collect::<Option<Vec<_>>>().ok_or_else(|| {
-        tracing::error!(order_id = %order, "an event of this order in Postgres has an unknown status");
+        tracing::error!(order_id = %order, "stored event has an unknown status");
         Problem::from(Code::Internal)
     })?;
     Ok((!changes.is_empty()).then_some(changes))
 }
 
-/// Tells streams that began while Postgres was away where their orders stand, one after another.
+/// Publishes the current status of orders to streams that were opened while Postgres was down, one after another.
 pub(super) async fn catch_up(live: Arc<Registry>, pool: Pool, stop: CancellationToken) {
     while stop.run_until_cancelled(live.unread.notified()).await.is_some() {
         while let Some((order, sale, customer)) = live.take_unread() {
@@ -56,7 +56,7 @@ pub(super) async fn catch_up(live: Arc<Registry>, pool: Pool, stop: Cancellation
             match read.unwrap_or_else(|_| Err(Code::DatabaseUnavailable.into())) {
                 Ok(changes) => {
                     if let Some(last) = changes.and_then(|mut changes| changes.pop()) {
-                        live.tell(&Arc::new(last));
+                        live.publish(&Arc::new(last));
                     }
                 }
                 Err(problem) if problem.code == Code::DatabaseUnavailable => {
@@ -65,7 +65,7 @@ pub(super) async fn catch_up(live: Arc<Registry>, pool: Pool, stop: Cancellation
                         return;
                     }
                 }
-                Err(_) => {} // what cannot be read now never can; it is logged
+                Err(_) => {} // any other error is permanent and has been logged
             }
         }
     }

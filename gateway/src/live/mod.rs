@@ -1,19 +1,18 @@
-//! Live updates: an order's changes as they are settled, by Server-Sent Events or a WebSocket, from any
-//! gateway.
+//! Live updates: an order's changes as they are settled, over Server-Sent Events or a WebSocket, from any gateway.
 //!
-//! | file | what it is |
+//! | file | contents |
 //! |---|---|
-//! | [`topic`] | what is read from `order-events` |
-//! | [`reader`] | by which client, and by which after it |
-//! | [`registry`] | who follows which order |
-//! | [`follower`] | one stream: history, then changes, none twice, none left out |
-//! | [`history`] | what happened so far, from Postgres |
-//! | [`sse`], [`ws`] | the two ways to tell it |
-//! | [`change`] | what is told |
+//! | [`topic`] | consumes `order-events` and publishes the changes to the registry |
+//! | [`reader`] | the Kafka consumer, which is replaced when it stalls |
+//! | [`registry`] | the streams by order |
+//! | [`follower`] | one stream: history, then live changes, without duplicates or gaps |
+//! | [`history`] | the changes so far, from Postgres |
+//! | [`sse`], [`ws`] | the two transports |
+//! | [`change`] | a change and its encodings |
 //!
-//! Nothing is left out because a stream is registered, and the topic is being read, before its history is
-//! read; nothing is told twice because an order's events have growing sequences ([`change::EventId`]). A stream
-//! that ends for another reason than the order's end is resumed by `Last-Event-ID`.
+//! No change is missed, because a stream is registered and the topic is being consumed before its history is read. No
+//! change is sent twice, because the sequences of an order's events increase ([`change::EventId`]). A stream that ends
+//! before the order is complete is resumed with `Last-Event-ID`.
 
 pub(crate) mod change;
 pub(crate) mod follower;
@@ -55,13 +54,13 @@ use crate::read::QUERY_MAX;
 use crate::read::order_lookup::OrderLookup;
 use crate::read::order_response::fresh_status;
 
-/// Between two signs of life of a stream on which nothing happens, so that nothing on the way takes it for dead.
+/// The interval of heartbeats on an idle stream, so that no intermediary considers it dead.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// A new stream waits so long for the topic to be read.
+/// The time for which a new stream waits for the consumer of the topic to start.
 const TOPIC_WAIT_MAX: Duration = Duration::from_millis(1500);
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// Starts the reader of the topic, and what ends every stream at `stop`.
+/// Starts the consumer of the topic, and the task that ends every stream at `stop`.
 pub(crate) fn start(
     registry: &Arc<Registry>,
     pool: &Pool,
@@ -75,7 +74,7 @@ pub(crate) fn start(
             name: name.into(),
             topic: services.topic(ORDER_EVENTS.name),
             stall_max: STALL_MAX,
-            // Shown from the start, so that an alert has a 0 to rise from.
+            // Registered at start, so that `rate()` sees the first increment.
             replaced: counter!("kafka_clients_replaced_total", "client" => "live_updates"),
         },
         registry: registry.clone(),
@@ -93,14 +92,14 @@ pub(crate) fn start(
     vec![reading, catching_up, closing]
 }
 
-/// What streams need.
+/// The state that streams need.
 #[derive(Clone, Copy)]
 pub(crate) struct Streams<'a> {
     pub(crate) registry: &'a Arc<Registry>,
     pub(crate) orders: OrderLookup<'a>,
 }
 
-/// A stream of an order's changes, from where its reader has come.
+/// Opens a stream of an order's changes, which continues after the last event that the client has received.
 async fn open(
     streams: Streams<'_>,
     context: RequestContext<'_>,
@@ -122,21 +121,21 @@ async fn open_in_time(
     let customer = customer(head)?;
     let (view, id) = orders.parse_path(sale, order)?;
     let sale = &view.publication.sale_id;
-    let seen = last_event_id(head, view.publication.partition)?;
-    // First the registration, then the history.
+    let last_received = last_event_id(head, view.publication.partition)?;
+    // The registration must precede the query of the history.
     let mut follower = Follower::register(registry, id, TOPIC_WAIT_MAX).await?;
     let asked = history::read(orders.pool, sale, id, &customer);
     let asked = async { asked.await.map(|history| history.map(Begin::Settled)) };
     let fresh = |found: &FoundOrder, unsettled| Begin::Remembered {
-        // What it has become meanwhile, if anything, is on its way here.
+        // A newer status, if there is one, arrives through the topic.
         status: if unsettled { OrderStatus::Processing } else { fresh_status(found) },
         at: found.order.accepted_at,
         unsettled,
     };
     match orders.settled_or_remembered(&view, id, &customer, asked, fresh).await? {
-        Begin::Settled(history) => follower.begin(history, seen),
-        // What lies behind the event that the reader has seen is in Postgres alone.
-        Begin::Remembered { unsettled: false, .. } if seen.is_some() => {
+        Begin::Settled(history) => follower.begin(history, last_received),
+        // Only Postgres stores the events after the last one that the client has received.
+        Begin::Remembered { unsettled: false, .. } if last_received.is_some() => {
             return Err(Code::DatabaseUnavailable.into());
         }
         Begin::Remembered { status, at, unsettled } => {
@@ -149,16 +148,17 @@ async fn open_in_time(
     Ok(follower)
 }
 
-/// What is known of an order when a stream begins.
+/// The data of an order that is available when a stream opens.
 enum Begin {
-    /// By Postgres: every change so far.
+    /// Every change so far, from Postgres.
     Settled(Vec<Change>),
-    /// By Redis. `unsettled`: Postgres does not have it yet; else Postgres did not answer.
+    /// The status from Redis. `unsettled` means that Postgres does not store the order yet; otherwise Postgres did
+    /// not respond.
     Remembered { status: OrderStatus, at: Timestamp, unsettled: bool },
 }
 
-/// Who asks. Browsers let a page set no headers of event streams and WebSockets, so the bearer token may be the
-/// parameter `access_token` here. It is never logged, nor is any other part of a query string.
+/// Returns the calling customer. Browsers do not let a page set headers of event streams and WebSockets, so the bearer
+/// token may be sent as the query parameter `access_token` here. No part of a query string is ever logged.
 fn customer(head: &Parts) -> Result<CustomerId, Problem> {
     if head.headers.contains_key(AUTHORIZATION) {
         return Ok(authenticate::customer(&head.headers)?);
@@ -168,17 +168,17 @@ fn customer(head: &Parts) -> Result<CustomerId, Problem> {
     Ok(authenticate::customer(&HeaderMap::from_iter([(AUTHORIZATION, bearer)]))?)
 }
 
-/// The event that the reader has seen: the header that browsers send when they return, or the parameter
-/// `last_event_id`.
+/// Returns the last event that the client has received: from the header that browsers send when they reconnect, or
+/// from the query parameter `last_event_id`.
 fn last_event_id(head: &Parts, partition: i32) -> Result<Option<EventId>, Problem> {
-    let told = match head.headers.get(LAST_EVENT_ID) {
+    let text = match head.headers.get(LAST_EVENT_ID) {
         Some(header) => header.to_str().ok().map(str::to_owned),
         None => match parameter(head, "last_event_id")? {
             Some(text) => Some(text),
             None => return Ok(None),
         },
     };
-    let id = told.and_then(|text| text.parse::<EventId>().ok()).filter(|id| id.partition == partition);
-    let why = "The last event id is not the id of an event of this order.";
+    let id = text.and_then(|text| text.parse::<EventId>().ok()).filter(|id| id.partition == partition);
+    let why = "The last event ID does not belong to an event of this order.";
     id.map(Some).ok_or_else(|| Problem::because(Code::MalformedRequest, why))
 }

@@ -1,6 +1,6 @@
-//! Who follows which order. The reader of the topic hands each change over here; a stream takes it from
-//! a queue of its own. A queue is short: whoever does not take what is in it is cut off, and resumes from
-//! the last event that it took, with what it missed from Postgres.
+//! The streams by order. The consumer of the topic publishes each change here, and each stream receives it through
+//! its own queue. Queues are short: a client that does not keep up is disconnected and resumes from the last event that
+//! it received, with the missed changes from Postgres.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,33 +15,35 @@ use tokio_util::task::TaskTracker;
 
 use super::change::Change;
 
-/// Changes that wait for a stream to take them. An order has fewer in its whole life, so a reader that is
-/// there never meets this.
-const QUEUE: usize = 16;
-/// Streams of one order: a customer's tabs and devices, and connections whose end nobody has noticed yet.
+/// The capacity of a stream's queue. An order has fewer changes in its lifetime, so a client that reads never fills
+/// it.
+const QUEUE_CAPACITY: usize = 16;
+/// The maximum number of streams of one order: a customer's tabs and devices, and connections whose end has not
+/// been detected yet.
 const STREAMS_OF_ORDER_MAX: usize = 16;
-/// The topic is read for so long after the last stream has ended: the next one need not wait.
+/// The time for which the topic is still consumed after the last stream has ended, so that the next stream need not
+/// wait.
 const LINGER: Duration = Duration::from_secs(60);
 
-/// All streams of this gateway.
+/// The registry of all streams of this gateway.
 pub struct Registry {
     streams: Mutex<Streams>,
     streams_max: usize,
     open: Gauge,
-    /// Wakes the reader.
+    /// Wakes the consumer thread.
     wanted: Condvar,
-    /// Whether the topic is read: everything published from now on reaches whoever is registered.
-    read: watch::Sender<bool>,
-    /// There is an order whose history could not be read.
+    /// Whether the topic is being consumed: everything published from now on reaches all registered streams.
+    consuming: watch::Sender<bool>,
+    /// Notifies that there is an order whose history could not be read.
     pub(super) unread: Notify,
-    /// Streams that have a task of their own.
+    /// The tasks of streams that have one.
     pub(super) tasks: TaskTracker,
 }
 
 #[derive(Default)]
 struct Streams {
     by_order: FxHashMap<OrderId, Vec<Stream>>,
-    /// Orders whose history could not be read when a stream began.
+    /// The orders whose history could not be read when a stream was opened.
     unread: FxHashMap<OrderId, (SaleId, CustomerId)>,
     count: usize,
     last_id: u64,
@@ -50,7 +52,7 @@ struct Streams {
 }
 
 impl Streams {
-    /// Lets go of every stream; how many there were.
+    /// Disconnects every stream and returns their number.
     fn drop_all(&mut self) -> usize {
         self.by_order.drain().map(|(_, streams)| streams.len()).sum()
     }
@@ -61,19 +63,19 @@ struct Stream {
     queue: mpsc::Sender<Arc<Change>>,
 }
 
-/// Why no further change comes.
+/// The reason why a stream ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Over {
-    /// The order's last one has been told.
+pub(crate) enum StreamEnd {
+    /// The final change of the order has been sent.
     Final,
-    /// The reader did not keep up, or changes were lost on the way here.
+    /// The client did not keep up, or the consumer missed changes.
     Behind,
-    /// The gateway stops.
+    /// The gateway is shutting down.
     Stopping,
 }
 
 impl Registry {
-    /// Of at most so many streams.
+    /// Creates a registry with a maximum number of streams.
     pub(crate) fn new(streams_max: usize) -> Arc<Self> {
         let open = gauge!("live_update_streams");
         open.set(0.0);
@@ -82,27 +84,27 @@ impl Registry {
             streams_max,
             open,
             wanted: Condvar::new(),
-            read: watch::channel(false).0,
+            consuming: watch::channel(false).0,
             unread: Notify::new(),
             tasks: TaskTracker::new(),
         })
     }
 
-    /// Streams that are open now.
+    /// Returns the number of open streams.
     pub fn count(&self) -> usize {
         self.streams().count
     }
 
     fn streams(&self) -> MutexGuard<'_, Streams> {
-        // Each use leaves it whole at every step.
+        // A panic cannot leave the value inconsistent, so a poisoned lock may be used.
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until the topic is read: a stream that was registered before receives everything published after this
-    /// returns.
-    pub(super) async fn wait_until_read(&self, wait_max: Duration) -> Result<(), Code> {
-        let mut read = self.read.subscribe();
-        let waited = tokio::time::timeout(wait_max, read.wait_for(|read| *read)).await;
+    /// Waits until the topic is being consumed: a stream that was registered before receives everything published
+    /// after this returns.
+    pub(super) async fn wait_until_consuming(&self, wait_max: Duration) -> Result<(), Code> {
+        let mut consuming = self.consuming.subscribe();
+        let waited = tokio::time::timeout(wait_max, consuming.wait_for(|consuming| *consuming)).await;
         match waited {
             Ok(Ok(_)) => Ok(()),
             _ => Err(Code::LogUnavailable),
@@ -119,7 +121,7 @@ impl Registry {
         if streams.closed || streams.count >= self.streams_max || of_order >= STREAMS_OF_ORDER_MAX {
             return Err(Code::Overloaded);
         }
-        let (queue, changes) = mpsc::channel(QUEUE);
+        let (queue, changes) = mpsc::channel(QUEUE_CAPACITY);
         streams.count += 1;
         streams.last_id += 1;
         let id = streams.last_id;
@@ -144,19 +146,19 @@ impl Registry {
         }
     }
 
-    /// Whether anyone wants to know of this order's changes.
+    /// Returns whether any stream follows this order.
     pub(super) fn is_followed(&self, order: &OrderId) -> bool {
         self.streams().by_order.contains_key(order)
     }
 
-    /// Hands a change to the order's streams. Whoever has no room for it is cut off.
-    pub(super) fn tell(&self, change: &Arc<Change>) {
+    /// Publishes a change to the order's streams. A stream whose queue is full is disconnected.
+    pub(super) fn publish(&self, change: &Arc<Change>) {
         let mut streams = self.streams();
         if let Some(of_order) = streams.by_order.get_mut(&change.order_id) {
             of_order.retain(|stream| match stream.queue.try_send(change.clone()) {
                 Ok(()) => true,
                 Err(TrySendError::Full(_)) => {
-                    count_ends(Over::Behind, 1);
+                    count_ends(StreamEnd::Behind, 1);
                     false
                 }
                 Err(TrySendError::Closed(_)) => false,
@@ -164,43 +166,43 @@ impl Registry {
         }
     }
 
-    /// Cuts off every stream: changes were lost on the way here.
-    pub(super) fn cut_off_all(&self) {
-        count_ends(Over::Behind, self.streams().drop_all());
+    /// Disconnects every stream, because the consumer has missed changes.
+    pub(super) fn disconnect_all(&self) {
+        count_ends(StreamEnd::Behind, self.streams().drop_all());
     }
 
-    /// Ends every stream, and takes no more.
+    /// Ends every stream and accepts no new ones.
     pub(super) fn close(&self) {
         let mut streams = self.streams();
         streams.closed = true;
-        count_ends(Over::Stopping, streams.drop_all());
+        count_ends(StreamEnd::Stopping, streams.drop_all());
     }
 
-    /// Why a stream that was neither left nor final has ended.
-    pub(super) fn why_cut_off(&self) -> Over {
-        if self.streams().closed { Over::Stopping } else { Over::Behind }
+    /// Returns why a stream ended that was neither closed by its client nor complete.
+    pub(super) fn disconnect_reason(&self) -> StreamEnd {
+        if self.streams().closed { StreamEnd::Stopping } else { StreamEnd::Behind }
     }
 
-    /// Whether the topic is to be read on. Where it is not, waits a moment for somebody who wants it; a reader from
-    /// before is then of no use: whoever comes waits for a new one.
+    /// Returns whether the topic must still be consumed. If not, it waits a moment for a new stream; an existing
+    /// reader is then obsolete, because a new stream waits for a new reader.
     pub(super) fn is_wanted_or_wait(&self, wait_max: Duration) -> bool {
         let streams = self.streams();
         let lingers = streams.last_left.is_some_and(|left| left.elapsed() < LINGER);
-        if streams.count > 0 || (lingers && *self.read.borrow()) {
+        if streams.count > 0 || (lingers && *self.consuming.borrow()) {
             return true;
         }
-        // Under the lock: who registers after this waits until it is read again.
-        self.read.send_replace(false);
+        // Under the lock: a stream that registers after this waits until the topic is consumed again.
+        self.consuming.send_replace(false);
         drop(self.wanted.wait_timeout(streams, wait_max));
         false
     }
 
-    /// Whether the topic is read from now on.
-    pub(super) fn set_read(&self, read: bool) {
-        self.read.send_replace(read);
+    /// Sets whether the topic is being consumed from now on.
+    pub(super) fn set_consuming(&self, consuming: bool) {
+        self.consuming.send_replace(consuming);
     }
 
-    /// Remembers that the order's history is still to be read.
+    /// Records that the order's history has to be read later.
     pub(super) fn note_unread(&self, order: OrderId, sale: SaleId, customer: CustomerId) {
         let mut streams = self.streams();
         if streams.by_order.contains_key(&order) {
@@ -209,8 +211,8 @@ impl Registry {
         }
     }
 
-    /// One of the orders whose history is still to be read; no longer remembered, so that a stream that begins
-    /// while it is being read is not forgotten.
+    /// Removes and returns an order whose history has to be read. It is removed before the query, so that a stream
+    /// that opens during the query can record the order again.
     pub(super) fn take_unread(&self) -> Option<(OrderId, SaleId, CustomerId)> {
         let mut streams = self.streams();
         let order = *streams.unread.keys().next()?;
@@ -219,7 +221,7 @@ impl Registry {
     }
 }
 
-/// A stream's entry in the registry; removed with the value.
+/// A stream's entry in the registry, which is removed when the value is dropped.
 pub(super) struct Registration {
     pub(super) registry: Arc<Registry>,
     order: OrderId,
@@ -238,12 +240,12 @@ impl Drop for Registration {
     }
 }
 
-/// Counts streams that ended otherwise than by their reader's wish.
-pub(super) fn count_ends(over: Over, streams: usize) {
-    let reason = match over {
-        Over::Final => "final",
-        Over::Behind => "behind",
-        Over::Stopping => "stopping",
+/// Counts streams that were ended by the gateway.
+pub(super) fn count_ends(end: StreamEnd, streams: usize) {
+    let reason = match end {
+        StreamEnd::Final => "final",
+        StreamEnd::Behind => "behind",
+        StreamEnd::Stopping => "stopping",
     };
     counter!("live_update_streams_ended_total", "reason" => reason).increment(streams as u64);
 }
@@ -253,18 +255,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_comes_as_the_reading_ends_is_not_left_to_a_reader_that_has_ended() {
+    fn a_stream_that_registers_while_consumption_ends_gets_a_new_reader() {
         let registry = Registry::new(1);
-        registry.set_read(true);
+        registry.set_consuming(true);
         std::thread::scope(|scope| {
             let reading = scope.spawn(|| registry.is_wanted_or_wait(Duration::from_secs(10)));
-            while *registry.read.borrow() {
+            while *registry.consuming.borrow() {
                 std::thread::yield_now();
             }
             let order = "019caa3f-8c7d-7abc-8a7b-d1bca63a8fa9".parse().unwrap();
             let _follower = registry.register(order).unwrap();
-            assert!(!reading.join().unwrap(), "the reader from before is let go");
-            assert!(registry.is_wanted_or_wait(Duration::ZERO), "and a new one begins at once");
+            assert!(!reading.join().unwrap(), "the previous reader is obsolete");
+            assert!(registry.is_wanted_or_wait(Duration::ZERO), "a new reader starts at once");
         });
     }
 }

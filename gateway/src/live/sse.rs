@@ -1,7 +1,7 @@
 //! `GET …/orders/{order}/events`: an order's changes as Server-Sent Events (WHATWG HTML, "Server-sent events").
 //!
-//! The body has no task of its own: the connection asks it for the next bytes when there is room for them,
-//! so a client that does not read makes no memory grow but its short queue.
+//! The body has no task of its own. The connection polls it for the next bytes when it has capacity (backpressure), so
+//! that a client that does not read occupies no memory beyond its short queue.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -17,19 +17,19 @@ use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use tokio::time::{Instant, Interval, interval_at};
 
 use super::follower::{Follower, Next};
-use super::registry::Over;
+use super::registry::StreamEnd;
 use super::{HEARTBEAT, Streams};
 use crate::http::problem::Problem;
 use crate::http::request_context::RequestContext;
 use crate::http::response::{Response, full};
 
-/// Asks nginx and its kind not to hold events back.
+/// Requests that nginx and similar proxies do not buffer events.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
-/// A client returns after so long, and up to [`RETRY_SPREAD_MS`] later, each after its own time.
+/// The time after which a client reconnects, plus a jitter of up to [`RETRY_JITTER_MS`].
 const RETRY_MS: u64 = 1000;
-const RETRY_SPREAD_MS: u64 = 2000;
+const RETRY_JITTER_MS: u64 = 2000;
 
-/// Answers with the stream, or 204 to a client that has seen the last event: browsers stop then.
+/// Responds with the stream, or with 204 to a client that has received the final event, after which browsers stop.
 pub(crate) async fn answer(
     streams: Streams<'_>,
     context: RequestContext<'_>,
@@ -37,7 +37,7 @@ pub(crate) async fn answer(
     order: &str,
 ) -> Result<Response, Problem> {
     let follower = super::open(streams, context, sale, order).await?;
-    if follower.is_over() {
+    if follower.has_ended() {
         let mut answer = Response::new(full(Bytes::new()));
         *answer.status_mut() = StatusCode::NO_CONTENT;
         return Ok(answer);
@@ -58,10 +58,10 @@ pub(crate) async fn answer(
 }
 
 fn retry_ms(follower: &Follower) -> u64 {
-    RETRY_MS + follower.spread() % RETRY_SPREAD_MS
+    RETRY_MS + follower.jitter() % RETRY_JITTER_MS
 }
 
-/// The body.
+/// The response body.
 struct Events {
     opening: Option<Bytes>,
     follower: Follower,
@@ -80,11 +80,11 @@ impl Events {
         }
         if let Poll::Ready(next) = self.follower.poll_next(context) {
             let bytes = match next {
-                Next::Change(change) => change.event(self.language),
-                Next::Over(over) => {
+                Next::Change(change) => change.sse_event(self.language),
+                Next::End(end) => {
                     self.ended = true;
-                    match self.farewell(over) {
-                        Some(farewell) => farewell.into(),
+                    match self.closing_event(end) {
+                        Some(event) => event.into(),
                         None => return Poll::Ready(None),
                     }
                 }
@@ -96,15 +96,17 @@ impl Events {
         Poll::Ready(Some(Bytes::from_static(b":\n\n")))
     }
 
-    /// The last words: browsers return by themselves with the id of the last event that they got; others
-    /// are told it.
-    fn farewell(&self, over: Over) -> Option<String> {
+    /// Returns the last event of a stream. Browsers reconnect automatically with the ID of the last event that they
+    /// received; other clients find it in this event.
+    fn closing_event(&self, end: StreamEnd) -> Option<String> {
         let resume =
             serde_json::json!({ "last_event_id": self.follower.resume_from().map(|id| id.to_string()) });
-        match over {
-            Over::Final => None,
-            Over::Behind => Some(format!("event: reset\ndata: {resume}\n\n")),
-            Over::Stopping => Some(format!("retry: {}\n: this gateway stops\n\n", retry_ms(&self.follower))),
+        match end {
+            StreamEnd::Final => None,
+            StreamEnd::Behind => Some(format!("event: reset\ndata: {resume}\n\n")),
+            StreamEnd::Stopping => {
+                Some(format!("retry: {}\n: this gateway is shutting down\n\n", retry_ms(&self.follower)))
+            }
         }
     }
 }

@@ -1,9 +1,9 @@
-//! The reader of `order-events`. Each gateway reads all of it for itself, from the end, on a thread of its
-//! own (librdkafka blocks) and only while there are streams: a sale without readers pays nothing.
+//! The consumer of `order-events`. Each gateway consumes the whole topic from its end, on a dedicated thread (librdkafka
+//! blocks) and only while there are streams: a sale without followers costs nothing.
 //!
-//! Where it begins is asked for and then assigned, so that it is known from when on nothing is missed. A
-//! stream waits for that before it reads its order's history: what was published before is in Postgres
-//! already, what is published after comes here.
+//! The start offsets are fetched and then assigned, so that it is known from when on no event is missed. A stream
+//! waits for this before it reads its order's history: events published before are stored in Postgres already, and
+//! events published afterwards arrive here.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,18 +21,18 @@ use super::change::{Change, EventId};
 use super::reader::{Error, Reader, Source};
 use super::registry::Registry;
 
-/// How long a reader that nobody needs sleeps at once.
-const NAP: Duration = Duration::from_millis(100);
-/// Between two tries to begin.
+/// The time for which the thread waits for a stream before it checks for shutdown.
+const IDLE_WAIT: Duration = Duration::from_millis(100);
+/// The interval between two attempts to start.
 const RETRY: Duration = Duration::from_millis(200);
 
-/// The topic, and who is told of what is in it.
+/// Consumes the topic and publishes its changes to the registry.
 pub(super) struct Topic {
     pub(super) source: Source,
     pub(super) registry: Arc<Registry>,
 }
 
-/// What streams tell of an event.
+/// The members of an event that streams need.
 #[derive(Deserialize)]
 struct Event {
     status: OrderStatus,
@@ -42,24 +42,24 @@ struct Event {
 }
 
 impl Topic {
-    /// Reads while it is wanted, until `stop`. Blocks its thread.
+    /// Consumes the topic while there are streams, until `stop`. Blocks its thread.
     pub(super) fn run(self, stop: &CancellationToken) {
-        let told = counter!("live_update_events_total");
+        let published = counter!("live_update_events_total");
         let (mut reader, mut failing) = (None, false);
         while !stop.is_cancelled() {
-            if !self.registry.is_wanted_or_wait(NAP) {
+            if !self.registry.is_wanted_or_wait(IDLE_WAIT) {
                 reader = None;
                 continue;
             }
-            let read = self.read_some(&mut reader, &told);
+            let read = self.read_some(&mut reader, &published);
             if let Err(error) = &read {
                 if !failing {
-                    tracing::warn!(%error, topic = self.source.topic, "live updates are interrupted, trying again");
+                    tracing::warn!(%error, topic = self.source.topic, "consuming order events failed, retrying");
                 }
-                if matches!(error, Error::Gone) {
-                    // Streams resume from what Postgres has, behind a new beginning.
-                    self.registry.set_read(false);
-                    self.registry.cut_off_all();
+                if matches!(error, Error::OffsetDeleted) {
+                    // The clients reconnect and resume with the events from Postgres.
+                    self.registry.set_consuming(false);
+                    self.registry.disconnect_all();
                     reader = None;
                 }
                 #[expect(clippy::disallowed_methods, reason = "this thread runs no tasks")]
@@ -69,27 +69,28 @@ impl Topic {
         }
     }
 
-    /// Hands over the next event, beginning where that has not happened yet.
-    fn read_some(&self, reader: &mut Option<Reader>, told: &Counter) -> Result<(), Error> {
+    /// Publishes the next event. Opens the reader if there is none.
+    fn read_some(&self, reader: &mut Option<Reader>, published: &Counter) -> Result<(), Error> {
         let reader = match reader {
             Some(reader) => reader,
             None => {
-                let begun = reader.insert(self.source.open()?);
-                self.registry.set_read(true);
-                begun
+                let opened = reader.insert(self.source.open()?);
+                self.registry.set_consuming(true);
+                opened
             }
         };
         if let Some(message) = reader.poll()?
-            && let Some(change) = self.wanted(&message)
+            && let Some(change) = self.followed_change(&message)
         {
-            told.increment(1);
-            self.registry.tell(&Arc::new(change));
+            published.increment(1);
+            self.registry.publish(&Arc::new(change));
         }
         Ok(reader.check()?)
     }
 
-    /// A change that a stream waits for. Of most orders nobody asks: their events are passed over by the key.
-    fn wanted(&self, message: &BorrowedMessage<'_>) -> Option<Change> {
+    /// Decodes the change if any stream follows its order. Most orders have no followers; their events are skipped by
+    /// the key.
+    fn followed_change(&self, message: &BorrowedMessage<'_>) -> Option<Change> {
         let order_id: OrderId = std::str::from_utf8(message.key()?).ok()?.parse().ok()?;
         if !self.registry.is_followed(&order_id) {
             return None;
@@ -99,7 +100,7 @@ impl Topic {
         let event = serde_json::from_slice::<Event>(message.payload().unwrap_or_default());
         let (Some(id), Ok(event)) = (id, &event) else {
             let error = event.err().map(|error| error.to_string());
-            tracing::error!(%order_id, offset = message.offset(), ?error, "an event of this order is not legible");
+            tracing::error!(%order_id, offset = message.offset(), ?error, "could not decode order event");
             return None;
         };
         let Event { status, cancel_reason, time } = *event;

@@ -1,4 +1,4 @@
-//! What operators' programs may call. A call of the route table without its words here does not compile.
+//! The operations of the admin API. An endpoint of the route table without a description here does not compile.
 
 use contract::problem::Code;
 use contract::record::DeliveryChange;
@@ -22,11 +22,11 @@ use crate::http::request_body::BYTES_MAX as BODY_BYTES_MAX;
 use crate::read::order_response::{OrderBody, OrdersBody};
 use crate::route::{Admin, DOCS, DOCUMENT};
 
-const SALES: &str = "Operating sales";
-const ORDERS: &str = "Operating orders";
+const SALES: &str = "Sale management";
+const ORDERS: &str = "Order management";
 const LETTERS: &str = "Dead letters";
 
-/// A call's operation.
+/// Returns the operation of an endpoint.
 pub(super) fn operation<'s>(schemas: &'s mut Schemas, route: Admin<'static>) -> Operation<'s> {
     let (method, path, tag) = match route {
         Admin::Overview => (Method::GET, "/admin/v1/overview", SALES),
@@ -60,13 +60,13 @@ pub(super) fn operation<'s>(schemas: &'s mut Schemas, route: Admin<'static>) -> 
         Admin::Page | Admin::Document | Admin::Docs => Access::Anyone,
         _ => Access::Operator,
     };
-    described(Operation::new(schemas, method, path, &id, tag, access), route)
+    describe(Operation::new(schemas, method, path, &id, tag, access), route)
 }
 
-/// A rebuild by its other name.
+/// Returns the operation of the alias of a rebuild.
 pub(super) fn sync(schemas: &mut Schemas) -> Operation<'_> {
     let path = "/admin/v1/sales/{sale}/inventory/sync";
-    acted(Operation::new(schemas, Method::POST, path, "admin_sync", SALES, Access::Operator), Action::Rebuild)
+    act(Operation::new(schemas, Method::POST, path, "admin_sync", SALES, Access::Operator), Action::Rebuild)
 }
 
 fn action_path(action: Action) -> &'static str {
@@ -79,59 +79,60 @@ fn action_path(action: Action) -> &'static str {
     }
 }
 
-fn described<'s>(operation: Operation<'s>, route: Admin<'static>) -> Operation<'s> {
+fn describe<'s>(operation: Operation<'s>, route: Admin<'static>) -> Operation<'s> {
     match route {
-        Admin::Page => page(operation).does("The operator's view", "A page for people."),
+        Admin::Page => page(operation).does("Operator page", "The web page for operators."),
         Admin::Document => document(operation),
         Admin::Docs => docs(operation),
         Admin::Overview => operation
             .does(
-                "What is watched during a sale",
-                "What this gateway has answered, how far settlement is behind, where the units are, what is broken \
-                 and why. Cheap: one look serves whoever asks within 500 ms. Totals are since the gateway's start: \
-                 rates come from two looks. What cannot be told now is `null`, with the reason in `why`.",
+                "Get the overview of a sale in progress",
+                "This gateway's responses, the lag of settlement, the stock, and every failure with its reason. \
+                 Requests within 500 ms share one result, so the endpoint is cheap. Totals count from the gateway's \
+                 start; compute rates from two results. Values that are unavailable are `null`, with the reason in \
+                 `why`.",
             )
-            .answers::<overview::Body>(200, "The look.")
+            .answers::<overview::Body>(200, "The overview.")
             .refuses(&[Code::DatabaseUnavailable]),
         Admin::Sales => operation
-            .does("All sales", "As they were defined, drafts too, with what has become of them.")
+            .does("List all sales", "Every sale, including drafts, with its definition and its current state.")
             .answers::<SalesBody>(200, "The sales.")
             .refuses(&[Code::DatabaseUnavailable]),
         Admin::PutSale { .. } => define(operation),
-        Admin::Act { action, .. } => acted(operation, action),
+        Admin::Act { action, .. } => act(operation, action),
         Admin::Inventory { .. } => operation
-            .does("Where a sale's units are", "What Postgres says, what Redis says, and how far they are apart.")
-            .answers::<InventoryBody>(200, "Where they are.")
+            .does("Get the inventory of a sale", "The stock in Postgres and in Redis, and the difference.")
+            .answers::<InventoryBody>(200, "The inventory.")
             .refuses(&[Code::UnknownSale, Code::InvalidSale, Code::DatabaseUnavailable]),
         Admin::Report { .. } => operation
             .does(
-                "What became of a sale's orders",
-                "Funnel, revenue, sell-out, pace and deliveries, counted from the events: `counted_at` tells until when.",
+                "Get the report of a sale",
+                "Funnel, revenue, sell-out time, order rate and deliveries, computed from the events up to `counted_at`.",
             )
             .answers::<ReportBody>(200, "The report.")
             .refuses(&[Code::UnknownSale, Code::InvalidSale, Code::DatabaseUnavailable]),
         Admin::Orders { .. } => operation
-            .does("Look for orders", "A sale's settled orders, newest first.")
-            .query("customer", json!({ "type": "string" }), "Those of this customer alone.")
+            .does("Search orders", "A sale's settled orders, newest first.")
+            .query("customer", json!({ "type": "string" }), "Only orders of this customer.")
             .query(
                 "status",
                 json!({ "$ref": "#/components/schemas/OrderStatus" }),
-                "Those that stand here alone.",
+                "Only orders with this status.",
             )
             .paged(orders::PAGE_DEFAULT, orders::PAGE_MAX)
             .answers::<OrdersBody>(200, "A page of orders.")
             .refuses(&[Code::MalformedRequest, Code::UnknownSale, Code::DatabaseUnavailable]),
         Admin::Order { .. } => operation
-            .does("An order", "Any customer's, once it is settled, with what was asked of it in vain.")
+            .does("Get an order", "A settled order of any customer, including the commands that had no effect.")
             .answers::<OrderBody>(200, "The order.")
             .refuses(&[Code::UnknownSale, Code::NotFound, Code::DatabaseUnavailable]),
         Admin::Deliver { .. } => operation
-            .does("Move an order's goods on", "They have come so far, through all states before it.")
+            .does("Advance a delivery", "Advances the delivery to this status, through all statuses before it.")
             .reads::<DeliveryChange>(
                 BODY_BYTES_MAX,
-                json!({ "delivered": { "summary": "The customer has them", "value": { "status": "delivered" } } }),
+                json!({ "delivered": { "summary": "Delivered to the customer", "value": { "status": "delivered" } } }),
             )
-            .answers::<Recorded>(202, "The change is in the log, or was carried out before.")
+            .answers::<Recorded>(202, "The change is recorded in the log, or was applied before.")
             .refuses(&[
                 Code::UnknownSale,
                 Code::NotFound,
@@ -141,14 +142,14 @@ fn described<'s>(operation: Operation<'s>, route: Admin<'static>) -> Operation<'
                 Code::LogUnavailable,
             ]),
         Admin::Credit { .. } => operation
-            .does("Put money into a wallet", "Once for each key.")
+            .does("Credit a wallet", "Adds money to a customer's wallet, once per key.")
             .idempotent("customer")
             .reads::<Credit>(
                 BODY_BYTES_MAX,
                 json!({ "won": { "summary": "10,000 won", "value": { "amount": 10000, "currency": "KRW" } } }),
             )
-            .answers::<Credited<'_>>(201, "It is in.")
-            .answers::<Credited<'_>>(200, "It was put in before, by the same key.")
+            .answers::<Credited<'_>>(201, "The amount was credited.")
+            .answers::<Credited<'_>>(200, "The amount was credited before with the same key.")
             .refuses(&[
                 Code::NotFound,
                 Code::InvalidAmount,
@@ -157,24 +158,24 @@ fn described<'s>(operation: Operation<'s>, route: Admin<'static>) -> Operation<'
                 Code::OutcomeUnknown,
             ]),
         Admin::DeadLetters => operation
-            .does("Records that could not be applied", "Newest first.")
+            .does("List dead letters", "Records that could not be applied, newest first.")
             .query(
                 "state",
                 json!({ "type": "string", "enum": LetterState::ALL.map(LetterState::as_str) }),
-                "Those in this state alone.",
+                "Only dead letters in this state.",
             )
-            .query("sale", json!({ "type": "string" }), "Those of this sale alone.")
+            .query("sale", json!({ "type": "string" }), "Only dead letters of this sale.")
             .paged(dead_letters::PAGE_DEFAULT, dead_letters::PAGE_MAX)
             .answers::<LettersBody>(200, "A page of dead letters.")
             .refuses(&[Code::MalformedRequest, Code::DatabaseUnavailable]),
-        Admin::Decide { verdict, .. } => decided(operation).does(
+        Admin::Decide { verdict, .. } => decide(operation).does(
             match verdict {
-                Resolution::Replay => "Judge a dead letter again",
-                Resolution::Discard => "Give a dead letter up",
+                Resolution::Replay => "Replay a dead letter",
+                Resolution::Discard => "Discard a dead letter",
             },
             match verdict {
-                Resolution::Replay => "Perhaps it can be read or applied now. Where it cannot it stays undecided.",
-                Resolution::Discard => "The units that are kept back for it are sold again.",
+                Resolution::Replay => "Decodes and applies the record again with the current code. If that fails, it stays undecided.",
+                Resolution::Discard => "Returns the units that are reserved for it to the stock.",
             },
         ),
     }
@@ -184,13 +185,13 @@ fn define(operation: Operation<'_>) -> Operation<'_> {
     operation
         .does(
             "Define a sale",
-            "A draft is replaced as a whole. Once the sale has been opened prices apply to new orders only, a total \
-             may be raised, or lowered by what is free, and items that come or go take effect by a rebuild. In \
-             force when each gateway shows it.",
+            "Replaces a draft completely. After the sale has been opened, prices apply to new orders only, a total may \
+             be raised, or lowered by the free units, and added or removed items take effect with a rebuild. The change \
+             is in force when every gateway shows it.",
         )
         .reads::<SaleTerms>(define::BODY_BYTES_MAX, sale_examples())
-        .answers::<SaleBody>(201, "Created, as a draft.")
-        .answers::<SaleBody>(200, "Changed.")
+        .answers::<SaleBody>(201, "The sale was created as a draft.")
+        .answers::<SaleBody>(200, "The sale was changed.")
         .refuses(&[
             Code::InvalidSale,
             Code::IllegalMove,
@@ -204,7 +205,7 @@ fn define(operation: Operation<'_>) -> Operation<'_> {
         ])
 }
 
-/// The sample sale.
+/// Returns the sample sale.
 fn sale_examples() -> Value {
     let item = |sku: &str, name: &str, price: u64, total: Option<u64>| json!({ "sku": sku, "name": name, "price": price, "total": total, "max_quantity_per_order": 10 });
     json!({
@@ -227,22 +228,24 @@ fn sale_examples() -> Value {
     })
 }
 
-fn acted(operation: Operation<'_>, action: Action) -> Operation<'_> {
+fn act(operation: Operation<'_>, action: Action) -> Operation<'_> {
     let (summary, description) = match action {
-        Action::Open => ("Open a draft", "It sells from then on, in its window, once its stock is in Redis."),
-        Action::Pause => ("Pause a sale", "New orders are refused until it is resumed."),
-        Action::Resume => ("Resume a sale", "It sells again."),
-        Action::Close => ("Close a sale", "For good."),
+        Action::Open => {
+            ("Open a draft", "The sale accepts orders within its window as soon as its stock is in Redis.")
+        }
+        Action::Pause => ("Pause a sale", "New orders are refused until the sale is resumed."),
+        Action::Resume => ("Resume a sale", "The sale accepts orders again."),
+        Action::Close => ("Close a sale", "Closes the sale permanently."),
         Action::Rebuild => (
             "Rebuild a sale's state in Redis",
-            "From Postgres and the log. Orders are answered 503 until it is done; none is lost.",
+            "Rebuilds the state from Postgres and the log. Orders get 503 until it is complete; none is lost.",
         ),
     };
-    let (status, told) = match action {
-        Action::Rebuild => (202, "The rebuild is due."),
-        _ => (200, "The sale. A repetition changes nothing."),
+    let (status, response) = match action {
+        Action::Rebuild => (202, "The rebuild is requested."),
+        _ => (200, "The sale. Repeating the request has no effect."),
     };
-    operation.does(summary, description).answers::<SaleBody>(status, told).refuses(&[
+    operation.does(summary, description).answers::<SaleBody>(status, response).refuses(&[
         Code::UnknownSale,
         Code::InvalidSale,
         Code::IllegalMove,
@@ -251,10 +254,10 @@ fn acted(operation: Operation<'_>, action: Action) -> Operation<'_> {
     ])
 }
 
-fn decided(operation: Operation<'_>) -> Operation<'_> {
+fn decide(operation: Operation<'_>) -> Operation<'_> {
     operation
-        .answers::<LetterBody>(200, "Settlement has carried it out.")
-        .answers::<LetterBody>(202, "The decision is in the log; settlement has not carried it out yet.")
+        .answers::<LetterBody>(200, "Settlement has applied the decision.")
+        .answers::<LetterBody>(202, "The decision is recorded in the log; settlement has not applied it yet.")
         .refuses(&[
             Code::NotFound,
             Code::IllegalMove,

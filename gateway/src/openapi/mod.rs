@@ -1,13 +1,14 @@
-//! The API's documents, in OpenAPI 3.1: made from the types that handlers read and write, and from the route
-//! table, so that neither can change without them. What they say is compared with `openapi/*.json` by a test,
-//! so that a change of the API is seen as one, and with a running gateway by `tests/openapi.rs`.
+//! The OpenAPI 3.1 documents. They are generated from the types that handlers read and write, and from the route
+//! table, so that neither can change without the documents. A test compares them with the golden files
+//! `openapi/*.json`, so that a change of the API shows in a diff, and `tests/openapi.rs` compares them with a
+//! running gateway.
 //!
-//! | file | what it is |
+//! | file | contents |
 //! |---|---|
-//! | [`schemas`] | schemas of types, by what serde does with them |
-//! | [`operation`] | one operation, being written |
-//! | [`public`], [`admin`] | each call of the route table, in words |
-//! | [`problem`] | every refusal's shape |
+//! | [`schemas`] | the schemas of the types as serde writes and reads them |
+//! | [`operation`] | the builder of one operation |
+//! | [`public`], [`admin`] | the operations of the route table |
+//! | [`problem`] | the schema of every problem document |
 
 mod admin;
 mod operation;
@@ -29,16 +30,16 @@ use self::schemas::Schemas;
 use crate::http::response::{Response, encoded_json};
 use crate::route::{Admin, Public};
 
-/// Which document.
+/// The document of one listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// What the public listener has.
+    /// The operations of the public listener.
     Public,
-    /// Everything.
+    /// The operations of both listeners.
     All,
 }
 
-/// Answers with a document.
+/// Responds with a document.
 pub fn answer(part: Part) -> Response {
     static DOCUMENTS: [LazyLock<Bytes>; 2] =
         [LazyLock::new(|| text(Part::Public).into()), LazyLock::new(|| text(Part::All).into())];
@@ -47,7 +48,7 @@ pub fn answer(part: Part) -> Response {
     encoded_json(StatusCode::OK, Bytes::clone(document))
 }
 
-/// A document as it is served, and as it lies in `openapi/`.
+/// Returns a document as it is served and as it is stored in `openapi/`.
 pub fn text(part: Part) -> String {
     format!("{:#}\n", document(part))
 }
@@ -59,7 +60,7 @@ fn document(part: Part) -> Value {
         public::operation(&mut schemas, route).finish(&mut paths);
     }
     if part == Part::All {
-        paths.retain(|path, _| path.starts_with("/v1/")); // the rest is of each listener its own
+        paths.retain(|path, _| path.starts_with("/v1/")); // each listener has its own other paths
         for item in paths.values_mut() {
             item["servers"] = json!([{
                 "url": "{public}", "description": "The public listener.",
@@ -70,7 +71,7 @@ fn document(part: Part) -> Value {
             admin::operation(&mut schemas, route).finish(&mut paths);
         }
         admin::sync(&mut schemas).finish(&mut paths);
-        for operation in OBSERVED {
+        for operation in MONITORING {
             operation(&mut schemas).finish(&mut paths);
         }
     }
@@ -80,10 +81,10 @@ fn document(part: Part) -> Value {
     document
 }
 
-/// What is asked by monitoring, on the admin listener.
-const OBSERVED: [fn(&mut Schemas) -> Operation<'_>; 3] = [
+/// The operations for monitoring, on the admin listener.
+const MONITORING: [fn(&mut Schemas) -> Operation<'_>; 3] = [
     |schemas| {
-        observed(schemas, "/metrics", "metrics").does("Metrics", "In the text format of Prometheus.").answer(
+        monitoring(schemas, "/metrics", "metrics").does("Get metrics", "The Prometheus text format.").answer(
             200,
             "The metrics.",
             Some(("text/plain", json!({ "type": "string" }))),
@@ -93,29 +94,29 @@ const OBSERVED: [fn(&mut Schemas) -> Operation<'_>; 3] = [
         let alive = json!({
             "type": "object", "required": ["live"], "properties": { "live": { "type": "boolean", "const": true } },
         });
-        observed(schemas, "/health/live", "live")
-            .does("Whether it lives", "Without this answer the process is to be restarted.")
-            .answer(200, "It does.", Some(("application/json", alive)))
+        monitoring(schemas, "/health/live", "live")
+            .does("Liveness probe", "A process that does not respond must be restarted.")
+            .answer(200, "The process is alive.", Some(("application/json", alive)))
     },
     |schemas| {
-        observed(schemas, "/health/ready", "ready")
-            .does("Whether it can sell", "Each dependency, and why one is missing.")
-            .answers::<Readiness>(200, "It can.")
-            .answers::<Readiness>(503, "It cannot now.")
+        monitoring(schemas, "/health/ready", "ready")
+            .does("Readiness probe", "Reports each dependency, with the reason if it is down.")
+            .answers::<Readiness>(200, "The gateway is ready.")
+            .answers::<Readiness>(503, "The gateway is not ready.")
     },
 ];
 
-fn observed<'s>(schemas: &'s mut Schemas, path: &'static str, id: &str) -> Operation<'s> {
-    Operation::new(schemas, Method::GET, path, id, "Observing", Access::Anyone)
+fn monitoring<'s>(schemas: &'s mut Schemas, path: &'static str, id: &str) -> Operation<'s> {
+    Operation::new(schemas, Method::GET, path, id, "Monitoring", Access::Anyone)
 }
 
 fn head(part: Part) -> Value {
     let (title, text) = match part {
-        Part::Public => ("Flash sale: the public API", "What storefronts call."),
+        Part::Public => ("Flash sale: the public API", "The API for storefronts."),
         Part::All => (
-            "Flash sale: the whole API",
-            "What operators call, on the admin listener, and what storefronts call, on the public one, at whose `/docs` \
-             that is tried out.",
+            "Flash sale: the complete API",
+            "The API for operators, on the admin listener, and the API for storefronts, on the public listener, which \
+             offers it to try out at `/docs`.",
         ),
     };
     let mut security = json!({
@@ -125,7 +126,7 @@ fn head(part: Part) -> Value {
         },
         "access_token": {
             "type": "apiKey", "in": "query", "name": "access_token",
-            "description": "The customer's token, where a browser cannot set headers: event streams and WebSockets.",
+            "description": "The customer's token for event streams and WebSockets, for which a browser cannot set headers.",
         },
     });
     if part == Part::All {
@@ -147,29 +148,29 @@ fn head(part: Part) -> Value {
     })
 }
 
-const CONVENTIONS: &str = "Amounts are whole numbers of the currency's minor unit (won, cents). Times are UTC. \
-    Refusals are problems by RFC 9457 (`application/problem+json`): `code` never changes, `title` and `detail` come \
-    in Korean or English. Every 503 tells by `Retry-After` when to come back; nothing is lost by repeating a request \
-    with its `Idempotency-Key`. Any other method of a path answers 405 `method_not_allowed` with `Allow`, any other \
-    path 404 `not_found`. Members may be added to answers; unknown members of requests are refused.";
+const CONVENTIONS: &str = "Amounts are integers in the currency's minor unit (won, cents). Times are UTC. Errors are \
+    problem documents as defined by RFC 9457 (`application/problem+json`): `code` is stable, `title` and `detail` are \
+    in Korean or English. Every 503 response contains `Retry-After`; repeating a request with its `Idempotency-Key` \
+    is always safe. Any other method of a path gets 405 `method_not_allowed` with `Allow`, any other path 404 \
+    `not_found`. Members may be added to responses; unknown members of requests are refused.";
 
 fn tags(part: Part) -> Value {
     let public = [
-        ("Sales", "What is sold, and how much of it is left."),
-        ("Orders", "Placing an order, and where it stands."),
-        ("Live updates", "An order's changes as they are settled."),
-        ("Money", "Payments, refunds, wallets."),
+        ("Sales", "The sales and their remaining stock."),
+        ("Orders", "Placing orders and reading their status."),
+        ("Live updates", "Streams of an order's changes as they are settled."),
+        ("Money", "Payments, refunds and wallets."),
     ];
-    let operated = [
-        ("Operating sales", "Definitions, states, stock, reports."),
-        ("Operating orders", "Looking for orders, moving goods, crediting wallets."),
-        ("Dead letters", "Records that could not be applied, and what becomes of them."),
+    let admin = [
+        ("Sale management", "Definitions, states, inventory and reports."),
+        ("Order management", "Searching orders, advancing deliveries and crediting wallets."),
+        ("Dead letters", "Records that could not be applied, and the decisions about them."),
     ];
-    let operated = operated.iter().filter(|_| part == Part::All);
-    let observed = [("Observing", "What monitoring asks.")];
-    let observed = observed.iter().filter(|_| part == Part::All);
-    let pages = [("Pages and documents", "For people, and for programs.")];
-    let all = operated.chain(&public).chain(observed).chain(&pages);
+    let admin = admin.iter().filter(|_| part == Part::All);
+    let monitoring = [("Monitoring", "Metrics and health checks.")];
+    let monitoring = monitoring.iter().filter(|_| part == Part::All);
+    let pages = [("Pages and documents", "The web pages and these documents.")];
+    let all = admin.chain(&public).chain(monitoring).chain(&pages);
     all.map(|(name, text)| json!({ "name": name, "description": text })).collect()
 }
 
@@ -177,11 +178,11 @@ fn headers() -> Value {
     let header =
         |text: &str, schema: Value| json!({ "description": text, "required": true, "schema": schema });
     let mut headers = json!({
-        "RetryAfter": header("Come back after so many seconds.", json!({ "type": "integer", "minimum": 1 })),
-        "ETag": header("Names this state of the answer.", json!({ "type": "string", "pattern": "^(W/)?\".+\"$" })),
-        "WwwAuthenticate": header("How to say who calls.", json!({ "type": "string", "const": "Bearer" })),
+        "RetryAfter": header("The number of seconds after which to retry.", json!({ "type": "integer", "minimum": 1 })),
+        "ETag": header("Identifies this version of the response.", json!({ "type": "string", "pattern": "^(W/)?\".+\"$" })),
+        "WwwAuthenticate": header("The authentication scheme.", json!({ "type": "string", "const": "Bearer" })),
         "IdempotencyReplayed": header(
-            "The first answer to this key, again.", json!({ "type": "string", "const": "true" })),
+            "Present if this is the original response to the key, replayed.", json!({ "type": "string", "const": "true" })),
     });
     headers["IdempotencyReplayed"]["required"] = false.into();
     headers

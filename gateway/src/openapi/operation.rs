@@ -1,5 +1,5 @@
-//! One operation of a document, in the words of OpenAPI: parameters by the names in its path, answers by the
-//! types that handlers answer with, refusals by their codes.
+//! The builder of one operation of an OpenAPI document: parameters from the names in its path, responses from the
+//! types that handlers return, and problems from their codes.
 
 use std::collections::BTreeMap;
 
@@ -16,20 +16,20 @@ use super::schemas::Schemas;
 const JSON: &str = "application/json";
 const PROBLEM: &str = "application/problem+json";
 
-/// Who may call.
+/// The authentication that an operation requires.
 #[derive(Clone, Copy)]
 pub(super) enum Access {
-    /// Anybody.
+    /// No authentication is required.
     Anyone,
-    /// A customer.
+    /// The token of a customer.
     Customer,
-    /// A customer, also one whose browser cannot set headers.
+    /// The token of a customer, also as a query parameter for browsers, which cannot set headers for streams.
     Stream,
-    /// An operator.
+    /// The token of an operator.
     Operator,
 }
 
-/// An operation, being written.
+/// An operation under construction.
 pub(super) struct Operation<'s> {
     pub(super) method: Method,
     pub(super) path: &'static str,
@@ -41,7 +41,7 @@ pub(super) struct Operation<'s> {
 }
 
 impl<'s> Operation<'s> {
-    /// `id`: its name in programs, the same as its label in metrics where it has one.
+    /// Starts an operation. `id` is its identifier in client code, and its metric label if it has one.
     pub(super) fn new(
         schemas: &'s mut Schemas,
         method: Method,
@@ -82,11 +82,13 @@ impl<'s> Operation<'s> {
 
     fn path_parameter(&mut self, name: &str) {
         let (schema, text) = match name {
-            "sale" => (self.schemas.told::<SaleId>(), "The sale."),
-            "sku" => (self.schemas.told::<Sku>(), "The item."),
-            "order" => (self.schemas.told::<OrderId>(), "The order, by the id that its 202 told."),
-            "customer" => (self.schemas.told::<CustomerId>(), "The customer."),
-            "letter" => (json!({ "type": "integer", "format": "int64", "minimum": 1 }), "The dead letter."),
+            "sale" => (self.schemas.response::<SaleId>(), "The sale ID."),
+            "sku" => (self.schemas.response::<Sku>(), "The SKU of the item."),
+            "order" => (self.schemas.response::<OrderId>(), "The order ID from the 202 response."),
+            "customer" => (self.schemas.response::<CustomerId>(), "The customer ID."),
+            "letter" => {
+                (json!({ "type": "integer", "format": "int64", "minimum": 1 }), "The dead letter ID.")
+            }
             _ => (json!({ "type": "string" }), ""),
         };
         let parameter =
@@ -94,19 +96,19 @@ impl<'s> Operation<'s> {
         self.parameters.push(parameter);
     }
 
-    /// What it does: in a line, and at length.
+    /// Sets the summary and the description.
     pub(super) fn does(mut self, summary: &str, description: &str) -> Self {
         self.json.insert("summary".into(), summary.into());
         self.json.insert("description".into(), description.into());
         self
     }
 
-    /// An optional parameter of the query string.
+    /// Adds an optional query parameter.
     pub(super) fn query(self, name: &str, schema: Value, description: &str) -> Self {
         self.parameter("query", name, false, schema, description)
     }
 
-    /// A header of the request.
+    /// Adds a request header.
     pub(super) fn header(self, name: &str, required: bool, schema: Value, description: &str) -> Self {
         self.parameter("header", name, required, schema, description)
     }
@@ -120,33 +122,33 @@ impl<'s> Operation<'s> {
         self
     }
 
-    /// The client's name for the request.
+    /// Adds the required header `Idempotency-Key`.
     pub(super) fn idempotent(self, scope: &str) -> Self {
         let schema = json!({
             "type": "string", "pattern": format!("^[!-~]{{1,{IDEMPOTENCY_KEY_BYTES_MAX}}}$"),
             "examples": ["4f1c6f1e-order-1"],
         });
         let text = format!(
-            "The client's name for this request, in visible ASCII characters; scope: {scope}. The same request \
-             again, with the same key, gets the first answer."
+            "The client's identifier of this request, in visible ASCII characters, unique per {scope}. Repeating the \
+             request with the same key returns the original response."
         );
         self.header("Idempotency-Key", true, schema, &text)
     }
 
-    /// The parameters of a page.
+    /// Adds the pagination parameters.
     pub(super) fn paged(self, default: i64, max: i64) -> Self {
         let limit = json!({ "type": "integer", "minimum": 1, "maximum": max, "default": default });
         let digits = format!("^[0-9]{{1,{}}}$", crate::http::pagination::CURSOR_DIGITS_MAX);
-        self.query("limit", limit, "How many at most.").query(
+        self.query("limit", limit, "The maximum number of results.").query(
             "cursor",
             json!({ "type": "string", "pattern": digits }),
-            "The `next_cursor` of the page before; the first page has none.",
+            "The `next_cursor` of the previous page; omit it for the first page.",
         )
     }
 
-    /// The JSON that it reads, at most so many bytes.
+    /// Adds the JSON request body and its size limit in bytes.
     pub(super) fn reads<T: JsonSchema>(mut self, bytes_max: usize, examples: Value) -> Self {
-        let schema = self.schemas.read::<T>();
+        let schema = self.schemas.request::<T>();
         self.json.insert(
             "requestBody".into(),
             json!({
@@ -158,13 +160,13 @@ impl<'s> Operation<'s> {
         self.refuses(&[Code::TooLarge, Code::UnsupportedMediaType, Code::MalformedRequest])
     }
 
-    /// The JSON that it answers with.
+    /// Adds a response with a JSON body.
     pub(super) fn answers<T: JsonSchema>(self, status: u16, description: &str) -> Self {
-        let schema = self.schemas.told::<T>();
+        let schema = self.schemas.response::<T>();
         self.answer(status, description, Some((JSON, schema)))
     }
 
-    /// An answer in another form, or without a body.
+    /// Adds a response with another kind of body, or without a body.
     pub(super) fn answer(mut self, status: u16, description: &str, body: Option<(&str, Value)>) -> Self {
         let mut response = json!({ "description": description });
         if let Some((media_type, schema)) = body {
@@ -174,13 +176,13 @@ impl<'s> Operation<'s> {
         self
     }
 
-    /// A type that is told in another way than as a body: its schema stands among the others.
+    /// Adds the schema of a type that is sent in another way than as a body.
     pub(super) fn describes<T: JsonSchema>(self) -> Self {
-        self.schemas.told::<T>();
+        self.schemas.response::<T>();
         self
     }
 
-    /// A header of one answer.
+    /// Adds a header to the response of one status.
     pub(super) fn with_header(mut self, status: u16, name: &str, header: &str) -> Self {
         let reference = json!({ "$ref": format!("#/components/headers/{header}") });
         if let Some(response) = self.responses.get_mut(&status.to_string()) {
@@ -189,7 +191,7 @@ impl<'s> Operation<'s> {
         self
     }
 
-    /// What can be done next with an answer: operations, with their parameters by expressions.
+    /// Adds links from a response to operations, whose parameters are runtime expressions.
     pub(super) fn leads_to(mut self, status: u16, operations: &[&str], parameters: Value) -> Self {
         let links: Map<String, Value> = operations
             .iter()
@@ -201,13 +203,13 @@ impl<'s> Operation<'s> {
         self
     }
 
-    /// The problems that it may answer with.
+    /// Adds the problem codes that the operation may respond with.
     pub(super) fn refuses(mut self, codes: &[Code]) -> Self {
         self.refusals.extend(codes);
         self
     }
 
-    /// Into the document.
+    /// Adds the operation to the paths of the document.
     pub(super) fn finish(mut self, paths: &mut Map<String, Value>) {
         if !self.refusals.is_empty() {
             self.refusals.push(Code::Internal);
@@ -215,18 +217,18 @@ impl<'s> Operation<'s> {
                 "Accept-Language",
                 false,
                 json!({ "type": "string", "examples": ["ko-KR,ko;q=0.9,en;q=0.8"] }),
-                "The language of texts for people: Korean or English, whichever stands first. Codes never change.",
+                "The preferred language of human-readable texts: Korean or English. Codes do not depend on it.",
             );
         }
-        self.refusals.sort_by_key(|code| Code::ALL.iter().position(|known| known == code));
+        self.refusals.sort_by_key(|code| Code::ALL.iter().position(|other| other == code));
         self.refusals.dedup();
         let mut by_status: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
         for code in &self.refusals {
             by_status.entry(code.status()).or_default().push(*code);
         }
-        let problem = self.schemas.told::<ProblemBody>();
+        let problem = self.schemas.response::<ProblemBody>();
         for (status, codes) in by_status {
-            self.responses.insert(status.to_string(), refusal(&problem, &codes));
+            self.responses.insert(status.to_string(), problem_response(&problem, &codes));
         }
         if !self.parameters.is_empty() {
             self.json.insert("parameters".into(), Value::Array(self.parameters));
@@ -237,8 +239,8 @@ impl<'s> Operation<'s> {
     }
 }
 
-/// The answer of one status, by its codes.
-fn refusal(problem: &Value, codes: &[Code]) -> Value {
+/// Returns the response of one status, with its problem codes.
+fn problem_response(problem: &Value, codes: &[Code]) -> Value {
     let lines: Vec<_> = codes
         .iter()
         .map(|code| format!("- `{}`: {}", code.as_str(), code.title(Language::English)))

@@ -1,5 +1,5 @@
-//! Every refusal's shape. `response::Problem` writes it by hand, since its further members differ by code; the
-//! tests compare what it writes with this.
+//! The schema of every problem document. `http::problem` writes the documents by hand, because their additional
+//! members depend on the code; the tests compare them with this schema.
 
 use contract::ids::{OrderId, Sku};
 use contract::lifecycle::OrderStatus;
@@ -9,53 +9,54 @@ use contract::timestamp::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 
-/// Why a request was refused: a problem by RFC 9457. Programs look at `code`, people read `title` and `detail`.
+/// The reason of a refusal as a problem document (RFC 9457). Programs evaluate `code`; `title` and `detail` are for
+/// people.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Problem")]
-#[allow(dead_code)] // it describes, and is never made
+#[allow(dead_code)] // only its schema is used
 pub(super) struct ProblemBody {
-    /// What it is; never changes, whatever the language.
+    /// The stable identifier of the problem, in every language.
     #[schemars(schema_with = "codes")]
     code: String,
-    /// A sentence for a person, in the language that the client prefers.
+    /// A sentence for people, in the client's preferred language.
     title: String,
-    /// The answer's status.
+    /// The HTTP status code.
     #[schemars(range(min = 400, max = 599))]
     status: u16,
-    /// More about this one case.
+    /// Details of this occurrence.
     detail: String,
-    /// `sale_not_open`: when it opens; `null`: it is not told.
+    /// `sale_not_open`: when the sale opens; `null` if no time is set.
     #[serde(skip_serializing_if = "Option::is_none")]
     opens_at: Option<Timestamp>,
     /// `duplicate_order`: the customer's newest live order.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "OrderId")]
     order_id: Option<OrderId>,
-    /// `sold_out`, `unknown_sku`, `stock_in_use`: which item.
+    /// `sold_out`, `unknown_sku`, `stock_in_use`: the SKU of the item.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Sku")]
     sku: Option<Sku>,
-    /// `sold_out`: how many units are left, fewer than were asked for.
+    /// `sold_out`: the number of remaining units, which is less than the requested quantity.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u64")]
     remaining: Option<u64>,
-    /// `total_mismatch`: what the order would cost, in the minor unit.
+    /// `total_mismatch`: the actual total of the order, in the minor unit.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u64")]
     total: Option<u64>,
-    /// `illegal_move`, `not_found` of a delivery: where the order stands.
+    /// `illegal_move`, and `not_found` of a delivery: the status of the order.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "OrderStatus")]
     order_status: Option<OrderStatus>,
-    /// `illegal_move` of a sale: its state.
+    /// `illegal_move` of a sale: the state of the sale.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "SaleState")]
     state: Option<SaleState>,
-    /// `invalid_sale`: which member of the definition, such as `items[0].price`.
+    /// `invalid_sale`: the invalid member of the definition, such as `items[0].price`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     field: Option<String>,
-    /// `stock_in_use`: how many units are free.
+    /// `stock_in_use`: the number of free units.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u64")]
     free: Option<u64>,

@@ -1,4 +1,4 @@
-//! What customers' programs may call. A call of the route table without its words here does not compile.
+//! The operations of the public API. An endpoint of the route table without a description here does not compile.
 
 use contract::order::{OrderRequest, PaymentRequest};
 use contract::problem::Code;
@@ -11,7 +11,7 @@ use super::operation::{Access, Operation};
 use super::schemas::Schemas;
 use crate::command::Recorded;
 use crate::http::request_body::BYTES_MAX as BODY_BYTES_MAX;
-use crate::live::change::Told;
+use crate::live::change::ChangeBody;
 use crate::order::accepted_response::AcceptedBody;
 use crate::payment_callback;
 use crate::read::order::{PAGE_DEFAULT, PAGE_MAX};
@@ -26,8 +26,8 @@ const LIVE: &str = "Live updates";
 const MONEY: &str = "Money";
 pub(super) const PAGES: &str = "Pages and documents";
 
-/// What goes wrong where orders are looked up: in Postgres, then in Redis.
-const LOOKED_UP: &[Code] = &[
+/// The problems of reading an order: from Postgres, then from Redis.
+const ORDER_LOOKUP: &[Code] = &[
     Code::UnknownSale,
     Code::NotFound,
     Code::DatabaseUnavailable,
@@ -36,7 +36,7 @@ const LOOKED_UP: &[Code] = &[
     Code::LogUnavailable,
 ];
 
-/// A call's operation.
+/// Returns the operation of an endpoint.
 pub(super) fn operation<'s>(schemas: &'s mut Schemas, route: Public<'static>) -> Operation<'s> {
     use Access::{Anyone, Customer, Stream};
     let (method, path, tag, access) = match route {
@@ -67,70 +67,72 @@ pub(super) fn operation<'s>(schemas: &'s mut Schemas, route: Public<'static>) ->
         Public::Document => (Method::GET, DOCUMENT, PAGES, Anyone),
         Public::Docs => (Method::GET, DOCS, PAGES, Anyone),
     };
-    described(Operation::new(schemas, method, path, route.label(), tag, access), route)
+    describe(Operation::new(schemas, method, path, route.label(), tag, access), route)
 }
 
-fn described<'s>(operation: Operation<'s>, route: Public<'static>) -> Operation<'s> {
+fn describe<'s>(operation: Operation<'s>, route: Public<'static>) -> Operation<'s> {
     match route {
-        Public::Sales => tagged(operation.answers::<SalesBody>(200, "The sales."))
-            .does("All sales", "All sales that are not drafts, by name.")
+        Public::Sales => conditional(operation.answers::<SalesBody>(200, "The sales."))
+            .does("List sales", "All sales that are not drafts, by name.")
             .refuses(&[Code::DatabaseUnavailable]),
-        Public::Sale { .. } => tagged(operation.answers::<SaleBody>(200, "The sale."))
+        Public::Sale { .. } => conditional(operation.answers::<SaleBody>(200, "The sale."))
             .does(
-                "A sale",
-                "What is sold, for how much, when, and how much is left. The remaining units are at most 1 s old.",
+                "Get a sale",
+                "The items, their prices, the window and the remaining units, which are at most 1 s old.",
             )
             .refuses(&[Code::UnknownSale, Code::DatabaseUnavailable]),
         Public::Availability { .. } => operation
             .does(
-                "Whether so many units can be had",
-                "An estimate that is at most 1 s old: only an order takes units.",
+                "Check availability",
+                "Checks whether the requested quantity is available. The result is an estimate that is at most 1 s old: \
+                 only an order reserves units.",
             )
             .query(
                 "quantity",
                 json!({ "type": "integer", "minimum": 1, "maximum": TOTAL_MAX, "default": 1 }),
-                "How many units.",
+                "The number of units.",
             )
-            .answers::<AvailabilityBody>(200, "Whether they can be had.")
+            .answers::<AvailabilityBody>(200, "The availability.")
             .refuses(&[Code::MalformedRequest, Code::UnknownSale, Code::NotFound, Code::DatabaseUnavailable]),
         Public::PlaceOrder { .. } => place(operation),
         Public::MyOrders { .. } => operation
             .does(
-                "My orders",
-                "The orders of the customer who asks, newest first. Straight after the 202 an order may still be \
-                 missing where the sale does not limit orders a customer; by its id it is found.",
+                "List my orders",
+                "The calling customer's orders, newest first. If the sale does not limit orders per customer, an order \
+                 may be missing immediately after its 202; it can be read by its ID.",
             )
             .paged(PAGE_DEFAULT, PAGE_MAX)
             .answers::<OrdersBody>(200, "A page of orders.")
             .refuses(&[Code::MalformedRequest, Code::UnknownSale, Code::DatabaseUnavailable]),
         Public::Order { .. } => operation
             .does(
-                "An order",
-                "Straight after the 202 every gateway answers, with `processing`. While it cannot be told whether \
-                 the order exists, the answer is 503, never 404. Another customer's order is not found.",
+                "Get an order",
+                "Every gateway returns the order immediately after the 202, with the status `processing`. While it \
+                 is unknown whether the order exists, the response is 503, never 404. Orders of other customers are \
+                 not found.",
             )
             .answers::<OrderBody>(200, "The order.")
-            .refuses(LOOKED_UP),
+            .refuses(ORDER_LOOKUP),
         Public::OrderStatus { .. } => operation
-            .does("Where an order stands", "The order in short: what live updates tell, too.")
-            .answers::<StatusBody>(200, "Where it stands.")
-            .refuses(LOOKED_UP),
+            .does("Get the status of an order", "A summary of the order, with the same members as live updates.")
+            .answers::<StatusBody>(200, "The status.")
+            .refuses(ORDER_LOOKUP),
         Public::Delivery { .. } => operation
-            .does("Where an order's goods are", "From the payment on; until then there is nothing here.")
-            .answers::<DeliveryBody>(200, "Where they are.")
-            .refuses(LOOKED_UP),
+            .does("Get the delivery of an order", "Exists from the payment on; before that the response is 404.")
+            .answers::<DeliveryBody>(200, "The delivery.")
+            .refuses(ORDER_LOOKUP),
         Public::OrderEvents { .. } => events(stream(operation)),
         Public::OrderSocket { .. } => socket(stream(operation)),
-        Public::CancelOrder { .. } => commanded(operation).does(
+        Public::CancelOrder { .. } => command(operation).does(
             "Cancel an order",
-            "Before it is shipped. Its units are sold again; what was paid goes back. The same 202 again for a \
-             doubled command.",
+            "Possible until the order is shipped. Its units are returned to the stock, and a payment is refunded. \
+             Repeating the command returns the same 202.",
         ),
-        Public::PayOrder { .. } => commanded(operation)
+        Public::PayOrder { .. } => command(operation)
             .does(
                 "Pay an order",
-                "Before its hold ends. The money is asked for when the log has the command; the order's status \
-                 tells what comes of it. The same 202 again for a doubled command.",
+                "Possible until the hold expires. The payment is requested after the log has stored the command; the \
+                 order's status shows its result. Repeating the command returns the same 202.",
             )
             .reads::<PaymentRequest>(
                 BODY_BYTES_MAX,
@@ -140,57 +142,61 @@ fn described<'s>(operation: Operation<'s>, route: Public<'static>) -> Operation<
                 }),
             )
             .refuses(&[Code::InvalidPayment]),
-        Public::RefundOrder { .. } => commanded(operation).does(
-            "Send an order back",
-            "After it was shipped. What was paid goes back. The same 202 again for a doubled command.",
+        Public::RefundOrder { .. } => command(operation).does(
+            "Return an order for a refund",
+            "Possible after the order was shipped. The payment is refunded. Repeating the command returns the same \
+             202.",
         ),
         Public::Wallet => operation
-            .does("My wallet", "The customer's balance and its newest movements; an empty one for whoever has none.")
+            .does(
+    "Get my wallet",
+    "The customer's balance and the newest entries; an empty wallet if the customer has none.",
+)
             .query(
                 "currency",
                 json!({ "type": "string", "pattern": contract::schema::CURRENCY }),
-                "The wallet of this currency (ISO 4217); without it the one that moved last.",
+                "The currency of the wallet (ISO 4217); the default is the wallet with the newest entry.",
             )
             .answers::<WalletBody>(200, "The wallet.")
             .refuses(&[Code::MalformedRequest, Code::DatabaseUnavailable]),
         Public::PaymentCallback => callback(operation),
         Public::Page => page(operation)
-            .does("The storefront", "A page for people, where the gateway is told to show it.")
+            .does("Storefront page", "The web page for customers, if the gateway is configured to serve it.")
             .refuses(&[Code::NotFound]),
         Public::Document => document(operation),
         Public::Docs => docs(operation).refuses(&[Code::NotFound]),
     }
 }
 
-/// A page of HTML; what it needs lies beside it.
+/// Describes an HTML page; its assets are served beside it.
 pub(super) fn page(operation: Operation<'_>) -> Operation<'_> {
-    tagged(operation.answer(200, "The page.", Some(("text/html", json!({ "type": "string" })))))
+    conditional(operation.answer(200, "The page.", Some(("text/html", json!({ "type": "string" })))))
 }
 
-/// The document for people.
+/// Describes the page that shows the document.
 pub(super) fn docs(operation: Operation<'_>) -> Operation<'_> {
-    page(operation).does("The document for people", "Swagger UI, by which operations can be tried out.")
+    page(operation).does("API documentation page", "Swagger UI, in which operations can be tried out.")
 }
 
-/// The document itself.
+/// Describes the document itself.
 pub(super) fn document(operation: Operation<'_>) -> Operation<'_> {
-    operation.does("This document", "The listener's operations, in OpenAPI 3.1.").answer(
+    operation.does("This document", "The OpenAPI 3.1 document of the listener's operations.").answer(
         200,
         "The document.",
         Some(("application/json", json!({ "type": "object" }))),
     )
 }
 
-/// An answer that is not sent again to whoever has it.
-fn tagged(operation: Operation<'_>) -> Operation<'_> {
+/// Adds the conditional request headers and the 304 response.
+fn conditional(operation: Operation<'_>) -> Operation<'_> {
     operation
         .header(
             "If-None-Match",
             false,
             json!({ "type": "string" }),
-            "The `ETag` of the answer that the client has: where nothing but `server_time` differs, the answer is 304.",
+            "The `ETag` of the client's cached response. If nothing but `server_time` differs, the response is 304.",
         )
-        .answer(304, "Nothing has changed.", None)
+        .answer(304, "The resource has not changed.", None)
         .with_header(200, "ETag", "ETag")
         .with_header(304, "ETag", "ETag")
 }
@@ -199,10 +205,10 @@ fn place(operation: Operation<'_>) -> Operation<'_> {
     operation
         .does(
             "Place an order",
-            "Takes the units of all lines, or of none. 202 means that the order is recorded: it exists, whatever \
-             fails from then on. Whoever gets no answer, or 503, repeats the request with the same key. A refusal \
-             binds nothing: the same key may be used again. Refusals go in the order of their checks: identity, \
-             sale, form, values, then state, limit and stock.",
+            "Reserves the units of all lines, or of none. 202 means that the order is recorded: it exists, whatever \
+             fails afterwards. After no response, or 503, repeat the request with the same key. A refusal has no \
+             effect: the same key may be used again. The precedence of refusals is that of the checks: identity, sale, \
+             form, values, then state, limit and stock.",
         )
         .idempotent("sale and customer")
         .reads::<OrderRequest>(
@@ -213,7 +219,7 @@ fn place(operation: Operation<'_>) -> Operation<'_> {
                     "value": { "items": [{ "sku": "A", "quantity": 1 }] },
                 },
                 "whole": {
-                    "summary": "With everything",
+                    "summary": "With all members",
                     "value": {
                         "items": [{ "sku": "A", "quantity": 1 }, { "sku": "C", "quantity": 2 }],
                         "discount_policy_id": "TEN", "expected_total": 18000, "fulfilment": "ship",
@@ -252,20 +258,20 @@ fn place(operation: Operation<'_>) -> Operation<'_> {
         ])
 }
 
-/// A command to an order, as a record of the log.
-fn commanded(operation: Operation<'_>) -> Operation<'_> {
+/// Describes a command to an order, which is recorded in the log.
+fn command(operation: Operation<'_>) -> Operation<'_> {
     operation
-        .answers::<Recorded>(202, "The command is in the log, or was carried out before.")
+        .answers::<Recorded>(202, "The command is recorded in the log, or was applied before.")
         .leads_to(
             202,
             &["order_status"],
             json!({ "sale": "$request.path.sale", "order": "$request.path.order" }),
         )
-        .refuses(LOOKED_UP)
+        .refuses(ORDER_LOOKUP)
         .refuses(&[Code::IllegalMove, Code::OutcomeUnknown])
 }
 
-/// A stream of an order's changes.
+/// Describes a stream of an order's changes.
 fn stream(operation: Operation<'_>) -> Operation<'_> {
     let id = || json!({ "type": "string", "pattern": "^[0-9]{1,9}-[0-9]{1,18}$", "examples": ["3-17"] });
     operation
@@ -273,10 +279,10 @@ fn stream(operation: Operation<'_>) -> Operation<'_> {
             "Last-Event-ID",
             false,
             id(),
-            "The last event that the client has seen: it is told what came after.",
+            "The last event that the client has received; the stream continues after it.",
         )
-        .query("last_event_id", id(), "The same, for clients that cannot set the header.")
-        .refuses(LOOKED_UP)
+        .query("last_event_id", id(), "The same as the header, for clients that cannot set it.")
+        .refuses(ORDER_LOOKUP)
         .refuses(&[Code::MalformedRequest, Code::Overloaded])
 }
 
@@ -284,12 +290,12 @@ fn events(operation: Operation<'_>) -> Operation<'_> {
     operation
         .does(
             "Follow an order (Server-Sent Events)",
-            "What happened so far, then each change as it is settled, until nothing follows. An event's name is \
-             `order.` and the status, its data an `OrderChange` in JSON without `id` and `event`. An event `reset` \
-             tells a client that was too slow from where to resume. Browsers resume by themselves.",
+            "Streams the history, then each change as it is settled, until the order is complete. An event's name is \
+             `order.` and the status; its data is an `OrderChange` in JSON without `id` and `event`. An event `reset` \
+             contains the event ID from which a client that was too slow must resume. Browsers resume automatically.",
         )
         .answer(200, "The stream.", Some(("text/event-stream", json!({ "type": "string" }))))
-        .answer(204, "The client has seen the last event.", None)
+        .answer(204, "The client has already received the last event.", None)
 }
 
 fn socket(operation: Operation<'_>) -> Operation<'_> {
@@ -297,35 +303,36 @@ fn socket(operation: Operation<'_>) -> Operation<'_> {
     operation
         .does(
             "Follow an order (WebSocket)",
-            "The same as the event stream, as one message of a WebSocket (RFC 6455) a change, each an \
-             `OrderChange` in JSON.",
+            "The same as the event stream over a WebSocket (RFC 6455): each change is one message, an `OrderChange` in \
+             JSON.",
         )
-        .header("Connection", true, only("Upgrade"), "Asks for the upgrade.")
-        .header("Upgrade", true, only("websocket"), "To this protocol.")
-        .header("Sec-WebSocket-Version", true, only("13"), "In this version.")
+        .header("Connection", true, only("Upgrade"), "Requests the upgrade.")
+        .header("Upgrade", true, only("websocket"), "The protocol to upgrade to.")
+        .header("Sec-WebSocket-Version", true, only("13"), "The version of the protocol.")
         .header(
             "Sec-WebSocket-Key",
             true,
             json!({ "type": "string", "pattern": "^[A-Za-z0-9+/]{21}[AQgw]==$" }),
             "16 random bytes in base64.",
         )
-        .describes::<Told>()
-        .answer(101, "The connection is a WebSocket from here on.", None)
+        .describes::<ChangeBody>()
+        .answer(101, "The connection is upgraded to a WebSocket.", None)
 }
 
 fn callback(operation: Operation<'_>) -> Operation<'_> {
     let text = |pattern: &str| json!({ "type": "string", "pattern": pattern });
     operation
         .does(
-            "What became of a payment",
-            "For the card provider. Signed by Standard Webhooks 1.0, symmetric, at most 5 minutes ago. 200 when \
-             the log has it; the same again does no harm. Without a configured secret there is nothing here.",
+            "Report the result of a payment",
+            "For the card provider. The request must be signed according to Standard Webhooks 1.0 (symmetric), at most \
+             5 minutes ago. The response is 200 when the log has stored the result; a repetition has no effect. \
+             Without a configured secret the endpoint does not exist (404).",
         )
-        .header(webhook::ID, true, text("^[!-~]+$"), "The message's id, the same at every delivery of it.")
-        .header(webhook::TIMESTAMP, true, text("^[0-9]+$"), "When it was sent, in seconds since 1970.")
-        .header(webhook::SIGNATURE, true, text("^v1,"), "Signatures, separated by spaces.")
+        .header(webhook::ID, true, text("^[!-~]+$"), "The message ID, the same for every delivery of the message.")
+        .header(webhook::TIMESTAMP, true, text("^[0-9]+$"), "The time of sending, in seconds since 1970.")
+        .header(webhook::SIGNATURE, true, text("^v1,"), "One or more signatures, separated by spaces.")
         .reads::<PaymentCallback>(BODY_BYTES_MAX, callback_examples())
-        .answers::<payment_callback::Recorded>(200, "The log has it.")
+        .answers::<payment_callback::Recorded>(200, "The result is recorded in the log.")
         .refuses(&[
             Code::InvalidSignature,
             Code::UnknownSale,
@@ -339,7 +346,7 @@ fn callback(operation: Operation<'_>) -> Operation<'_> {
 fn callback_examples() -> Value {
     json!({
         "succeeded": {
-            "summary": "The money was taken",
+            "summary": "The payment was captured",
             "value": {
                 "payment_id": "019caa3f-8c7d-8abc-8a7b-d1bca63a8fa9", "order_id": "019caa3f-8c7d-7abc-8a7b-d1bca63a8fa9",
                 "sale_id": "spring-sale", "result": "succeeded", "amount": 10000, "currency": "KRW",

@@ -1,5 +1,5 @@
-//! What an order looks like to whoever may see it: from its row in Postgres, or from what Redis remembers of it
-//! while Postgres does not have it.
+//! The response body of an order, built from its row in Postgres, or from its data in Redis while Postgres does not
+//! store it yet.
 
 use contract::ids::{CustomerId, OrderId, SaleId, Sku};
 use contract::lifecycle::{CancelReason, Language, OrderStatus};
@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::http::problem::Problem;
 use crate::sales::sale_view::SaleView;
 
-/// Settlement follows the 202 by less than this, in seconds; told to the customer as expectation.
+/// The expected time from the 202 to settlement, in seconds, as returned to the customer.
 const SETTLES_IN_SECONDS: u64 = 1;
 
 /// An order as its customer sees it.
@@ -32,125 +32,125 @@ pub(crate) struct OrderBody {
     sale_id: String,
     #[schemars(with = "CustomerId")]
     customer_id: String,
-    /// Where messages about the order go, where the customer's identity told it.
+    /// The address for messages about the order, if the customer's token contains one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     customer_email: Option<String>,
-    /// Its place among the sale's accepted orders: 1, 2, 3, … without a gap.
+    /// The order's position among the sale's accepted orders: 1, 2, 3, … without a gap.
     pub(super) sequence: u64,
     pub(super) status: OrderStatus,
     /// A sentence about the status, in the customer's language.
     status_description: &'static str,
-    /// How far the order is on its way to the customer.
+    /// The progress of the order towards delivery, in percent.
     #[schemars(range(max = 100))]
     progress_percentage: u8,
-    /// Whether its customer may cancel it now.
+    /// Whether the customer may cancel the order now.
     can_cancel: bool,
-    /// Where it is cancelled.
+    /// The reason of the cancellation; absent unless the order is cancelled.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "CancelReason")]
     cancel_reason: Option<CancelReason>,
-    /// When its 202 was decided.
+    /// When the order was accepted.
     accepted_at: Timestamp,
-    /// When it came into this status.
+    /// When the order reached this status.
     pub(super) last_updated: Timestamp,
-    /// When its next status, or its arrival, may be expected.
+    /// The expected time of the next status, or of the arrival.
     expected_completion_at: Timestamp,
-    /// Until when its units are held for it unless it is paid.
+    /// The time at which the order's units are released unless it is paid.
     hold_expires_at: Timestamp,
-    /// What was bought; `null` for the moment between the 202 and settlement.
+    /// The order lines; `null` between the 202 and settlement.
     lines: Option<Vec<LineBody>>,
-    /// Sum of the lines, in the minor unit.
+    /// The sum of the lines, in the minor unit.
     subtotal: u64,
-    /// In the minor unit.
+    /// The discount, in the minor unit.
     discount: u64,
-    /// In the minor unit.
+    /// The delivery fee, in the minor unit.
     delivery_fee: u64,
-    /// What the customer pays: subtotal - discount + delivery fee, in the minor unit.
+    /// The amount to pay: subtotal - discount + delivery fee, in the minor unit.
     total: u64,
     currency: Currency,
-    /// `null` until a payment has been asked for.
+    /// The payment; `null` until one is requested.
     payment: Option<PaymentBody>,
-    /// How the goods reach the customer; absent until the order is settled.
+    /// How the goods are delivered; absent until the order is settled.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Fulfilment")]
     fulfilment: Option<Fulfilment>,
-    /// `null` until the order is paid.
+    /// The delivery; `null` until the order is paid.
     pub(super) delivery: Option<DeliveryBody>,
-    /// What happened to it, oldest first. Lists of orders leave it empty.
+    /// The history of the order, oldest entry first. It is empty in lists of orders.
     history: Vec<HistoryEntry>,
-    /// Commands that came twice, late or in the wrong order, and what became of them.
+    /// Commands that were repeated, late or in the wrong order, with their results.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Vec<Note>")]
     notes: Option<Vec<Note>>,
 }
 
-/// One line of an order.
+/// A line of an order.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "OrderLine")]
 struct LineBody {
     sku: Sku,
-    /// Units.
+    /// The number of units.
     quantity: u32,
-    /// For one unit, in the minor unit.
+    /// The price of one unit, in the minor unit.
     unit_price: u64,
 }
 
-/// Where the money of an order stands.
+/// The payment of an order.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Payment")]
 struct PaymentBody {
-    /// What the card provider knows it by.
+    /// The ID under which the card provider knows the payment.
     payment_id: Uuid,
     method: PaymentMethod,
     status: PaymentStatus,
-    /// In the minor unit.
+    /// The amount, in the minor unit.
     amount: u64,
     currency: Currency,
-    /// Why it failed.
+    /// The reason of the failure.
     reason: Option<String>,
     requested_at: Timestamp,
     captured_at: Option<Timestamp>,
     refunded_at: Option<Timestamp>,
 }
 
-/// Where the goods of an order are.
+/// The delivery of an order.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Delivery")]
 pub(crate) struct DeliveryBody {
     delivery_id: Uuid,
     order_id: OrderId,
     kind: Fulfilment,
-    /// How far they have come.
+    /// The status of the delivery.
     status: OrderStatus,
-    /// The courier's; `null` for goods that are kept.
+    /// The courier's tracking number; `null` for goods that are stored.
     tracking_number: Option<String>,
     courier: Option<String>,
     /// When the order was paid.
     started_at: Timestamp,
-    /// When the courier had them.
+    /// When the goods were handed to the courier.
     shipped_at: Option<Timestamp>,
-    /// When the customer had them.
+    /// When the goods were delivered to the customer.
     completed_at: Option<Timestamp>,
     estimated_arrival: Option<Timestamp>,
-    /// What happened last, in a sentence.
+    /// A sentence about the latest status.
     last_status_message: String,
 }
 
-/// One change of an order.
+/// A change of an order's status.
 #[derive(Serialize, JsonSchema)]
 struct HistoryEntry {
     status: OrderStatus,
     /// A sentence about the status, in the customer's language.
     description: &'static str,
     at: Timestamp,
-    /// Why, where it was cancelled or its payment failed.
+    /// The reason, if the order was cancelled or its payment failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     reason: Option<String>,
 }
 
-/// The same, as Postgres tells it.
+/// A history entry as Postgres returns it.
 #[derive(Deserialize)]
 struct HistoryRow {
     status: OrderStatus,
@@ -158,14 +158,14 @@ struct HistoryRow {
     reason: Option<String>,
 }
 
-/// A command that moved nothing, or not what it asked for.
+/// A command that had no effect, or not the requested one.
 #[derive(Serialize, Deserialize, JsonSchema)]
 struct Note {
-    /// What was asked for, such as `cancel`.
+    /// The requested command, such as `cancel`.
     command: String,
-    /// What came of it: `illegal` where the order's status had no such move, else `late`, `unknown` or `mismatch`.
+    /// The result: `illegal` if the order's status did not allow the command, else `late`, `unknown` or `mismatch`.
     result: String,
-    /// Where the order stood then.
+    /// The order's status at that time.
     order_status: Option<OrderStatus>,
     at: Timestamp,
 }
@@ -175,11 +175,11 @@ struct Note {
 #[schemars(rename = "Orders")]
 pub(crate) struct OrdersBody {
     pub(crate) orders: Vec<OrderBody>,
-    /// The parameter `cursor` of the next page; `null`: this is the last one.
+    /// The `cursor` parameter of the next page; `null` on the last page.
     pub(crate) next_cursor: Option<String>,
 }
 
-/// Where an order stands, in short; live updates say the same.
+/// The current status of an order, as live updates send it, too.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "OrderStatusNow")]
 pub(crate) struct StatusBody {
@@ -187,12 +187,12 @@ pub(crate) struct StatusBody {
     status: OrderStatus,
     /// A sentence about the status, in the customer's language.
     status_description: &'static str,
-    /// How far the order is on its way to the customer.
+    /// The progress of the order towards delivery, in percent.
     #[schemars(range(max = 100))]
     progress_percentage: u8,
-    /// Whether its customer may cancel it now.
+    /// Whether the customer may cancel the order now.
     can_cancel: bool,
-    /// When it came into this status.
+    /// When the order reached this status.
     last_updated: Timestamp,
 }
 
@@ -214,7 +214,8 @@ impl StatusBody {
     }
 }
 
-/// A page of orders, and the cursor of the next one. One row more than the page was asked for.
+/// Converts rows to a page of orders and the cursor of the next page. The query returns one row more than the page
+/// has.
 pub(crate) fn listed(
     view: &SaleView,
     rows: &[Row],
@@ -278,26 +279,27 @@ pub(super) fn from_row(view: &SaleView, row: &Row, language: Language) -> Result
     })
 }
 
-/// What a query has put together in Postgres.
+/// Decodes a JSON column that a query has assembled in Postgres.
 pub(crate) fn told<T: DeserializeOwned>(row: &Row, column: &'static str) -> Result<Option<T>, Problem> {
     let told = row.try_get::<_, Option<Json<T>>>(column);
     told.map(|told| told.map(|Json(told)| told)).map_err(|error| {
-        tracing::error!(%error, cause = ?error, column, "what Postgres tells cannot be read");
+        tracing::error!(%error, cause = ?error, column, "JSON column from Postgres cannot be decoded");
         corrupt(column)
     })
 }
 
 pub(crate) fn corrupt(what: &str) -> Problem {
-    tracing::error!(what, "an order in Postgres cannot be shown");
+    tracing::error!(what, "stored row contains an invalid value");
     Code::Internal.into()
 }
 
-/// Redis learns of a cancelled order when its units come back.
+/// Returns the status of an order in Redis, which learns of a cancellation when the units are released.
 pub(crate) fn fresh_status(found: &FoundOrder) -> OrderStatus {
     if found.order.live { OrderStatus::Processing } else { OrderStatus::Cancelled }
 }
 
-/// An order that the log has and Postgres not yet (or Postgres is away). Its lines are not in Redis.
+/// Builds the body of an order that the log has stored but Postgres has not (or while Postgres is down). Redis does
+/// not store the lines.
 pub(super) fn processing(
     view: &SaleView,
     customer: &CustomerId,

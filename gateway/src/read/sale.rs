@@ -1,5 +1,5 @@
-//! A sale as customers see it, and the availability of an item. From memory; the remaining stock is the
-//! last look's, at most 1 s old, or Postgres' where Redis cannot be looked at.
+//! A sale as customers see it, and the availability of an item. Both are answered from memory. The remaining stock
+//! comes from the stock cache, at most 1 s old, or from Postgres if Redis cannot be read.
 
 use std::collections::HashMap;
 
@@ -26,47 +26,47 @@ use crate::sales::sale_view::SaleView;
 
 const AVAILABLE: &str = include_str!("../../queries/available.sql");
 
-/// What queries about sales need.
+/// The state that queries about sales need.
 #[derive(Clone, Copy)]
 pub struct SaleReads<'a> {
     /// The published sales.
     pub leases: &'a Leases,
     /// The stock caches.
     pub queues: &'a SaleQueues,
-    /// Has the stock while Redis cannot be read.
+    /// The pool for reading the stock from Postgres while Redis cannot be read.
     pub pool: &'a Pool,
 }
 
-/// A sale as customers see it. It sells when it is `open`, `ready`, and between `opens_at` and `closes_at`.
+/// A sale as customers see it. It accepts orders while it is `open`, `ready`, and between `opens_at` and `closes_at`.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Sale")]
 pub(crate) struct SaleBody<'a> {
     #[schemars(with = "SaleId")]
     sale_id: &'a str,
-    /// For people.
+    /// The title for people.
     title: &'a str,
-    /// What the operator wants of it; drafts are not shown.
+    /// The state set by the operator; drafts are not listed.
     state: SaleState,
-    /// Whether its stock can be sold from right now; while it is not, orders are answered 503 `sale_rebuilding`.
+    /// Whether the sale's state in Redis is ready; while it is not, orders get 503 `sale_rebuilding`.
     ready: bool,
-    /// No order before; `null`: open from the start.
+    /// The start of the window; `null` means no lower bound.
     opens_at: Option<Timestamp>,
-    /// No order from then on; `null`: until an operator closes it.
+    /// The end of the window; `null` means until an operator closes the sale.
     closes_at: Option<Timestamp>,
-    /// The time by which the window is kept, for countdowns. It does not count for the ETag.
+    /// The server's current time, for countdowns. It does not affect the ETag.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(required, with = "Timestamp")]
     server_time: Option<Timestamp>,
-    /// Of every amount in the sale.
+    /// The currency of every amount in the sale.
     currency: contract::money::Currency,
-    /// Live orders a customer may have at once; `null`: any number.
+    /// The maximum number of live orders per customer; `null` means unlimited.
     max_orders_per_customer: Option<u32>,
-    /// In the minor unit; charged below `free_delivery_from`.
+    /// The delivery fee in the minor unit, charged below `free_delivery_from`.
     delivery_fee: u64,
-    /// The amount from which delivery is free, in the minor unit, tested after the discount; `null`: the fee is
-    /// always charged.
+    /// The amount from which delivery is free, in the minor unit, compared after the discount; `null` means that the fee
+    /// is always charged.
     free_delivery_from: Option<u64>,
-    /// Reductions that a customer may ask for, one an order.
+    /// The discounts that a customer may request, one per order.
     discount_policies: &'a [DiscountPolicy],
     items: Vec<ItemBody<'a>>,
 }
@@ -77,15 +77,15 @@ pub(crate) struct SaleBody<'a> {
 struct ItemBody<'a> {
     #[schemars(with = "Sku")]
     sku: &'a str,
-    /// For people.
+    /// The name for people.
     name: &'a str,
-    /// For one unit, in the minor unit.
+    /// The price of one unit, in the minor unit.
     price: u64,
-    /// Units for sale, sold ones included; `null`: unlimited.
+    /// The total number of units, including sold ones; `null` means unlimited.
     total: Option<u64>,
-    /// Units left, at most 1 s old; `null`: unlimited.
+    /// The remaining units, at most 1 s old; `null` means unlimited.
     remaining: Option<u64>,
-    /// Most units in one order.
+    /// The maximum number of units in one order.
     max_quantity_per_order: u32,
 }
 
@@ -96,13 +96,13 @@ pub(crate) struct SalesBody<'a> {
     sales: Vec<SaleBody<'a>>,
 }
 
-/// Whether so many units can be had.
+/// The availability of an item.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Availability")]
 pub(crate) struct AvailabilityBody {
-    /// Whether at least `quantity` units are left.
+    /// Whether at least `quantity` units remain.
     available: bool,
-    /// Units left, at most 1 s old; `null`: unlimited.
+    /// The remaining units, at most 1 s old; `null` means unlimited.
     remaining: Option<u64>,
 }
 
@@ -141,7 +141,7 @@ pub(crate) async fn availability(
     let quantity = match parameter(head, "quantity")? {
         None => 1,
         Some(text) => text.parse::<u64>().ok().filter(|n| (1..=TOTAL_MAX).contains(n)).ok_or_else(|| {
-            let why = format!("The parameter quantity is a whole number, 1 to {TOTAL_MAX}.");
+            let why = format!("The query parameter quantity must be an integer from 1 to {TOTAL_MAX}.");
             Problem::because(Code::MalformedRequest, why)
         })?,
     };
@@ -154,7 +154,7 @@ pub(crate) async fn availability(
 }
 
 impl SaleReads<'_> {
-    /// Returns the units left of each limited item.
+    /// Returns the remaining units of each limited item.
     async fn units_left(self, view: &SaleView) -> Result<HashMap<String, u64>, Problem> {
         let sale = &view.publication.sale_id;
         if let Some(queue) = self.queues.get(sale) {
@@ -202,7 +202,7 @@ fn body<'a>(
     }
 }
 
-/// With an ETag over everything but the server's time, which differs each time.
+/// Responds with an ETag over everything but the server's time, which differs in every response.
 fn tagged_answer(head: &Parts, tagged: &impl Serialize, whole: &impl Serialize) -> Result<Response, Problem> {
     let bytes = serde_json::to_vec(tagged).map_err(|_| Problem::from(Code::Internal))?;
     let digest = contract::ids::RequestDigest::compute(&bytes);

@@ -1,4 +1,4 @@
-//! What a customer has with us.
+//! A customer's wallet.
 
 use contract::ids::OrderId;
 use contract::money::Currency;
@@ -19,44 +19,44 @@ use crate::http::query_string::parameter;
 use crate::http::response::Response;
 
 const WALLET: &str = include_str!("../../queries/wallet.sql");
-/// Entries that are told, the newest ones.
+/// The maximum number of entries in the response, the newest ones.
 const ENTRIES_MAX: i64 = 100;
 
-/// What a customer has with us, in one currency.
+/// A customer's balance and newest entries in one currency.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Wallet")]
 pub(crate) struct WalletBody {
-    /// In the minor unit.
+    /// The balance, in the minor unit.
     balance: u64,
     currency: Currency,
-    /// The newest movements, at most 100, newest first.
+    /// The newest entries, at most 100, newest first.
     entries: Vec<WalletEntry>,
 }
 
-/// One movement of a wallet.
+/// A change of a wallet's balance.
 #[derive(Serialize, Deserialize, JsonSchema)]
 struct WalletEntry {
-    /// In the minor unit; below 0: taken out.
+    /// The amount in the minor unit; negative if it was withdrawn.
     amount: i64,
     reason: EntryReason,
-    /// The order that it belongs to; `null` for credits.
+    /// The order of the payment or refund; `null` for credits.
     order_id: Option<OrderId>,
     at: Timestamp,
 }
 
-/// Why a wallet moved.
+/// The reason of a wallet entry.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum EntryReason {
-    /// An operator put money in.
+    /// An operator credited the wallet.
     Credit,
     /// An order was paid.
     Payment,
-    /// An order's money came back.
+    /// An order was refunded.
     Refund,
 }
 
-/// `GET /v1/wallet?currency=`: the wallet that moved last unless a currency is named; an empty one for whoever
+/// `GET /v1/wallet?currency=`: without a currency, the wallet with the newest entry; an empty wallet if the customer
 /// has none.
 pub(crate) async fn show(pool: &Pool, head: &Parts) -> Result<Response, Problem> {
     let customer = authenticate::customer(&head.headers)?;

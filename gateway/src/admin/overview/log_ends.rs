@@ -1,5 +1,5 @@
-//! Where the log ends, by one question for all partitions. By a client of its own, whose connection orders do not
-//! wait on, and which is made when an operator looks for the first time.
+//! The end offsets of the log, read with one request for all partitions. The requests use a client of their own, so
+//! that orders do not wait on its connection. It is created when an operator requests the first overview.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, TryLockError};
@@ -13,23 +13,23 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::Offset;
 
-/// Why the ends are not known.
+/// The reason why the end offsets are unknown.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Unknown {
-    /// The client says why.
+pub(super) enum EndsError {
+    /// The Kafka client returned an error.
     #[error(transparent)]
     Kafka(#[from] KafkaError),
-    /// An earlier question has no answer yet.
-    #[error("no answer yet to the question before")]
+    /// An earlier request is still in progress.
+    #[error("the previous request has not been answered yet")]
     Busy,
-    /// The process ends.
+    /// The process is shutting down.
     #[error("the gateway is stopping")]
     Stopping,
 }
 
 type Ends = BTreeMap<i32, i64>;
 
-/// Asks.
+/// Reads the end offsets.
 pub(super) struct LogEnds {
     brokers: String,
     name: String,
@@ -39,7 +39,7 @@ pub(super) struct LogEnds {
 
 struct Client {
     consumer: BaseConsumer<LogContext>,
-    heard: Instant,
+    answered: Instant,
 }
 
 impl LogEnds {
@@ -48,27 +48,27 @@ impl LogEnds {
         Self { brokers: brokers.into(), name, topic, client: Arc::default() }
     }
 
-    /// The next offset that the log will give in each of these partitions, asked for now.
-    pub(super) async fn of(&self, partitions: Vec<i32>, limit: Duration) -> Result<Ends, Unknown> {
+    /// Reads the next offset that the log will assign in each of these partitions.
+    pub(super) async fn fetch(&self, partitions: Vec<i32>, limit: Duration) -> Result<Ends, EndsError> {
         let mut config = kafka::client(&self.brokers, &self.name);
         config.set("group.id", "none").set("socket.timeout.ms", "2000"); // the group is never joined
         let (client, topic) = (self.client.clone(), self.topic.clone());
-        let asked = tokio::task::spawn_blocking(move || {
+        let request = tokio::task::spawn_blocking(move || {
             let mut client = match client.try_lock() {
                 Ok(client) => client,
                 Err(TryLockError::Poisoned(client)) => client.into_inner(),
-                Err(TryLockError::WouldBlock) => return Err(Unknown::Busy),
+                Err(TryLockError::WouldBlock) => return Err(EndsError::Busy),
             };
-            let known = match client.take() {
-                Some(known) => known,
+            let reader = match client.take() {
+                Some(reader) => reader,
                 None => Client::start(&config)?,
             };
-            let known = client.insert(known);
-            let ends = known.ends(&topic, &partitions, limit);
+            let reader = client.insert(reader);
+            let ends = reader.ends(&topic, &partitions, limit);
             match &ends {
-                Ok(_) => known.heard = Instant::now(),
-                // It may have lost its brokers for good: the next question takes a new one.
-                Err(_) if known.heard.elapsed() >= STALL_MAX => {
+                Ok(_) => reader.answered = Instant::now(),
+                // The client may have lost its brokers permanently; the next request creates a new one.
+                Err(_) if reader.answered.elapsed() >= STALL_MAX => {
                     *client = None;
                     counter!("kafka_clients_replaced_total", "client" => "overview").increment(1);
                 }
@@ -76,27 +76,27 @@ impl LogEnds {
             }
             Ok(ends?)
         });
-        asked.await.unwrap_or(Err(Unknown::Stopping))
+        request.await.unwrap_or(Err(EndsError::Stopping))
     }
 }
 
 impl Client {
     fn start(config: &rdkafka::ClientConfig) -> Result<Self, KafkaError> {
         let consumer = BaseConsumer::from_config_and_context(config, LogContext)?;
-        Ok(Self { consumer, heard: Instant::now() })
+        Ok(Self { consumer, answered: Instant::now() })
     }
 
     fn ends(&self, topic: &str, partitions: &[i32], limit: Duration) -> Result<Ends, KafkaError> {
         let mut wanted = TopicPartitionList::with_capacity(partitions.len());
         for partition in partitions {
-            // The "time" of the end: one request to each broker for all of its partitions.
+            // The special timestamp of the end: one request to each broker covers all of its partitions.
             wanted.add_partition_offset(topic, *partition, Offset::End)?;
         }
-        let told = self.consumer.offsets_for_times(wanted, limit)?;
-        let end = |told: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| {
-            told.error()?;
-            Ok(told.offset().to_raw().filter(|end| *end >= 0).map(|end| (told.partition(), end)))
+        let offsets = self.consumer.offsets_for_times(wanted, limit)?;
+        let end = |element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| {
+            element.error()?;
+            Ok(element.offset().to_raw().filter(|end| *end >= 0).map(|end| (element.partition(), end)))
         };
-        told.elements().iter().filter_map(|told| end(told).transpose()).collect()
+        offsets.elements().iter().filter_map(|element| end(element).transpose()).collect()
     }
 }

@@ -1,9 +1,9 @@
-//! Everything an operator watches during a sale, in one answer: what this gateway has answered, how far settlement
-//! is behind, where the units are, what is broken and why.
+//! The overview of a sale in progress: this gateway's responses, the lag of settlement, the stock, and every failure
+//! with its reason.
 //!
-//! It is asked for at the worst moment, by everyone at once. So one look is shared by all who ask within 500 ms;
-//! it costs one query, one question to the log, and one small command a sale; nothing in it waits longer than
-//! [`PART_MAX`], and what could not be told then is null, with the reason beside it, never a guess.
+//! It is requested at the worst time and by all operators at once. Therefore all requests within 500 ms share one
+//! result, which costs one query, one request to the log, and one small Redis command per sale. No part waits longer
+//! than [`PART_MAX`]. A value that is unavailable then is null with a reason, never a guess.
 
 mod log_ends;
 mod settled;
@@ -41,131 +41,131 @@ use lua::Redis;
 use process::health::Health;
 use settled::{ItemRow, SaleRow, Settled};
 
-/// One look serves whoever asks within this time of its beginning.
+/// A result is shared by all requests within this time after collecting it started.
 const SHARED_FOR: Duration = Duration::from_millis(500);
-/// Whatever is asked for the look has this long.
+/// The time limit of each part of the overview.
 const PART_MAX: Duration = Duration::from_millis(400);
 
-/// The answer. Totals are since the gateway's start: whoever looks twice knows the rates.
+/// The response. Totals count from the gateway's start, so that two results yield rates.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Overview")]
 pub struct Body {
-    /// When the look was begun.
+    /// When collecting the overview started.
     pub time: Timestamp,
-    /// This gateway.
+    /// The responding gateway.
     pub gateway: GatewayNow,
     /// The log's partitions that carry sales.
     pub log: Vec<PartitionNow>,
-    /// All sales, drafts too; those that this gateway knows while Postgres is away.
+    /// All sales including drafts; while Postgres is down, those that this gateway has read.
     pub sales: Vec<SaleNow>,
-    /// Records that wait for someone's decision.
+    /// The number of undecided dead letters.
     pub dead_letters: Option<u64>,
-    /// Acknowledged orders among them that Postgres had to refuse: more than 0 is an alarm.
+    /// The number of acknowledged orders that Postgres had to reject; more than 0 is an alarm.
     pub guard_trips: Option<u64>,
-    /// As in `/health/ready`.
+    /// The dependencies as in `/health/ready`.
     pub dependencies: Vec<DependencyNow>,
-    /// What could not be asked for this look, and why: the reason of what is null.
+    /// The services that could not be read, with the reason: it explains the values that are null.
     pub why: BTreeMap<&'static str, String>,
 }
 
-/// What a gateway has done since its start, with orders.
+/// The gateway's counts of order requests since its start.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct GatewayNow {
-    /// Its name.
+    /// The name of the gateway.
     pub id: String,
-    /// When it started.
+    /// When the gateway started.
     pub started_at: Timestamp,
-    /// Orders taken (202).
+    /// Accepted orders (202).
     pub accepted_total: u64,
-    /// The first 202 given again.
+    /// Replayed 202 responses.
     pub replayed_total: u64,
-    /// Refused for what was asked or for what is left (4xx).
+    /// Refused requests (4xx).
     pub refused_total: u64,
-    /// Not decided, or the outcome not known (5xx).
+    /// Requests that failed or whose outcome is unknown (5xx).
     pub failed_total: u64,
     /// Refusals and failures by their code.
     pub refusals: BTreeMap<&'static str, u64>,
-    /// Orders that are being answered.
+    /// The number of order requests in progress.
     pub in_flight: u64,
-    /// Live updates that are open.
+    /// The number of open live update streams.
     pub live_update_streams: u64,
-    /// New orders are refused while settlement is further behind, in seconds.
+    /// The settlement lag above which new orders are refused, in seconds.
     pub admission_lag_seconds_max: u64,
 }
 
-/// How far a partition of the log is settled.
+/// The settlement lag of a partition of the log.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct PartitionNow {
-    /// Which one.
+    /// The number of the partition.
     pub partition: i32,
-    /// Records that are not settled.
+    /// The number of records that are not settled.
     pub lag_records: Option<u64>,
-    /// How long the oldest of them has waited at most: owners tell once a second.
+    /// The upper bound of the oldest unsettled record's age; owners publish their position once a second.
     pub lag_seconds: Option<f64>,
 }
 
-/// A sale.
+/// The current state of a sale.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct SaleNow {
-    /// Its name.
+    /// The sale ID.
     pub sale_id: SaleId,
-    /// Its title.
+    /// The title for people.
     pub title: String,
-    /// As the operator wants it.
+    /// The state set by the operator.
     pub state: SaleState,
-    /// Whether its state in Redis is complete.
+    /// Whether the sale's state in Redis is ready for orders.
     pub ready: bool,
-    /// Of the newest rebuild.
+    /// The epoch of the newest rebuild.
     pub epoch: Epoch,
     /// The partition of the log that carries it.
     pub partition: i32,
-    /// Batches whose hand-off is not acknowledged.
+    /// The number of batches whose hand-off is not acknowledged.
     pub outbox_entries: Option<u64>,
-    /// Of its partition.
+    /// The number of unsettled records in the sale's partition.
     pub lag_records: Option<u64>,
-    /// Orders that Postgres has.
+    /// The number of orders stored in Postgres.
     pub orders_settled: Option<u64>,
-    /// What is sold.
+    /// The items of the sale.
     pub items: Vec<ItemNow>,
 }
 
-/// Where an item's units are.
+/// The stock of an item.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ItemNow {
-    /// Which one.
+    /// The SKU of the item.
     pub sku: String,
-    /// Its name.
+    /// The name for people.
     pub name: String,
-    /// `None`: unlimited.
+    /// The total number of units; `null` means unlimited.
     pub total: Option<u64>,
-    /// Neither held nor sold by Postgres; by Redis while Postgres is away. May be below 0 after an alarm only.
+    /// The available units by Postgres, or by Redis while Postgres is down. Negative only after an alarm.
     pub available: Option<i64>,
-    /// What Redis has for sale.
+    /// The available units in Redis.
     pub redis_available: Option<i64>,
-    /// Ordered, not paid.
+    /// The units of unpaid orders.
     pub held: Option<i64>,
-    /// Paid.
+    /// The units of paid orders.
     pub sold: Option<i64>,
-    /// In records that wait for a decision.
+    /// The units of undecided dead letters.
     pub dead_lettered: Option<i64>,
-    /// Redis minus Postgres: what is on its way there while it sells, 0 at rest.
+    /// Redis minus Postgres: the units in transit during a sale, and 0 at rest.
     pub drift: Option<i64>,
 }
 
-/// A dependency.
+/// The state of a dependency.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct DependencyNow {
-    /// Its name.
+    /// The name of the dependency.
     pub name: &'static str,
-    /// Usable now.
+    /// Whether the dependency is up.
     pub up: bool,
-    /// Whether the gateway is ready without it.
+    /// Whether the gateway requires the dependency to be ready.
     pub required: bool,
-    /// Why it is not usable.
+    /// The reason if the dependency is down.
     pub why: Option<String>,
 }
 
-/// The last look, and what only the overview needs.
+/// The cached overview, and the state that only the overview needs.
 pub struct Overview {
     id: String,
     started_at: Timestamp,
@@ -231,7 +231,7 @@ async fn look(sources: Sources<'_>) -> Body {
     partitions.dedup();
     let (settled, ends, outboxes) = tokio::join!(
         within(settled::read(sources.pool)),
-        within(sources.overview.ends.of(partitions.clone(), PART_MAX)),
+        within(sources.overview.ends.fetch(partitions.clone(), PART_MAX)),
         outboxes(sources.redis, &lease),
     );
     let mut why = BTreeMap::new();
@@ -271,11 +271,11 @@ struct Told {
     outboxes: BTreeMap<(SaleId, Epoch), u64>,
 }
 
-/// A part's answer, or why there is none, in time.
+/// Limits a part to [`PART_MAX`] and converts its error to text.
 async fn within<T, E: std::fmt::Display>(part: impl Future<Output = Result<T, E>>) -> Result<T, String> {
     match tokio::time::timeout(PART_MAX, part).await {
         Ok(answer) => answer.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("no answer within {} ms", PART_MAX.as_millis())),
+        Err(_) => Err(format!("no response within {} ms", PART_MAX.as_millis())),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What Postgres says for the overview, and what of it is known without Postgres.
+//! The overview's data from Postgres, and the part of it that is available without Postgres.
 
 use std::collections::BTreeMap;
 
@@ -15,9 +15,9 @@ use crate::sales::sale_view::SaleView;
 
 const OVERVIEW: &str = include_str!("../../../queries/overview.sql");
 
-/// One moment of Postgres.
+/// One consistent snapshot of Postgres.
 pub(super) struct Settled {
-    /// The next offset to be settled of each partition.
+    /// The next offset to be settled in each partition.
     pub(super) positions: BTreeMap<i32, i64>,
     pub(super) undecided: u64,
     pub(super) guard_trips: u64,
@@ -45,7 +45,7 @@ struct SettledItem {
     units: Units,
 }
 
-/// Units that are taken.
+/// The numbers of units that are not available.
 #[derive(Clone, Copy, Deserialize)]
 pub(super) struct Units {
     pub(super) held: i64,
@@ -53,7 +53,7 @@ pub(super) struct Units {
     pub(super) dead_lettered: i64,
 }
 
-/// A sale, wherever it is known from.
+/// A sale from Postgres or from the topic `sales`.
 pub(super) struct SaleRow<'a> {
     pub(super) sale_id: &'a SaleId,
     pub(super) title: &'a str,
@@ -61,21 +61,21 @@ pub(super) struct SaleRow<'a> {
     pub(super) partition: i32,
     pub(super) epoch: Epoch,
     pub(super) ready: bool,
-    /// `None`: only Postgres knows.
+    /// The number of settled orders, which only Postgres stores.
     pub(super) orders_settled: Option<u64>,
     pub(super) items: Vec<ItemRow<'a>>,
 }
 
-/// An item of it.
+/// An item of a sale.
 pub(super) struct ItemRow<'a> {
     pub(super) sku: &'a str,
     pub(super) name: &'a str,
     pub(super) total: Option<u64>,
-    /// `None`: only Postgres knows.
+    /// The units, which only Postgres stores.
     pub(super) units: Option<Units>,
 }
 
-/// Asks, by the connections that are kept for operators: customers' queries do not delay it.
+/// Reads the snapshot through the connection pool for operators, so that customers' queries do not delay it.
 pub(super) async fn read(pool: &Pool) -> Result<Settled, DatabaseError> {
     let client = pool.get().await?;
     let statement = client.prepare_cached(OVERVIEW).await?;
@@ -115,7 +115,7 @@ impl SettledItem {
     }
 }
 
-/// A sale as the gateway has read it from the topic `sales`.
+/// Returns a sale as the gateway has read it from the topic `sales`.
 pub(super) fn published(view: &SaleView) -> SaleRow<'_> {
     let (publication, terms) = (&view.publication, &view.publication.terms);
     SaleRow {

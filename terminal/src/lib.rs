@@ -1,12 +1,22 @@
-//! Plain text tables and headings for a terminal: numbers to the right, words to the left, no colours
-//! where nobody looks.
+//! The common look of tables and headings in a terminal: [`comfy_table`] lays out the tables, [`anstyle`] and [`anstream`] do
+//! the colours. This crate only decides on alignment and style.
 
 use std::fmt;
-use std::io::IsTerminal;
+use std::io::stdout;
 
-use unicode_width::UnicodeWidthStr;
+use anstream::stream::RawStream;
+use anstream::{AutoStream, ColorChoice};
+use anstyle::AnsiColor;
 
-/// Rows of text in aligned columns.
+use comfy_table::{CellAlignment, ContentLineStyle, LineStyle, TableStyle};
+
+/// Columns with a gap between them, and a rule below each header.
+const RULED_HEADER: TableStyle = TableStyle::new()
+    .header_lines(ContentLineStyle::none().junction(' '))
+    .header_separator(LineStyle::none().fill('─').junction(' '))
+    .content_lines(ContentLineStyle::none().junction(' '));
+
+/// A table with a header. Numeric columns are aligned to the right, others to the left.
 #[derive(Debug, Default)]
 pub struct Table {
     header: Vec<String>,
@@ -14,18 +24,27 @@ pub struct Table {
 }
 
 impl Table {
-    /// With a header, which may be empty.
+    /// Creates a table. A header whose cells are all empty is not printed.
     pub fn new(header: &[&str]) -> Self {
         Self { header: header.iter().map(|text| (*text).to_owned()).collect(), rows: Vec::new() }
     }
+
     /// Adds a row.
     pub fn row<T: Into<String>>(&mut self, cells: impl IntoIterator<Item = T>) -> &mut Self {
         self.rows.push(cells.into_iter().map(Into::into).collect());
         self
     }
-    /// Whether there is no row.
+
+    /// Returns whether the table has no rows.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
+    }
+
+    /// Returns whether every filled cell of a column is a number.
+    fn is_numeric(&self, column: usize) -> bool {
+        let cells = self.rows.iter().filter_map(|row| row.get(column));
+        let mut filled = cells.filter(|cell| !cell.is_empty() && *cell != "–").peekable();
+        filled.peek().is_some() && filled.all(|cell| is_number(cell))
     }
 }
 
@@ -36,54 +55,27 @@ fn is_number(cell: &str) -> bool {
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let columns = self.rows.iter().map(Vec::len).chain([self.header.len()]).max().unwrap_or(0);
-        let cell = |row: &[String], column: usize| row.get(column).cloned().unwrap_or_default();
-        let width = |column: usize| {
-            let rows = self.rows.iter().chain([&self.header]);
-            rows.map(|row| cell(row, column).width()).max().unwrap_or(0)
-        };
-        let widths: Vec<_> = (0..columns).map(width).collect();
-        // A column is numeric when every filled cell of it is a number.
-        let numeric: Vec<_> = (0..columns)
-            .map(|column| {
-                let mut filled = self
-                    .rows
-                    .iter()
-                    .map(|row| cell(row, column))
-                    .filter(|c| !c.is_empty() && c != "–")
-                    .peekable();
-                filled.peek().is_some() && filled.all(|cell| is_number(&cell))
-            })
-            .collect();
-        let mut line = |row: &[String]| {
-            let mut text = String::from("  ");
-            for column in 0..columns {
-                let (cell, width) = (cell(row, column), widths[column]);
-                let pad = " ".repeat(width - cell.width());
-                if numeric[column] {
-                    text.push_str(&pad);
-                    text.push_str(&cell);
-                } else {
-                    text.push_str(&cell);
-                    text.push_str(&pad);
-                }
-                text.push_str("  ");
-            }
-            writeln!(f, "{}", text.trim_end())
-        };
+        let mut table = comfy_table::Table::new();
+        table.load_style(RULED_HEADER);
         if self.header.iter().any(|cell| !cell.is_empty()) {
-            line(&self.header)?;
-            let rule: Vec<_> = widths.iter().map(|width| "─".repeat(*width)).collect();
-            line(&rule)?;
+            table.set_header(&self.header);
         }
-        for row in &self.rows {
-            line(row)?;
+        table.add_rows(&self.rows);
+        let last = table.column_count().saturating_sub(1);
+        for (index, column) in table.column_iter_mut().enumerate() {
+            column.set_padding((0, u16::from(index < last)));
+            if self.is_numeric(index) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        for line in table.lines() {
+            writeln!(f, "  {}", line.trim_end())?;
         }
         Ok(())
     }
 }
 
-/// Thousands set apart: `1,234,567`.
+/// Returns the number with thousands separators, such as `1,234,567`.
 pub fn thousands(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
@@ -96,46 +88,44 @@ pub fn thousands(n: u64) -> String {
     text
 }
 
-/// How a text stands out on a terminal; plain elsewhere, and where `NO_COLOR` is set.
+/// The role of a text, which determines its style in a terminal.
 #[derive(Debug, Clone, Copy)]
 pub enum Style {
-    /// A heading.
+    /// A heading, in bold.
     Bold,
-    /// As it should be.
+    /// A state or value that is fine, in green.
     Good,
-    /// Not as it should be.
+    /// A state or value that needs attention, in red.
     Bad,
-    /// Less important.
+    /// A less important text, dimmed.
     Dim,
 }
 
-/// Whether colours belong into a stream: on a terminal that knows them, unless `NO_COLOR` is set
-/// (<https://no-color.org>: and not empty).
-pub fn is_coloured(stream: &impl IsTerminal) -> bool {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    stream.is_terminal() && set("NO_COLOR").is_none() && set("TERM").is_none_or(|term| term != "dumb")
+/// Returns whether a stream supports colours: it is a terminal that does, and neither `NO_COLOR` nor `CLICOLOR` forbids them.
+pub fn is_coloured(stream: &impl RawStream) -> bool {
+    AutoStream::choice(stream) != ColorChoice::Never
 }
 
-/// The text in that style, if standard output is a terminal.
+/// Returns the text in this style, or plain if standard output has no colours.
 pub fn styled(style: Style, text: &str) -> String {
-    styled_if(is_coloured(&std::io::stdout()), style, text)
+    styled_if(is_coloured(&stdout()), style, text)
 }
 
-/// The text in that style, or plain.
+/// Returns the text in this style, or plain.
 pub fn styled_if(coloured: bool, style: Style, text: &str) -> String {
     if !coloured {
         return text.to_owned();
     }
-    let code = match style {
-        Style::Bold => 1,
-        Style::Good => 32,
-        Style::Bad => 31,
-        Style::Dim => 2,
+    let style = match style {
+        Style::Bold => anstyle::Style::new().bold(),
+        Style::Good => AnsiColor::Green.on_default(),
+        Style::Bad => AnsiColor::Red.on_default(),
+        Style::Dim => anstyle::Style::new().dimmed(),
     };
-    format!("\x1b[{code}m{text}\x1b[0m")
+    format!("{style}{text}{style:#}")
 }
 
-/// A heading with an empty line before it.
+/// Returns a heading with an empty line before it.
 pub fn heading(text: &str) -> String {
     format!("\n{}", styled(Style::Bold, text))
 }
@@ -145,24 +135,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_go_left_and_numbers_right() {
+    fn texts_are_aligned_left_and_numbers_right() {
         let mut table = Table::new(&["what", "count"]);
         table.row(["offered", "20,000"]).row(["sold out", "7"]).row(["none", "–"]);
         assert_eq!(
             table.to_string(),
-            "  what       count\n  ────────  ──────\n  offered   20,000\n  sold out       7\n  none           –\n"
+            "  what       count\n  ───────── ──────\n  offered   20,000\n  sold out       7\n  none           –\n"
         );
     }
 
     #[test]
-    fn letters_that_are_two_columns_wide_count_as_two() {
-        let mut table = Table::new(&["name", "count"]);
-        table.row(["한정판", "7"]).row(["mug", "12"]);
-        assert_eq!(table.to_string(), "  name    count\n  ──────  ─────\n  한정판      7\n  mug        12\n");
+    fn a_table_without_a_header_has_no_rule() {
+        let mut table = Table::new(&["", ""]);
+        table.row(["status", "open"]).row(["units", "many"]);
+        assert_eq!(table.to_string(), "  status  open\n  units   many\n");
     }
 
     #[test]
-    fn thousands_are_set_apart() {
+    fn wide_letters_count_as_two_columns() {
+        let mut table = Table::new(&["name", "count"]);
+        table.row(["한정판", "7"]).row(["mug", "12"]);
+        assert_eq!(table.to_string(), "  name    count\n  ─────── ─────\n  한정판      7\n  mug        12\n");
+    }
+
+    #[test]
+    fn styles_are_ansi_sequences_or_nothing() {
+        assert_eq!(styled_if(true, Style::Bad, "down"), "\x1b[31mdown\x1b[0m");
+        assert_eq!(styled_if(false, Style::Bad, "down"), "down");
+    }
+
+    #[test]
+    fn thousands_are_separated() {
         assert_eq!([0, 999, 1000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
     }
 }

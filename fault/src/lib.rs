@@ -1,16 +1,16 @@
-//! Places at which a process of ours can be made to die or to stand still, and protections that can be
-//! taken away: how `./dev chaos` hits a step that no timing would hit, and how the checker's own power is
-//! shown.
+//! Fault injection: failpoints at which the process kills or stops itself, and protections that can be removed.
+//! `./dev chaos` uses failpoints to interrupt steps that timing alone would not hit, and removed protections to show
+//! that the checker detects their absence (mutation testing).
 //!
-//! Without the feature `enabled` every macro expands to nothing, so a release binary holds neither the
-//! code nor the names (`.ci/run` looks). With it, the variable `FLASHSALE_FAULTS` says what
-//! happens, as words separated by commas:
+//! Without the feature `enabled`, every macro expands to nothing, so a release binary contains neither the code nor
+//! the names (`.ci/run` checks this). With it, the variable `FLASHSALE_FAULTS` lists the faults, separated by commas:
 //!
-//! - `gateway.after_reserve=kill@37`: SIGKILL to the own process when that point is passed for the 37th time
-//! - `settlement.before_commit=stop@3`: SIGSTOP, until somebody sends SIGCONT
-//! - `without:lease_check`: that protection is off
+//! - `gateway.after_reserve=kill@37`: sends SIGKILL to its own process when it passes this point for the 37th time
+//! - `settlement.before_commit=stop@3`: sends SIGSTOP, which lasts until SIGCONT
+//! - `without:lease_check`: removes this protection
 //!
-//! `FLASHSALE_FAULTS_ONCE` names a file: of all processes that are told of it, only the one that makes it is hit.
+//! `FLASHSALE_FAULTS_ONCE` names a file. Of all processes that have the same value, only the one that creates the file
+//! is hit.
 
 #[cfg(feature = "enabled")]
 mod plan;
@@ -18,7 +18,7 @@ mod plan;
 #[cfg(feature = "enabled")]
 pub use plan::{hit, is_removed, rewrite};
 
-/// A place that can be hit.
+/// Marks a failpoint.
 #[cfg(feature = "enabled")]
 #[macro_export]
 macro_rules! point {
@@ -27,14 +27,14 @@ macro_rules! point {
     };
 }
 
-/// A place that can be hit.
+/// Marks a failpoint.
 #[cfg(not(feature = "enabled"))]
 #[macro_export]
 macro_rules! point {
     ($name:literal) => {{}};
 }
 
-/// Whether a protection was taken away.
+/// Returns whether a protection is removed.
 #[cfg(feature = "enabled")]
 #[macro_export]
 macro_rules! removed {
@@ -43,7 +43,7 @@ macro_rules! removed {
     };
 }
 
-/// Whether a protection was taken away.
+/// Returns whether a protection is removed.
 #[cfg(not(feature = "enabled"))]
 #[macro_export]
 macro_rules! removed {
@@ -52,7 +52,7 @@ macro_rules! removed {
     };
 }
 
-/// A text (of a script or a query), without the part of it that is a protection if that was taken away.
+/// Returns the text of a script or query, without a protection if that is removed.
 #[cfg(feature = "enabled")]
 #[macro_export]
 macro_rules! rewritten {
@@ -61,7 +61,7 @@ macro_rules! rewritten {
     };
 }
 
-/// A text (of a script or a query), without the part of it that is a protection if that was taken away.
+/// Returns the text of a script or query, without a protection if that is removed.
 #[cfg(not(feature = "enabled"))]
 #[macro_export]
 macro_rules! rewritten {

@@ -1,4 +1,4 @@
-//! What `FLASHSALE_FAULTS` says, and doing it.
+//! Parses `FLASHSALE_FAULTS` and injects the faults.
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::process::{Signal, getpid, kill_process};
 
 const VARIABLE: &str = "FLASHSALE_FAULTS";
-/// A file that whoever is hit first makes: of all processes that share it, only that one is hit.
+/// The variable with the file that the first hit creates. Of all processes that share it, only that one is hit.
 const ONCE: &str = "FLASHSALE_FAULTS_ONCE";
 
 #[derive(Debug, Default)]
@@ -21,23 +21,23 @@ struct Plan {
 struct Hit {
     point: String,
     signal: Signal,
-    /// The passage at which it happens, from 1.
+    /// The number of the passage at which the signal is sent, from 1.
     at: u64,
     passed: AtomicU64,
 }
 
 impl Plan {
-    /// A word that is none is a mistake of the harness: the process must not go on as if it were whole.
+    /// Parses the variable. An invalid fault is an error of the test harness: the process must not run without it.
     fn parse(text: &str) -> Result<Self, String> {
         let mut plan = Self::default();
-        for word in text.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+        for fault in text.split(',').map(str::trim).filter(|fault| !fault.is_empty()) {
             let bad =
-                || format!("{VARIABLE}: {word:?} is neither point=kill@n, point=stop@n nor without:name");
-            if let Some(name) = word.strip_prefix("without:") {
+                || format!("{VARIABLE}: {fault:?} is neither point=kill@n, point=stop@n nor without:name");
+            if let Some(name) = fault.strip_prefix("without:") {
                 plan.without.push(name.to_owned());
                 continue;
             }
-            let (point, what) = word.split_once('=').ok_or_else(bad)?;
+            let (point, what) = fault.split_once('=').ok_or_else(bad)?;
             let (action, at) = what.split_once('@').ok_or_else(bad)?;
             let signal = match action {
                 "kill" => Signal::KILL,
@@ -63,17 +63,17 @@ fn plan() -> &'static Plan {
     })
 }
 
-/// Passes a point; at the passage that the plan names, the process gets its signal.
+/// Passes a failpoint. The process receives its signal at the planned passage.
 pub fn hit(point: &str) {
     for hit in plan().hits.iter().filter(|hit| hit.point == point) {
         if hit.passed.fetch_add(1, Ordering::Relaxed) + 1 == hit.at && is_first() {
             eprintln!("fault: {:?} at {point}, passage {}", hit.signal, hit.at);
             let sent = kill_process(getpid(), hit.signal);
-            // A signal to all threads may reach this one a moment after it returns from the call.
+            // The signal may reach this thread a moment after the call returns.
             #[expect(clippy::disallowed_methods, reason = "the process is being stopped by a signal")]
             std::thread::sleep(Duration::from_millis(20));
             if let Err(error) = sent {
-                eprintln!("fault: cannot signal myself: {error}");
+                eprintln!("fault: cannot send the signal: {error}");
             }
         }
     }
@@ -83,13 +83,13 @@ fn is_first() -> bool {
     std::env::var_os(ONCE).is_none_or(|file| std::fs::File::create_new(file).is_ok())
 }
 
-/// Whether a protection was taken away.
+/// Returns whether a protection is removed.
 pub fn is_removed(protection: &str) -> bool {
     plan().without.iter().any(|name| name == protection)
 }
 
-/// A text with these parts replaced if the protection was taken away. A part that is not there means that
-/// the text has changed and the protection would silently stay.
+/// Returns a text with these parts replaced if the protection is removed. Exits if the text does not contain a part:
+/// the text has changed, and the protection would silently remain.
 pub fn rewrite<'a>(protection: &str, text: &'a str, parts: &[(&str, &str)]) -> Cow<'a, str> {
     if !is_removed(protection) {
         return Cow::Borrowed(text);
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_plan_is_read_and_a_mistake_is_refused() {
+    fn a_plan_is_parsed_and_an_invalid_fault_is_rejected() {
         let plan = Plan::parse("a.b=kill@3, c=stop@1,without:lease_check").unwrap();
         assert_eq!((plan.hits[0].point.as_str(), plan.hits[0].at), ("a.b", 3));
         assert_eq!(plan.hits[1].signal, Signal::STOP);

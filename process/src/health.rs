@@ -1,4 +1,4 @@
-//! What a process depends on, whether it is there, and if not, why. Readiness comes and goes with it.
+//! The health of a process: whether each dependency is up, and if not, why. Readiness follows from it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,59 +10,59 @@ use metrics::gauge;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
 
-/// All dependencies of a process.
+/// The state of all dependencies of a process.
 #[derive(Clone, Default)]
 pub struct Health {
     dependencies: Arc<Mutex<BTreeMap<&'static str, Dependency>>>,
 }
 
-/// One dependency's state.
+/// The state of one dependency.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Dependency {
-    /// Usable now.
+    /// Whether the dependency can be used now.
     pub up: bool,
-    /// Whether the process is ready without it.
+    /// Whether the process is ready only while the dependency is up.
     pub required: bool,
-    /// Why it is not, in words for an operator.
+    /// Why the dependency is down, for operators.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub why: Option<String>,
 }
 
-/// What `/health/ready` answers.
+/// The response of `/health/ready`.
 #[derive(Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Readiness {
-    /// Whether everything that the process cannot do without is there.
+    /// Whether all required dependencies are up.
     ready: bool,
-    /// By name.
+    /// The dependencies by name.
     dependencies: BTreeMap<&'static str, Dependency>,
 }
 
 impl Health {
-    /// Declares a dependency; it is down until someone has seen it up. `dependency_up` says nothing of one that the
-    /// process is ready without until it was tried: nobody is called for a mail server that no mail has gone to.
+    /// Declares a dependency, which is down until the first successful check. An optional dependency has no metric
+    /// `dependency_up` before the first check, so that no alert fires for a mail server that no mail was sent to yet.
     pub fn declare(&self, name: &'static str, required: bool) {
-        let untried = Dependency { up: false, required, why: Some("not tried yet".into()) };
+        let unchecked = Dependency { up: false, required, why: Some("not checked yet".into()) };
         if required {
-            self.put(name, untried);
+            self.put(name, unchecked);
         } else {
-            self.dependencies().insert(name, untried);
+            self.dependencies().insert(name, unchecked);
         }
     }
 
-    /// It works.
+    /// Marks a dependency as up.
     pub fn mark_up(&self, name: &'static str) {
         self.set(name, true, None);
     }
 
-    /// It does not, because.
+    /// Marks a dependency as down, with the reason.
     pub fn mark_down(&self, name: &'static str, why: impl Into<String>) {
         self.set(name, false, Some(why.into()));
     }
 
-    /// Up or down by a result.
+    /// Marks a dependency as up or down, depending on a result.
     pub fn report<T, E: std::fmt::Display>(&self, name: &'static str, result: &Result<T, E>) {
         match result {
             Ok(_) => self.mark_up(name),
@@ -75,8 +75,8 @@ impl Health {
         let required = before.as_ref().is_none_or(|dependency| dependency.required);
         if before.as_ref().is_none_or(|before| before.up != up) {
             match &why {
-                None => tracing::info!(dependency = name, "is there"),
-                Some(why) => tracing::warn!(dependency = name, why, "is missing"),
+                None => tracing::info!(dependency = name, "dependency is up"),
+                Some(why) => tracing::warn!(dependency = name, why, "dependency is down"),
             }
         }
         self.put(name, Dependency { up, required, why });
@@ -92,17 +92,17 @@ impl Health {
         self.dependencies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether every required dependency is up.
+    /// Returns whether every required dependency is up.
     pub fn is_ready(&self) -> bool {
         self.dependencies().values().all(|dependency| dependency.up || !dependency.required)
     }
 
-    /// Whether this one is up.
+    /// Returns whether a dependency is up.
     pub fn is_up(&self, name: &'static str) -> bool {
         self.dependencies().get(name).is_some_and(|dependency| dependency.up)
     }
 
-    /// All of them, as they are known now.
+    /// Returns the current state of all dependencies.
     pub fn snapshot(&self) -> BTreeMap<&'static str, Dependency> {
         self.dependencies().clone()
     }
@@ -123,7 +123,7 @@ fn response(status: StatusCode, content_type: &'static str, body: impl Into<Byte
     response
 }
 
-/// Any other path of a listener that serves nothing else.
+/// Returns the 404 of a listener that serves only metrics and health.
 pub fn not_found() -> Response<Full<Bytes>> {
     response(
         StatusCode::NOT_FOUND,
@@ -132,7 +132,7 @@ pub fn not_found() -> Response<Full<Bytes>> {
     )
 }
 
-/// Answers `/metrics`, `/health/live` and `/health/ready`; `None` for any other path.
+/// Responds to `/metrics`, `/health/live` and `/health/ready`. Returns `None` for any other path.
 pub fn respond(path: &str, health: &Health, metrics: &PrometheusHandle) -> Option<Response<Full<Bytes>>> {
     match path {
         "/metrics" => {
@@ -149,11 +149,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_dependency_is_down_until_it_was_seen_and_missed_only_where_it_is_needed_or_was_tried() {
+    fn a_dependency_is_down_until_its_first_check_and_has_a_metric_only_if_it_is_required_or_was_checked() {
         let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
         metrics::with_local_recorder(&recorder, || {
             let health = Health::default();
-            let shown = |name: &str| {
+            let metric = |name: &str| {
                 let line = format!("dependency_up{{dependency=\"{name}\"}} ");
                 recorder
                     .handle()
@@ -164,11 +164,11 @@ mod tests {
             health.declare("kafka", true);
             health.declare("email", false);
             assert!(!health.is_ready() && !health.is_up("email"));
-            assert_eq!((shown("kafka").as_deref(), shown("email")), (Some("0"), None));
+            assert_eq!((metric("kafka").as_deref(), metric("email")), (Some("0"), None));
             health.mark_up("kafka");
             health.mark_down("email", "refused");
             assert!(health.is_ready());
-            assert_eq!((shown("kafka").as_deref(), shown("email").as_deref()), (Some("1"), Some("0")));
+            assert_eq!((metric("kafka").as_deref(), metric("email").as_deref()), (Some("1"), Some("0")));
         });
     }
 }

@@ -1,8 +1,8 @@
-//! Accepting connections within limits, and draining them at shutdown.
+//! The HTTP server: it accepts connections within limits and drains them at shutdown.
 //!
-//! An answer whose length is not known is a stream, and may last for hours. Its connection serves nothing
-//! else (HTTP/1.1) and gives back its place, as one that is upgraded does: streams have limits of their own,
-//! and however many there are, as many ordinary connections fit as without them.
+//! A response of unknown length is a stream, which may last for hours. Its connection serves no other request
+//! (HTTP/1.1) and releases its permit, like an upgraded connection: streams have limits of their own, and do not
+//! reduce the number of ordinary connections.
 
 use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,21 +21,21 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-/// A request's head must have arrived by then.
+/// The timeout for receiving a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// A request's head in bytes, at most; hyper has no limit on the number of headers.
+/// The maximum size of a request's head, in bytes. hyper does not limit the number of headers.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
-/// Requests at once on one h2c connection.
+/// The maximum number of concurrent requests on one h2c connection.
 const STREAMS_MAX: u32 = 256;
-/// After an error of accept (no file descriptors left), a pause instead of a busy loop.
+/// The pause after an error of `accept` (for example no file descriptors left), which avoids a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// A client that takes nothing of what it was sent for so long is gone, whatever its host says.
-const UNTAKEN_MAX: Duration = Duration::from_secs(60);
-/// At shutdown, connections have this long to finish.
+/// How long sent data may remain unacknowledged. A client that acknowledges nothing for this long is considered gone.
+const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(60);
+/// How long open connections may take to finish at shutdown.
 const DRAIN: Duration = Duration::from_secs(6);
 
-/// Serves HTTP/1.1 and h2c until `stop`, then lets open connections finish. `connections_max`: further
-/// ones wait in the kernel's queue.
+/// Serves HTTP/1.1 and h2c until `stop` is cancelled, then lets open connections finish. Connections beyond
+/// `connections_max` wait in the kernel's backlog.
 pub async fn serve<H, F, B>(
     listener: TcpListener,
     connections_max: usize,
@@ -61,54 +61,56 @@ pub async fn serve<H, F, B>(
         .max_concurrent_streams(STREAMS_MAX)
         .keep_alive_interval(Some(Duration::from_secs(20)));
     let builder = Arc::new(builder);
-    let places = Arc::new(Semaphore::new(connections_max));
+    let permits = Arc::new(Semaphore::new(connections_max));
     let graceful = GracefulShutdown::new();
 
-    while let Some(Ok(place)) = stop.run_until_cancelled(places.clone().acquire_owned()).await {
+    while let Some(Ok(permit)) = stop.run_until_cancelled(permits.clone().acquire_owned()).await {
         let Some(accepted) = stop.run_until_cancelled(listener.accept()).await else { break };
         let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(error) => {
-                tracing::warn!(%error, "cannot accept connections");
+                tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
         tune(&stream);
         let handler = handler.clone();
-        let place = Arc::new(Place(Mutex::new(Some(place))));
+        let permit = Arc::new(ConnectionPermit(Mutex::new(Some(permit))));
         let service = service_fn(move |request| {
-            let (version, place) = (request.version(), place.clone());
-            // Not an async block: a connection keeps room for this future, and a block would hold it twice.
-            handler(request).map(move |answer| {
-                Ok::<_, std::convert::Infallible>(place.kept_unless_stream(version, answer))
+            let (version, permit) = (request.version(), permit.clone());
+            // Not an async block, which would store the handler's future twice in each connection's memory.
+            handler(request).map(move |response| {
+                Ok::<_, std::convert::Infallible>(permit.release_if_stream(version, response))
             })
         });
         let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
         let watched = graceful.watch(connection);
-        // A client that hung up or spoke nonsense is not our error.
+        // A client that disconnects or sends invalid HTTP is not an error of the server.
         tokio::spawn(async move { drop(watched.await) });
     }
     drop(listener);
     crate::shutdown::finish("open connections", DRAIN, graceful.shutdown()).await;
 }
 
-/// Slower without it, or longer until a dead client is noticed; not wrong.
+/// Sets socket options. Without them the connection is slower, or a dead client is detected later, so errors are
+/// ignored.
 fn tune(stream: &TcpStream) {
     let _ = stream.set_nodelay(true);
-    let _ = rustix::net::sockopt::set_tcp_user_timeout(stream, UNTAKEN_MAX.as_millis() as u32);
+    let _ = rustix::net::sockopt::set_tcp_user_timeout(stream, UNACKNOWLEDGED_MAX.as_millis() as u32);
 }
 
-/// A connection's place among `connections_max`; free again when the connection ends.
-struct Place(Mutex<Option<OwnedSemaphorePermit>>);
+/// A connection's permit out of `connections_max`, which is released when the connection ends.
+struct ConnectionPermit(Mutex<Option<OwnedSemaphorePermit>>);
 
-impl Place {
-    fn kept_unless_stream<B: Body>(&self, version: Version, mut answer: Response<B>) -> Response<B> {
-        // A connection of HTTP/2 has other requests beside this one.
-        if answer.body().size_hint().exact().is_none() && version <= Version::HTTP_11 {
-            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+impl ConnectionPermit {
+    /// Releases the permit early if the response is a stream.
+    fn release_if_stream<B: Body>(&self, version: Version, mut response: Response<B>) -> Response<B> {
+        // An HTTP/2 connection serves other requests concurrently.
+        if response.body().size_hint().exact().is_none() && version <= Version::HTTP_11 {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
         }
-        answer
+        response
     }
 }

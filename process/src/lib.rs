@@ -1,20 +1,21 @@
-//! How a process of ours lives: what all binaries do the same way, so that an operator learns it once.
+//! The runtime that all programs share: settings, startup, telemetry, health, clients and shutdown work the same way
+//! in each of them, so that an operator learns them once.
 //!
-//! | module       | what it holds                                                  |
-//! |--------------|----------------------------------------------------------------|
-//! | [`run`]      | from the settings to the end                                   |
-//! | [`settings`] | the settings that all binaries take                            |
-//! | [`telemetry`]| logs and the metrics recorder                                  |
-//! | [`metric_help`] | what each metric means                                         |
-//! | [`process_metrics`]    | what the process takes of its machine                          |
-//! | [`shutdown`] | signals, and the order in which work ends                      |
-//! | [`backoff`] | how long to wait before trying again                           |
-//! | [`boottime`] | the clock that leases are measured by                          |
-//! | [`walltime`] | the clock on the wall                                          |
-//! | [`health`]   | dependencies: up or down and why; readiness                    |
-//! | [`http`]     | accepting connections within limits, and draining them         |
-//! | [`postgres`] | the pool, and errors with their cause in one line              |
-//! | [`kafka`]    | the producer, topics, client settings                          |
+//! | module              | contents                                                |
+//! |---------------------|---------------------------------------------------------|
+//! | [`run`]             | the life of a program, from settings to exit            |
+//! | [`settings`]        | the settings that all programs share                    |
+//! | [`telemetry`]       | logs and the metrics recorder                           |
+//! | [`metric_help`]     | descriptions of metrics                                 |
+//! | [`process_metrics`] | the resource usage of the process                       |
+//! | [`shutdown`]        | signals, and the order of a shutdown                    |
+//! | [`backoff`]         | exponential backoff with jitter                         |
+//! | [`boottime`]        | the clock of leases                                     |
+//! | [`walltime`]        | the wall clock                                          |
+//! | [`health`]          | whether each dependency is up; readiness                |
+//! | [`http`]            | the HTTP server: connection limits and draining         |
+//! | [`postgres`]        | the connection pool, and errors with their causes       |
+//! | [`kafka`]           | the producer, the watchdog of consumers, topics, client settings |
 
 pub mod backoff;
 pub mod boottime;

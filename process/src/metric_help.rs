@@ -1,31 +1,31 @@
-//! What each metric means, for whoever reads `/metrics` (as `# HELP`) and for the reference that is written from it.
-//! Each program lists its own; these are those that all have.
+//! Descriptions of metrics, for `/metrics` (`# HELP`) and for the reference that is generated from them. Each program
+//! describes its own metrics; this module describes those that all programs have.
 
-/// How a metric moves.
+/// The type of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Only grows, until the process ends.
+    /// A number that only increases while the process runs.
     Counter,
-    /// Goes up and down.
+    /// A number that increases and decreases.
     Gauge,
-    /// Counts in buckets.
+    /// A distribution, counted in buckets.
     Histogram,
 }
 
-/// A metric, as it is described.
+/// The description of a metric.
 #[derive(Debug, Clone, Copy)]
 pub struct Metric {
-    /// Its name.
+    /// The metric's name.
     pub name: &'static str,
-    /// How it moves.
+    /// The metric's type.
     pub kind: Kind,
-    /// Its labels, separated by commas.
+    /// The names of the labels, separated by commas.
     pub labels: &'static str,
-    /// What it means, with its unit.
+    /// The meaning, with the unit.
     pub help: &'static str,
 }
 
-/// Makes one entry of a list.
+/// Builds a list of [`Metric`]s.
 #[macro_export]
 macro_rules! metrics_list {
     ($($kind:ident $name:literal [$labels:literal] $help:literal;)*) => {
@@ -38,20 +38,20 @@ macro_rules! metrics_list {
     };
 }
 
-/// Those of every process.
+/// The metrics of every process.
 pub const COMMON_METRICS: &[Metric] = metrics_list! {
-    Gauge "build_info" ["version"] "1, with the version of the program.";
-    Gauge "dependency_up" ["dependency"] "1 while what the process depends on can be used, 0 while it cannot.";
-    Counter "kafka_clients_replaced_total" ["client"] "Kafka clients that heard nothing after an outage and were replaced.";
-    Gauge "process_cpu_seconds_total" [""] "Processor time used since the start, in seconds.";
-    Gauge "process_max_fds" [""] "Files and connections that the process may have open.";
-    Gauge "process_open_fds" [""] "Files and connections that it has open.";
-    Gauge "process_resident_memory_bytes" [""] "Memory in use, in bytes.";
-    Gauge "process_start_time_seconds" [""] "When it started, in seconds since 1970.";
-    Gauge "process_threads" [""] "Threads.";
+    Gauge "build_info" ["version"] "Always 1; the label is the version of the program.";
+    Gauge "dependency_up" ["dependency"] "Whether the dependency is up (1) or down (0).";
+    Counter "kafka_clients_replaced_total" ["client"] "Kafka clients that stalled or failed and were replaced.";
+    Gauge "process_cpu_seconds_total" [""] "CPU time used since the process started, in seconds.";
+    Gauge "process_max_fds" [""] "Maximum number of open file descriptors.";
+    Gauge "process_open_fds" [""] "Number of open file descriptors.";
+    Gauge "process_resident_memory_bytes" [""] "Resident memory, in bytes.";
+    Gauge "process_start_time_seconds" [""] "Start time of the process, in seconds since 1970.";
+    Gauge "process_threads" [""] "Number of threads.";
 };
 
-/// Tells the recorder what these mean.
+/// Registers the descriptions with the metrics recorder.
 pub fn register(metrics: &[Metric]) {
     for metric in metrics {
         match metric.kind {

@@ -1,4 +1,4 @@
-//! The pool of connections to Postgres, and errors with their cause in one line.
+//! The Postgres connection pool, and errors that include their causes.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -6,19 +6,19 @@ use std::time::Duration;
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts};
 use tokio_postgres::{Config, NoTls};
 
-/// A URL that is none, or a pool that cannot be built.
+/// The error of a pool that cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub enum PoolError {
     /// `DATABASE_URL` is not a Postgres URL.
     #[error("DATABASE_URL: {0}")]
     Url(#[from] tokio_postgres::Error),
-    /// The pool's own settings.
+    /// The pool's settings are invalid.
     #[error(transparent)]
     Build(#[from] deadpool_postgres::BuildError),
 }
 
-/// A pool that connects when it is first asked. `application`: how it appears in `pg_stat_activity`.
-/// `options`: server settings of each connection, as in `-c name=value`.
+/// Creates a pool, which connects on first use. `application` is its name in `pg_stat_activity`; `options` are server
+/// settings of each connection, as in `-c name=value`.
 pub fn pool(url: &str, size: usize, application: &str, options: &str) -> Result<Pool, PoolError> {
     let mut config = Config::from_str(url)?;
     config
@@ -39,21 +39,21 @@ pub fn pool(url: &str, size: usize, application: &str, options: &str) -> Result<
     Ok(Pool::builder(manager).max_size(size).timeouts(timeouts).runtime(Runtime::Tokio1).build()?)
 }
 
-/// Why Postgres did not do what it was asked.
+/// The error of a database operation.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
-    /// No connection.
+    /// The pool has no connection.
     #[error("no connection: {}", chain(.0))]
     Pool(#[from] deadpool_postgres::PoolError),
     /// A statement failed.
     #[error("{}", chain(.0))]
     Postgres(#[from] tokio_postgres::Error),
-    /// A row that this code cannot have written.
+    /// A row contains data that this code cannot have written.
     #[error("{0}")]
     Invalid(String),
 }
 
-/// An error and its causes: tokio-postgres says only "db error" by itself.
+/// Formats an error with its causes, because tokio-postgres' own message is only "db error".
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -1,10 +1,10 @@
-//! What the process takes of its machine, under the names that Prometheus' own clients use: most boards know them.
+//! The resource usage of the process, under the names of Prometheus' own client libraries, which most dashboards use.
 
 use metrics::{Gauge, gauge};
 use procfs::process::Process;
 use procfs::{ProcResult, WithCurrentSystemInfo};
 
-/// The gauges, looked up once.
+/// The gauges of the process, registered once.
 pub struct ProcessMetrics {
     cpu_seconds: Gauge,
     resident_bytes: Gauge,
@@ -17,7 +17,7 @@ pub struct ProcessMetrics {
 impl Default for ProcessMetrics {
     fn default() -> Self {
         Self {
-            cpu_seconds: gauge!("process_cpu_seconds_total"), // a counter of ours has no fractions
+            cpu_seconds: gauge!("process_cpu_seconds_total"), // a gauge, because counters of the crate `metrics` are integers
             resident_bytes: gauge!("process_resident_memory_bytes"),
             threads: gauge!("process_threads"),
             open_files: gauge!("process_open_fds"),
@@ -28,10 +28,10 @@ impl Default for ProcessMetrics {
 }
 
 impl ProcessMetrics {
-    /// Sets them. Where /proc cannot be read they stay as they are: nothing depends on them.
+    /// Sets the gauges. If `/proc` cannot be read, they keep their values: nothing depends on them.
     pub fn collect(&self) {
         if let Err(error) = self.try_collect() {
-            tracing::debug!(%error, "cannot tell what the process takes");
+            tracing::debug!(%error, "cannot read process metrics from /proc");
         }
     }
 
@@ -54,7 +54,7 @@ impl ProcessMetrics {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn a_process_tells_what_it_takes() {
+    fn a_process_reports_its_resource_usage() {
         let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
         metrics::with_local_recorder(&recorder, || super::ProcessMetrics::default().collect());
         let text = recorder.handle().render();

@@ -1,4 +1,4 @@
-//! A program of ours, from its settings to its end.
+//! The life of a program, from its settings to its end.
 
 use std::io;
 use std::time::Duration;
@@ -10,27 +10,27 @@ use crate::settings::Process;
 use crate::telemetry::TelemetryError;
 use crate::{shutdown, telemetry};
 
-/// What still blocks a thread so long after the work has ended is left: a Kafka client may never close.
-const LEAVE: Duration = Duration::from_secs(1);
+/// How long blocking threads may take to end after the work. Then they are abandoned: a Kafka client may never close.
+const THREADS_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Why a program ended before it was told to.
+/// The error of a program that ended without a signal.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError<E> {
-    /// Logs or metrics.
+    /// Logs or metrics could not be started.
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
-    /// Its threads.
+    /// The runtime could not be started.
     #[error("cannot start the runtime: {0}")]
     Runtime(io::Error),
-    /// Nobody could tell it to end.
+    /// Signal handlers could not be installed.
     #[error("cannot listen for signals: {0}")]
     Signals(io::Error),
-    /// What it is for.
+    /// The program's work failed.
     #[error(transparent)]
     Work(E),
 }
 
-/// Starts logs, metrics and the runtime, and runs `work`, which ends soon after its token is cancelled: by a signal.
+/// Starts logs, metrics and the runtime, and runs `work`, which must end soon after a signal cancels its token.
 pub fn run<F, E>(
     settings: &Process,
     work: impl FnOnce(PrometheusHandle, CancellationToken) -> F,
@@ -45,6 +45,6 @@ where
         let stop = shutdown::on_signals().map_err(RunError::Signals)?;
         work(metrics, stop).await.map_err(RunError::Work)
     });
-    runtime.shutdown_timeout(LEAVE);
+    runtime.shutdown_timeout(THREADS_TIMEOUT);
     ended
 }

@@ -1,4 +1,4 @@
-//! Logs and metrics, started before anything that may want to speak.
+//! Logs and metrics. They start before everything that uses them.
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -10,21 +10,21 @@ use tracing_subscriber::EnvFilter;
 use crate::process_metrics::ProcessMetrics;
 use crate::settings::{LogFormat, Process};
 
-/// Upper bounds of latency buckets, in seconds: fine around the objectives, coarse beyond.
+/// The upper bounds of latency buckets, in seconds: fine around the objectives, coarse beyond.
 const SECONDS: [f64; 17] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.35, 0.5, 1.0, 2.5, 5.0, 10.0];
-/// Upper bounds of batch sizes, in orders.
+/// The upper bounds of the buckets of batch sizes, in orders.
 const ORDERS: [f64; 13] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 96.0, 128.0, 512.0, 1024.0, 2048.0, 5000.0];
-/// How often histograms are folded; without it they grow between scrapes.
+/// The interval at which histograms are aggregated. Otherwise their memory grows between scrapes.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// Telemetry that could not be started.
+/// The error of telemetry that could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
-    /// `LOG_FILTER` is not a filter.
+    /// `LOG_FILTER` is not a valid filter.
     #[error("LOG_FILTER: {0}")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
-    /// A second recorder or subscriber in one process.
+    /// The process already has a recorder or subscriber.
     #[error("telemetry was started twice: {0}")]
     Twice(String),
 }
@@ -55,15 +55,16 @@ pub fn start_metrics() -> Result<PrometheusHandle, TelemetryError> {
     Ok(handle)
 }
 
-/// Histograms whose names end in `_seconds` count in [`SECONDS`], the others in [`ORDERS`]: as the
-/// default, not as a second matcher, because matchers of prefixes go before those of suffixes.
+/// Configures the recorder: histograms whose names end in `_seconds` use the buckets [`SECONDS`], the others
+/// [`ORDERS`]. The latter is the default and not a second matcher, because prefix matchers take precedence over
+/// suffix matchers.
 fn builder() -> Result<PrometheusBuilder, BuildError> {
     PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)?
         .set_buckets(&ORDERS)
 }
 
-/// Folds histograms, and looks at what the process takes (`process_…`), until it ends.
+/// Aggregates histograms and collects process metrics (`process_…`) periodically until `stop` is cancelled.
 pub async fn upkeep(handle: PrometheusHandle, stop: CancellationToken) {
     let mut tick = tokio::time::interval(UPKEEP);
     let process_metrics = ProcessMetrics::default();
@@ -76,7 +77,7 @@ pub async fn upkeep(handle: PrometheusHandle, stop: CancellationToken) {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn latencies_and_sizes_count_in_buckets_of_their_own() {
+    fn latencies_and_sizes_have_different_buckets() {
         let recorder = super::builder().expect("a builder").build_recorder();
         metrics::with_local_recorder(&recorder, || {
             metrics::histogram!("some_seconds").record(0.003);

@@ -1,11 +1,11 @@
-//! The machine's wall clock, for what is told to people or compared with other machines' clocks within a
-//! stated margin. Leases are measured by [`crate::boottime`], windows by Redis.
+//! The machine's wall clock, for timestamps that are shown to people or compared with other machines' clocks within a
+//! documented tolerance. Leases use [`crate::boottime`]; windows of sales use Redis TIME.
 
 use std::time::SystemTime;
 
 use contract::timestamp::Timestamp;
 
-/// Now.
+/// Returns the current time.
 pub fn now() -> Timestamp {
     Timestamp(SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_millis() as u64)
 }

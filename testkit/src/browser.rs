@@ -1,5 +1,5 @@
-//! Journeys of people through our pages, in a real browser: runs a file of `storefront/browser/` with Node, once what
-//! `package.json` names is there. How such a file is written: `storefront/browser/kit.js`.
+//! Browser tests of the pages: runs a file of `storefront/browser/` with Node, after installing the packages of its
+//! `package.json`. `storefront/browser/kit.js` explains how such a file is written.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,15 +9,15 @@ use tokio::process::Command;
 use crate::System;
 use crate::tool::{find_program, installed_once, root, run_to_end};
 
-/// All journeys of a file take no longer, with a machine that does much else.
+/// The timeout for all journeys of a file, on a busy machine.
 const JOURNEYS_MAX: Duration = Duration::from_secs(600);
-/// `npm ci` takes no longer.
+/// The timeout of `npm ci`.
 const INSTALL_MAX: Duration = Duration::from_secs(300);
-/// Names under which systems have the browser.
+/// The names of the browser's program on different systems.
 const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
 
-/// Runs all journeys of a file on a system whose first gateway serves the storefront. Panics with what they printed
-/// when one fails. Screenshots are in `.dev/screenshots/`.
+/// Runs all journeys of a file on a system whose first gateway serves the storefront. If one fails, it panics with their
+/// output. Screenshots are in `.dev/screenshots/`.
 pub async fn run_journeys(file: &str, system: &System) {
     let root = root();
     let folder = root.join("storefront/browser");
@@ -33,7 +33,7 @@ pub async fn run_journeys(file: &str, system: &System) {
     run_to_end(file, node, JOURNEYS_MAX).await;
 }
 
-/// The folder that has the modules of the lock file, installed by the first who needs them.
+/// Returns the folder with the modules of the lock file. The first caller installs them.
 async fn installed(folder: &Path) -> PathBuf {
     let read =
         |name: &str| std::fs::read(folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));

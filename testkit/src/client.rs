@@ -1,11 +1,11 @@
-//! An operator and customers, over HTTP, as outsiders see the system.
+//! An HTTP client for operators and customers, which uses only the public interfaces.
 
 use std::time::{Duration, Instant};
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-/// Between two tries of an order that was answered 503.
+/// The delay between two attempts of an order after a 503.
 const RETRY_AFTER: Duration = Duration::from_millis(20);
 
 /// A client of one gateway.
@@ -16,45 +16,45 @@ pub struct Client {
     admin: String,
 }
 
-/// An answer, read whole.
+/// A complete HTTP response.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// The status.
+    /// The status code.
     pub status: StatusCode,
-    /// The headers.
+    /// The response headers.
     pub headers: reqwest::header::HeaderMap,
-    /// The body; `null` where there is none or it is not JSON.
+    /// The body; `null` if it is empty or not JSON.
     pub body: Value,
 }
 
 impl Answer {
-    /// A problem's code.
+    /// Returns the code of a problem.
     pub fn code(&self) -> &str {
         self.body["code"].as_str().unwrap_or_default()
     }
-    /// Whether it is the first answer given again.
+    /// Returns whether the response is a replay of an earlier one.
     pub fn replayed(&self) -> bool {
         self.headers.get("idempotency-replayed").is_some_and(|value| value == "true")
     }
-    /// The order's id.
+    /// Returns the order's id.
     pub fn order_id(&self) -> String {
         self.body["order_id"].as_str().unwrap_or_else(|| panic!("no order id in {self:?}")).to_string()
     }
 }
 
 impl Client {
-    /// Of a gateway's two addresses.
+    /// Creates a client from a gateway's two addresses.
     pub fn new(public: &str, admin: &str) -> Self {
         crate::tls::install_crypto_provider();
         Self { http: reqwest::Client::new(), public: public.into(), admin: admin.into() }
     }
 
-    /// Any request to the public listener, to be changed and sent.
+    /// Builds a request to the public listener.
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.http.request(method, format!("{}{path}", self.public))
     }
 
-    /// Sends a request and reads its answer.
+    /// Sends a request and reads the whole response.
     pub async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
         let answer = request.send().await.expect("an answer");
         let (status, headers) = (answer.status(), answer.headers().clone());
@@ -62,12 +62,12 @@ impl Client {
         Answer { status, headers, body: serde_json::from_slice(&body).unwrap_or_default() }
     }
 
-    /// `GET` of the public listener, as a customer.
+    /// Sends `GET` to the public listener as a customer.
     pub async fn get(&self, customer: &str, path: &str) -> Answer {
         self.send(self.request(Method::GET, path).bearer_auth(format!("dev:{customer}"))).await
     }
 
-    /// Any call of the public listener, as a customer.
+    /// Sends any request to the public listener as a customer.
     pub async fn call(&self, customer: &str, method: Method, path: &str, body: Option<Value>) -> Answer {
         let request = self.request(method, path).bearer_auth(format!("dev:{customer}"));
         self.send(match body {
@@ -77,13 +77,13 @@ impl Client {
         .await
     }
 
-    /// Puts money into a customer's wallet, once per key.
+    /// Credits a customer's wallet, once per key.
     pub async fn credit(&self, customer: &str, key: &str, body: &Value) -> Answer {
         let request = self.admin_request(Method::POST, &format!("/admin/v1/wallets/{customer}/credit"));
         self.send(request.header("Idempotency-Key", key).json(body)).await
     }
 
-    /// The address of a WebSocket of the public listener.
+    /// Returns the URL of a WebSocket of the public listener.
     pub fn socket_url(&self, path: &str) -> String {
         let rest = self.public.strip_prefix("http").expect("an http URL");
         format!("ws{rest}{path}")
@@ -96,26 +96,26 @@ impl Client {
             .await
     }
 
-    /// Places an order, again with the same key while the answer is 503.
+    /// Places an order, and retries with the same key while the response is 503.
     pub async fn order_until_answered(&self, sale: &str, customer: &str, key: &str, body: &Value) -> Answer {
-        // A loop of its own: the future of an async closure cannot be sent to another thread.
+        // Not `eventually`, because the future of an async closure is not `Send`.
         let begun = Instant::now();
         loop {
             let answer = self.order(sale, customer, key, body).await;
             if answer.status != StatusCode::SERVICE_UNAVAILABLE {
                 return answer;
             }
-            assert!(begun.elapsed() < crate::wait::PATIENCE, "only 503, at last {:?}", answer.body);
+            assert!(begun.elapsed() < crate::wait::PATIENCE, "only 503, the last one {:?}", answer.body);
             tokio::time::sleep(RETRY_AFTER).await;
         }
     }
 
-    /// Any request to the admin listener as the operator, to be changed and sent.
+    /// Builds a request to the admin listener as the operator.
     pub fn admin_request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.http.request(method, format!("{}{path}", self.admin)).bearer_auth("dev-admin")
     }
 
-    /// A call of the admin listener, as the operator.
+    /// Sends a request to the admin listener as the operator.
     pub async fn admin(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
         let request = self.admin_request(method, path);
         self.send(match body {
@@ -125,43 +125,43 @@ impl Client {
         .await
     }
 
-    /// Defines a sale of these items (`[sku, price, total]`, merged with other terms) and opens it; waits
-    /// until this gateway sells it.
+    /// Defines a sale with these terms and opens it. Waits until this gateway accepts orders.
     pub async fn open_sale(&self, sale: &str, terms: Value) {
-        // 503 on a busy machine leaves open whether it was done: the second time is no creation then.
+        // After a 503 on a busy machine the outcome is unknown; the retry then responds 200 instead of 201.
         let steps = [(Method::PUT, "", Some(&terms)), (Method::POST, "/open", None)];
         for (method, action, body) in steps {
             let path = format!("/admin/v1/sales/{sale}{action}");
-            let told = crate::eventually(&format!("{method} {path} is answered"), async || {
+            let response = crate::eventually(&format!("{method} {path} gets a response"), async || {
                 let answer = self.admin(method.clone(), &path, body).await;
                 (answer.status != StatusCode::SERVICE_UNAVAILABLE).then_some(answer)
             })
             .await;
-            assert!(told.status.is_success(), "{told:?}");
+            assert!(response.status.is_success(), "{response:?}");
         }
         self.until_sale(sale, "open", true).await;
     }
 
-    /// Waits until this gateway shows a sale in a state.
+    /// Waits until this gateway returns a sale in this state.
     pub async fn until_sale(&self, sale: &str, state: &str, ready: bool) {
         crate::until(&format!("{sale} is {state}, ready: {ready}"), async || {
-            let shown = self.get("anyone", &format!("/v1/sales/{sale}")).await.body;
-            shown["state"] == state && shown["ready"] == ready
+            let response = self.get("anyone", &format!("/v1/sales/{sale}")).await.body;
+            response["state"] == state && response["ready"] == ready
         })
         .await;
     }
 
-    /// Waits until an order is settled.
+    /// Waits until an order is settled, and returns it.
     pub async fn until_settled(&self, sale: &str, customer: &str, order: &str) -> Value {
         crate::eventually(&format!("{order} is settled"), async || {
-            let shown = self.get(customer, &format!("/v1/sales/{sale}/orders/{order}")).await;
-            (shown.status == StatusCode::OK && shown.body["status"] != "processing").then_some(shown.body)
+            let response = self.get(customer, &format!("/v1/sales/{sale}/orders/{order}")).await;
+            (response.status == StatusCode::OK && response.body["status"] != "processing")
+                .then_some(response.body)
         })
         .await
     }
 }
 
-/// Terms with these items: SKU, price, total (`null`: unlimited); one order a customer.
+/// Returns terms with these items (SKU, price, total; `None` for unlimited) and one order per customer.
 pub fn terms(items: &[(&str, u64, Option<u64>)]) -> Value {
     let items: Vec<_> = items
         .iter()
@@ -170,7 +170,7 @@ pub fn terms(items: &[(&str, u64, Option<u64>)]) -> Value {
     json!({"title": "A test", "currency": "KRW", "max_orders_per_customer": 1, "hold_seconds": 3600, "items": items})
 }
 
-/// An order's body with these lines: SKU and quantity.
+/// Returns the body of an order with these lines (SKU and quantity).
 pub fn order_body(lines: &[(&str, u32)]) -> Value {
     let items: Vec<_> =
         lines.iter().map(|(sku, quantity)| json!({"sku": sku, "quantity": quantity})).collect();

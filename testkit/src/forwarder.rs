@@ -1,4 +1,4 @@
-//! A way to a service that can be cut, and that can hang: connections stay, nothing comes through.
+//! A TCP proxy to a service, which can disconnect all clients, or hang: connections stay open, but nothing passes.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,36 +8,36 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-const PIECE_BYTES: usize = 16 * 1024;
+const CHUNK_BYTES: usize = 16 * 1024;
 
-/// What the way is like now.
+/// The state of the proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+enum ForwarderState {
     Open,
-    /// Questions go through, answers do not.
-    Unanswered,
+    /// Requests pass, responses do not.
+    ResponsesHeld,
     Hanging,
     Cut,
 }
 
-/// Forwards connections to one address; ends with the value.
+/// Forwards connections to one address until it is dropped.
 pub struct Forwarder {
     address: SocketAddr,
-    way: Arc<watch::Sender<Way>>,
+    state: Arc<watch::Sender<ForwarderState>>,
     accepting: tokio::task::JoinHandle<()>,
 }
 
 impl Forwarder {
-    /// To a `host:port`.
+    /// Starts a proxy to `host:port`.
     pub async fn start(target: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("its address");
-        let (way, target) = (Arc::new(watch::channel(Way::Open).0), target.to_string());
-        let accepting = tokio::spawn(accept(listener, target, way.clone()));
-        Self { address, way, accepting }
+        let (state, target) = (Arc::new(watch::channel(ForwarderState::Open).0), target.to_string());
+        let accepting = tokio::spawn(accept(listener, target, state.clone()));
+        Self { address, state, accepting }
     }
 
-    /// To the host of a URL; returns the URL through the forwarder, too.
+    /// Starts a proxy to the host of a URL. Also returns the URL through the proxy.
     pub async fn start_for_url(url: &str) -> (Self, String) {
         let (scheme, rest) = url.split_once("://").expect("a URL");
         let (authority, path) = rest.split_once('/').expect("a URL with a path");
@@ -48,24 +48,24 @@ impl Forwarder {
         (this, through)
     }
 
-    /// Ends all connections, and every new one at once.
+    /// Closes all connections, and every new one immediately.
     pub fn cut(&self) {
-        self.way.send_replace(Way::Cut);
+        self.state.send_replace(ForwarderState::Cut);
     }
 
-    /// Lets nothing through; connections stay.
+    /// Forwards nothing; connections stay open.
     pub fn hang(&self) {
-        self.way.send_replace(Way::Hanging);
+        self.state.send_replace(ForwarderState::Hanging);
     }
 
-    /// Lets questions through, and holds up what comes back.
+    /// Forwards requests, and holds responses back.
     pub fn hold_responses(&self) {
-        self.way.send_replace(Way::Unanswered);
+        self.state.send_replace(ForwarderState::ResponsesHeld);
     }
 
-    /// As at first. What was held up comes through.
+    /// Restores normal forwarding. Held data is delivered.
     pub fn mend(&self) {
-        self.way.send_replace(Way::Open);
+        self.state.send_replace(ForwarderState::Open);
     }
 }
 
@@ -76,36 +76,36 @@ impl Drop for Forwarder {
     }
 }
 
-async fn accept(listener: TcpListener, target: String, way: Arc<watch::Sender<Way>>) {
+async fn accept(listener: TcpListener, target: String, state: Arc<watch::Sender<ForwarderState>>) {
     while let Ok((near, _)) = listener.accept().await {
-        if *way.borrow() == Way::Cut {
-            continue; // closed at once
+        if *state.borrow() == ForwarderState::Cut {
+            continue; // dropping `near` closes it
         }
-        let (target, ways) = (target.clone(), way.subscribe());
+        let (target, states) = (target.clone(), state.subscribe());
         tokio::spawn(async move {
             let Ok(far) = TcpStream::connect(target).await else { return };
             let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
-            let mut cut = ways.clone();
+            let mut cut = states.clone();
             tokio::select! {
-                () = forward(near_in, far_out, ways.clone(), &[Way::Hanging]) => {}
-                () = forward(far_in, near_out, ways, &[Way::Hanging, Way::Unanswered]) => {}
-                _ = cut.wait_for(|way| *way == Way::Cut) => {}
+                () = forward(near_in, far_out, states.clone(), &[ForwarderState::Hanging]) => {}
+                () = forward(far_in, near_out, states, &[ForwarderState::Hanging, ForwarderState::ResponsesHeld]) => {}
+                _ = cut.wait_for(|state| *state == ForwarderState::Cut) => {}
             }
         });
     }
 }
 
-/// Forwards one direction, except while the way is one that holds it up.
+/// Forwards one direction, except in the states in `holds`.
 async fn forward(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
-    mut way: watch::Receiver<Way>,
-    holds: &[Way],
+    mut state: watch::Receiver<ForwarderState>,
+    holds: &[ForwarderState],
 ) {
-    let mut piece = vec![0; PIECE_BYTES];
-    while let Ok(bytes @ 1..) = from.read(&mut piece).await {
-        let open = way.wait_for(|way| !holds.contains(way)).await.is_ok();
-        if !open || to.write_all(&piece[..bytes]).await.is_err() {
+    let mut chunk = vec![0; CHUNK_BYTES];
+    while let Ok(bytes @ 1..) = from.read(&mut chunk).await {
+        let open = state.wait_for(|state| !holds.contains(state)).await.is_ok();
+        if !open || to.write_all(&chunk[..bytes]).await.is_err() {
             return;
         }
     }

@@ -1,21 +1,21 @@
-//! What tests share: a whole system in this process, on the real services that `./dev test` starts,
-//! with a database and topics of its own, so that test programs run side by side.
+//! Shared test code: a whole system in the test's process, on the real services that `./dev test` starts, with its own
+//! database and topics, so that test programs can run in parallel.
 //!
-//! | module | what it gives |
+//! | module | contents |
 //! |---|---|
-//! | [`system`] | gateways and settlers, started in this process |
-//! | [`client`] | an operator and customers, over HTTP |
-//! | [`live`] | readers of live updates |
-//! | [`program`] | a program of ours as a process of its own |
-//! | [`browser`] | journeys through our pages in a real browser |
-//! | [`card_payments`] | card payments beside a system |
-//! | [`mail_server`] | an SMTP server of the test's own, and what it got |
-//! | [`redis_server`] | a Redis of the test's own, to be killed, stopped and emptied |
-//! | [`forwarder`] | a way to a service that can be cut, and that can hang |
-//! | [`tool`] | programs of others, and what is installed for them |
-//! | [`python`] | what tests use of PyPI |
-//! | [`tls`] | what the tests' own HTTP client needs |
-//! | [`wait`] | waiting for a condition, within a limit |
+//! | [`system`] | gateways and settlers in the test's process |
+//! | [`client`] | an HTTP client for operators and customers |
+//! | [`live`] | clients of live updates (SSE and WebSocket) |
+//! | [`program`] | one of our programs as a separate process |
+//! | [`browser`] | browser tests of the pages |
+//! | [`card_payments`] | the payment service and the simulated provider for a system |
+//! | [`mail_server`] | an SMTP server for one test, and the mails it received |
+//! | [`redis_server`] | a Redis for one test, which can be killed, stopped and emptied |
+//! | [`forwarder`] | a TCP proxy to a service that can disconnect or hang |
+//! | [`tool`] | external programs and their installed dependencies |
+//! | [`python`] | Python environments with packages of PyPI |
+//! | [`tls`] | the TLS provider of the tests' HTTP client |
+//! | [`wait`] | waiting for a condition with a timeout |
 
 pub mod browser;
 pub mod card_payments;
@@ -41,12 +41,12 @@ pub use redis_server::RedisServer;
 pub use system::{System, shared};
 pub use wait::{eventually, until};
 
-/// A setting that `./dev test` exports.
+/// Returns the value of a variable that `./dev test` exports.
 pub fn environment(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run the tests by ./dev test"))
 }
 
-/// A name that no other test, and no earlier run, has used.
+/// Returns a name that no other test and no earlier run has used.
 pub fn fresh(prefix: &str) -> String {
     format!("{prefix}-{}", uuid::Uuid::now_v7().simple())
 }

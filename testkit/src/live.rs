@@ -1,4 +1,4 @@
-//! Readers of live updates, over both ways.
+//! Clients of live updates, over Server-Sent Events and WebSocket.
 
 use futures_util::StreamExt;
 use reqwest::StatusCode;
@@ -9,29 +9,29 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use crate::wait::PATIENCE;
 
-/// Server-Sent Events, as a browser reads them.
+/// A stream of Server-Sent Events, which is parsed like in a browser.
 pub struct EventStream {
     answer: reqwest::Response,
     read: String,
-    /// What a browser would return with.
+    /// The id that a browser would send when it reconnects.
     pub last_event_id: Option<String>,
-    /// The pause before it does, in milliseconds.
+    /// The delay before a browser would reconnect, in milliseconds.
     pub retry_ms: Option<u64>,
 }
 
 /// One event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
-    /// Its own id; not that of an earlier one.
+    /// The event's own id; `None` if it has none, even after an earlier event with an id.
     pub id: Option<String>,
-    /// Its type.
+    /// The event's type.
     pub name: String,
-    /// Its data.
+    /// The event's data.
     pub data: Value,
 }
 
 impl EventStream {
-    /// Opens a stream; or the status of a refusal.
+    /// Opens a stream. Returns the status if the request is refused.
     pub async fn open(request: reqwest::RequestBuilder) -> Result<Self, StatusCode> {
         let answer = tokio::time::timeout(PATIENCE, request.send()).await.expect("an answer in time");
         let answer = answer.expect("an answer");
@@ -49,7 +49,7 @@ impl EventStream {
         Ok(Self { answer, read: String::new(), last_event_id: None, retry_ms: None })
     }
 
-    /// The next event; `None`: the stream has ended.
+    /// Returns the next event, or `None` at the end of the stream.
     pub async fn next(&mut self) -> Option<Event> {
         let read = tokio::time::timeout(PATIENCE, self.read_event()).await;
         read.expect("an event, or the end, in time")
@@ -60,7 +60,7 @@ impl EventStream {
             while let Some((block, rest)) = self.read.split_once("\n\n") {
                 let (block, rest) = (block.to_owned(), rest.to_owned());
                 self.read = rest;
-                if let Some(event) = self.take(&block) {
+                if let Some(event) = self.parse(&block) {
                     return Some(event);
                 }
             }
@@ -69,8 +69,8 @@ impl EventStream {
         }
     }
 
-    /// Reads a block as a browser does: comments are passed over, without data there is no event.
-    fn take(&mut self, block: &str) -> Option<Event> {
+    /// Parses a block like a browser: comments are skipped, and a block without data is not an event.
+    fn parse(&mut self, block: &str) -> Option<Event> {
         let (mut id, mut name, mut data) = (None, "message", None);
         for line in block.lines() {
             match line.split_once(": ").unwrap_or((line, "")) {
@@ -87,11 +87,11 @@ impl EventStream {
     }
 }
 
-/// A WebSocket.
+/// A WebSocket connection.
 pub struct LiveSocket(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 impl LiveSocket {
-    /// Opens one; or the status of a refusal.
+    /// Opens a connection. Returns the status if the request is refused.
     pub async fn open(url: &str) -> Result<Self, StatusCode> {
         match tokio::time::timeout(PATIENCE, connect_async(url)).await.expect("an answer in time") {
             Ok((socket, _)) => Ok(Self(socket)),
@@ -100,7 +100,7 @@ impl LiveSocket {
         }
     }
 
-    /// The next message; or the code and reason with which the server closes.
+    /// Returns the next message, or the code and reason with which the server closes the connection.
     pub async fn next(&mut self) -> Result<Value, (u16, String)> {
         loop {
             let message = tokio::time::timeout(PATIENCE, self.0.next()).await.expect("a message in time");

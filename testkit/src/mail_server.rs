@@ -1,4 +1,4 @@
-//! An SMTP server of the test's own, which puts what it gets into a Maildir.
+//! An SMTP server for one test, which stores received mails in a Maildir.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use crate::system::free_address;
 use crate::until;
 
-/// A running server; ended with the value.
+/// A running server, which ends when it is dropped.
 pub struct MailServer {
     address: SocketAddr,
     maildir: PathBuf,
@@ -17,12 +17,12 @@ pub struct MailServer {
 }
 
 impl MailServer {
-    /// Starts it, without mails.
+    /// Starts a server without mails.
     pub async fn start() -> Self {
         Self::start_with(&[]).await
     }
 
-    /// With further arguments of its program: TLS.
+    /// Starts a server with further arguments of its program, for example for TLS.
     pub async fn start_with(args: &[&str]) -> Self {
         let (address, maildir) = (free_address(), std::env::temp_dir().join(crate::fresh("mail")));
         let child = Command::new("aiosmtpd")
@@ -34,21 +34,22 @@ impl MailServer {
             .spawn()
             .expect("aiosmtpd is installed");
         let server = Self { address, maildir, child };
-        until("the mail server answers", async || TcpStream::connect(address).await.is_ok()).await;
+        until("the mail server accepts connections", async || TcpStream::connect(address).await.is_ok())
+            .await;
         server
     }
 
-    /// Its URL.
+    /// Returns the server's URL.
     pub fn url(&self) -> String {
         format!("smtp://{}", self.address)
     }
 
-    /// Where it listens.
+    /// Returns the address that the server listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Every mail so far, as it is on the wire.
+    /// Returns all mails so far, in their wire format.
     pub fn mails(&self) -> Vec<String> {
         let Ok(files) = std::fs::read_dir(self.maildir.join("new")) else { return vec![] };
         let mut mails: Vec<String> = files
@@ -62,8 +63,8 @@ impl MailServer {
 
 impl Drop for MailServer {
     fn drop(&mut self) {
-        let _ = self.child.kill(); // it may have ended by itself
+        let _ = self.child.kill(); // it may have ended already
         let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.maildir); // left-overs in the temporary folder do no harm
+        let _ = std::fs::remove_dir_all(&self.maildir); // a leftover in the temporary folder is harmless
     }
 }

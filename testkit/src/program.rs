@@ -1,15 +1,15 @@
-//! A program of ours as a process of its own, which can be ended as an operator does, and as a fault does.
+//! One of our programs as a separate process, which can be stopped like by an operator or killed like by a fault.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-/// A running program; killed with the value.
+/// A running program, which is killed when the value is dropped.
 pub struct Program {
     child: Child,
 }
 
 impl Program {
-    /// Starts one of those that `./dev test` has built. It says aloud what goes wrong.
+    /// Starts a program that `./dev test` has built. Its logs go to the test's standard error.
     pub fn start(name: &str, args: impl IntoIterator<Item = String>) -> Self {
         let path = built(name);
         let mut command = Command::new(&path);
@@ -18,12 +18,12 @@ impl Program {
         Self { child }
     }
 
-    /// Whether it has not ended.
+    /// Returns whether the program is running.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("a child").is_none()
     }
 
-    /// SIGTERM, and waits until it has ended in good order.
+    /// Sends SIGTERM, and waits until the program has ended successfully.
     pub async fn stop(mut self) {
         let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
         assert!(sent.expect("kill").success());
@@ -36,12 +36,12 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        let _ = self.child.kill(); // it may have ended by itself
+        let _ = self.child.kill(); // it may have ended already
         let _ = self.child.wait();
     }
 }
 
-/// Where a program of ours lies.
+/// Returns the path of a built program.
 fn built(name: &str) -> PathBuf {
     let folder = std::env::var_os("FLASHSALE_BIN_DIR").map(PathBuf::from);
     let folder = folder.unwrap_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/../target/debug").into());

@@ -1,4 +1,4 @@
-//! Python with what a requirements file pins, in an environment of its own.
+//! Python environments with the packages of a requirements file.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,11 +7,11 @@ use tokio::process::Command;
 
 use crate::tool::{find_program, installed_once, run_to_end};
 
-/// `pip install` takes no longer.
+/// The timeout of `pip install`.
 const INSTALL_MAX: Duration = Duration::from_secs(300);
 
-/// The interpreter that has the packages of the file, installed by the first who needs them. Each is pinned by its
-/// hashes.
+/// Returns the interpreter of an environment with the packages of the file, which pins them by their hashes. The first
+/// caller installs them.
 pub async fn environment(requirements: &Path) -> PathBuf {
     let lock =
         std::fs::read(requirements).unwrap_or_else(|error| panic!("{}: {error}", requirements.display()));
@@ -27,7 +27,8 @@ pub async fn environment(requirements: &Path) -> PathBuf {
     interpreter(&installed_once("python", &lock, install).await)
 }
 
-/// Named by its place: the scripts beside it know the folder by the name that it was made under.
+/// Returns the path of the interpreter. The environment's scripts are not used, because they contain the folder's name
+/// at the time of the installation.
 fn interpreter(environment: &Path) -> PathBuf {
     environment.join("bin/python")
 }

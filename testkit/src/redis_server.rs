@@ -1,4 +1,4 @@
-//! A Redis of the test's own, on a free loopback port, with the settings of every Redis we run.
+//! A Redis for one test, on a free loopback port, with the settings that the system requires.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lua::Redis;
 
-/// A running server; ended with the value.
+/// A running server, which ends when it is dropped.
 pub struct RedisServer {
     port: u16,
     directory: PathBuf,
@@ -14,7 +14,7 @@ pub struct RedisServer {
 }
 
 impl RedisServer {
-    /// Starts an empty one.
+    /// Starts an empty server.
     pub async fn start() -> Self {
         let port = crate::system::free_address().port();
         let directory = std::env::temp_dir().join(crate::fresh("redis"));
@@ -24,17 +24,17 @@ impl RedisServer {
         server
     }
 
-    /// Its URL.
+    /// Returns the server's URL.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// A connection for the test's own commands.
+    /// Connects to the server, for the test's own commands.
     pub async fn client(&self) -> Redis {
-        Redis::connect_once(&self.url(), Duration::from_secs(2)).await.expect("Redis is there")
+        Redis::connect_once(&self.url(), Duration::from_secs(2)).await.expect("Redis is up")
     }
 
-    /// Starts it where it is not running; nothing of an earlier run is left.
+    /// Starts the server again, without the data of an earlier run.
     pub async fn run(&mut self) {
         let port = self.port.to_string();
         let child = Command::new("redis-server")
@@ -48,7 +48,7 @@ impl RedisServer {
             .expect("redis-server is installed");
         self.child = Some(child);
         let url = self.url();
-        crate::until("redis-server answers", async || {
+        crate::until("redis-server responds", async || {
             match Redis::connect_once(&url, Duration::from_millis(200)).await {
                 Ok(redis) => redis.command::<String>("PING", vec![]).await.is_ok(),
                 Err(_) => false,
@@ -57,12 +57,12 @@ impl RedisServer {
         .await;
     }
 
-    /// SIGSTOP: connections stay, nothing is answered.
+    /// Sends SIGSTOP: connections stay open, but the server does not respond.
     pub fn pause(&self) {
         self.signal("STOP");
     }
 
-    /// SIGCONT: it goes on as if nothing had been.
+    /// Sends SIGCONT: the server continues with its data.
     pub fn resume(&self) {
         self.signal("CONT");
     }
@@ -73,10 +73,10 @@ impl RedisServer {
         assert!(sent.expect("kill").success());
     }
 
-    /// SIGKILL: it forgets everything.
+    /// Sends SIGKILL: the server loses all data.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
-            let _ = child.kill(); // it may have ended by itself
+            let _ = child.kill(); // it may have ended already
             let _ = child.wait();
         }
     }
@@ -85,6 +85,6 @@ impl RedisServer {
 impl Drop for RedisServer {
     fn drop(&mut self) {
         self.kill();
-        let _ = std::fs::remove_dir_all(&self.directory); // left-overs in the temporary folder do no harm
+        let _ = std::fs::remove_dir_all(&self.directory); // a leftover in the temporary folder is harmless
     }
 }

@@ -1,5 +1,5 @@
-//! Gateways and settlers in this process, each with a runtime of its own, on a database and topics
-//! that nobody else uses.
+//! Gateways and settlers in the test's process, each with its own runtime, on a database and topics that no other
+//! system uses.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::OnceLock;
@@ -13,21 +13,21 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Client, environment};
 
-/// What still blocks a thread so long after a process's end is left, as `process::run` does.
-const LEAVE: Duration = Duration::from_secs(1);
+/// How long blocking threads may take to end after a gateway or settler, as in `process::run`.
+const THREADS_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How a system is made.
+/// The configuration of a system.
 #[derive(Debug, Clone)]
 pub struct Shape {
-    /// Gateways.
+    /// The number of gateways.
     pub gateways: usize,
-    /// Settlers.
+    /// The number of settlers.
     pub settlements: usize,
-    /// Another Redis than the shared one.
+    /// The URL of the Redis; `None` for the shared one.
     pub redis_url: Option<String>,
-    /// Further arguments of each gateway.
+    /// Additional arguments of each gateway.
     pub gateway_args: Vec<String>,
-    /// Further arguments of each settler.
+    /// Additional arguments of each settler.
     pub settlement_args: Vec<String>,
 }
 
@@ -37,38 +37,38 @@ impl Default for Shape {
     }
 }
 
-/// A running system; stopped with the value.
+/// A running system, which stops when it is dropped.
 pub struct System {
-    /// Of each gateway: the public and the admin address.
+    /// The public and the admin URL of each gateway.
     pub gateways: Vec<(String, String)>,
-    /// Of each settler.
+    /// The URL of each settler.
     pub settlements: Vec<String>,
-    /// Its own database.
+    /// The URL of the system's database.
     pub database_url: String,
-    /// Before its topics' names.
+    /// The prefix of the names of the system's topics.
     pub topic_prefix: String,
-    /// Its Redis.
+    /// The URL of the system's Redis.
     pub redis_url: String,
     running: Vec<(CancellationToken, Option<std::thread::JoinHandle<()>>)>,
 }
 
-/// One recorder a process: the numbers of all systems in it add up.
+/// Returns the process's only metrics recorder, which all systems in the process share.
 pub fn metrics() -> PrometheusHandle {
     static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
     METRICS.get_or_init(|| telemetry::start_metrics().expect("the first recorder")).clone()
 }
 
-/// A loopback address on which nobody listens now.
+/// Returns a free loopback address.
 pub fn free_address() -> SocketAddr {
     let probe = TcpListener::bind("127.0.0.1:0").expect("a free port");
     probe.local_addr().expect("its address")
 }
 
-/// An empty database on the shared server.
+/// Creates an empty database on the shared server, and returns its URL.
 pub async fn fresh_database() -> String {
     let url = environment("DATABASE_URL");
     let name = format!("t{}", uuid::Uuid::now_v7().simple());
-    let (client, connection) = tokio_postgres::connect(&url, NoTls).await.expect("Postgres is there");
+    let (client, connection) = tokio_postgres::connect(&url, NoTls).await.expect("Postgres is up");
     tokio::spawn(connection);
     client.batch_execute(&format!("CREATE DATABASE {name}")).await.expect("created");
     let (server, _) = url.rsplit_once('/').expect("a URL with a database");
@@ -76,7 +76,7 @@ pub async fn fresh_database() -> String {
 }
 
 impl System {
-    /// Starts it and waits until every process is ready.
+    /// Starts a system and waits until every process is ready.
     pub async fn start(shape: Shape) -> Self {
         crate::tls::install_crypto_provider();
         let mut system = Self {
@@ -103,18 +103,18 @@ impl System {
         system
     }
 
-    /// A client of the first gateway.
+    /// Returns a client of the first gateway.
     pub fn client(&self) -> Client {
         self.gateway_client(0)
     }
 
-    /// A client of a gateway.
+    /// Returns a client of a gateway.
     pub fn gateway_client(&self, gateway: usize) -> Client {
         let (public, admin) = &self.gateways[gateway];
         Client::new(public, admin)
     }
 
-    /// A connection to its database.
+    /// Connects to the system's database.
     pub async fn database(&self) -> tokio_postgres::Client {
         let (client, connection) =
             tokio_postgres::connect(&self.database_url, NoTls).await.expect("Postgres");
@@ -122,7 +122,7 @@ impl System {
         client
     }
 
-    /// What both binaries are told.
+    /// Returns the arguments that all programs share.
     pub fn service_args(&self) -> Vec<String> {
         [
             ("--kafka-brokers", environment("KAFKA_BROKERS")),
@@ -135,7 +135,7 @@ impl System {
         .collect()
     }
 
-    /// One more settler.
+    /// Adds a settler. The returned token stops it.
     pub fn add_settlement(&mut self, args: &[String]) -> CancellationToken {
         let listen = free_address();
         let own = ["settlement".into(), "--settlement-listen".into(), listen.to_string()];
@@ -147,7 +147,7 @@ impl System {
         })
     }
 
-    /// One more gateway.
+    /// Adds a gateway. The returned token stops it.
     pub fn add_gateway(&mut self, args: &[String]) -> CancellationToken {
         let own = ["gateway", "--dev-auth", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
         let own = own.map(str::to_string);
@@ -175,7 +175,7 @@ impl System {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
             let runtime = runtime.expect("a runtime");
             runtime.block_on(work(work_stop));
-            runtime.shutdown_timeout(LEAVE);
+            runtime.shutdown_timeout(THREADS_TIMEOUT);
         });
         self.running.push((stop.clone(), Some(thread)));
         stop
@@ -196,12 +196,11 @@ impl Drop for System {
     }
 }
 
-/// The system that the tests of one program share: two gateways, one settler. Each test makes its own
-/// sale.
+/// Returns the system that the tests of one program share: two gateways and one settler. Each test uses its own sale.
 pub fn shared() -> &'static System {
     static SHARED: OnceLock<System> = OnceLock::new();
     SHARED.get_or_init(|| {
-        // On a thread of its own: the first caller is inside a runtime already.
+        // Uses a separate thread, because the first caller is already inside a runtime.
         let starting = std::thread::spawn(|| {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

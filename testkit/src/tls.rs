@@ -1,9 +1,9 @@
-//! What the HTTP client of the tests needs since programs under test speak TLS: the client is built with it as
-//! well, and without a provider of cryptography of its own.
+//! The TLS provider of the tests' HTTP client. The client is built with TLS because programs under test use it, and has
+//! no provider of its own.
 
 use rustls::crypto::ring;
 
-/// Names the provider. Before the first HTTP client of a test; a repetition changes nothing.
+/// Installs the provider. It must run before a test creates its first HTTP client, and is idempotent.
 pub fn install_crypto_provider() {
-    let _ = ring::default_provider().install_default(); // another test may have been first
+    let _ = ring::default_provider().install_default(); // another test may have installed it
 }

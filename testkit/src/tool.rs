@@ -1,4 +1,4 @@
-//! Programs of others that tests run, and what is installed for them, once, under `.dev/cache/`.
+//! External programs that tests run, and their dependencies, which are installed once under `.dev/cache/`.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -6,32 +6,33 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
-/// The repository.
+/// Returns the root of the repository.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the repository").to_owned()
 }
 
-/// The folder that has what a lock file names, installed by the first who needs it.
+/// Returns the folder with the packages of a lock file. The first caller installs them.
 pub async fn installed_once(what: &str, lock: &[u8], install: impl AsyncFn(&Path)) -> PathBuf {
     let cache = root().join(".dev/cache");
     let digest = contract::ids::RequestDigest::compute(lock).0;
     let name: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    let there = cache.join(format!("{what}-{name}"));
-    if there.exists() {
-        return there;
+    let target = cache.join(format!("{what}-{name}"));
+    if target.exists() {
+        return target;
     }
-    // Apart, and moved when it is whole: two may do so at once, and one may be interrupted.
+    // Installs into a separate folder and moves it when complete: two tests may install at once, and one may be
+    // interrupted.
     let own = cache.join(crate::fresh(what));
     std::fs::create_dir_all(&own).expect("a folder in .dev/cache");
     install(&own).await;
-    if std::fs::rename(&own, &there).is_err() {
-        assert!(there.exists(), "{} cannot be moved to {}", own.display(), there.display());
-        std::fs::remove_dir_all(&own).expect("what another has installed, too");
+    if std::fs::rename(&own, &target).is_err() {
+        assert!(target.exists(), "{} cannot be moved to {}", own.display(), target.display());
+        std::fs::remove_dir_all(&own).expect("the duplicate installation can be removed");
     }
-    there
+    target
 }
 
-/// Where one of these is.
+/// Returns the path of the first of these programs that is on PATH.
 pub fn find_program(names: &[&str]) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = names.iter().find_map(|name| {
@@ -40,7 +41,7 @@ pub fn find_program(names: &[&str]) -> PathBuf {
     found.unwrap_or_else(|| panic!("{} is not on PATH: ./dev test installs it", names[0]))
 }
 
-/// Runs a program to its end; panics with what it printed when it fails.
+/// Runs a program to its end. Panics with its output if it fails.
 pub async fn run_to_end(what: &str, mut command: Command, limit: Duration) {
     let running = command.stdin(Stdio::null()).kill_on_drop(true).output();
     let ended = tokio::time::timeout(limit, running).await;

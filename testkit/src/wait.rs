@@ -1,24 +1,25 @@
-//! Waiting for a condition, within a limit: tests never sleep and hope.
+//! Waiting for a condition with a timeout. Tests never sleep for a fixed time instead.
 
 use std::time::{Duration, Instant};
 
-/// How long anything may take before a test calls it broken.
+/// The timeout of any condition in a test.
 pub const PATIENCE: Duration = Duration::from_secs(30);
-const EVERY: Duration = Duration::from_millis(20);
+/// The interval at which a condition is checked.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Asks until there is an answer; fails the test when there is none in time.
-pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+/// Polls until the closure returns a value. Fails the test if it does not in time.
+pub async fn eventually<T>(what: &str, mut poll: impl AsyncFnMut() -> Option<T>) -> T {
     let begun = Instant::now();
     loop {
-        if let Some(answer) = ask().await {
+        if let Some(answer) = poll().await {
             return answer;
         }
         assert!(begun.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
-        tokio::time::sleep(EVERY).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
-/// Waits until something holds.
+/// Waits until a condition holds.
 pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     eventually(what, async || holds().await.then_some(())).await;
 }

@@ -1,11 +1,11 @@
-//! librdkafka's own log lines, into ours.
+//! Forwards librdkafka's log messages to `tracing`.
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
 
-/// A client context that only logs.
+/// A client context that only forwards log messages.
 #[derive(Clone, Copy, Default)]
 pub struct LogContext;
 
@@ -14,18 +14,19 @@ impl ClientContext for LogContext {
         write(level, facility, message);
     }
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(%error, reason, "kafka client");
+        tracing::debug!(%error, reason, "Kafka client reported an error");
     }
 }
 
 impl ConsumerContext for LogContext {}
 
+/// Forwards one log message.
 pub(super) fn write(level: RDKafkaLogLevel, facility: &str, message: &str) {
-    // Lost connections are errors to librdkafka and everyday life to us: health tells of them.
+    // librdkafka logs lost connections as errors. They are expected here, and `health` reports them.
     match level {
         RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
-            tracing::error!(facility, message, "kafka client");
+            tracing::error!(facility, message, "Kafka client logged a critical message");
         }
-        _ => tracing::debug!(facility, message, "kafka client"),
+        _ => tracing::debug!(facility, message, "Kafka client logged a message"),
     }
 }

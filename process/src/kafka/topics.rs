@@ -1,4 +1,4 @@
-//! Making the topics exist, with explicit partitions and settings. Repeating it changes nothing.
+//! Creation of the topics with explicit partitions and settings. It is idempotent.
 
 use std::time::{Duration, Instant};
 
@@ -10,38 +10,38 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::settings::Services;
 
-/// Replicas of a topic, where there are brokers enough.
+/// The number of replicas of a topic if there are enough brokers.
 const REPLICAS: i32 = 3;
-/// One request's limit.
+/// The timeout of one request.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Between two looks at what was just made.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// The interval at which the metadata of new topics is polled.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Why a topic does not exist as it must.
+/// The error of a topic that could not be created as defined.
 #[derive(Debug, thiserror::Error)]
 pub enum TopicError {
-    /// The brokers cannot be asked.
+    /// The request to the brokers failed.
     #[error(transparent)]
     Kafka(#[from] KafkaError),
-    /// The brokers refused.
+    /// The brokers refused to create the topic.
     #[error("cannot create the topic {0}: {1}")]
     Refused(String, RDKafkaErrorCode),
-    /// Somebody made it otherwise.
+    /// The topic exists with another number of partitions.
     #[error("the topic {topic} has {found} partitions, not {expected}")]
     OtherPartitions {
-        /// Which.
+        /// The topic.
         topic: String,
-        /// How many it has.
+        /// The number of partitions that it has.
         found: i32,
-        /// How many it must have.
+        /// The number of partitions that it must have.
         expected: i32,
     },
 }
 
-/// Creates the topics that are missing. `services`: the brokers, and what stands before the names.
-/// `orders_partitions`: of topics without a number of their own. `replication`: 0 chooses 3, or as many
-/// as there are brokers.
+/// Creates the missing topics. `services` has the brokers and the prefix of names; `orders_partitions` is the number
+/// of partitions of topics without a fixed number. A `replication` of 0 selects 3 replicas, or as many as there are
+/// brokers.
 pub async fn ensure(
     services: &Services,
     topics: &[Topic],
@@ -69,7 +69,7 @@ pub async fn ensure(
     let options = AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT));
     for result in admin.create_topics(&new, &options).await? {
         match result {
-            Ok(name) => tracing::info!(topic = name, replicas, "created"),
+            Ok(name) => tracing::info!(topic = name, replicas, "created the topic"),
             Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
             Err((name, code)) => return Err(TopicError::Refused(name, code)),
         }
@@ -84,8 +84,9 @@ pub async fn ensure(
     Ok(())
 }
 
-/// How many partitions a topic has, once somebody leads them all: a consumer that joins its group before takes
-/// it for missing, and looks again only after half a minute. Not waited for longer than one request.
+/// Returns the number of partitions of a topic once all of them have a leader: a consumer that joins its group before
+/// treats the topic as missing and refreshes its metadata only after half a minute. It waits no longer than the
+/// timeout of one request.
 async fn partitions_led(admin: &AdminClient<DefaultClientContext>, name: &str) -> Result<i32, KafkaError> {
     let begun = Instant::now();
     loop {
@@ -95,6 +96,6 @@ async fn partitions_led(admin: &AdminClient<DefaultClientContext>, name: &str) -
         if led || begun.elapsed() >= TIMEOUT {
             return Ok(partitions.len() as i32);
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }

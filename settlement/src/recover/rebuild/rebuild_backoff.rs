@@ -63,7 +63,8 @@ impl SaleBackoff {
     fn new() -> Self {
         Self {
             running: false,
-            failures: Backoff::up_to(RETRY_MAX),
+            // Only one process at a time rebuilds a sale, so attempts never coincide.
+            failures: Backoff::up_to(RETRY_MAX).without_jitter(),
             retry_at: None,
             ended_at: None,
             ready_at: None,

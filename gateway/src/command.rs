@@ -69,7 +69,7 @@ enum Precheck {
     Refused,
 }
 
-/// `DELETE /v1/sales/{sale}/orders/{order}`.
+/// Records a cancellation.
 pub async fn cancel(
     commands: Commands<'_>,
     context: RequestContext<'_>,
@@ -85,7 +85,7 @@ pub async fn cancel(
     commands.record(context, target, Action::Cancel, precheck).await
 }
 
-/// `POST /v1/sales/{sale}/orders/{order}/payment`.
+/// Records a request for payment.
 pub async fn pay(
     commands: Commands<'_>,
     context: RequestContext<'_>,
@@ -110,7 +110,7 @@ pub async fn pay(
     commands.record(context, target, Action::Pay(request), precheck).await
 }
 
-/// `POST /v1/sales/{sale}/orders/{order}/refund`.
+/// Records a request for a refund.
 pub async fn refund(
     commands: Commands<'_>,
     context: RequestContext<'_>,

@@ -12,9 +12,11 @@ use process::postgres;
 use rdkafka::error::KafkaError;
 
 use crate::admin::overview::Overview;
+use crate::endpoints;
 use crate::http::cors::Cors;
 use crate::live::registry::Registry;
 use crate::metrics::Requests;
+use crate::openapi::document::Document;
 use crate::order::hand_off::HandOff;
 use crate::order::in_flight::InFlight;
 use crate::order::sale_queue::SaleQueues;
@@ -46,7 +48,7 @@ pub struct Connections {
     pub gateway: Arc<Gateway>,
     /// Produces batches and heartbeats.
     pub producer: Producer,
-    /// Produces commands.
+    /// Produces commands, which linger to be sent together.
     pub command_producer: Producer,
 }
 
@@ -81,6 +83,8 @@ pub fn connect(settings: &Settings, metrics: PrometheusHandle) -> Result<Connect
         in_flight: InFlight::default(),
         cors: Cors::new(settings.cors_origins.clone()),
         health: expected_dependencies(),
+        public_document: Document::new(endpoints::public_document),
+        complete_document: Document::new(endpoints::complete_document),
         metrics,
         leases,
     };

@@ -1,11 +1,11 @@
-//! The gateway: from a request to a 202, and everything else that customers and operators ask over HTTP.
+//! The gateway: from a request to a 202, and everything else that customers and operators request over HTTP.
 //!
 //! | part | what it does |
 //! |---|---|
 //! | [`run`](mod@run) | connects, spawns, serves, drains |
 //! | [`connect`], [`tasks`], [`serve`], [`drain`] | the four steps of it |
 //! | [`state`] | the state that all endpoints share |
-//! | [`route`] | maps a method and a path to an endpoint |
+//! | `endpoints` | declares each endpoint once: path, access, handler, description |
 //! | [`http`] | reads requests and writes responses, for every endpoint |
 //! | [`order`] | places an order: the path that this program exists for |
 //! | [`sales`] | the sales, as a materialized view of a topic, and the lease under which it may be acted on |
@@ -22,6 +22,7 @@ pub mod connect;
 pub mod dependency_checks;
 pub mod described;
 pub mod drain;
+mod endpoints;
 pub mod http;
 pub mod live;
 pub mod metrics;
@@ -29,7 +30,6 @@ pub mod openapi;
 pub mod order;
 pub mod payment_callback;
 pub mod read;
-pub mod route;
 pub mod run;
 pub mod sales;
 pub mod serve;

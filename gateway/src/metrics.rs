@@ -1,5 +1,5 @@
-//! Request counters and latencies. The handles are made once: looking a metric up by its labels costs
-//! more than counting. What has been counted can be read here, too: a recorder cannot be asked.
+//! Request counters and latencies. The handles are cached: finding a metric by its labels costs more than counting.
+//! The counts can also be read here, because the recorder of metrics cannot be queried.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,19 +9,19 @@ use std::time::Instant;
 use contract::problem::Code;
 use metrics::{Counter, Histogram, counter, histogram};
 
-/// What became of a request: a problem's code, or one of these.
+/// The outcome of a request is a problem's code or one of these.
 pub mod outcome {
-    /// Answered.
+    /// The request succeeded.
     pub const OK: &str = "ok";
-    /// A 202.
+    /// A 202: an order or a command was recorded.
     pub const ACCEPTED: &str = "accepted";
-    /// The first 202 again.
+    /// The 202 of an earlier request was repeated.
     pub const REPLAYED: &str = "replayed";
 }
 
-/// `gateway_requests_total`, `gateway_request_seconds`; `gateway_accepted_seconds`, because refusals are quick, and
-/// would make the answers that an objective is about look quicker than they are; `gateway_faults_total`, there from the
-/// start, so that an alert has a 0 to rise from.
+/// Records `gateway_requests_total` and `gateway_request_seconds`. Records `gateway_accepted_seconds` apart, because
+/// refusals are fast and would hide how slow the 202s are that the objective is about. Registers
+/// `gateway_faults_total` at 0, so that an alert sees it rise.
 pub struct Requests {
     counters: RwLock<HashMap<(&'static str, &'static str), Counted>>,
     seconds: RwLock<HashMap<&'static str, Histogram>>,
@@ -37,7 +37,7 @@ impl Default for Requests {
     }
 }
 
-/// A counter of the metrics, and the same number to be read.
+/// A counter whose value can be read.
 #[derive(Clone)]
 struct Counted {
     metric: Counter,
@@ -45,7 +45,7 @@ struct Counted {
 }
 
 impl Counted {
-    fn of(metric: Counter) -> Self {
+    fn new(metric: Counter) -> Self {
         Self { metric, total: Arc::default() }
     }
     fn increment(&self) {
@@ -55,18 +55,18 @@ impl Counted {
 }
 
 impl Requests {
-    /// A route's answers so far, by outcome.
+    /// Returns how often an endpoint has responded so far, by outcome.
     pub fn totals(&self, route: &str) -> Vec<(&'static str, u64)> {
         let counters = self.counters.read().unwrap_or_else(PoisonError::into_inner);
         let of_route = counters.iter().filter(|((of, _), _)| *of == route);
         of_route.map(|((_, outcome), counted)| (*outcome, counted.total.load(Ordering::Relaxed))).collect()
     }
 
-    /// Counts one answer.
+    /// Counts one response.
     pub fn count(&self, route: &'static str, outcome: &'static str, since: Instant) {
         let key = (route, outcome);
         cached(&self.counters, key, || {
-            Counted::of(counter!("gateway_requests_total", "route" => route, "outcome" => outcome))
+            Counted::new(counter!("gateway_requests_total", "route" => route, "outcome" => outcome))
         })
         .increment();
         if outcome == outcome::ACCEPTED {

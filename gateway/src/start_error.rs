@@ -7,7 +7,7 @@ use process::postgres;
 /// Why the gateway could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Without an identity the gateway could not tell one client from another.
+    /// No identity is configured, so the gateway could not distinguish its clients.
     #[error("no identity is configured: --dev-auth (GATEWAY_DEV_AUTH=true) accepts development identities")]
     NoIdentity,
     /// A listener's address is in use, or not one of this machine.

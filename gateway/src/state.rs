@@ -16,6 +16,7 @@ use crate::http::cors::Cors;
 use crate::live::Streams;
 use crate::live::registry::Registry;
 use crate::metrics::Requests;
+use crate::openapi::document::Document;
 use crate::order::hand_off::HandOff;
 use crate::order::in_flight::InFlight;
 use crate::order::place::OrderPath;
@@ -47,7 +48,7 @@ pub struct Gateway {
     pub lag_max: Duration,
     /// The key of the payment provider's signatures. Without it no callback is accepted.
     pub webhook_secret: Option<Secret>,
-    /// Cached refusals.
+    /// The cached refusals of sold-out items.
     pub sold_out: SoldOutResponses,
     /// The open streams of live updates.
     pub live: Arc<Registry>,
@@ -63,7 +64,11 @@ pub struct Gateway {
     pub health: Health,
     /// The origins whose pages may call the public API.
     pub cors: Cors,
-    /// Renders `/metrics`.
+    /// The API's document of the public listener.
+    pub(crate) public_document: Document,
+    /// The API's document of both listeners.
+    pub(crate) complete_document: Document,
+    /// Renders the metrics for Prometheus.
     pub metrics: PrometheusHandle,
 }
 

@@ -23,13 +23,13 @@ pub struct Tasks {
     pub drain: CancellationToken,
     /// The batchers of all sales.
     pub batchers: TaskTracker,
-    /// The tasks of live updates. They end when the gateway is told to stop.
+    /// The tasks of live updates. They end at the signal to stop.
     pub live: Vec<JoinHandle<()>>,
     /// The tasks of the lease.
     pub lease: Vec<JoinHandle<()>>,
 }
 
-/// Spawns the tasks. `stop`: when the gateway is told to stop.
+/// Spawns the tasks. `stop` is the signal that the gateway must stop.
 pub fn spawn(
     settings: &Settings,
     connections: &Connections,

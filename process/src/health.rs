@@ -10,6 +10,13 @@ use metrics::gauge;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
 
+/// The path of the metrics.
+pub const METRICS: &str = "/metrics";
+/// The path of the liveness probe.
+pub const LIVE: &str = "/health/live";
+/// The path of the readiness probe.
+pub const READY: &str = "/health/ready";
+
 /// The state of all dependencies of a process.
 #[derive(Clone, Default)]
 pub struct Health {
@@ -135,11 +142,11 @@ pub fn not_found() -> Response<Full<Bytes>> {
 /// Responds to `/metrics`, `/health/live` and `/health/ready`. Returns `None` for any other path.
 pub fn respond(path: &str, health: &Health, metrics: &PrometheusHandle) -> Option<Response<Full<Bytes>>> {
     match path {
-        "/metrics" => {
+        METRICS => {
             Some(response(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", metrics.render()))
         }
-        "/health/live" => Some(response(StatusCode::OK, "application/json", r#"{"live":true}"#)),
-        "/health/ready" => Some(health.readiness()),
+        LIVE => Some(response(StatusCode::OK, "application/json", r#"{"live":true}"#)),
+        READY => Some(health.readiness()),
         _ => None,
     }
 }

@@ -37,7 +37,7 @@ test('customers try out the public API with their own token', async () => {
 test('operators try out the admin API on their own listener', async () => {
   const sale = await openSale({ items: [{ sku: 'A', name: 'Apples', price: 1000, total: 5 }] });
   const page = await visit('operator', { path: '/docs' });
-  await page.getByText('Flash sale: the whole API').waitFor();
+  await page.getByText('Flash sale: the complete API').waitFor();
   await authorize(page, 'operator', 'dev-admin');
   const [found, stock] = await tryOut(page, 'admin_inventory', { sale });
   assert.equal(found, 200);

@@ -31,10 +31,11 @@ const REMOVE_ITEMS: &str = "DELETE FROM sale_item WHERE sale_id = $1 AND NOT (sk
 /// Stores the terms.
 pub(crate) async fn put(
     editor: SaleEditor<'_>,
-    sale: &SaleId,
+    sale: &str,
     head: &Parts,
     body: Incoming,
 ) -> Result<Response, Problem> {
+    let sale = &sales::parse_sale_id(sale)?;
     let body = request_body::read_json(&head.headers, body, BODY_BYTES_MAX).await?;
     let terms: SaleTerms = serde_json::from_slice(&body)
         .map_err(|error| Problem::because(Code::MalformedRequest, error.to_string()))?;

@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::sales::parse_sale_id;
 use crate::http::json::json;
 use crate::http::problem::Problem;
 use crate::http::response::Response;
@@ -52,7 +53,8 @@ struct StockBody {
 }
 
 /// `GET /admin/v1/sales/{sale}/inventory`.
-pub(crate) async fn show(pool: &Pool, redis: &Redis, sale: &SaleId) -> Result<Response, Problem> {
+pub(crate) async fn show(pool: &Pool, redis: &Redis, sale: &str) -> Result<Response, Problem> {
+    let sale = &parse_sale_id(sale)?;
     let client = pool.get().await?;
     let statement = client.prepare_cached(INVENTORY).await?;
     let rows = client.query(&statement, &[&sale.as_str()]).await?;

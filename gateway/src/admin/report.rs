@@ -12,6 +12,7 @@ use hyper::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::sales::parse_sale_id;
 use crate::http::json::json;
 use crate::http::problem::Problem;
 use crate::http::response::Response;
@@ -128,7 +129,8 @@ struct DeliveryHour {
 }
 
 /// `GET /admin/v1/sales/{sale}/report`.
-pub(crate) async fn show(pool: &Pool, sale: &SaleId) -> Result<Response, Problem> {
+pub(crate) async fn show(pool: &Pool, sale: &str) -> Result<Response, Problem> {
+    let sale = parse_sale_id(sale)?;
     let client = pool.get().await?;
     let statement = client.prepare_cached(REPORT).await?;
     let row = client.query_opt(&statement, &[&sale.as_str()]).await?.ok_or(Code::UnknownSale)?;

@@ -19,25 +19,12 @@ const REQUEST_REBUILD: &str = include_str!("../../queries/request_rebuild.sql");
 /// What an operator may do to a sale's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
-pub enum Action {
+pub(crate) enum Action {
     Open,
     Pause,
     Resume,
     Close,
     Rebuild,
-}
-
-impl Action {
-    /// The last part of its path.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Pause => "pause",
-            Self::Resume => "resume",
-            Self::Close => "close",
-            Self::Rebuild => "rebuild",
-        }
-    }
 }
 
 /// From which states an action leads where; a rebuild leaves the state as it is.
@@ -55,9 +42,10 @@ fn moves(action: Action) -> Option<(&'static [SaleState], SaleState)> {
 pub(crate) async fn act(
     pool: &Pool,
     leases: &Leases,
-    sale: &SaleId,
+    sale: &str,
     action: Action,
 ) -> Result<Response, Problem> {
+    let sale = &sales::parse_sale_id(sale)?;
     match moves(action) {
         Some((from, to)) => move_to(pool, leases, sale, from, to).await,
         None => request_rebuild(pool, leases, sale).await,

@@ -1,21 +1,34 @@
 //! Identifies the caller. In this version the only identities are those of development mode, an explicit flag;
-//! without it the gateway does not start, because it could not tell one client from another.
+//! without it the gateway does not start, because it could not distinguish its clients.
 
 use contract::ids::CustomerId;
 use contract::problem::Code;
 use hyper::HeaderMap;
 use hyper::header::AUTHORIZATION;
 
+/// Who may call an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// No authentication is required.
+    Anyone,
+    /// A customer.
+    Customer,
+    /// A customer, whose token may also be a query parameter: browsers cannot set headers for streams.
+    Stream,
+    /// An operator.
+    Operator,
+}
+
 /// The role and the name of a caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Caller {
     /// A customer, who buys.
     Customer(Customer),
-    /// An operator.
+    /// An operator, who uses the admin API.
     Admin,
 }
 
-/// A customer.
+/// A customer who calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Customer {
     /// The customer's name.

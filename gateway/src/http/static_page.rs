@@ -24,9 +24,9 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 const PERMISSIONS: HeaderValue = HeaderValue::from_static("camera=(), microphone=(), geolocation=(), usb=()");
 const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
 const CROSS_ORIGIN_OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
-/// For files whose path contains their version: they never change.
+/// The policy of files whose path contains their version: they never change.
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
-/// For all other files: cached, and revalidated each time.
+/// The policy of all other files: they are cached, and revalidated each time.
 const REVALIDATED: HeaderValue = HeaderValue::from_static("no-cache");
 
 /// Returns the file at this path, or 304 Not Modified if the client's ETag matches.

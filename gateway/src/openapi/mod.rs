@@ -1,22 +1,33 @@
+<<<<<<< HEAD
 //! The OpenAPI 3.1 documents. They are generated from the types that handlers read and write, and from the route
 //! table, so that neither can change without the documents. A test compares them with the golden files
+=======
+//! The OpenAPI 3.1 documents. They are generated from the types that handlers read and write, and from the endpoints'
+//! declarations, so that neither can change without the documents. A test compares them with the golden files
+>>>>>>> 3dd7895 (gateway: declare each endpoint once)
 //! `openapi/*.json`, so that a change of the API shows in a diff, and `tests/openapi.rs` compares them with a
 //! running gateway.
 //!
 //! | file | contents |
 //! |---|---|
+<<<<<<< HEAD
 //! | [`schemas`] | the schemas of the types as serde writes and reads them |
 //! | [`operation`] | the builder of one operation |
 //! | [`public`], [`admin`] | the operations of the route table |
+=======
+//! | [`document`] | a whole document |
+//! | [`operation`] | the builder of one operation |
+//! | [`schemas`] | the schemas of the types as serde writes and reads them |
+>>>>>>> 3dd7895 (gateway: declare each endpoint once)
 //! | [`problem`] | the schema of every problem document |
 
-mod admin;
-mod operation;
+pub(crate) mod document;
+pub(crate) mod operation;
 mod problem;
-mod public;
 mod schemas;
 #[cfg(test)]
 mod tests;
+<<<<<<< HEAD
 
 use std::sync::LazyLock;
 
@@ -187,3 +198,5 @@ fn headers() -> Value {
     headers["IdempotencyReplayed"]["required"] = false.into();
     headers
 }
+=======
+>>>>>>> 3dd7895 (gateway: declare each endpoint once)

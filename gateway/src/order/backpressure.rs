@@ -9,7 +9,7 @@ use process::walltime;
 
 use crate::sales::lease::Lease;
 
-/// From this lag on readiness reports settlement as behind, long before orders are refused for it.
+/// The lag from which readiness reports settlement as behind, long before orders are refused for it.
 const REPORTED_LAG: Duration = Duration::from_secs(10);
 
 /// Returns how far a partition is behind, by the last position that its owner published; `None` if no owner

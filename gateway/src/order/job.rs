@@ -36,8 +36,8 @@ impl Job {
     }
 }
 
-/// What the customer may be told. Each outcome that rests on Redis is given under a lease that was valid
-/// after the script replied.
+/// The result of an order. An outcome that rests on Redis is returned under a lease that was valid after the
+/// script replied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// The log has the order.

@@ -37,7 +37,7 @@ const HAND_OFFS_MAX: usize = 2;
 const PERMIT_WAIT_MAX: Duration = Duration::from_secs(1);
 /// Acknowledged entries that one call deletes.
 const DELETES_MAX: usize = 512;
-/// Without a call for this long, acknowledged entries are deleted by a call of their own.
+/// The pause without a call after which acknowledged entries are deleted by a call of their own.
 const IDLE_FLUSH: Duration = Duration::from_millis(5);
 /// The pause after a flush that failed.
 const FLUSH_PAUSE: Duration = Duration::from_millis(200);
@@ -50,15 +50,15 @@ const REPEAT_PAUSE: Duration = Duration::from_millis(20);
 
 /// One sale's batcher.
 pub struct Batcher {
-    /// The sale.
+    /// The sale that this batcher sells.
     pub sale: SaleId,
     /// The sale's queue, to which repeats return.
     pub queue: Arc<SaleQueue>,
     /// The current epochs.
     pub leases: Arc<Leases>,
-    /// The stock.
+    /// Holds the stock.
     pub redis: Redis,
-    /// The log.
+    /// Produces accepted orders to the log.
     pub hand_off: Arc<HandOff>,
     tasks: TaskTracker,
     hand_offs: Arc<Semaphore>,

@@ -23,9 +23,9 @@ pub struct SaleWorkers<'a> {
     pub leases: &'a Arc<Leases>,
     /// Where the queues are added.
     pub queues: &'a SaleQueues,
-    /// The stock.
+    /// Holds the stock.
     pub redis: &'a Redis,
-    /// The log.
+    /// Produces accepted orders to the log.
     pub hand_off: &'a Arc<HandOff>,
     /// Orders of one sale that may wait.
     pub queue_orders_max: usize,

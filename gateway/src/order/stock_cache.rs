@@ -27,7 +27,7 @@ const REFUSAL_MS_MAX: u64 = 250;
 const SHOWN_MS_MAX: u64 = 1000;
 /// How long a sale counts as requested after a request, in milliseconds.
 const REQUESTED_MS: u64 = 5000;
-/// In the last milliseconds of a sale's window only the script decides, by its own clock.
+/// The end of a sale's window, in milliseconds, in which only the script decides, by its own clock.
 const WINDOW_MARGIN_MS: u64 = 1000;
 
 /// The stock of a sale at one moment.

@@ -64,7 +64,7 @@ impl LeaseRenewal {
             let acknowledged = self.send_heartbeat().await;
             self.health.report("kafka", &acknowledged);
             // The broker acknowledges a record that it had already (a late repeat of the client's) without its
-            // offset: the reader could not tell when it has read it back.
+            // offset: the reader could not know when it has read it back.
             if let Ok(acknowledged) = acknowledged
                 && acknowledged.offset >= 0
             {

@@ -16,30 +16,10 @@ use crate::http::authenticate::Access;
 const JSON: &str = "application/json";
 const PROBLEM: &str = "application/problem+json";
 
-<<<<<<< HEAD
-/// The authentication that an operation requires.
-#[derive(Clone, Copy)]
-pub(super) enum Access {
-    /// No authentication is required.
-    Anyone,
-    /// The token of a customer.
-    Customer,
-    /// The token of a customer, also as a query parameter for browsers, which cannot set headers for streams.
-    Stream,
-    /// The token of an operator.
-    Operator,
-}
-
-/// An operation under construction.
-pub(super) struct Operation<'s> {
-    pub(super) method: Method,
-    pub(super) path: &'static str,
-=======
 /// An operation under construction.
 pub(crate) struct Operation<'s> {
     method: &'static str,
     path: &'static str,
->>>>>>> 3dd7895 (gateway: declare each endpoint once)
     schemas: &'s mut Schemas,
     json: Map<String, Value>,
     parameters: Vec<Value>,
@@ -48,13 +28,8 @@ pub(crate) struct Operation<'s> {
 }
 
 impl<'s> Operation<'s> {
-<<<<<<< HEAD
-    /// Starts an operation. `id` is its identifier in client code, and its metric label if it has one.
-    pub(super) fn new(
-=======
     /// Starts an operation. `method` is in lower case; `id` is the operation's identifier in client code.
     pub(crate) fn new(
->>>>>>> 3dd7895 (gateway: declare each endpoint once)
         schemas: &'s mut Schemas,
         method: &'static str,
         path: &'static str,
@@ -109,31 +84,19 @@ impl<'s> Operation<'s> {
     }
 
     /// Sets the summary and the description.
-<<<<<<< HEAD
-    pub(super) fn does(mut self, summary: &str, description: &str) -> Self {
-=======
     pub(crate) fn does(mut self, summary: &str, description: &str) -> Self {
->>>>>>> 3dd7895 (gateway: declare each endpoint once)
         self.json.insert("summary".into(), summary.into());
         self.json.insert("description".into(), description.into());
         self
     }
 
     /// Adds an optional query parameter.
-<<<<<<< HEAD
-    pub(super) fn query(self, name: &str, schema: Value, description: &str) -> Self {
-=======
     pub(crate) fn query(self, name: &str, schema: Value, description: &str) -> Self {
->>>>>>> 3dd7895 (gateway: declare each endpoint once)
         self.parameter("query", name, false, schema, description)
     }
 
     /// Adds a request header.
-<<<<<<< HEAD
-    pub(super) fn header(self, name: &str, required: bool, schema: Value, description: &str) -> Self {
-=======
     pub(crate) fn header(self, name: &str, required: bool, schema: Value, description: &str) -> Self {
->>>>>>> 3dd7895 (gateway: declare each endpoint once)
         self.parameter("header", name, required, schema, description)
     }
 
@@ -147,11 +110,7 @@ impl<'s> Operation<'s> {
     }
 
     /// Adds the required header `Idempotency-Key`.
-<<<<<<< HEAD
-    pub(super) fn idempotent(self, scope: &str) -> Self {
-=======
     pub(crate) fn idempotent(self, scope: &str) -> Self {
->>>>>>> 3dd7895 (gateway: declare each endpoint once)
         let schema = json!({
             "type": "string", "pattern": format!("^[!-~]{{1,{IDEMPOTENCY_KEY_BYTES_MAX}}}$"),
             "examples": ["4f1c6f1e-order-1"],
@@ -164,11 +123,7 @@ impl<'s> Operation<'s> {
     }
 
     /// Adds the pagination parameters.
-<<<<<<< HEAD
-    pub(super) fn paged(self, default: i64, max: i64) -> Self {
-=======
     pub(crate) fn paged(self, default: i64, max: i64) -> Self {
->>>>>>> 3dd7895 (gateway: declare each endpoint once)
         let limit = json!({ "type": "integer", "minimum": 1, "maximum": max, "default": default });
         let digits = format!("^[0-9]{{1,{}}}$", crate::http::pagination::CURSOR_DIGITS_MAX);
         self.query("limit", limit, "The maximum number of results.").query(
@@ -179,11 +134,7 @@ impl<'s> Operation<'s> {
     }
 
     /// Adds the JSON request body and its size limit in bytes.
-<<<<<<< HEAD
-    pub(super) fn reads<T: JsonSchema>(mut self, bytes_max: usize, examples: Value) -> Self {
-=======
     pub(crate) fn reads<T: JsonSchema>(mut self, bytes_max: usize, examples: Value) -> Self {
->>>>>>> 3dd7895 (gateway: declare each endpoint once)
         let schema = self.schemas.request::<T>();
         self.json.insert(
             "requestBody".into(),
@@ -197,21 +148,13 @@ impl<'s> Operation<'s> {
     }
 
     /// Adds a response with a JSON body.
-<<<<<<< HEAD
-    pub(super) fn answers<T: JsonSchema>(self, status: u16, description: &str) -> Self {
-=======
     pub(crate) fn answers<T: JsonSchema>(self, status: u16, description: &str) -> Self {
->>>>>>> 3dd7895 (gateway: declare each endpoint once)
         let schema = self.schemas.response::<T>();
         self.answer(status, description, Some((JSON, schema)))
     }
 
     /// Adds a response with another kind of body, or without a body.
-<<<<<<< HEAD
-    pub(super) fn answer(mut self, status: u16, description: &str, body: Option<(&str, Value)>) -> Self {
-=======
     pub(crate) fn answer(mut self, status: u16, description: &str, body: Option<(&str, Value)>) -> Self {
->>>>>>> 3dd7895 (gateway: declare each endpoint once)
         let mut response = json!({ "description": description });
         if let Some((media_type, schema)) = body {
             response["content"] = json!({ media_type: { "schema": schema } });
@@ -221,21 +164,13 @@ impl<'s> Operation<'s> {
     }
 
     /// Adds the schema of a type that is sent in another way than as a body.
-<<<<<<< HEAD
-    pub(super) fn describes<T: JsonSchema>(self) -> Self {
-=======
     pub(crate) fn describes<T: JsonSchema>(self) -> Self {
->>>>>>> 3dd7895 (gateway: declare each endpoint once)
         self.schemas.response::<T>();
         self
     }
 
     /// Adds a header to the response of one status.
-<<<<<<< HEAD
-    pub(super) fn with_header(mut self, status: u16, name: &str, header: &str) -> Self {
-=======
     pub(crate) fn with_header(mut self, status: u16, name: &str, header: &str) -> Self {
->>>>>>> 3dd7895 (gateway: declare each endpoint once)
         let reference = json!({ "$ref": format!("#/components/headers/{header}") });
         if let Some(response) = self.responses.get_mut(&status.to_string()) {
             response["headers"][name] = reference;
@@ -243,10 +178,6 @@ impl<'s> Operation<'s> {
         self
     }
 
-<<<<<<< HEAD
-    /// Adds links from a response to operations, whose parameters are runtime expressions.
-    pub(super) fn leads_to(mut self, status: u16, operations: &[&str], parameters: Value) -> Self {
-=======
     /// Adds the conditional request headers and the 304 response.
     pub(crate) fn conditional(self) -> Self {
         self.header(
@@ -262,7 +193,6 @@ impl<'s> Operation<'s> {
 
     /// Adds links from a response to operations, whose parameters are runtime expressions.
     pub(crate) fn leads_to(mut self, status: u16, operations: &[&str], parameters: Value) -> Self {
->>>>>>> 3dd7895 (gateway: declare each endpoint once)
         let links: Map<String, Value> = operations
             .iter()
             .map(|id| ((*id).into(), json!({ "operationId": id, "parameters": parameters })))
@@ -274,21 +204,13 @@ impl<'s> Operation<'s> {
     }
 
     /// Adds the problem codes that the operation may respond with.
-<<<<<<< HEAD
-    pub(super) fn refuses(mut self, codes: &[Code]) -> Self {
-=======
     pub(crate) fn refuses(mut self, codes: &[Code]) -> Self {
->>>>>>> 3dd7895 (gateway: declare each endpoint once)
         self.refusals.extend(codes);
         self
     }
 
     /// Adds the operation to the paths of the document.
-<<<<<<< HEAD
-    pub(super) fn finish(mut self, paths: &mut Map<String, Value>) {
-=======
     pub(crate) fn finish(mut self, paths: &mut Map<String, Value>) {
->>>>>>> 3dd7895 (gateway: declare each endpoint once)
         if !self.refusals.is_empty() {
             self.refusals.push(Code::Internal);
             self = self.header(

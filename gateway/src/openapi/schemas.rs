@@ -13,11 +13,7 @@ const REQUESTS: &str = "#/components/read/";
 const REQUEST_SUFFIX: &str = "Input";
 
 /// The collected schemas of a document.
-<<<<<<< HEAD
-pub(super) struct Schemas {
-=======
 pub(crate) struct Schemas {
->>>>>>> 3dd7895 (gateway: declare each endpoint once)
     responses: SchemaGenerator,
     requests: SchemaGenerator,
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::endpoint::{Endpoint, endpoint};
 use super::orders::ORDER_LOOKUP;
-use crate::live::change::Told as ChangeBody;
+use crate::live::change::ChangeBody;
 use crate::live::{sse, ws};
 use crate::openapi::operation::Operation;
 

@@ -20,6 +20,7 @@ pub mod metric_help;
 pub mod notification;
 pub mod payments;
 pub mod provider;
+pub mod queries;
 pub mod settings;
 pub mod tls;
 

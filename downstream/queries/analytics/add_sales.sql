@@ -1,10 +1,13 @@
+-- Adds the counts of a batch to its sales.
+-- @columns SaleCounts
+-- @nullable first_order_at[], last_order_at[]
 INSERT INTO analytics_sale AS sale
        (sale_id, currency, accepted, payment_requested, paid, payment_failed, expired, cancelled, shipped,
         delivered, refund_requested, refunded, captured, returned, first_order_at, last_order_at, updated_at)
 SELECT batch.*, now()
-  FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
-              $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[],
-              $14::bigint[], $15::timestamptz[], $16::timestamptz[]) AS batch
+  FROM unnest(:sale_id::text[], :currency::text[], :accepted::bigint[], :payment_requested::bigint[], :paid::bigint[], :payment_failed::bigint[], :expired::bigint[],
+              :cancelled::bigint[], :shipped::bigint[], :delivered::bigint[], :refund_requested::bigint[], :refunded::bigint[], :captured::bigint[],
+              :returned::bigint[], :first_order_at::timestamptz[], :last_order_at::timestamptz[]) AS batch
 ON CONFLICT (sale_id) DO UPDATE
    SET accepted          = sale.accepted + excluded.accepted,
        payment_requested = sale.payment_requested + excluded.payment_requested,

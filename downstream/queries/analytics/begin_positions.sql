@@ -1,4 +1,4 @@
--- Where reading begins, of partitions that were never read: $1 topics, $2 partitions, $3 offsets.
+-- Inserts the offsets at which partitions are read for the first time.
 INSERT INTO analytics_position (topic, partition, next_offset)
-SELECT * FROM unnest($1::text[], $2::integer[], $3::bigint[])
+SELECT * FROM unnest(:topics::text[], :partitions::integer[], :offsets::bigint[])
 ON CONFLICT DO NOTHING;

@@ -1,1 +1,3 @@
-SELECT topic, partition, next_offset FROM analytics_position WHERE topic = ANY($1);
+-- Returns how far analytics has read these topics.
+-- @returns many
+SELECT topic, partition, next_offset FROM analytics_position WHERE topic = ANY(:topics);

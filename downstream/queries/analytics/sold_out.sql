@@ -1,4 +1,5 @@
--- Items that have nothing left now and were not noted before. Cheap: it reads no orders.
+-- Returns items that have nothing left and were not recorded before. Cheap: it reads no orders.
+-- @returns many
 SELECT item.sale_id, item.sku, item.total
   FROM sale_item AS item
  WHERE item.total > 0 AND item.held + item.sold >= item.total

@@ -8,6 +8,7 @@ use deadpool_postgres::Pool;
 use process::postgres::DatabaseError;
 
 use crate::host::Host;
+use crate::queries::{AnalyticsRecordSellOut, AnalyticsSoldOut};
 
 /// The interval between two checks.
 const EVERY: Duration = Duration::from_secs(2);
@@ -26,12 +27,11 @@ pub async fn run(host: Host, pool: Pool) {
 
 async fn record_sell_outs(pool: &Pool) -> Result<(), DatabaseError> {
     let client = pool.get().await?;
-    let select = client.prepare_cached(include_str!("../../queries/analytics/sold_out.sql")).await?;
-    let insert = client.prepare_cached(include_str!("../../queries/analytics/note_sell_out.sql")).await?;
-    for row in client.query(&select, &[]).await? {
-        let (sale, sku, total): (&str, &str, i64) = (row.get(0), row.get(1), row.get(2));
-        if client.execute(&insert, &[&sale, &sku, &total]).await? > 0 {
-            tracing::info!(sale, sku, "item has sold out");
+    let sold_out = AnalyticsSoldOut {}.fetch(&client).await?;
+    for item in sold_out {
+        let record = AnalyticsRecordSellOut { sale_id: &item.sale_id, sku: &item.sku, units: item.total };
+        if record.execute(&client).await? > 0 {
+            tracing::info!(sale_id = %item.sale_id, sku = %item.sku, "item has sold out");
         }
     }
     Ok(())

@@ -7,11 +7,14 @@ use contract::ids::{OrderId, SaleId};
 use contract::timestamp::Timestamp;
 use deadpool_postgres::{Pool, Transaction};
 use process::postgres::DatabaseError;
-use time::OffsetDateTime;
-use uuid::Uuid;
 
 use super::increments::{CountedOrder, HourIncrements, Increments, SaleIncrements};
 use crate::group::liveness::TopicPartition;
+use crate::queries::{
+    AnalyticsAddHours, AnalyticsAddSales, AnalyticsAddSeconds, AnalyticsBeginPositions,
+    AnalyticsMovePositions, AnalyticsOrders, AnalyticsPositions, AnalyticsPutOrders, HourCounts, OrderTimes,
+    SaleCounts, SecondCounts,
+};
 
 /// Consecutive events of some partitions.
 #[derive(Debug, Default)]
@@ -39,12 +42,6 @@ impl From<tokio_postgres::Error> for StoreError {
     }
 }
 
-macro_rules! query {
-    ($client:expr, $name:literal) => {
-        $client.prepare_cached(include_str!(concat!("../../queries/analytics/", $name, ".sql")))
-    };
-}
-
 /// Reads the positions of partitions. A partition that was never read starts at `first`, which is stored.
 pub async fn read_positions(
     pool: &Pool,
@@ -54,11 +51,10 @@ pub async fn read_positions(
     let topics: Vec<&str> = first.keys().map(|(topic, _)| topic.as_str()).collect();
     let partitions: Vec<i32> = first.keys().map(|(_, partition)| *partition).collect();
     let offsets: Vec<i64> = first.values().copied().collect();
-    let begin = query!(client, "begin_positions").await?;
-    client.execute(&begin, &[&topics, &partitions, &offsets]).await?;
-    let select = query!(client, "positions").await?;
-    let rows = client.query(&select, &[&topics]).await?;
-    let all = rows.iter().map(|row| ((row.get(0), row.get(1)), row.get(2)));
+    let begin = AnalyticsBeginPositions { topics: &topics, partitions: &partitions, offsets: &offsets };
+    begin.execute(&client).await?;
+    let rows = AnalyticsPositions { topics: &topics }.fetch(&client).await?;
+    let all = rows.into_iter().map(|row| ((row.topic, row.partition), row.next_offset));
     Ok(all.filter(|(partition, _)| first.contains_key(partition)).collect())
 }
 
@@ -85,9 +81,14 @@ async fn move_positions(
 ) -> Result<(), StoreError> {
     let topics: Vec<&str> = ranges.keys().map(|(topic, _)| topic.as_str()).collect();
     let partitions: Vec<i32> = ranges.keys().map(|(_, partition)| *partition).collect();
-    let (before, next): (Vec<i64>, Vec<i64>) = ranges.values().copied().unzip();
-    let update = query!(transaction, "move_positions").await?;
-    let moved = transaction.execute(&update, &[&topics, &partitions, &before, &next]).await?;
+    let (from_offsets, to_offsets): (Vec<i64>, Vec<i64>) = ranges.values().copied().unzip();
+    let update = AnalyticsMovePositions {
+        topics: &topics,
+        partitions: &partitions,
+        from_offsets: &from_offsets,
+        to_offsets: &to_offsets,
+    };
+    let moved = update.execute(transaction).await?;
     if moved == ranges.len() as u64 { Ok(()) } else { Err(StoreError::Fenced) }
 }
 
@@ -95,19 +96,20 @@ async fn read_orders(
     transaction: &Transaction<'_>,
     events: &[OrderEvent],
 ) -> Result<HashMap<OrderId, CountedOrder>, StoreError> {
-    let mut ids: Vec<Uuid> = events.iter().map(|event| event.order_id.0).collect();
+    let mut ids: Vec<OrderId> = events.iter().map(|event| event.order_id).collect();
     ids.sort_unstable();
     ids.dedup();
-    let sales: HashMap<Uuid, &SaleId> =
-        events.iter().map(|event| (event.order_id.0, &event.sale_id)).collect();
-    let select = query!(transaction, "orders").await?;
-    let rows = transaction.query(&select, &[&ids]).await?;
+    let sales: HashMap<OrderId, &SaleId> =
+        events.iter().map(|event| (event.order_id, &event.sale_id)).collect();
+    let rows = AnalyticsOrders { order_ids: &ids }.fetch(transaction).await?;
     let orders = rows.iter().filter_map(|row| {
-        let id: Uuid = row.get(0);
-        let time = |column| row.get::<_, Option<OffsetDateTime>>(column).map(Timestamp::from_datetime);
-        let sale_id = (*sales.get(&id)?).clone();
-        let order = CountedOrder { sale_id, seen: row.get(1), paid_at: time(2), shipped_at: time(3) };
-        Some((OrderId(id), order))
+        let order = CountedOrder {
+            sale_id: (*sales.get(&row.order_id)?).clone(),
+            seen: row.seen,
+            paid_at: row.paid_at.map(Timestamp::from_datetime),
+            shipped_at: row.shipped_at.map(Timestamp::from_datetime),
+        };
+        Some((row.order_id, order))
     });
     Ok(orders.collect())
 }
@@ -119,14 +121,15 @@ async fn put_orders(
     // Rows are written in the order of their ids, so that two processes cannot deadlock.
     let mut orders: Vec<_> = orders.iter().collect();
     orders.sort_unstable_by_key(|(id, _)| id.0);
-    let ids: Vec<Uuid> = orders.iter().map(|(id, _)| id.0).collect();
-    let sales: Vec<&str> = orders.iter().map(|(_, order)| order.sale_id.as_str()).collect();
-    let seen: Vec<i32> = orders.iter().map(|(_, order)| order.seen).collect();
-    let paid: Vec<_> = orders.iter().map(|(_, order)| order.paid_at.map(Timestamp::to_datetime)).collect();
-    let shipped: Vec<_> =
-        orders.iter().map(|(_, order)| order.shipped_at.map(Timestamp::to_datetime)).collect();
-    let put = query!(transaction, "put_orders").await?;
-    transaction.execute(&put, &[&ids, &sales, &seen, &paid, &shipped]).await?;
+    let mut columns = OrderTimes::default();
+    for (id, order) in orders {
+        columns.order_id.push(*id);
+        columns.sale_id.push(&order.sale_id);
+        columns.seen.push(order.seen);
+        columns.paid_at.push(order.paid_at.map(Timestamp::to_datetime));
+        columns.shipped_at.push(order.shipped_at.map(Timestamp::to_datetime));
+    }
+    AnalyticsPutOrders { columns: &columns }.execute(transaction).await?;
     Ok(())
 }
 
@@ -134,34 +137,26 @@ async fn add_sales(
     transaction: &Transaction<'_>,
     sales: &BTreeMap<SaleId, SaleIncrements>,
 ) -> Result<(), StoreError> {
-    let ids: Vec<&str> = sales.keys().map(SaleId::as_str).collect();
-    let currencies: Vec<&str> = sales.values().map(|sale| sale.currency.as_str()).collect();
-    let column = |value: fn(&SaleIncrements) -> i64| sales.values().map(value).collect::<Vec<i64>>();
-    let numbers = [
-        column(|sale| sale.accepted),
-        column(|sale| sale.payment_requested),
-        column(|sale| sale.paid),
-        column(|sale| sale.payment_failed),
-        column(|sale| sale.expired),
-        column(|sale| sale.cancelled),
-        column(|sale| sale.shipped),
-        column(|sale| sale.delivered),
-        column(|sale| sale.refund_requested),
-        column(|sale| sale.refunded),
-        column(|sale| sale.captured),
-        column(|sale| sale.returned),
-    ];
-    let time = |value: fn(&SaleIncrements) -> Option<Timestamp>| {
-        sales.values().map(|sale| value(sale).map(Timestamp::to_datetime)).collect::<Vec<_>>()
-    };
-    let (first, last) = (time(|sale| sale.first_order_at), time(|sale| sale.last_order_at));
-    let mut parameters: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> = vec![&ids, &currencies];
-    for column in &numbers {
-        parameters.push(column);
+    let mut columns = SaleCounts::default();
+    for (id, sale) in sales {
+        columns.sale_id.push(id);
+        columns.currency.push(sale.currency);
+        columns.accepted.push(sale.accepted);
+        columns.payment_requested.push(sale.payment_requested);
+        columns.paid.push(sale.paid);
+        columns.payment_failed.push(sale.payment_failed);
+        columns.expired.push(sale.expired);
+        columns.cancelled.push(sale.cancelled);
+        columns.shipped.push(sale.shipped);
+        columns.delivered.push(sale.delivered);
+        columns.refund_requested.push(sale.refund_requested);
+        columns.refunded.push(sale.refunded);
+        columns.captured.push(sale.captured);
+        columns.returned.push(sale.returned);
+        columns.first_order_at.push(sale.first_order_at.map(Timestamp::to_datetime));
+        columns.last_order_at.push(sale.last_order_at.map(Timestamp::to_datetime));
     }
-    parameters.extend([&first as &(dyn tokio_postgres::types::ToSql + Sync), &last]);
-    let add = query!(transaction, "add_sales").await?;
-    transaction.execute(&add, &parameters).await?;
+    AnalyticsAddSales { columns: &columns }.execute(transaction).await?;
     Ok(())
 }
 
@@ -169,11 +164,13 @@ async fn add_seconds(
     transaction: &Transaction<'_>,
     seconds: &BTreeMap<(SaleId, Timestamp), i64>,
 ) -> Result<(), StoreError> {
-    let sales: Vec<&str> = seconds.keys().map(|(sale, _)| sale.as_str()).collect();
-    let times: Vec<_> = seconds.keys().map(|(_, at)| at.to_datetime()).collect();
-    let accepted: Vec<i64> = seconds.values().copied().collect();
-    let add = query!(transaction, "add_seconds").await?;
-    transaction.execute(&add, &[&sales, &times, &accepted]).await?;
+    let mut columns = SecondCounts::default();
+    for ((sale, at), accepted) in seconds {
+        columns.sale_id.push(sale);
+        columns.at.push(at.to_datetime());
+        columns.accepted.push(*accepted);
+    }
+    AnalyticsAddSeconds { columns: &columns }.execute(transaction).await?;
     Ok(())
 }
 
@@ -181,15 +178,16 @@ async fn add_hours(
     transaction: &Transaction<'_>,
     hours: &BTreeMap<(SaleId, Timestamp), HourIncrements>,
 ) -> Result<(), StoreError> {
-    let sales: Vec<&str> = hours.keys().map(|(sale, _)| sale.as_str()).collect();
-    let times: Vec<_> = hours.keys().map(|(_, at)| at.to_datetime()).collect();
-    let column = |value: fn(&HourIncrements) -> i64| hours.values().map(value).collect::<Vec<i64>>();
-    let (shipped, delivered) = (column(|hour| hour.shipped), column(|hour| hour.delivered));
-    let (preparation, on_the_way) = (column(|hour| hour.preparation_ms), column(|hour| hour.on_the_way));
-    let delivery = column(|hour| hour.delivery_ms);
-    let add = query!(transaction, "add_hours").await?;
-    transaction
-        .execute(&add, &[&sales, &times, &shipped, &delivered, &preparation, &on_the_way, &delivery])
-        .await?;
+    let mut columns = HourCounts::default();
+    for ((sale, at), hour) in hours {
+        columns.sale_id.push(sale);
+        columns.at.push(at.to_datetime());
+        columns.shipped.push(hour.shipped);
+        columns.delivered.push(hour.delivered);
+        columns.preparation_ms.push(hour.preparation_ms);
+        columns.on_the_way.push(hour.on_the_way);
+        columns.delivery_ms.push(hour.delivery_ms);
+    }
+    AnalyticsAddHours { columns: &columns }.execute(transaction).await?;
     Ok(())
 }

@@ -9,6 +9,7 @@ use process::postgres::DatabaseError;
 
 use super::message::{MessageKind, OrderDetails};
 use crate::group::{Failure, ReceivedEvent};
+use crate::queries::{NotificationOrderDetails, NotificationRecordSent, NotificationSentChannels};
 
 /// The notifications that were sent.
 pub struct NotificationHistory {
@@ -31,20 +32,23 @@ impl NotificationHistory {
     /// Returns the channels by which the notification of an event was sent.
     pub async fn sent_channels(&self, event_id: &str) -> Result<Vec<String>, DatabaseError> {
         let client = self.pool.get().await?;
-        let select = client.prepare_cached(include_str!("../../queries/notification/told.sql")).await?;
-        let rows = client.query(&select, &[&event_id]).await?;
-        Ok(rows.iter().map(|row| row.get(0)).collect())
+        let rows = NotificationSentChannels { event_id }.fetch(&client).await?;
+        Ok(rows.into_iter().map(|row| row.channel).collect())
     }
 
     /// Returns the details of an order. Postgres has the order before its first event is published.
     pub async fn order_details(&self, order: OrderId) -> Result<OrderDetails, Failure> {
         let row = async {
             let client = self.pool.get().await?;
-            let select = client.prepare_cached(include_str!("../../queries/notification/about.sql")).await?;
-            Ok::<_, DatabaseError>(client.query_opt(&select, &[&order.0]).await?)
+            Ok::<_, DatabaseError>(NotificationOrderDetails { order_id: order }.fetch(&client).await?)
         };
         let row = row.await?.ok_or_else(|| Failure::Poison("the order does not exist in Postgres".into()))?;
-        Ok(OrderDetails { email: row.get(0), sale: row.get(1), tracking: row.get(2), courier: row.get(3) })
+        Ok(OrderDetails {
+            email: row.customer_email,
+            sale: row.title,
+            tracking: row.tracking_number,
+            courier: row.courier,
+        })
     }
 
     /// Returns whether this process has sent the notification and could not store that.
@@ -65,10 +69,14 @@ impl NotificationHistory {
         self.unwritten().insert(key.clone());
         let written = async {
             let client = self.pool.get().await?;
-            let insert = include_str!("../../queries/notification/remember.sql");
-            let insert = client.prepare_cached(insert).await?;
-            let order = &received.event.order_id.0;
-            client.execute(&insert, &[&received.id, &channel, order, &kind.as_str(), &message_id]).await?;
+            let insert = NotificationRecordSent {
+                event_id: &received.id,
+                channel,
+                order_id: received.event.order_id,
+                kind: kind.as_str(),
+                message_id,
+            };
+            insert.execute(&client).await?;
             Ok::<_, DatabaseError>(())
         };
         written.await?;

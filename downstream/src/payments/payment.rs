@@ -5,8 +5,9 @@ use contract::lifecycle::OrderStatus;
 use contract::money::Currency;
 use contract::payment::PaymentStatus;
 use process::postgres::DatabaseError;
-use tokio_postgres::Row;
 use uuid::Uuid;
+
+use crate::queries::PaymentRow;
 
 /// A row of `payment`, with the needed columns of its order and its sale.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,21 +52,20 @@ impl Payment {
         }
     }
 
-    /// Decodes the first nine columns of the queries.
-    pub fn from_row(row: &Row) -> Result<Self, DatabaseError> {
-        let (id, sale, status, amount, currency, order_status): (Uuid, &str, &str, i64, &str, &str) =
-            (row.get(0), row.get(2), row.get(4), row.get(5), row.get(6), row.get(7));
+    /// Parses the row of a payment.
+    pub fn from_row(row: PaymentRow) -> Result<Self, DatabaseError> {
+        let id = row.payment_id;
         let invalid = |what: &str| DatabaseError::Invalid(format!("payment {id} has an invalid {what}"));
         Ok(Self {
             payment_id: id,
-            order_id: OrderId(row.get(1)),
-            sale_id: SaleId::parse(sale).map_err(|_| invalid("sale id"))?,
-            token: row.get(3),
-            status: PaymentStatus::parse(status).ok_or_else(|| invalid("status"))?,
-            amount: u64::try_from(amount).map_err(|_| invalid("amount"))?,
-            currency: Currency::parse(currency).ok_or_else(|| invalid("currency"))?,
-            order_status: OrderStatus::parse(order_status).ok_or_else(|| invalid("order status"))?,
-            partition: row.get(8),
+            order_id: row.order_id,
+            sale_id: SaleId::parse(&row.sale_id).map_err(|_| invalid("sale id"))?,
+            token: row.token,
+            status: PaymentStatus::parse(&row.payment_status).ok_or_else(|| invalid("status"))?,
+            amount: u64::try_from(row.amount).map_err(|_| invalid("amount"))?,
+            currency: Currency::parse(&row.currency).ok_or_else(|| invalid("currency"))?,
+            order_status: OrderStatus::parse(&row.order_status).ok_or_else(|| invalid("order status"))?,
+            partition: row.partition,
         })
     }
 }

@@ -20,6 +20,7 @@ use uuid::Uuid;
 use super::payment::{Payment, PaymentAction};
 use super::provider_client::{CallError, ProviderClient};
 use crate::provider::protocol::{ChargeStatus, PaymentView};
+use crate::queries::SelectPayment;
 
 /// The number of tries without a response before a payment is left to the sweep.
 const TRIES: u32 = 3;
@@ -27,7 +28,6 @@ const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(200);
 /// The time for which the sweep skips a payment whose result is in the log: settlement may lag.
 const PUBLISHED_FOR: Duration = Duration::from_secs(10);
-const SELECT_PAYMENT: &str = include_str!("../../queries/select_payment.sql");
 
 /// The reason why the work on a payment must be retried from the start.
 #[derive(Debug, thiserror::Error)]
@@ -147,8 +147,7 @@ impl PaymentWorker {
 
     async fn read(&self, order: OrderId) -> Result<Option<Payment>, DatabaseError> {
         let client = self.pool.get().await?;
-        let select = client.prepare_cached(SELECT_PAYMENT).await?;
-        client.query_opt(&select, &[&order.0]).await?.as_ref().map(Payment::from_row).transpose()
+        SelectPayment { order_id: order }.fetch(&client).await?.map(Payment::from_row).transpose()
     }
 
     /// Performs an action at the provider. Returns the result if it is certain.

@@ -10,18 +10,17 @@ use metrics::gauge;
 use process::backoff::Backoff;
 use process::postgres::DatabaseError;
 use time::OffsetDateTime;
-use tokio_postgres::Row;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::payment::Payment;
 use super::payment_worker::{PaymentWorker, WorkOutcome};
+use crate::queries::{PaymentRow, SelectOpenPayments};
 
 /// The number of payments in a page.
 const PAGE: i64 = 500;
 /// The number of payments that the sweep works on concurrently, beside those of events.
 const CONCURRENCY: usize = 16;
-const SELECT: &str = include_str!("../../queries/select_open_payments.sql");
 
 /// The schedule of the sweep.
 #[derive(Debug, Clone, Copy)]
@@ -58,10 +57,17 @@ async fn sweep(pool: &Pool, worker: &PaymentWorker, after: Duration) -> Result<(
     let (mut cursor, mut open) = ((OffsetDateTime::UNIX_EPOCH, Uuid::nil()), 0);
     loop {
         let client = pool.get().await?;
-        let select = client.prepare_cached(SELECT).await?;
-        let rows = client.query(&select, &[&after.as_secs_f64(), &cursor.0, &cursor.1, &PAGE]).await?;
+        let select = SelectOpenPayments {
+            age_seconds: after.as_secs_f64(),
+            after_updated_at: cursor.0,
+            after_payment_id: cursor.1,
+            limit: PAGE,
+        };
+        let rows = select.fetch(&client).await?;
         drop(client);
-        let payments: Vec<Payment> = rows.iter().filter_map(decode).collect();
+        let full_page = rows.len() == PAGE as usize;
+        let last = rows.last().map(|last| (last.updated_at, last.payment_id));
+        let payments: Vec<Payment> = rows.into_iter().filter_map(decode).collect();
         open += payments.len();
         let work = |payment: Payment| async move { recheck(worker, &payment).await };
         let work = stream::iter(payments).map(work).buffer_unordered(CONCURRENCY);
@@ -69,15 +75,15 @@ async fn sweep(pool: &Pool, worker: &PaymentWorker, after: Duration) -> Result<(
         let outcomes: Vec<WorkOutcome> = work.collect().await;
         let circuit_open = outcomes.contains(&WorkOutcome::CircuitOpen);
         gauge!("payments_open", "method" => "card").set(open as f64);
-        match rows.last() {
-            Some(last) if rows.len() == PAGE as usize && !circuit_open => cursor = (last.get(9), last.get(0)),
+        match last {
+            Some(last) if full_page && !circuit_open => cursor = last,
             _ => return Ok(()),
         }
     }
 }
 
 /// Decodes a row. An invalid row must not prevent the sweep of the others.
-fn decode(row: &Row) -> Option<Payment> {
+fn decode(row: PaymentRow) -> Option<Payment> {
     Payment::from_row(row).inspect_err(|error| tracing::error!(%error, "skipping an invalid payment")).ok()
 }
 

@@ -1,1 +1,0 @@
-SELECT channel FROM notification WHERE event_id = $1;

@@ -23,7 +23,7 @@ use crate::http::problem::Problem;
 use crate::http::query_string::parameter;
 use crate::http::response::Response;
 use crate::order::hand_off::HandOff;
-use crate::read::order_response::told;
+use crate::read::order_response::json_column;
 
 const DEAD_LETTERS: &str = include_str!("../../queries/dead_letters.sql");
 /// The default number of dead letters on a page.
@@ -148,13 +148,13 @@ pub(crate) async fn decide(
         value: serde_json::to_vec(&Decision { dead_letter_id: id, verdict }).unwrap_or_default(),
     };
     hand_off.append(key, letter.partition, &record).await?;
-    let begun = Instant::now();
+    let started = Instant::now();
     loop {
         let now = find(pool, id).await?.ok_or(Code::NotFound)?;
         if (&now.resolution, now.state) != (&letter.resolution, letter.state) {
             return Ok(json(StatusCode::OK, &now));
         }
-        if begun.elapsed() >= SETTLED_WITHIN {
+        if started.elapsed() >= SETTLED_WITHIN {
             return Ok(json(StatusCode::ACCEPTED, &now));
         }
         tokio::time::sleep(POLL_INTERVAL).await;
@@ -170,5 +170,5 @@ async fn find(pool: &Pool, id: i64) -> Result<Option<LetterBody>, Problem> {
 }
 
 fn letter(row: &Row) -> Result<LetterBody, Problem> {
-    told(row, "letter")?.ok_or(Code::Internal.into())
+    json_column(row, "letter")?.ok_or(Code::Internal.into())
 }

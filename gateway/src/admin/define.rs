@@ -1,6 +1,6 @@
-//! `PUT /admin/v1/sales/{sale}`: a sale's terms. A draft is replaced as a whole. Once it has been
-//! opened, totals change through the script, which knows what is free; items that come or go, and
-//! whether units or orders are counted at all, change with a rebuild; everything else at once.
+//! `PUT /admin/v1/sales/{sale}`: defines a sale. A draft is replaced completely. After the sale has been opened, totals
+//! change through the script, which knows the free units. Added or removed items, and whether units or orders are
+//! limited at all, change with a rebuild. Everything else changes immediately.
 
 use contract::ids::SaleId;
 use contract::problem::Code;
@@ -19,7 +19,7 @@ use crate::http::problem::Problem;
 use crate::http::request_body;
 use crate::http::response::Response;
 
-/// Longest definition in bytes: 200 items with names fit well.
+/// The maximum size of a definition in bytes, which is ample for 200 items with names.
 pub(crate) const BODY_BYTES_MAX: usize = 256 * 1024;
 
 const INSERT_SALE: &str = include_str!("../../queries/insert_sale.sql");
@@ -61,11 +61,11 @@ pub(crate) async fn put(
 enum Stored {
     Created,
     Changed,
-    /// It has been opened; nothing was written yet.
+    /// The sale has been opened; nothing was written yet.
     Opened(Before),
 }
 
-/// What an opened sale was like.
+/// The definition of an opened sale before the change.
 struct Before {
     currency: String,
     limited: bool,
@@ -73,7 +73,7 @@ struct Before {
 }
 
 impl Before {
-    /// Whether the Redis state must be made anew for these terms.
+    /// Returns whether these terms require a rebuild of the state in Redis.
     fn needs_rebuild(&self, terms: &SaleTerms) -> bool {
         let same_items = self.items.len() == terms.items.len()
             && terms.items.iter().all(|item| {
@@ -91,13 +91,13 @@ async fn create_or_replace_draft(pool: &Pool, sale: &SaleId, terms: &SaleTerms) 
     if inserted == 1 {
         put_items(&transaction, sale, &terms.items).await?;
         transaction.commit().await?;
-        tracing::info!(sale_id = %sale, "created as draft");
+        tracing::info!(sale_id = %sale, "sale was created as a draft");
         return Ok(Stored::Created);
     }
     let Some(row) = transaction.query_opt(LOCK_SALE, &[&sale.as_str()]).await? else {
         return Err(Problem::because(
             Code::DatabaseUnavailable,
-            "No partition of the log is known yet: settlement has not started.",
+            "The log has no known partition yet, because settlement has not started.",
         ));
     };
     if row.get::<_, &str>("state") == "draft" {
@@ -112,7 +112,7 @@ async fn create_or_replace_draft(pool: &Pool, sale: &SaleId, terms: &SaleTerms) 
     if before.currency != terms.currency.as_str() {
         return Err(Problem::because(
             Code::IllegalMove,
-            "The currency is fixed once the sale has been opened.",
+            "The currency cannot be changed after the sale has been opened.",
         ));
     }
     Ok(Stored::Opened(before))
@@ -155,7 +155,7 @@ async fn change_opened(pool: &Pool, sale: &SaleId, terms: &SaleTerms) -> Result<
                 .with("sku", item.sku.as_str()));
             }
         }
-        // The items take effect behind the rebuild's barrier, when no older acceptance can follow.
+        // The items take effect after the rebuild's barrier, when no older acceptance can follow.
         store_terms(&transaction, UPDATE_SALE, sale, terms).await?;
         let items = serde_json::to_value(&terms.items).unwrap_or_default();
         transaction
@@ -166,7 +166,7 @@ async fn change_opened(pool: &Pool, sale: &SaleId, terms: &SaleTerms) -> Result<
                 &[&sale.as_str(), &items],
             )
             .await?;
-        tracing::info!(sale_id = %sale, "changed; it is rebuilt with its new items or limits");
+        tracing::info!(sale_id = %sale, "sale was changed and is rebuilt with its new items or limits");
     } else {
         store_terms(&transaction, UPDATE_SALE, sale, terms).await?;
         transaction
@@ -181,13 +181,14 @@ async fn change_opened(pool: &Pool, sale: &SaleId, terms: &SaleTerms) -> Result<
                 ],
             )
             .await?;
-        tracing::info!(sale_id = %sale, "changed");
+        tracing::info!(sale_id = %sale, "sale was changed");
     }
     transaction.commit().await?;
     Ok(())
 }
 
-/// Everything but the items, by a statement that takes it in this order. Returns the rows that it made.
+/// Stores everything but the items with a statement whose parameters have this order. Returns the number of rows that
+/// the statement wrote.
 async fn store_terms(
     transaction: &Transaction<'_>,
     statement: &str,

@@ -103,10 +103,11 @@ async fn in_redis(
     skus: &[Sku],
 ) -> Option<Vec<Option<i64>>> {
     let keys = SaleKeys::new(sale, epoch);
-    let looked = lua::read_stock::read_stock(redis, &scripts.read_stock, &keys, skus.iter(), 0, false).await;
-    let look = looked.ok()?.ok()?;
+    let reply = lua::read_stock::read_stock(redis, &scripts.read_stock, &keys, skus.iter(), 0, false).await;
+    let snapshot = reply.ok()?.ok()?;
     Some(
-        look.stock
+        snapshot
+            .stock
             .iter()
             .map(|stock| stock.available.map(|units| (units + stock.returning) as i64))
             .collect(),

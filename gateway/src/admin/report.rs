@@ -16,7 +16,7 @@ use super::sales::parse_sale_id;
 use crate::http::json::json;
 use crate::http::problem::Problem;
 use crate::http::response::Response;
-use crate::read::order_response::told;
+use crate::read::order_response::json_column;
 
 const REPORT: &str = include_str!("../../queries/report.sql");
 
@@ -134,6 +134,6 @@ pub(crate) async fn show(pool: &Pool, sale: &str) -> Result<Response, Problem> {
     let client = pool.get().await?;
     let statement = client.prepare_cached(REPORT).await?;
     let row = client.query_opt(&statement, &[&sale.as_str()]).await?.ok_or(Code::UnknownSale)?;
-    let report: ReportBody = told(&row, "report")?.ok_or(Code::Internal)?;
+    let report: ReportBody = json_column(&row, "report")?.ok_or(Code::Internal)?;
     Ok(json(StatusCode::OK, &report))
 }

@@ -1,4 +1,4 @@
-//! Sales as their operator sees them.
+//! Reading sales with their definition and state, for operators.
 
 use contract::ids::SaleId;
 use contract::problem::Code;
@@ -11,7 +11,7 @@ use super::sale_response::{SaleBody, SalesBody};
 use crate::http::json::json;
 use crate::http::problem::Problem;
 use crate::http::response::Response;
-use crate::read::order_response::told;
+use crate::read::order_response::json_column;
 use crate::sales::lease::{Lease, Leases};
 
 const SALES: &str = include_str!("../../queries/sales.sql");
@@ -46,7 +46,7 @@ pub(super) async fn show(
 
 /// Returns a sale as stored, and whether this gateway acts on that version already.
 fn body(row: &Row, lease: &Lease) -> Result<SaleBody, Problem> {
-    let mut sale: SaleBody = told(row, "sale")?.ok_or(Code::Internal)?;
+    let mut sale: SaleBody = json_column(row, "sale")?.ok_or(Code::Internal)?;
     let in_force = match lease.sale(sale.sale_id.as_str()).map(|view| &view.publication) {
         None => sale.state == SaleState::Draft,
         Some(published) => published.rank() == (sale.epoch, sale.version) && published.ready == sale.ready,

@@ -1,5 +1,5 @@
-//! The operator's word: open, pause, resume, close; and the request to rebuild. Each is stored once and
-//! repeated without effect; settlement publishes it.
+//! The operator's actions on a sale: open, pause, resume, close, and the request of a rebuild. Each is stored once;
+//! repeating it has no effect. Settlement publishes it.
 
 use contract::ids::SaleId;
 use contract::problem::Code;
@@ -16,9 +16,9 @@ const SET_STATE: &str = include_str!("../../queries/set_state.sql");
 const STATE: &str = "SELECT state FROM sale WHERE sale_id = $1";
 const REQUEST_REBUILD: &str = include_str!("../../queries/request_rebuild.sql");
 
-/// What an operator may do to a sale's state.
+/// An operator's action on a sale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[allow(missing_docs)] // the variants are the last parts of the paths
 pub(crate) enum Action {
     Open,
     Pause,
@@ -27,8 +27,9 @@ pub(crate) enum Action {
     Rebuild,
 }
 
-/// From which states an action leads where; a rebuild leaves the state as it is.
-fn moves(action: Action) -> Option<(&'static [SaleState], SaleState)> {
+/// Returns the states in which an action is allowed and the state to which it leads; `None` for a rebuild, which does
+/// not change the state.
+fn transition(action: Action) -> Option<(&'static [SaleState], SaleState)> {
     match action {
         Action::Open => Some((&[SaleState::Draft], SaleState::Open)),
         Action::Pause => Some((&[SaleState::Open], SaleState::Paused)),
@@ -38,7 +39,7 @@ fn moves(action: Action) -> Option<(&'static [SaleState], SaleState)> {
     }
 }
 
-/// Carries out an action.
+/// Performs an action.
 pub(crate) async fn act(
     pool: &Pool,
     leases: &Leases,
@@ -46,7 +47,7 @@ pub(crate) async fn act(
     action: Action,
 ) -> Result<Response, Problem> {
     let sale = &sales::parse_sale_id(sale)?;
-    match moves(action) {
+    match transition(action) {
         Some((from, to)) => move_to(pool, leases, sale, from, to).await,
         None => request_rebuild(pool, leases, sale).await,
     }
@@ -64,7 +65,7 @@ async fn request_rebuild(pool: &Pool, leases: &Leases, sale: &SaleId) -> Result<
             ));
         }
     }
-    tracing::info!(sale_id = %sale, "rebuild requested");
+    tracing::info!(sale_id = %sale, "operator requested a rebuild");
     sales::show(pool, leases, sale, StatusCode::ACCEPTED).await
 }
 
@@ -83,11 +84,11 @@ async fn move_to(
             let row = client.query_opt(STATE, &[&sale.as_str()]).await?.ok_or(Code::UnknownSale)?;
             let state: &str = row.get(0);
             if state != to.as_str() {
-                let detail = format!("The sale is {state}; this needs {}.", from.join(" or "));
+                let detail = format!("The sale is {state}; this action requires {}.", from.join(" or "));
                 return Err(Problem::because(Code::IllegalMove, detail).with("state", state));
             }
         } else {
-            tracing::info!(sale_id = %sale, state = to.as_str(), "state changed");
+            tracing::info!(sale_id = %sale, state = to.as_str(), "sale state was changed");
         }
     }
     sales::show(pool, leases, sale, StatusCode::OK).await

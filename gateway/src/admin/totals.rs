@@ -1,6 +1,6 @@
-//! Changing totals while the sale goes on: through the script, which knows what is free, then the
-//! outbox, the log and Postgres, like an acceptance. A repeat is free, so whatever is not certain is
-//! simply asked for again.
+//! Changes of totals while the sale is open. They pass through the script, which knows the free units, then through the
+//! outbox, the log and Postgres, like an acceptance. A change is idempotent, so an uncertain one is simply requested
+//! again.
 
 use std::time::{Duration, Instant};
 
@@ -19,29 +19,29 @@ use crate::order::hand_off::HandOff;
 use crate::order::hand_off::HandedOff;
 use crate::sales::lease::Leases;
 
-/// How long an operator waits for Postgres to have the new totals.
+/// The time for which an operator waits until Postgres stores the new totals.
 const SETTLED_WITHIN: Duration = Duration::from_secs(8);
-/// Between two looks.
-const LOOK_EVERY: Duration = Duration::from_millis(25);
+/// The interval between two polls of Postgres.
+const POLL_INTERVAL: Duration = Duration::from_millis(25);
 
-/// What changing a sale needs.
+/// The resources for changing a sale.
 #[derive(Clone, Copy)]
 pub(crate) struct SaleEditor<'a> {
-    /// Connections to Postgres for changes.
+    /// The connection pool for changes.
     pub(crate) pool: &'a Pool,
     pub(crate) leases: &'a Leases,
     pub(crate) redis: &'a Redis,
     pub(crate) hand_off: &'a HandOff,
 }
 
-/// An item as Postgres has it.
+/// An item as stored in Postgres.
 pub(super) struct ItemBefore {
     pub(super) sku: String,
     pub(super) total: Option<i64>,
     pub(super) taken: i64,
 }
 
-/// Brings the totals of limited items to what the operator wants, and waits until Postgres has them.
+/// Sets the totals of limited items, and waits until Postgres stores them.
 pub(super) async fn change(
     editor: SaleEditor<'_>,
     sale: &SaleId,
@@ -52,13 +52,13 @@ pub(super) async fn change(
         .iter()
         .filter_map(|item| Some(NewTotal { sku: item.sku.clone(), total: item.total? }))
         .collect();
-    let is_so = |new: &NewTotal| {
+    let is_current = |new: &NewTotal| {
         before.iter().any(|item| item.sku == new.sku.as_str() && item.total == Some(new.total as i64))
     };
-    if wanted.iter().all(is_so) {
+    if wanted.iter().all(is_current) {
         return Ok(());
     }
-    let begun = Instant::now();
+    let started = Instant::now();
     loop {
         match call_script(editor, sale, &wanted).await? {
             ChangeOutcome::Recorded(_) | ChangeOutcome::Unchanged { settled: false } => {}
@@ -67,7 +67,7 @@ pub(super) async fn change(
                     return Ok(());
                 }
             }
-            ChangeOutcome::Busy if begun.elapsed() < SETTLED_WITHIN => {}
+            ChangeOutcome::Busy if started.elapsed() < SETTLED_WITHIN => {}
             ChangeOutcome::Busy => {
                 return Err(Problem::because(
                     Code::StockInUse,
@@ -84,17 +84,17 @@ pub(super) async fn change(
         if settled(editor.pool, sale, &wanted).await? {
             return Ok(());
         }
-        if begun.elapsed() >= SETTLED_WITHIN {
+        if started.elapsed() >= SETTLED_WITHIN {
             return Err(Problem::because(
                 Code::OutcomeUnknown,
-                "The change is recorded but not settled yet. Repeat it.",
+                "The change is recorded but not settled yet. Repeat the request.",
             ));
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
-/// One script call, and the hand-off of what it recorded.
+/// Calls the script once, and hands off the change that it recorded.
 async fn call_script(
     editor: SaleEditor<'_>,
     sale: &SaleId,
@@ -130,18 +130,18 @@ async fn call_script(
         let record = LogRecord { headers: Headers::with_epoch(RecordType::Totals, view.epoch()), value };
         let handed_off = editor.hand_off.start(sale, view.epoch(), view.publication.partition, &record).await;
         if handed_off == HandedOff::Done {
-            // Left in the outbox, the relay would record it again, without effect.
-            let forgotten =
+            // If the entry stays in the outbox, the relay records it again, which has no effect.
+            let acknowledged =
                 lua::outbox::acknowledge(editor.redis, &scripts.ack_outbox, &view.keys, &[id]).await;
-            if let Err(error) = forgotten {
-                tracing::debug!(sale_id = %sale, %error, "a recorded change stays in the outbox for the relay");
+            if let Err(error) = acknowledged {
+                tracing::debug!(sale_id = %sale, %error, "recorded change stays in the outbox for the relay");
             }
         }
     }
     Ok(changed)
 }
 
-/// Whether Postgres has the wanted totals.
+/// Returns whether Postgres stores the wanted totals.
 async fn settled(pool: &Pool, sale: &SaleId, wanted: &[NewTotal]) -> Result<bool, Problem> {
     let client = pool.get().await?;
     let rows = client

@@ -64,8 +64,8 @@ pub(crate) async fn credit(
     let (customer, key) = (customer.as_str(), key.as_str());
     let new = transaction.execute(&statement, &[&customer, &currency.as_str(), &amount, &key]).await? > 0;
     let row = transaction.query_one(CREDITED, &[&customer, &key]).await?;
-    let (first, of, balance): (i64, &str, i64) = (row.get(0), row.get(1), row.get(2));
-    if (first, of) != (amount, currency.as_str()) {
+    let (first, first_currency, balance): (i64, &str, i64) = (row.get(0), row.get(1), row.get(2));
+    if (first, first_currency) != (amount, currency.as_str()) {
         return Err(Code::IdempotencyKeyReused.into());
     }
     // The limit leaves room for refunds, which settlement could not refuse if they overflowed.

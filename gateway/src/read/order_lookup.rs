@@ -1,6 +1,6 @@
-//! Finds one order: in Postgres first; an order that Postgres does not have yet is `processing` if Redis remembers
-//! it. If neither can decide, the response is 503, never 404: a customer must not learn that an accepted order does
-//! not exist.
+//! Looks up one order: in Postgres first; an order that Postgres does not store yet is `processing` if Redis stores it.
+//! If neither can decide, the response is 503, never 404: the response must not claim that an accepted order does not
+//! exist.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,19 +21,19 @@ use crate::sales::sale_view::SaleView;
 /// How long Postgres may take before Redis is queried: a new order is `processing` also while Postgres hangs.
 const POSTGRES_WAIT: Duration = Duration::from_secs(1);
 
-/// Where orders are found.
+/// The stores in which orders are looked up.
 #[derive(Clone, Copy)]
 pub struct OrderLookup<'a> {
-    /// The sales, and until when they may be acted on.
+    /// The published sales under the current lease.
     pub leases: &'a Leases,
-    /// Remembers the orders of the current epoch.
+    /// The Redis that stores the orders of the current epoch.
     pub redis: &'a Redis,
-    /// Connections to Postgres for queries.
+    /// The connection pool for queries.
     pub pool: &'a Pool,
 }
 
 impl OrderLookup<'_> {
-    /// Returns who calls, and which order of which sale the path names.
+    /// Returns the calling customer, and the sale and order that the path names.
     pub(crate) fn identify(
         self,
         context: RequestContext<'_>,
@@ -45,16 +45,15 @@ impl OrderLookup<'_> {
         Ok((customer, view, id))
     }
 
-    /// Returns which order of which sale the path names.
+    /// Returns the sale and order that the path names.
     pub(crate) fn parse_path(self, sale: &str, order: &str) -> Result<(Arc<SaleView>, OrderId), Problem> {
         let view = self.leases.find(sale)?;
         let id = order.parse().map_err(|_| Problem::from(Code::NotFound))?;
         Ok((view, id))
     }
 
-    /// Returns the result of the query of Postgres, else what `fresh` makes of the order that Redis remembers.
-    /// `fresh` also receives whether Postgres responded that it does not have the order yet; else Postgres did not
-    /// respond.
+    /// Returns the result of the query of Postgres, or else the result of `fresh` for the order in Redis. `fresh` also
+    /// receives whether Postgres responded that it does not store the order yet; otherwise Postgres did not respond.
     pub(crate) async fn settled_or_remembered<T>(
         self,
         view: &SaleView,
@@ -79,7 +78,7 @@ impl OrderLookup<'_> {
         Err(Code::NotFound.into())
     }
 
-    /// Returns the orders that Redis remembers under a buyer field, if the lease allows to rely on them now.
+    /// Returns the orders that Redis stores under a buyer field, if the lease allows relying on them now.
     pub(crate) async fn remembered(
         self,
         view: &SaleView,

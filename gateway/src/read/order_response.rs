@@ -233,13 +233,13 @@ pub(super) fn from_row(view: &SaleView, row: &Row, language: Language) -> Result
     let at = |name: &str| Timestamp::from_datetime(row.get::<_, OffsetDateTime>(name));
     let amount = |name: &str| row.get::<_, i64>(name) as u64;
     let status = OrderStatus::parse(row.get("status")).ok_or_else(|| corrupt("status"))?;
-    let history: Vec<HistoryRow> = told(row, "history")?.unwrap_or_default();
+    let history: Vec<HistoryRow> = json_column(row, "history")?.unwrap_or_default();
     let history = history.into_iter().map(|HistoryRow { status, at_ms, reason }| {
         let (description, at) = (status.description(language), Timestamp(at_ms));
         HistoryEntry { status, description, at, reason }
     });
     let (hold_expires_at, updated_at) = (at("hold_expires_at"), at("updated_at"));
-    let delivery: Option<DeliveryBody> = told(row, "delivery")?;
+    let delivery: Option<DeliveryBody> = json_column(row, "delivery")?;
     let arrival = delivery.as_ref().and_then(|delivery| delivery.estimated_arrival);
     let expected_completion_at = match (status, arrival) {
         (OrderStatus::Created, _) => hold_expires_at,
@@ -262,27 +262,30 @@ pub(super) fn from_row(view: &SaleView, row: &Row, language: Language) -> Result
         last_updated: updated_at,
         expected_completion_at,
         hold_expires_at,
-        lines: told(row, "lines")?,
+        lines: json_column(row, "lines")?,
         subtotal: amount("subtotal"),
         discount: amount("discount"),
         delivery_fee: amount("delivery_fee"),
         total: amount("total"),
         currency: Currency::parse(row.get("currency")).ok_or_else(|| corrupt("currency"))?,
-        payment: told(row, "payment")?,
+        payment: json_column(row, "payment")?,
         fulfilment: match row.get::<_, &str>("fulfilment") {
             "store" => Some(Fulfilment::Store),
             _ => Some(Fulfilment::Ship),
         },
         delivery,
         history: history.collect(),
-        notes: told(row, "notes")?,
+        notes: json_column(row, "notes")?,
     })
 }
 
 /// Decodes a JSON column that a query has assembled in Postgres.
-pub(crate) fn told<T: DeserializeOwned>(row: &Row, column: &'static str) -> Result<Option<T>, Problem> {
-    let told = row.try_get::<_, Option<Json<T>>>(column);
-    told.map(|told| told.map(|Json(told)| told)).map_err(|error| {
+pub(crate) fn json_column<T: DeserializeOwned>(
+    row: &Row,
+    column: &'static str,
+) -> Result<Option<T>, Problem> {
+    let value = row.try_get::<_, Option<Json<T>>>(column);
+    value.map(|value| value.map(|Json(value)| value)).map_err(|error| {
         tracing::error!(%error, cause = ?error, column, "JSON column from Postgres cannot be decoded");
         corrupt(column)
     })

@@ -38,7 +38,7 @@ const ORDERS_PER_QUERY_MAX: usize = 500;
 /// The current status of an order.
 #[derive(Debug, Clone, Copy)]
 pub struct CurrentStatus {
-    /// The status.
+    /// The order's status.
     pub status: OrderStatus,
     /// Why the order is cancelled, if it is.
     pub cancel_reason: Option<CancelReason>,
@@ -46,7 +46,7 @@ pub struct CurrentStatus {
     pub paid_by: Option<PaymentMethod>,
 }
 
-/// Returns the current status of an order, for a command that must come behind the order in the log. `None`: the order
+/// Returns the current status of an order, for a command that must follow the order in the log. `None`: the order
 /// is still in the outbox and may not be in the log yet. `customer`: whose order it must be; an operator may name any.
 pub(crate) async fn current_status(
     orders: OrderLookup<'_>,

@@ -207,8 +207,8 @@ fn tagged_answer(head: &Parts, tagged: &impl Serialize, whole: &impl Serialize) 
     let bytes = serde_json::to_vec(tagged).map_err(|_| Problem::from(Code::Internal))?;
     let digest = contract::ids::RequestDigest::compute(&bytes);
     let tag = format!("W/\"{:016x}\"", u64::from_be_bytes(digest.0));
-    let known = head.headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let mut answer = if known.split(',').any(|known| known.trim() == tag || known.trim() == "*") {
+    let cached = head.headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let mut answer = if cached.split(',').any(|cached| cached.trim() == tag || cached.trim() == "*") {
         let mut answer = Response::new(full(Bytes::new()));
         *answer.status_mut() = StatusCode::NOT_MODIFIED;
         answer

@@ -170,34 +170,35 @@ pub struct Overview {
     id: String,
     started_at: Timestamp,
     ends: LogEnds,
-    /// Locked during a look: whoever comes meanwhile finds what it found.
+    /// The latest overview. The lock is held while a new one is collected, so that concurrent requests wait for it
+    /// and share it.
     last: Mutex<Option<(Instant, Bytes)>>,
 }
 
 impl Overview {
-    /// Of the gateway with this name; `log`: the topic.
+    /// Creates the state for a gateway with this name; `log` is the name of the topic.
     pub fn new(name: &str, brokers: &str, log: String) -> Self {
         let ends = LogEnds::new(name, brokers, log);
         Self { id: name.into(), started_at: walltime::now(), ends, last: Mutex::default() }
     }
 }
 
-/// What the overview is made of.
+/// The sources from which the overview is collected.
 #[derive(Clone, Copy)]
 pub struct Sources<'a> {
-    /// This gateway's identity, and the last overview.
+    /// This gateway's identity and the cached overview.
     pub overview: &'a Overview,
     /// The published sales and settled positions.
     pub leases: &'a Leases,
     /// The stock caches.
     pub queues: &'a SaleQueues,
-    /// Has the outboxes.
+    /// The Redis that stores the outboxes.
     pub redis: &'a Redis,
-    /// The connections that are reserved for operators.
+    /// The connection pool for operators.
     pub pool: &'a Pool,
     /// The state of the dependencies.
     pub health: &'a Health,
-    /// What this gateway has answered.
+    /// The counts of this gateway's responses.
     pub requests: &'a Requests,
     /// The orders that are being processed.
     pub in_flight: &'a InFlight,
@@ -210,20 +211,20 @@ pub struct Sources<'a> {
 /// `GET /admin/v1/overview`.
 pub(crate) async fn show(sources: Sources<'_>) -> Response {
     let mut last = sources.overview.last.lock().await;
-    if let Some((begun, body)) = &*last
-        && begun.elapsed() < SHARED_FOR
+    if let Some((started, body)) = &*last
+        && started.elapsed() < SHARED_FOR
     {
         return encoded_json(StatusCode::OK, body.clone());
     }
-    let begun = Instant::now();
-    let looked = look(sources).await;
+    let started = Instant::now();
+    let overview = collect(sources).await;
     // Numbers and texts always serialize.
-    let body: Bytes = serde_json::to_vec(&looked).unwrap_or_default().into();
-    *last = Some((begun, body.clone()));
+    let body: Bytes = serde_json::to_vec(&overview).unwrap_or_default().into();
+    *last = Some((started, body.clone()));
     encoded_json(StatusCode::OK, body)
 }
 
-async fn look(sources: Sources<'_>) -> Body {
+async fn collect(sources: Sources<'_>) -> Body {
     let time = walltime::now();
     let lease = sources.leases.load_full();
     let mut partitions: Vec<i32> = lease.sales.values().map(|view| view.publication.partition).collect();
@@ -235,59 +236,66 @@ async fn look(sources: Sources<'_>) -> Body {
         outboxes(sources.redis, &lease),
     );
     let mut why = BTreeMap::new();
-    let mut told = Told {
-        settled: noted(&mut why, "postgres", settled),
-        ends: noted(&mut why, "kafka", ends),
+    let mut parts = Parts {
+        settled: ok_or_note(&mut why, "postgres", settled),
+        ends: ok_or_note(&mut why, "kafka", ends),
         outboxes: BTreeMap::new(),
     };
     for (sale, entries) in outboxes {
-        if let Some(entries) = noted(&mut why, "redis", entries) {
-            told.outboxes.insert(sale, entries);
+        if let Some(entries) = ok_or_note(&mut why, "redis", entries) {
+            parts.outboxes.insert(sale, entries);
         }
     }
-    let log: Vec<_> = partitions.into_iter().map(|partition| told.behind(&lease, partition)).collect();
+    let log: Vec<_> =
+        partitions.into_iter().map(|partition| parts.partition_lag(&lease, partition)).collect();
     Body {
         time,
-        gateway: of_gateway(sources),
-        sales: sales(sources.queues, &lease, &told, &log),
+        gateway: gateway_now(sources),
+        sales: sales(sources.queues, &lease, &parts, &log),
         log,
-        dead_letters: told.settled.as_ref().map(|settled| settled.undecided),
-        guard_trips: told.settled.as_ref().map(|settled| settled.guard_trips),
+        dead_letters: parts.settled.as_ref().map(|settled| settled.undecided),
+        guard_trips: parts.settled.as_ref().map(|settled| settled.guard_trips),
         dependencies: sources
             .health
             .snapshot()
             .into_iter()
-            .map(|(name, is)| DependencyNow { name, up: is.up, required: is.required, why: is.why })
+            .map(|(name, state)| DependencyNow {
+                name,
+                up: state.up,
+                required: state.required,
+                why: state.why,
+            })
             .collect(),
         why,
     }
 }
 
-/// What the services have told for one look.
-struct Told {
+/// The parts of one overview that were read from the services.
+struct Parts {
     settled: Option<Settled>,
     ends: Option<BTreeMap<i32, i64>>,
-    /// Of sales whose epoch is the one that was asked for.
+    /// The outbox lengths by the sale and epoch for which they were read.
     outboxes: BTreeMap<(SaleId, Epoch), u64>,
 }
 
 /// Limits a part to [`PART_MAX`] and converts its error to text.
 async fn within<T, E: std::fmt::Display>(part: impl Future<Output = Result<T, E>>) -> Result<T, String> {
     match tokio::time::timeout(PART_MAX, part).await {
-        Ok(answer) => answer.map_err(|error| error.to_string()),
+        Ok(result) => result.map_err(|error| error.to_string()),
         Err(_) => Err(format!("no response within {} ms", PART_MAX.as_millis())),
     }
 }
 
-fn noted<T>(
+/// Returns the value, or records the reason why there is none.
+fn ok_or_note<T>(
     why: &mut BTreeMap<&'static str, String>,
-    what: &'static str,
-    answer: Result<T, String>,
+    service: &'static str,
+    result: Result<T, String>,
 ) -> Option<T> {
-    answer.map_err(|because| why.insert(what, because)).ok()
+    result.map_err(|reason| why.insert(service, reason)).ok()
 }
 
-/// How many entries wait in the outbox of each sale that is ready.
+/// Returns the length of the outbox of each sale that is ready.
 async fn outboxes(redis: &Redis, lease: &Lease) -> Vec<((SaleId, Epoch), Result<u64, String>)> {
     let ready = lease.sales.iter().filter(|(_, view)| view.publication.ready);
     join_all(ready.map(async |(sale, view)| {
@@ -297,27 +305,27 @@ async fn outboxes(redis: &Redis, lease: &Lease) -> Vec<((SaleId, Epoch), Result<
     .await
 }
 
-impl Told {
-    /// Up to where the log is settled comes from Postgres, or from what the owner has told last. The log's end
-    /// was asked for at about the same time: the difference may be off by what came in between.
-    fn behind(&self, lease: &Lease, partition: i32) -> PartitionNow {
+impl Parts {
+    /// Returns the lag of a partition. The settled position comes from Postgres, or from the owner's latest
+    /// publication. The end of the log was read at about the same time, so the difference may be off by the records
+    /// in between.
+    fn partition_lag(&self, lease: &Lease, partition: i32) -> PartitionNow {
         let in_postgres =
             self.settled.as_ref().and_then(|settled| settled.positions.get(&partition).copied());
-        let next = in_postgres.or_else(|| lease.settled.get(&partition).map(|told| told.next_offset));
+        let next = in_postgres.or_else(|| lease.settled.get(&partition).map(|settled| settled.next_offset));
         let end = self.ends.as_ref().and_then(|ends| ends.get(&partition).copied());
         let lag_records = next.zip(end).map(|(next, end)| (end - next).max(0) as u64);
-        let behind =
-            || backpressure::lag(lease, partition, walltime::now()).map(|behind| behind.as_secs_f64());
+        let lag = || backpressure::lag(lease, partition, walltime::now()).map(|lag| lag.as_secs_f64());
         let lag_seconds = match lag_records {
             Some(0) => Some(0.0),
-            Some(_) => behind(),
+            Some(_) => lag(),
             None => None,
         };
         PartitionNow { partition, lag_records, lag_seconds }
     }
 }
 
-fn of_gateway(sources: Sources<'_>) -> GatewayNow {
+fn gateway_now(sources: Sources<'_>) -> GatewayNow {
     let (mut accepted, mut replayed, mut refused, mut failed) = (0, 0, 0, 0);
     let mut refusals = BTreeMap::new();
     for (outcome, count) in sources.requests.totals(PLACE_ORDER) {
@@ -325,7 +333,7 @@ fn of_gateway(sources: Sources<'_>) -> GatewayNow {
             outcome::ACCEPTED => accepted += count,
             outcome::REPLAYED => replayed += count,
             code => {
-                let status = Code::ALL.iter().find(|known| known.as_str() == code).map(|code| code.status());
+                let status = Code::ALL.iter().find(|other| other.as_str() == code).map(|code| code.status());
                 if status.is_some_and(|status| status < 500) {
                     refused += count;
                 } else {
@@ -349,12 +357,12 @@ fn of_gateway(sources: Sources<'_>) -> GatewayNow {
     }
 }
 
-/// As Postgres has them; as this gateway has read them while Postgres is away.
-fn sales(queues: &SaleQueues, lease: &Lease, told: &Told, log: &[PartitionNow]) -> Vec<SaleNow> {
-    let of = |row: SaleRow<'_>| {
+/// Returns the sales from Postgres, or while Postgres is down from what this gateway has read.
+fn sales(queues: &SaleQueues, lease: &Lease, parts: &Parts, log: &[PartitionNow]) -> Vec<SaleNow> {
+    let sale_now = |row: SaleRow<'_>| {
         let redis = in_redis(queues, row.sale_id, row.epoch);
         let key = (row.sale_id.clone(), row.epoch);
-        let behind = log.iter().find(|behind| behind.partition == row.partition);
+        let partition = log.iter().find(|lag| lag.partition == row.partition);
         SaleNow {
             sale_id: row.sale_id.clone(),
             title: row.title.into(),
@@ -362,18 +370,18 @@ fn sales(queues: &SaleQueues, lease: &Lease, told: &Told, log: &[PartitionNow]) 
             ready: row.ready,
             epoch: row.epoch,
             partition: row.partition,
-            outbox_entries: told.outboxes.get(&key).copied(),
-            lag_records: behind.and_then(|behind| behind.lag_records),
+            outbox_entries: parts.outboxes.get(&key).copied(),
+            lag_records: partition.and_then(|lag| lag.lag_records),
             orders_settled: row.orders_settled,
             items: row.items.into_iter().map(|item| item_now(item, &redis)).collect(),
         }
     };
-    match &told.settled {
-        Some(settled) => settled.sales.iter().map(|sale| of(sale.row())).collect(),
+    match &parts.settled {
+        Some(settled) => settled.sales.iter().map(|sale| sale_now(sale.row())).collect(),
         None => {
             let mut views: Vec<&Arc<SaleView>> = lease.sales.values().collect();
             views.sort_by_key(|view| &view.publication.sale_id);
-            views.into_iter().map(|view| of(settled::published(view))).collect()
+            views.into_iter().map(|view| sale_now(settled::published(view))).collect()
         }
     }
 }
@@ -399,8 +407,8 @@ fn item_now(item: ItemRow<'_>, redis: &BTreeMap<Sku, i64>) -> ItemNow {
     }
 }
 
-/// Returns the units that Redis has, units on their way back included, from the stock cache: the overview needs no
-/// request of its own for them.
+/// Returns the units in Redis, including announced ones, from the stock cache, so that the overview needs no request of
+/// its own for them.
 fn in_redis(queues: &SaleQueues, sale: &SaleId, epoch: Epoch) -> BTreeMap<Sku, i64> {
     let snapshot = queues.get(sale).and_then(|queue| queue.stock.recent_snapshot(epoch));
     snapshot.map_or_else(BTreeMap::new, |snapshot| {

@@ -6,7 +6,6 @@
 //! | [`settings`]     | the command line: settings of all components, and the component           |
 //! | [`host`]         | the environment of a component: health, listener, tasks, shutdown         |
 //! | [`tls`]          | outbound TLS, and error texts of HTTP calls                               |
-//! | [`metric_help`]  | the `# HELP` texts of the metrics                                         |
 //! | [`group`]        | a consumer group: ordering, retries, dead letters                         |
 //! | [`analytics`]    | aggregates orders: funnel, revenue, deliveries                            |
 //! | [`notification`] | notifies customers by e-mail and webhook                                  |
@@ -16,7 +15,6 @@
 pub mod analytics;
 pub mod group;
 pub mod host;
-pub mod metric_help;
 pub mod notification;
 pub mod payments;
 pub mod provider;
@@ -49,7 +47,7 @@ pub async fn run(
     metrics: PrometheusHandle,
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
-    process::metric_help::register(metric_help::METRICS);
+    process::metric::register("downstream");
     let host = Host::new(settings.services, metrics, shutdown);
     match settings.component {
         Component::Analytics(own) => analytics::run(&host, own).await?,

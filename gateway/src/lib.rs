@@ -20,7 +20,6 @@ pub mod admin;
 pub mod command;
 pub mod connect;
 pub mod dependency_checks;
-pub mod described;
 pub mod drain;
 mod endpoints;
 pub mod http;

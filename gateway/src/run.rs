@@ -4,7 +4,6 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::connect::connect;
-use crate::described;
 use crate::drain::drain;
 use crate::serve::{self, Listeners};
 use crate::settings::Settings;
@@ -19,7 +18,7 @@ pub async fn run(
     stop: CancellationToken,
 ) -> Result<(), StartError> {
     settings.check_identity()?;
-    process::metric_help::register(described::METRICS);
+    process::metric::register("gateway");
     let connections = connect(&settings, metrics)?;
     let tasks = tasks::spawn(&settings, &connections, &stop)?;
     tracing::info!(

@@ -6,9 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Response, StatusCode, header};
-use metrics::gauge;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
+
+crate::metrics! {
+    static DEPENDENCY_UP: Gauge["dependency"] = "dependency_up", "1 while the dependency is up, 0 while it is down.";
+}
 
 /// The path of the metrics.
 pub const METRICS: &str = "/metrics";
@@ -90,7 +93,7 @@ impl Health {
     }
 
     fn put(&self, name: &'static str, dependency: Dependency) {
-        gauge!("dependency_up", "dependency" => name).set(if dependency.up { 1.0 } else { 0.0 });
+        DEPENDENCY_UP.with([name]).set(if dependency.up { 1.0 } else { 0.0 });
         self.dependencies().insert(name, dependency);
     }
 

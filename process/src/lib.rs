@@ -6,7 +6,7 @@
 //! | [`run`]             | the life of a program, from settings to exit            |
 //! | [`settings`]        | the settings that all programs share                    |
 //! | [`telemetry`]       | logs and the metrics recorder                           |
-//! | [`metric_help`]     | descriptions of metrics                                 |
+//! | [`metric`]          | the declarations of metrics                             |
 //! | [`process_metrics`] | the resource usage of the process                       |
 //! | [`shutdown`]        | signals, and the order of a shutdown                    |
 //! | [`backoff`]         | exponential backoff with jitter                         |
@@ -22,7 +22,7 @@ pub mod boottime;
 pub mod health;
 pub mod http;
 pub mod kafka;
-pub mod metric_help;
+pub mod metric;
 pub mod postgres;
 pub mod process_metrics;
 pub mod run;

@@ -1,8 +1,18 @@
 //! The resource usage of the process, under the names of Prometheus' own client libraries, which most dashboards use.
 
-use metrics::{Gauge, gauge};
+use metrics::Gauge;
 use procfs::process::Process;
 use procfs::{ProcResult, WithCurrentSystemInfo};
+
+crate::metrics! {
+    // The type is a gauge, because a counter of the crate `metrics` counts whole numbers only.
+    static CPU_SECONDS: Gauge = "process_cpu_seconds_total", "Processor time used since the start, in seconds.";
+    static RESIDENT_BYTES: Gauge = "process_resident_memory_bytes", "Resident memory, in bytes.";
+    static THREADS: Gauge = "process_threads", "Threads of the process.";
+    static OPEN_FILES: Gauge = "process_open_fds", "Open file descriptors.";
+    static OPEN_FILES_MAX: Gauge = "process_max_fds", "The limit of open file descriptors.";
+    static STARTED_AT: Gauge = "process_start_time_seconds", "Start time of the process, in seconds since 1970.";
+}
 
 /// The gauges of the process, registered once.
 pub struct ProcessMetrics {
@@ -17,12 +27,12 @@ pub struct ProcessMetrics {
 impl Default for ProcessMetrics {
     fn default() -> Self {
         Self {
-            cpu_seconds: gauge!("process_cpu_seconds_total"), // a gauge, because counters of the crate `metrics` are integers
-            resident_bytes: gauge!("process_resident_memory_bytes"),
-            threads: gauge!("process_threads"),
-            open_files: gauge!("process_open_fds"),
-            open_files_max: gauge!("process_max_fds"),
-            started_at: gauge!("process_start_time_seconds"),
+            cpu_seconds: CPU_SECONDS.handle(),
+            resident_bytes: RESIDENT_BYTES.handle(),
+            threads: THREADS.handle(),
+            open_files: OPEN_FILES.handle(),
+            open_files_max: OPEN_FILES_MAX.handle(),
+            started_at: STARTED_AT.handle(),
         }
     }
 }

@@ -10,6 +10,10 @@ use tracing_subscriber::EnvFilter;
 use crate::process_metrics::ProcessMetrics;
 use crate::settings::{LogFormat, Process};
 
+crate::metrics! {
+    static BUILD_INFO: Gauge["version"] = "build_info", "1, labeled with the version of the program.";
+}
+
 /// The upper bounds of latency buckets, in seconds: fine around the objectives, coarse beyond.
 const SECONDS: [f64; 17] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.35, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -50,8 +54,8 @@ pub fn start_logs(process: &Process) -> Result<(), TelemetryError> {
 pub fn start_metrics() -> Result<PrometheusHandle, TelemetryError> {
     let started = builder().and_then(PrometheusBuilder::install_recorder);
     let handle = started.map_err(|error| TelemetryError::Twice(error.to_string()))?;
-    crate::metric_help::register(crate::metric_help::COMMON_METRICS);
-    metrics::gauge!("build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    crate::metric::register("process");
+    BUILD_INFO.with([env!("CARGO_PKG_VERSION")]).set(1.0);
     Ok(handle)
 }
 

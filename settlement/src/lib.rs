@@ -19,7 +19,6 @@
 pub mod consume;
 pub mod context;
 pub mod decide;
-pub mod described;
 pub mod observe;
 pub mod prepare;
 pub mod publish;

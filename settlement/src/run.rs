@@ -74,7 +74,7 @@ pub async fn run(
     metrics: PrometheusHandle,
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
-    process::metric_help::register(crate::described::METRICS);
+    process::metric::register("settlement");
     let services = &settings.services;
     let (owned, ownership) = ownership::channel();
     let context = Context {

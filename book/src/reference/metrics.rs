@@ -1,8 +1,8 @@
-//! The reference of metrics, generated from the lists from which the programs write `# HELP` on `/metrics`.
+//! The reference of metrics, generated from their declarations in the sources.
 
 use std::fmt::Write as _;
 
-use process::metric_help::{COMMON_METRICS, Kind, Metric};
+use process::metric::{Declaration, Kind, declarations};
 
 use super::{cell, head};
 
@@ -13,28 +13,27 @@ in seconds. The [runbooks](../runbooks/README.md) describe how to respond to ale
 ";
 
 pub(super) fn page() -> String {
-    let mut page = head("Metrics", "the programs' lists of metrics") + INTRODUCTION;
-    for (title, metrics) in [
-        ("All programs", COMMON_METRICS),
-        ("`gateway`", gateway::described::METRICS),
-        ("`settlement`", settlement::described::METRICS),
-        ("`downstream`", downstream::metric_help::METRICS),
+    let mut page = head("Metrics", "the declarations of the metrics in the sources") + INTRODUCTION;
+    for (title, krate) in [
+        ("All programs", "process"),
+        ("`gateway`", "gateway"),
+        ("`settlement`", "settlement"),
+        ("`downstream`", "downstream"),
     ] {
-        table(&mut page, title, metrics);
+        table(&mut page, title, &declarations(krate));
     }
     page
 }
 
-fn table(page: &mut String, title: &str, metrics: &[Metric]) {
+fn table(page: &mut String, title: &str, metrics: &[&Declaration]) {
     let _ = write!(page, "\n## {title}\n\n| metric | kind | labels | |\n|---|---|---|---|\n");
-    for Metric { name, kind, labels, help } in metrics {
+    for Declaration { name, kind, labels, help, .. } in metrics {
         let kind = match kind {
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",
             Kind::Histogram => "histogram",
         };
-        let labels: Vec<_> =
-            labels.split(',').filter(|label| !label.is_empty()).map(|label| format!("`{label}`")).collect();
+        let labels: Vec<_> = labels.iter().map(|label| format!("`{label}`")).collect();
         let _ = writeln!(page, "| `{name}` | {kind} | {} | {} |", labels.join(", "), cell(help));
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::Pool;
-use metrics::{Counter, counter};
+use metrics::Counter;
 use process::backoff::Backoff;
 use process::kafka::{ConsumerFailure, Producer};
 use process::postgres::DatabaseError;
@@ -75,7 +75,7 @@ pub fn consume(
                 batch_since: None,
                 start_backoff: Backoff::default(),
                 store_backoff: Backoff::default(),
-                dead_letters: counter!("consumer_dead_letters_total", "group" => GROUP.name),
+                dead_letters: crate::group::dispatch::DEAD_LETTERS.with([GROUP.name]),
             };
             let ended = analytics.run();
             analytics.consumer.context().finish_work(&analytics.consumer);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contract::timestamp::Timestamp;
-use metrics::{Counter, counter};
+use metrics::Counter;
 use process::backoff::Backoff;
 use process::kafka::{Acknowledged, Producer};
 use process::walltime;
@@ -16,6 +16,12 @@ use super::envelope::Envelope;
 use super::order_scheduler::{Deferral, Job, Origin};
 use super::{Failure, Group, GroupSettings, Handler, TRIES};
 use crate::host::Host;
+
+process::metrics! {
+    static RETRIES: Counter["group"] = "consumer_retries_total", "Events that failed and were scheduled for a retry.";
+    pub static DEAD_LETTERS: Counter["group"] = "consumer_dead_letters_total",
+        "Events that the group moved to its dead-letter topic.";
+}
 
 /// The time limit of a handler call. A call that takes longer has failed.
 pub const HANDLE_MAX: Duration = Duration::from_secs(60);
@@ -68,8 +74,8 @@ impl<H: Handler> Dispatcher<H> {
             settings: settings.clone(),
             retry_topic: host.services.topic(group.retry.name),
             dead_letter_topic: host.services.topic(group.dead_letters.name),
-            retries: counter!("consumer_retries_total", "group" => group.name),
-            dead_letters: counter!("consumer_dead_letters_total", "group" => group.name),
+            retries: RETRIES.with([group.name]),
+            dead_letters: DEAD_LETTERS.with([group.name]),
         }
     }
 

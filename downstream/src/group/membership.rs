@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use metrics::gauge;
 use process::health::Health;
 use process::kafka::LogContext;
 use rdkafka::client::ClientContext;
@@ -24,6 +23,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::partition_worker::SharedPositions;
+
+process::metrics! {
+    static LAG_RECORDS: Gauge["group", "topic", "partition"] = "consumer_lag_records",
+        "Records of the topic that the group has not processed yet.";
+}
 
 /// The time limit for running tasks before their partition is released.
 const FINISH: Duration = Duration::from_secs(5);
@@ -162,8 +166,7 @@ impl Membership {
         }
         for ((retry, partition), lag) in &state.reported_lags {
             let (topic, partition) = (self.topics.name(*retry).to_string(), partition.to_string());
-            gauge!("consumer_lag_records", "group" => self.topics.group, "topic" => topic, "partition" => partition)
-                .set(*lag);
+            LAG_RECORDS.with([self.topics.group.to_string(), topic, partition]).set(*lag);
         }
     }
 }

@@ -21,7 +21,6 @@ pub mod message;
 pub mod settings;
 pub mod webhook;
 
-use metrics::counter;
 use process::health::Health;
 
 use crate::group::{self, Failure, Group, GroupError, Handler, ReceivedEvent};
@@ -33,6 +32,11 @@ use history::NotificationHistory;
 use message::{MessageKind, Notification};
 pub use settings::NotificationSettings;
 use webhook::WebhookChannel;
+
+process::metrics! {
+    static NOTIFICATIONS: Counter["channel", "kind", "result"] = "notifications_total",
+        "E-mails and webhooks, by result (sent, failed).";
+}
 
 /// The consumer group of this component.
 pub const GROUP: Group = Group::new("notification", "notification.retry", "notification.dead-letter");
@@ -96,8 +100,7 @@ impl Notifications {
 
     fn record_result(&self, channel: &'static str, kind: MessageKind, result: &Result<(), Failure>) {
         let label = if result.is_ok() { "sent" } else { "failed" };
-        counter!("notifications_total", "channel" => channel, "kind" => kind.as_str(), "result" => label)
-            .increment(1);
+        NOTIFICATIONS.with([channel, kind.as_str(), label]).increment(1);
         match result {
             // A message that is refused says nothing about the next one.
             Ok(()) | Err(Failure::Poison(_)) => self.health.mark_up(channel),

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use contract::ids::OrderId;
 use contract::record::{Action, Command, Headers, PaymentOutcome, PaymentResult, RecordType, RefundResult};
 use deadpool_postgres::Pool;
-use metrics::{counter, histogram};
 use process::kafka::{Message, ProduceError, Producer};
 use process::postgres::DatabaseError;
 use process::walltime;
@@ -21,6 +20,13 @@ use super::payment::{Payment, PaymentAction};
 use super::provider_client::{CallError, ProviderClient};
 use crate::provider::protocol::{ChargeStatus, PaymentView};
 use crate::queries::SelectPayment;
+
+process::metrics! {
+    static PAYMENTS: Counter["method", "result"] = "payments_total",
+        "Card charges and refunds, by result (unknown: no final response).";
+    static SECONDS: Histogram["method"] = "payment_seconds",
+        "Duration of a charge or refund until its result is in the log, in seconds.";
+}
 
 /// The number of tries without a response before a payment is left to the sweep.
 const TRIES: u32 = 3;
@@ -141,7 +147,7 @@ impl PaymentWorker {
                 pause *= 2;
             }
         }
-        counter!("payments_total", "method" => "card", "result" => "unknown").increment(1);
+        PAYMENTS.with(["card", "unknown"]).increment(1);
         Ok(WorkOutcome::Unresolved)
     }
 
@@ -235,8 +241,8 @@ fn record(fact: &Fact, started: Instant) {
         Fact::Decided(outcome, _) => outcome.as_str(),
         Fact::Refunded => "refunded",
     };
-    counter!("payments_total", "method" => "card", "result" => result).increment(1);
-    histogram!("payment_seconds", "method" => "card").record(started.elapsed());
+    PAYMENTS.with(["card", result]).increment(1);
+    SECONDS.with(["card"]).record(started.elapsed());
 }
 
 /// Marks an order as in progress until it is dropped.

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use deadpool_postgres::Pool;
 use futures_util::stream::{self, StreamExt as _};
-use metrics::gauge;
 use process::backoff::Backoff;
 use process::postgres::DatabaseError;
 use time::OffsetDateTime;
@@ -16,6 +15,10 @@ use uuid::Uuid;
 use super::payment::Payment;
 use super::payment_worker::{PaymentWorker, WorkOutcome};
 use crate::queries::{PaymentRow, SelectOpenPayments};
+
+process::metrics! {
+    static OPEN: Gauge["method"] = "payments_open", "Payments and refunds without a final result at the last sweep.";
+}
 
 /// The number of payments in a page.
 const PAGE: i64 = 500;
@@ -74,7 +77,7 @@ async fn sweep(pool: &Pool, worker: &PaymentWorker, after: Duration) -> Result<(
         // The page is worked through to its end: calls in flight are not cancelled.
         let outcomes: Vec<WorkOutcome> = work.collect().await;
         let circuit_open = outcomes.contains(&WorkOutcome::CircuitOpen);
-        gauge!("payments_open", "method" => "card").set(open as f64);
+        OPEN.with(["card"]).set(open as f64);
         match last {
             Some(last) if full_page && !circuit_open => cursor = last,
             _ => return Ok(()),

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use contract::timestamp::Timestamp;
 use contract::webhook::{self, Secret};
-use metrics::counter;
 use process::walltime;
 use reqwest::header::CONTENT_TYPE;
 use tokio::sync::Semaphore;
@@ -14,6 +13,11 @@ use tokio_util::task::TaskTracker;
 
 use super::ledger::Callback;
 use crate::tls::{TlsError, TrustStore, cause_chain};
+
+process::metrics! {
+    static CALLBACKS: Counter["result"] = "provider_callbacks_total",
+        "Callback attempts of the simulated provider, by result (taken, refused, given_up).";
+}
 
 /// The greatest number of callbacks in flight.
 const IN_FLIGHT_MAX: usize = 32;
@@ -90,16 +94,16 @@ impl CallbackSender {
             let age_ms = walltime::now().0.saturating_sub(callback.due.0);
             match sent {
                 Ok(()) => {
-                    counter!("provider_callbacks_total", "result" => "taken").increment(1);
+                    CALLBACKS.with(["taken"]).increment(1);
                     return true;
                 }
                 Err(why) if age_ms > AGE_MAX.as_millis() as u64 => {
-                    counter!("provider_callbacks_total", "result" => "given_up").increment(1);
+                    CALLBACKS.with(["given_up"]).increment(1);
                     tracing::error!(id = callback.id, url = callback.url, why, "giving up a callback");
                     return true;
                 }
                 Err(why) => {
-                    counter!("provider_callbacks_total", "result" => "refused").increment(1);
+                    CALLBACKS.with(["refused"]).increment(1);
                     tracing::debug!(id = callback.id, url = callback.url, why, "callback was not accepted");
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(PAUSE_MAX);

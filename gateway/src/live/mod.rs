@@ -36,7 +36,6 @@ use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use lua::find_orders::FoundOrder;
-use metrics::counter;
 use process::kafka::STALL_MAX;
 use process::settings::Services;
 use tokio::task::JoinHandle;
@@ -75,7 +74,7 @@ pub(crate) fn start(
             topic: services.topic(ORDER_EVENTS.name),
             stall_max: STALL_MAX,
             // Registered at start, so that `rate()` sees the first increment.
-            replaced: counter!("kafka_clients_replaced_total", "client" => "live_updates"),
+            replaced: process::kafka::CLIENTS_REPLACED.with(["live_updates"]),
         },
         registry: registry.clone(),
     };

@@ -7,13 +7,18 @@ use std::time::{Duration, Instant};
 
 use contract::ids::{CustomerId, OrderId, SaleId};
 use contract::problem::Code;
-use metrics::{Gauge, counter, gauge};
 use rustc_hash::FxHashMap;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::task::TaskTracker;
 
 use super::change::Change;
+
+process::metrics! {
+    static OPEN_STREAMS: Gauge = "live_update_streams", "Open streams of live updates.";
+    static ENDED_STREAMS: Counter["reason"] = "live_update_streams_ended_total",
+        "Streams of live updates that the gateway ended, by reason.";
+}
 
 /// The capacity of a stream's queue. An order has fewer changes in its lifetime, so a client that reads never fills
 /// it.
@@ -29,7 +34,6 @@ const LINGER: Duration = Duration::from_secs(60);
 pub struct Registry {
     streams: Mutex<Streams>,
     streams_max: usize,
-    open: Gauge,
     /// Wakes the consumer thread.
     wanted: Condvar,
     /// Whether the topic is being consumed: everything published from now on reaches all registered streams.
@@ -77,12 +81,10 @@ pub(crate) enum StreamEnd {
 impl Registry {
     /// Creates a registry with a maximum number of streams.
     pub(crate) fn new(streams_max: usize) -> Arc<Self> {
-        let open = gauge!("live_update_streams");
-        open.set(0.0);
+        OPEN_STREAMS.set(0.0);
         Arc::new(Self {
             streams: Mutex::default(),
             streams_max,
-            open,
             wanted: Condvar::new(),
             consuming: watch::channel(false).0,
             unread: Notify::new(),
@@ -126,7 +128,7 @@ impl Registry {
         streams.last_id += 1;
         let id = streams.last_id;
         streams.by_order.entry(order).or_insert_with(|| Vec::with_capacity(1)).push(Stream { id, queue });
-        self.open.set(streams.count as f64);
+        OPEN_STREAMS.set(streams.count as f64);
         drop(streams);
         self.wanted.notify_one();
         Ok((Registration { registry: self.clone(), order, id }, changes))
@@ -136,7 +138,7 @@ impl Registry {
         let mut streams = self.streams();
         streams.count -= 1;
         streams.last_left = Some(Instant::now());
-        self.open.set(streams.count as f64);
+        OPEN_STREAMS.set(streams.count as f64);
         if let Some(of_order) = streams.by_order.get_mut(&order) {
             of_order.retain(|stream| stream.id != id);
             if of_order.is_empty() {
@@ -247,7 +249,7 @@ pub(super) fn count_ends(end: StreamEnd, streams: usize) {
         StreamEnd::Behind => "behind",
         StreamEnd::Stopping => "stopping",
     };
-    counter!("live_update_streams_ended_total", "reason" => reason).increment(streams as u64);
+    ENDED_STREAMS.with([reason]).increment(streams as u64);
 }
 
 #[cfg(test)]

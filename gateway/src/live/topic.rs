@@ -11,7 +11,6 @@ use std::time::Duration;
 use contract::ids::OrderId;
 use contract::lifecycle::{CancelReason, OrderStatus};
 use contract::timestamp::Timestamp;
-use metrics::{Counter, counter};
 use rdkafka::Message;
 use rdkafka::message::{BorrowedMessage, Headers};
 use serde::Deserialize;
@@ -20,6 +19,10 @@ use tokio_util::sync::CancellationToken;
 use super::change::{Change, EventId};
 use super::reader::{Error, Reader, Source};
 use super::registry::Registry;
+
+process::metrics! {
+    static EVENTS: Counter = "live_update_events_total", "Order events consumed for open streams of live updates.";
+}
 
 /// The time for which the thread waits for a stream before it checks for shutdown.
 const IDLE_WAIT: Duration = Duration::from_millis(100);
@@ -44,14 +47,13 @@ struct Event {
 impl Topic {
     /// Consumes the topic while there are streams, until `stop`. Blocks its thread.
     pub(super) fn run(self, stop: &CancellationToken) {
-        let published = counter!("live_update_events_total");
         let (mut reader, mut failing) = (None, false);
         while !stop.is_cancelled() {
             if !self.registry.is_wanted_or_wait(IDLE_WAIT) {
                 reader = None;
                 continue;
             }
-            let read = self.read_some(&mut reader, &published);
+            let read = self.read_some(&mut reader);
             if let Err(error) = &read {
                 if !failing {
                     tracing::warn!(%error, topic = self.source.topic, "consuming order events failed, retrying");
@@ -70,7 +72,7 @@ impl Topic {
     }
 
     /// Publishes the next event. Opens the reader if there is none.
-    fn read_some(&self, reader: &mut Option<Reader>, published: &Counter) -> Result<(), Error> {
+    fn read_some(&self, reader: &mut Option<Reader>) -> Result<(), Error> {
         let reader = match reader {
             Some(reader) => reader,
             None => {
@@ -82,7 +84,7 @@ impl Topic {
         if let Some(message) = reader.poll()?
             && let Some(change) = self.followed_change(&message)
         {
-            published.increment(1);
+            EVENTS.increment(1);
             self.registry.publish(&Arc::new(change));
         }
         Ok(reader.check()?)

@@ -9,6 +9,10 @@ use process::walltime;
 
 use crate::sales::lease::Lease;
 
+process::metrics! {
+    pub static SHED: Counter["reason"] = "gateway_shed_total", "Orders refused by load shedding, before any attempt to reserve.";
+}
+
 /// The lag from which readiness reports settlement as behind, long before orders are refused for it.
 const REPORTED_LAG: Duration = Duration::from_secs(10);
 

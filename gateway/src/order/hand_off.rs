@@ -8,11 +8,18 @@ use std::time::Instant;
 use contract::ids::{Epoch, SaleId};
 use contract::problem::Code;
 use lua::outbox::LogRecord;
-use metrics::{Counter, Histogram, counter, histogram};
 use process::kafka::{Acknowledged, Message, ProduceError, Producer};
 
 use crate::http::problem::Problem;
 use crate::sales::lease::Leases;
+
+process::metrics! {
+    static SECONDS: Histogram = "gateway_handoff_seconds",
+        "Time from the reservation of a batch to the acknowledgement of the log, in seconds.";
+    static FAILURES: Counter["kind"] = "gateway_handoff_failures_total",
+        "Batches and commands that the log did not acknowledge under a valid lease, by kind of failure.",
+        zero = [["no_lease"]];
+}
 
 /// Batches that may wait for the log's acknowledgement before new orders are refused. Each is at most
 /// 1 MiB, in practice some 30 KiB.
@@ -25,8 +32,6 @@ pub struct HandOff {
     commands: Producer,
     topic: String,
     leases: Arc<Leases>,
-    seconds: Histogram,
-    no_lease: Counter,
 }
 
 /// The result of a batch's hand-off.
@@ -41,14 +46,7 @@ pub enum HandedOff {
 impl HandOff {
     /// Returns a hand-off into this topic.
     pub fn new(producer: Producer, commands: Producer, topic: String, leases: Arc<Leases>) -> Self {
-        Self {
-            producer,
-            commands,
-            topic,
-            leases,
-            seconds: histogram!("gateway_handoff_seconds"),
-            no_lease: counter!("gateway_handoff_failures_total", "kind" => "no_lease"),
-        }
+        Self { producer, commands, topic, leases }
     }
 
     /// Returns whether the log is so far behind that no more stock should be reserved.
@@ -67,7 +65,7 @@ impl HandOff {
     ) -> impl Future<Output = HandedOff> + Send + use<> {
         let begun = Instant::now();
         let sent = self.send(&self.producer, sale.as_str(), partition, record);
-        let (leases, seconds, no_lease) = (self.leases.clone(), self.seconds.clone(), self.no_lease.clone());
+        let leases = self.leases.clone();
         let sale = sale.clone();
         async move {
             fault::point!("gateway.after_produce");
@@ -76,19 +74,19 @@ impl HandOff {
                 Err(error) => Err(error),
             };
             fault::point!("gateway.before_acknowledgement");
-            seconds.record(begun.elapsed());
+            SECONDS.record(begun.elapsed());
             match acknowledged {
                 // The clock is read after the acknowledgement on which the 202 rests.
                 Ok(_) if leases.load().covers(&sale, epoch) || fault::removed!("lease_check") => {
                     HandedOff::Done
                 }
                 Ok(_) => {
-                    no_lease.increment(1);
+                    FAILURES.with(["no_lease"]).increment(1);
                     tracing::warn!(sale_id = %sale, %epoch, "batch was acknowledged without a valid lease");
                     HandedOff::Unknown
                 }
                 Err(error) => {
-                    counter!("gateway_handoff_failures_total", "kind" => error.kind()).increment(1);
+                    FAILURES.with([error.kind()]).increment(1);
                     tracing::warn!(sale_id = %sale, %epoch, %error, "batch could not be handed off");
                     debug_assert!(!matches!(error, ProduceError::Ended), "the producer outlives its batches");
                     HandedOff::Unknown
@@ -122,7 +120,7 @@ impl HandOff {
             Err(error) => Err(error),
         };
         acknowledged.map(drop).map_err(|error| {
-            counter!("gateway_handoff_failures_total", "kind" => error.kind()).increment(1);
+            FAILURES.with([error.kind()]).increment(1);
             tracing::warn!(key, %error, "command was not acknowledged by the log");
             match error {
                 ProduceError::NotProduced(_) => Code::LogUnavailable.into(),

@@ -7,7 +7,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use contract::problem::Code;
 use lua::Redis;
-use metrics::counter;
 use tokio::sync::mpsc;
 
 use crate::order::job::{Job, Outcome};
@@ -43,7 +42,7 @@ impl Outage {
     /// be denied: its outcome is unknown.
     fn refuse(self, job: Job) {
         let code = if job.repeating_since.is_some() { Code::OutcomeUnknown } else { self.code() };
-        counter!("gateway_shed_total", "reason" => self.reason()).increment(1);
+        super::backpressure::SHED.with([self.reason()]).increment(1);
         job.finish(Outcome::Refused(code));
     }
 

@@ -12,7 +12,6 @@ use hyper::body::Incoming;
 use hyper::header::HeaderValue;
 use lua::Redis;
 use lua::reserve::Candidate;
-use metrics::counter;
 use process::walltime;
 use tokio::sync::oneshot;
 
@@ -131,7 +130,7 @@ fn refuse_early(
 
 /// Returns a refusal by load shedding and counts it.
 fn shed(code: Code, reason: &'static str) -> Problem {
-    counter!("gateway_shed_total", "reason" => reason).increment(1);
+    backpressure::SHED.with([reason]).increment(1);
     code.into()
 }
 

@@ -15,7 +15,6 @@ use contract::timestamp::Timestamp;
 use lua::reply::Rejection;
 use lua::reserve::{ReserveReply, Terms, Verdict, reserve};
 use lua::{Redis, RedisError, outbox};
-use metrics::{Histogram, histogram};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -28,6 +27,11 @@ use crate::order::outage::{Outage, until_redis_replies};
 use crate::order::sale_queue::SaleQueue;
 use crate::sales::lease::{Lease, Leases};
 use crate::sales::sale_view::SaleView;
+
+process::metrics! {
+    static SECONDS: Histogram = "gateway_reserve_seconds", "Duration of a call of the script `reserve`, in seconds.";
+    static BATCH_SIZE: Histogram = "gateway_reserve_batch_size", "Orders per call of the script `reserve`.";
+}
 
 /// Batches of a sale whose hand-off is in flight. While both permits are taken, orders gather for a fuller next
 /// batch: Redis and Kafka cost per batch more than per order. Two, so that one batch is decided while the other
@@ -63,8 +67,6 @@ pub struct Batcher {
     tasks: TaskTracker,
     hand_offs: Arc<Semaphore>,
     acknowledged: Arc<Acknowledged>,
-    seconds: Histogram,
-    batch_size: Histogram,
 }
 
 impl Batcher {
@@ -85,8 +87,6 @@ impl Batcher {
             tasks: TaskTracker::new(),
             hand_offs: Arc::new(Semaphore::new(HAND_OFFS_MAX)),
             acknowledged: Arc::default(),
-            seconds: histogram!("gateway_reserve_seconds"),
-            batch_size: histogram!("gateway_reserve_batch_size"),
         }
     }
 
@@ -194,11 +194,11 @@ impl Batcher {
         };
         let candidates: Vec<_> = batch.iter().map(|job| &job.candidate).collect();
         let deletes = self.acknowledged.first(view.epoch(), DELETES_MAX);
-        self.batch_size.record(batch.len() as f64);
+        BATCH_SIZE.record(batch.len() as f64);
         let begun = Instant::now();
         let decided =
             reserve(&self.redis, &scripts.reserve, &view.keys, &terms, deadline, &deletes, &candidates).await;
-        self.seconds.record(begun.elapsed());
+        SECONDS.record(begun.elapsed());
         match decided {
             Ok(Ok(decided)) => {
                 self.acknowledged.remove(view.epoch(), &deletes);

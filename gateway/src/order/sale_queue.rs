@@ -4,11 +4,15 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use contract::ids::SaleId;
-use metrics::{Gauge, gauge};
+use metrics::Gauge;
 use tokio::sync::mpsc;
 
 use crate::order::job::Job;
 use crate::order::stock_cache::StockCache;
+
+process::metrics! {
+    static DEPTH: Gauge["sale"] = "gateway_queue_depth", "Orders that wait for the script `reserve`.";
+}
 
 /// One sale's queue and stock cache.
 pub struct SaleQueue {
@@ -23,7 +27,7 @@ impl SaleQueue {
     /// Returns the queue and its receiving end, which is the batcher's.
     pub fn new(sale: &SaleId, queue_orders_max: usize) -> (Self, mpsc::Receiver<Job>) {
         let (jobs, receiver) = mpsc::channel(queue_orders_max);
-        let depth = gauge!("gateway_queue_depth", "sale" => sale.to_string());
+        let depth = DEPTH.with([sale.to_string()]);
         (Self { jobs, stock: StockCache::default(), depth }, receiver)
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use metrics::{Counter, counter};
+use metrics::Counter;
 use process::boottime::Boottime;
 use process::health::Health;
 use process::kafka::{self, LogContext};
@@ -53,7 +53,7 @@ impl Source {
 }
 
 fn replacements() -> Counter {
-    counter!("kafka_clients_replaced_total", "client" => "lease")
+    process::kafka::CLIENTS_REPLACED.with(["lease"])
 }
 
 /// The consumer of the topic, and where its results go.

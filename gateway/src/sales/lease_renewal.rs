@@ -10,7 +10,6 @@ use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use contract::publication::Heartbeat;
-use metrics::gauge;
 use process::boottime::Boottime;
 use process::health::Health;
 use process::kafka::{self, Producer};
@@ -21,6 +20,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::sales::catalog_reader::{Appended, CatalogReader, Source};
 use crate::sales::lease::Leases;
+
+process::metrics! {
+    static SECONDS_LEFT: Gauge = "gateway_lease_seconds_left",
+        "Remaining validity of the lease under which the gateway accepts orders, in seconds.";
+}
 
 /// The pause between two heartbeats.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(500);
@@ -99,9 +103,8 @@ impl LeaseRenewal {
 /// Records in a metric how long the lease is still valid. Apart from the heartbeats, which stall while the log
 /// does not respond.
 async fn record_time_left(leases: Arc<Leases>, stop: CancellationToken) {
-    let seconds_left = gauge!("gateway_lease_seconds_left");
     let mut ticks = interval(HEARTBEAT_INTERVAL);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        seconds_left.set(leases.load().until.since_ms(Boottime::now()) as f64 / 1000.0);
+        SECONDS_LEFT.set(leases.load().until.since_ms(Boottime::now()) as f64 / 1000.0);
     }
 }

@@ -14,6 +14,11 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 
+crate::metrics! {
+    pub static CLIENTS_REPLACED: Counter["client"] = "kafka_clients_replaced_total",
+        "Kafka clients that did not recover after an outage and were replaced.";
+}
+
 /// After so long without a sign of life, while there should be one, a client is replaced by a new one. A broker
 /// that comes back after half a minute tells its clients for some moments that there are no brokers; they forget
 /// the one they knew, and some have never asked again (librdkafka 2.12).

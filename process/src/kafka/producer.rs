@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use metrics::{Counter, counter};
+use metrics::Counter;
 use rdkafka::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -18,7 +18,7 @@ use rdkafka::message::{DeliveryResult, Header, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
 use tokio::sync::oneshot;
 
-use super::STALL_MAX;
+use super::{CLIENTS_REPLACED, STALL_MAX};
 
 /// How a message is to be sent.
 #[derive(Debug, Clone)]
@@ -170,7 +170,7 @@ impl Producer {
     pub fn from_config(config: rdkafka::ClientConfig) -> Result<Self, KafkaError> {
         let current = Arc::new(ArcSwap::from_pointee(Client::start(&config)?));
         // Shown from the start, so that an alert has a 0 to rise from.
-        let replaced = counter!("kafka_clients_replaced_total", "client" => "producer");
+        let replaced = CLIENTS_REPLACED.with(["producer"]);
         Ok(Self { config: Arc::new(config), current, stall_max: STALL_MAX, replaced })
     }
 

@@ -3,10 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use metrics::counter;
 use rdkafka::error::KafkaError;
 
-use super::STALL_MAX;
+use super::{CLIENTS_REPLACED, STALL_MAX};
 
 /// Between two checks.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
@@ -30,7 +29,7 @@ pub enum ConsumerFailure {
 impl ConsumerFailure {
     /// The consumer is replaced: counted and said.
     pub fn report_replacement(&self) {
-        counter!("kafka_clients_replaced_total", "client" => "consumer").increment(1);
+        CLIENTS_REPLACED.with(["consumer"]).increment(1);
         tracing::warn!(error = %self, "the consumer is replaced");
     }
 }

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use contract::timestamp::Timestamp;
 use contract::topics::ORDERS;
-use metrics::{Gauge, counter, gauge};
-use process::kafka::{LogContext, STALL_MAX};
+use metrics::Gauge;
+use process::kafka::{CLIENTS_REPLACED, LogContext, STALL_MAX};
 use process::walltime;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -21,6 +21,12 @@ use crate::context::log_ends::{LagMeasurement, LogEnds};
 const EVERY: Duration = Duration::from_secs(1);
 const TIMEOUT: Duration = Duration::from_secs(2);
 
+process::metrics! {
+    static LAG_RECORDS: Gauge["partition"] = "settlement_lag_records", "Records of the log that are not settled yet.";
+    static LAG_SECONDS: Gauge["partition"] = "settlement_lag_seconds",
+        "Age of the oldest record that is not settled yet, in seconds.";
+}
+
 /// The gauges of a partition.
 struct LagGauges {
     records: Gauge,
@@ -30,10 +36,7 @@ struct LagGauges {
 impl LagGauges {
     fn register(partition: i32) -> Self {
         let partition = partition.to_string();
-        Self {
-            records: gauge!("settlement_lag_records", "partition" => partition.clone()),
-            seconds: gauge!("settlement_lag_seconds", "partition" => partition),
-        }
+        Self { records: LAG_RECORDS.with([partition.clone()]), seconds: LAG_SECONDS.with([partition]) }
     }
 
     fn set(&self, measurement: &LagMeasurement) {
@@ -64,7 +67,7 @@ pub fn run(context: &Context) -> Result<(), KafkaError> {
         } else if responded_at.elapsed() >= STALL_MAX {
             consumer = BaseConsumer::from_config_and_context(&config, LogContext)?;
             responded_at = Instant::now();
-            counter!("kafka_clients_replaced_total", "client" => "lag").increment(1);
+            CLIENTS_REPLACED.with(["lag"]).increment(1);
         }
         wait_for_next(context, &context.log_ends);
     }

@@ -8,13 +8,25 @@ use std::time::Duration;
 use contract::ids::{Epoch, Sku};
 use contract::sale::SaleState;
 use deadpool_postgres::Pool;
-use metrics::{Gauge, gauge};
+use metrics::Gauge;
 
 use crate::context::Context;
 use crate::queries::{CountUndecided, SelectStock};
 use crate::store::database::DatabaseError;
 
 const EVERY: Duration = Duration::from_secs(1);
+
+process::metrics! {
+    static UNDECIDED: Gauge = "dead_letters_undecided", "Dead letters of owned partitions that await an operator's decision.";
+    static SALE_EPOCH: Gauge["sale"] = "sale_epoch", "The epoch of the sale; it grows with each rebuild of its state in Redis.";
+    static SALE_READY: Gauge["sale"] = "sale_ready", "1 while the stock of the sale is ready in Redis, otherwise 0.";
+    static SALE_STATE: Gauge["sale", "state"] = "sale_state",
+        "1 for the state that an operator has set for the sale, 0 for the other states.";
+    static STOCK_UNITS: Gauge["sale", "sku", "state"] = "stock_units",
+        "Units in Postgres: `total`, `available`, `held`, `sold`.";
+    static OVERSOLD_UNITS: Gauge["sale", "sku"] = "oversold_units",
+        "Units held or sold beyond the total, counted in Postgres. It must be 0.";
+}
 
 /// The gauges of a sale.
 struct SaleGauges {
@@ -34,12 +46,11 @@ struct SkuGauges {
 
 impl SaleGauges {
     fn register(sale: &str) -> Self {
-        let state = |state: SaleState| {
-            (state, gauge!("sale_state", "sale" => sale.to_string(), "state" => state.as_str()))
-        };
+        let state =
+            |state: SaleState| (state, SALE_STATE.with([sale.to_string(), state.as_str().to_string()]));
         Self {
-            epoch: gauge!("sale_epoch", "sale" => sale.to_string()),
-            ready: gauge!("sale_ready", "sale" => sale.to_string()),
+            epoch: SALE_EPOCH.with([sale.to_string()]),
+            ready: SALE_READY.with([sale.to_string()]),
             states: SaleState::ALL.into_iter().map(state).collect(),
         }
     }
@@ -58,7 +69,7 @@ impl SkuGauges {
             limited: None,
             held: units_gauge(sale, sku, "held"),
             sold: units_gauge(sale, sku, "sold"),
-            oversold: gauge!("oversold_units", "sale" => sale.to_string(), "sku" => sku.to_string()),
+            oversold: OVERSOLD_UNITS.with([sale.to_string(), sku.to_string()]),
         }
     }
     fn set(&mut self, sale: &str, sku: &str, stock: &Stock) {
@@ -75,8 +86,8 @@ impl SkuGauges {
     }
 }
 
-fn units_gauge(sale: &str, sku: &str, state: &'static str) -> Gauge {
-    gauge!("stock_units", "sale" => sale.to_string(), "sku" => sku.to_string(), "state" => state)
+fn units_gauge(sale: &str, sku: &str, state: &str) -> Gauge {
+    STOCK_UNITS.with([sale, sku, state].map(str::to_string))
 }
 
 /// The stock of a SKU in Postgres.
@@ -98,8 +109,8 @@ impl Stock {
     }
 }
 
+#[derive(Default)]
 struct Gauges {
-    undecided: Gauge,
     sales: HashMap<String, SaleGauges>,
     skus: HashMap<(String, Sku), SkuGauges>,
 }
@@ -107,8 +118,7 @@ struct Gauges {
 /// Refreshes the gauges until the process stops.
 pub async fn run(context: Context) {
     let Context { pool, ownership, stop, .. } = context;
-    let undecided = gauge!("dead_letters_undecided");
-    let mut gauges = Gauges { undecided, sales: HashMap::new(), skus: HashMap::new() };
+    let mut gauges = Gauges::default();
     while stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
         if let Err(error) = refresh(&pool, &ownership.current(), &mut gauges).await {
             tracing::debug!(%error, "could not refresh the stock gauges");
@@ -121,7 +131,7 @@ async fn refresh(pool: &Pool, owned: &[i32], gauges: &mut Gauges) -> Result<(), 
     let mut items: HashSet<(String, Sku)> = HashSet::new();
     let rows = {
         let client = pool.get().await?;
-        gauges.undecided.set(CountUndecided { partitions: owned }.fetch(&client).await?.letters as f64);
+        UNDECIDED.set(CountUndecided { partitions: owned }.fetch(&client).await?.letters as f64);
         SelectStock { partitions: owned }.fetch(&client).await?
     };
     for row in rows {

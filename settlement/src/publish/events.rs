@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use contract::topics::{INVENTORY_EVENTS, ORDER_EVENTS, ORDERS};
 use deadpool_postgres::{Object, Pool};
-use metrics::{Counter, counter};
 use process::backoff::Backoff;
 use process::kafka::{ProduceError, Producer, ProducerSettings};
 use process::settings::Services;
@@ -30,6 +29,11 @@ const GATHER: Duration = Duration::from_millis(50);
 /// Settings of the producer. No customer waits for events: messages linger, and are compressed.
 const PRODUCER: ProducerSettings =
     ProducerSettings { linger_ms: 20.0, timeout_ms: 10_000, queue_messages_max: 100_000 };
+
+process::metrics! {
+    static PUBLISHED: Counter = "events_published_total",
+        "Order events published, each to `order-events` and, if units moved, to `inventory-events`.";
+}
 
 #[derive(Debug, thiserror::Error)]
 enum PublishEventsError {
@@ -67,7 +71,6 @@ pub async fn run(context: Context, producer: Producer, mut committed: mpsc::Rece
         order_topic: context.topic(&ORDER_EVENTS),
         inventory_topic: context.topic(&INVENTORY_EVENTS),
         partitions: BTreeMap::new(),
-        published: counter!("events_published_total"),
     };
     let mut backoff = Backoff::default();
     while !stop.is_cancelled() {
@@ -112,7 +115,6 @@ struct EventPublisher {
     order_topic: String,
     inventory_topic: String,
     partitions: BTreeMap<i32, Partition>,
-    published: Counter,
 }
 
 impl EventPublisher {
@@ -184,7 +186,7 @@ impl EventPublisher {
             fault::point!("settlement.cursor_moved");
             self.produce(&events).await?;
         }
-        self.published.increment(events.len() as u64);
+        PUBLISHED.increment(events.len() as u64);
         state.next = Some(to_seq);
         Ok(true)
     }

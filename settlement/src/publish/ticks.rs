@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use contract::record::{Headers, RecordType, Tick};
 use contract::topics::ORDERS;
-use metrics::{Counter, counter};
 use process::backoff::Backoff;
 use process::kafka::{Message, ProduceError};
 use process::walltime;
@@ -20,15 +19,19 @@ use crate::queries::SelectDue;
 /// The interval at which Postgres is polled for what is due.
 const EVERY: Duration = Duration::from_millis(200);
 
+process::metrics! {
+    static TICKS: Counter = "settlement_ticks_total",
+        "Ticks appended to the log; each expires the holds and advances the deliveries that are due.";
+}
+
 /// Appends ticks to the owned partitions until the process stops.
 pub async fn run(context: Context) {
     let stop = context.stop.clone();
     // The tick of each partition that is not settled yet: another one would find the same orders.
     let mut pending: BTreeMap<i32, i64> = BTreeMap::new();
-    let ticks = counter!("settlement_ticks_total");
     let mut backoff = Backoff::default();
     while stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
-        match stop.run_until_cancelled(append_due(&context, &mut pending, &ticks)).await {
+        match stop.run_until_cancelled(append_due(&context, &mut pending)).await {
             None => break,
             Some(Ok(())) => backoff.reset(),
             Some(Err(error)) => {
@@ -41,11 +44,7 @@ pub async fn run(context: Context) {
     }
 }
 
-async fn append_due(
-    context: &Context,
-    pending: &mut BTreeMap<i32, i64>,
-    ticks: &Counter,
-) -> Result<(), TaskError> {
+async fn append_due(context: &Context, pending: &mut BTreeMap<i32, i64>) -> Result<(), TaskError> {
     let owned = context.ownership.current();
     let is_settled = |partition: i32, offset: i64| {
         context.progress.next_offset(partition).is_some_and(|next| next > offset)
@@ -68,7 +67,7 @@ async fn append_due(
     for partition in due {
         let offset = append(context, partition, tick).await?;
         pending.insert(partition, offset);
-        ticks.increment(1);
+        TICKS.increment(1);
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use contract::ids::{Epoch, SaleId, Sequence};
 use contract::record::OutboxId;
 use contract::topics::ORDERS;
 use lua::outbox::{self, Entry};
-use metrics::{Counter, Gauge, counter, gauge};
+use metrics::Gauge;
 use process::backoff::Backoff;
 use process::kafka::Message;
 
@@ -28,6 +28,15 @@ const POLLS: u32 = 8;
 const ENTRIES_MAX: usize = 100;
 /// The longest backoff while Kafka does not respond.
 const RETRY_MAX: Duration = Duration::from_secs(5);
+
+process::metrics! {
+    static OUTBOX_ENTRIES: Gauge["sale"] = "outbox_entries",
+        "Outbox entries in Redis that are not yet removed after the acknowledgement of the log.";
+    static OUTBOX_OLD_ENTRIES: Gauge["sale"] = "outbox_old_entries",
+        "Outbox entries that are older than RELAY_AFTER_MS: their gateway has not handed them off.";
+    static RELAYED: Counter = "outbox_relayed_total",
+        "Outbox entries that settlement has produced into the log, because their gateway did not.";
+}
 
 struct Relay {
     context: Context,
@@ -48,8 +57,8 @@ struct OutboxAges {
 
 impl OutboxAges {
     fn new(sale: &SaleId, epoch: Epoch) -> Self {
-        let entries = gauge!("outbox_entries", "sale" => sale.to_string());
-        let old_entries = gauge!("outbox_old_entries", "sale" => sale.to_string());
+        let entries = OUTBOX_ENTRIES.with([sale.to_string()]);
+        let old_entries = OUTBOX_OLD_ENTRIES.with([sale.to_string()]);
         Self { epoch, entries, old_entries, marks: VecDeque::new() }
     }
 
@@ -83,10 +92,9 @@ pub async fn run(context: Context) {
     let stop = context.stop.clone();
     let relay = Relay { context, topic, after };
     let mut outboxes: HashMap<SaleId, OutboxAges> = HashMap::new();
-    let relayed = counter!("outbox_relayed_total");
     let mut backoff = Backoff::up_to(RETRY_MAX);
     while stop.run_until_cancelled(tokio::time::sleep(after / POLLS)).await.is_some() {
-        match stop.run_until_cancelled(relay.poll(&mut outboxes, &relayed)).await {
+        match stop.run_until_cancelled(relay.poll(&mut outboxes)).await {
             None => break,
             Some(Ok(())) => backoff.reset(),
             Some(Err(error)) => {
@@ -100,11 +108,7 @@ pub async fn run(context: Context) {
 }
 
 impl Relay {
-    async fn poll(
-        &self,
-        outboxes: &mut HashMap<SaleId, OutboxAges>,
-        relayed: &Counter,
-    ) -> Result<(), TaskError> {
+    async fn poll(&self, outboxes: &mut HashMap<SaleId, OutboxAges>) -> Result<(), TaskError> {
         let sales = {
             let client = self.context.pool.get().await?;
             ready_sales::read(&client, &self.context.ownership.current()).await?
@@ -132,7 +136,7 @@ impl Relay {
             };
             match ages.old_below(Instant::now(), next, self.after) {
                 Some(mark) if entries > 0 => {
-                    self.relay_below(sale, mark, &ages.old_entries, relayed).await?;
+                    self.relay_below(sale, mark, &ages.old_entries).await?;
                 }
                 _ => ages.old_entries.set(0.0),
             }
@@ -146,7 +150,6 @@ impl Relay {
         sale: &ReadySale,
         mark: Sequence,
         old_entries: &Gauge,
-        relayed: &Counter,
     ) -> Result<(), TaskError> {
         let mut after = None;
         while self.context.ownership.owns(sale.partition) {
@@ -162,7 +165,7 @@ impl Relay {
             let acknowledged = self.produce(sale, &old).await?;
             fault::point!("settlement.after_relay");
             if !acknowledged.is_empty() {
-                relayed.increment(acknowledged.len() as u64);
+                RELAYED.increment(acknowledged.len() as u64);
                 tracing::info!(sale_id = %sale.sale, partition = sale.partition, entries = acknowledged.len(), "relayed outbox entries into the log");
                 let removed = outbox::acknowledge(
                     &self.context.redis,

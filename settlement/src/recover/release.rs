@@ -11,7 +11,6 @@ use deadpool_postgres::Pool;
 use lua::Redis;
 use lua::read_stock::read_stock;
 use lua::release::{Release, ReleaseOutcome, release};
-use metrics::{Counter, counter};
 
 use super::ready_sales::{self, ReadySale};
 use super::rebuild::request::{self, Reason};
@@ -25,18 +24,15 @@ const EVERY: Duration = Duration::from_secs(1);
 /// The maximum number of rows per call: the script must not block Redis.
 const ROWS_MAX: i64 = 500;
 
-struct ReleaseMetrics {
-    releases: Counter,
-    watermark_ahead: Counter,
+process::metrics! {
+    static RELEASES: Counter = "settlement_releases_total", "Releases of units that Redis has applied, per sale and SKU.";
+    static WATERMARK_AHEAD: Counter = "settlement_watermark_ahead_total",
+        "Releases that found the watermark in Redis ahead of Postgres; each requests a rebuild of the sale.";
 }
 
 /// Releases what is due in owned partitions, until the process stops.
 pub async fn run(context: Context) {
     let Context { pool, redis, ownership, progress, stop, .. } = context;
-    let metrics = ReleaseMetrics {
-        releases: counter!("settlement_releases_total"),
-        watermark_ahead: counter!("settlement_watermark_ahead_total"),
-    };
     while !stop.is_cancelled() {
         let wait = async { drop(tokio::time::timeout(EVERY, progress.wait_for_releases()).await) };
         stop.run_until_cancelled(wait).await;
@@ -51,7 +47,7 @@ pub async fn run(context: Context) {
             if stop.is_cancelled() {
                 return;
             }
-            if let Err(error) = release_all(&pool, &redis, &sale, &metrics).await {
+            if let Err(error) = release_all(&pool, &redis, &sale).await {
                 tracing::debug!(sale_id = %sale.sale, %error, "could not release units; retrying");
             }
         }
@@ -63,12 +59,7 @@ async fn owned_sales(pool: &Pool, owned: &[i32]) -> Result<Vec<ReadySale>, Datab
     ready_sales::read(&client, owned).await
 }
 
-async fn release_all(
-    pool: &Pool,
-    redis: &Redis,
-    sale: &ReadySale,
-    metrics: &ReleaseMetrics,
-) -> Result<(), TaskError> {
+async fn release_all(pool: &Pool, redis: &Redis, sale: &ReadySale) -> Result<(), TaskError> {
     let no_skus: [Sku; 0] = [];
     let reading = read_stock(redis, &sale.scripts.read_stock, &sale.keys, no_skus.iter(), 0, false).await;
     request::request_if_lost(pool, sale, &reading).await?;
@@ -78,7 +69,7 @@ async fn release_all(
         let (due, may_have_more) = match pending_releases(pool, sale, watermark).await? {
             PendingReleases::None => return Ok(()),
             PendingReleases::WatermarkAhead { last } => {
-                metrics.watermark_ahead.increment(1);
+                WATERMARK_AHEAD.increment(1);
                 tracing::error!(sale_id = %sale.sale, epoch = sale.epoch.0, watermark, last, "Redis has applied releases that Postgres does not have");
                 let client = pool.get().await?;
                 request::request(&client, &sale.sale, sale.epoch, Reason::WatermarkAhead).await?;
@@ -91,7 +82,7 @@ async fn release_all(
         request::request_if_lost(pool, sale, &outcome).await?;
         match outcome? {
             Ok(ReleaseOutcome::Applied) => {
-                metrics.releases.increment(due.units.len() as u64);
+                RELEASES.increment(due.units.len() as u64);
                 let units: u64 = due.units.iter().map(|(_, units)| units).sum();
                 tracing::info!(sale_id = %sale.sale, units, to = due.to, changes = due.settled_changes.len(), cancelled = due.cancelled.len(), "released units to Redis");
                 watermark = due.to;

@@ -17,8 +17,7 @@ use rustc_hash::FxHashMap;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::dead_letters;
-use super::metrics::SettleMetrics;
+use super::{dead_letters, metrics};
 use crate::consume::consumer_channel::{ConsumerCommand, ConsumerCommands, ConsumerEvent};
 use crate::consume::decoded_record::{DecodedRecord, Refusal};
 use crate::context::ownership::{OwnedPartitions, OwnershipSender};
@@ -37,7 +36,6 @@ pub struct Settler {
     /// The connection is kept for as long as it works: its prepared statements matter more than fairness in the pool.
     client: Option<Client>,
     states: FxHashMap<i32, PartitionState>,
-    metrics: SettleMetrics,
     progress: Progress,
     committed: CommittedEventsSender,
     schedule: DeliverySchedule,
@@ -51,8 +49,7 @@ impl Settler {
         committed: CommittedEventsSender,
         schedule: DeliverySchedule,
     ) -> Self {
-        let (states, metrics) = (FxHashMap::default(), SettleMetrics::new());
-        Self { pool, client: None, states, metrics, progress, committed, schedule }
+        Self { pool, client: None, states: FxHashMap::default(), progress, committed, schedule }
     }
 
     /// Settles the batches of the consumer until `stop` is cancelled. A transaction that has begun is finished.
@@ -147,7 +144,7 @@ impl Settler {
                         batches.push_front(rest);
                     } else if let Some(record) = records.first_mut() {
                         tracing::error!(sale_id = ?record.sale, partition, offset = record.offset, why, "guard trip: Postgres rejected a record");
-                        self.metrics.guard_trips.increment(1);
+                        metrics::GUARD_TRIPS.increment(1);
                         record.body = Err(Refusal::new("guard_trip", why));
                     }
                     batches.push_front(records);
@@ -201,7 +198,7 @@ impl Settler {
             at: time.at,
         };
         transaction::commit(client, span, &effects).await?;
-        self.metrics.record_batch(&effects, begun.elapsed());
+        metrics::record_batch(&effects, begun.elapsed());
         self.committed.send(span, &effects);
         let has_releases = !effects.changes.is_empty() || !effects.releases.units.is_empty();
         state_update.apply(state, span.to_offset);
@@ -230,7 +227,7 @@ impl Settler {
             at: walltime::now(),
         };
         let span = dead_letters::apply_decision(client, span, decision, self.schedule).await?;
-        self.metrics.record_decision(begun.elapsed());
+        metrics::record_decision(begun.elapsed());
         // The sales that the decision changed are read again when they are needed.
         *state = PartitionState::new(span.to_offset, span.to_seq);
         self.committed.send_unread(span);

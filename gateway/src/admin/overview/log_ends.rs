@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, TryLockError};
 use std::time::{Duration, Instant};
 
-use metrics::counter;
 use process::kafka::{self, LogContext, STALL_MAX};
 use rdkafka::TopicPartitionList;
 use rdkafka::config::FromClientConfigAndContext;
@@ -70,7 +69,7 @@ impl LogEnds {
                 // The client may have lost its brokers permanently; the next request creates a new one.
                 Err(_) if reader.answered.elapsed() >= STALL_MAX => {
                     *client = None;
-                    counter!("kafka_clients_replaced_total", "client" => "overview").increment(1);
+                    process::kafka::CLIENTS_REPLACED.with(["overview"]).increment(1);
                 }
                 Err(_) => {}
             }

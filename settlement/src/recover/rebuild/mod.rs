@@ -28,7 +28,6 @@ use std::time::{Duration, Instant};
 
 use contract::ids::{Epoch, SaleId};
 use deadpool_postgres::Pool;
-use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -72,22 +71,15 @@ pub struct NewEpoch {
     pub settled_epoch: Epoch,
 }
 
-#[derive(Clone)]
-struct RebuildMetrics {
-    seconds: Histogram,
-    failures: Counter,
-    running: Gauge,
+process::metrics! {
+    static SECONDS: Histogram = "rebuild_seconds", "Duration of a successful rebuild of a sale in Redis, in seconds.";
+    static FAILURES: Counter = "rebuild_failures_total", "Failed attempts to rebuild a sale; each is retried.";
+    static RUNNING: Gauge = "rebuilds_running", "Rebuilds in progress in this process.";
 }
 
 /// Rebuilds what is due in owned partitions, until the process stops.
 pub async fn run(context: Context) {
     let stop = context.stop.clone();
-    request::register();
-    let metrics = RebuildMetrics {
-        seconds: histogram!("rebuild_seconds"),
-        failures: counter!("rebuild_failures_total"),
-        running: gauge!("rebuilds_running"),
-    };
     let (owner, snapshots) = (Uuid::new_v4(), Arc::new(Semaphore::new(SNAPSHOTS_MAX)));
     let backoff = Arc::new(Mutex::new(RebuildBackoff::default()));
     let permits = Arc::new(Semaphore::new(REBUILDS_MAX));
@@ -110,12 +102,12 @@ pub async fn run(context: Context) {
                 continue;
             }
             let attempt = Attempt { owner, journal: Journal::default(), snapshots: snapshots.clone() };
-            let (context, backoff, metrics) = (context.clone(), backoff.clone(), metrics.clone());
+            let (context, backoff) = (context.clone(), backoff.clone());
             tasks.spawn(async move {
-                metrics.running.increment(1.0);
-                let rebuild = rebuild(&context, &target, &attempt, &metrics);
+                RUNNING.increment(1.0);
+                let rebuild = rebuild(&context, &target, &attempt);
                 let outcome = context.stop.run_until_cancelled(rebuild).await;
-                metrics.running.decrement(1.0);
+                RUNNING.decrement(1.0);
                 let outcome = outcome.unwrap_or(AttemptOutcome::Failed);
                 lock(&backoff).end(&target.sale, outcome, Instant::now());
                 drop(permit);
@@ -147,16 +139,11 @@ async fn read_targets(pool: &Pool, owned: &[i32], owner: Uuid) -> Result<Vec<Reb
 }
 
 /// Runs one attempt, and reports its outcome in logs and metrics.
-async fn rebuild(
-    context: &Context,
-    target: &RebuildTarget,
-    attempt: &Attempt,
-    metrics: &RebuildMetrics,
-) -> AttemptOutcome {
+async fn rebuild(context: &Context, target: &RebuildTarget, attempt: &Attempt) -> AttemptOutcome {
     let begun = Instant::now();
     let error = match attempt.run(context, target).await {
         Ok(rebuilt) => {
-            metrics.seconds.record(begun.elapsed());
+            SECONDS.record(begun.elapsed());
             tracing::info!(
                 sale_id = %target.sale,
                 partition = target.partition,
@@ -173,7 +160,7 @@ async fn rebuild(
         }
         Err(error) => error,
     };
-    metrics.failures.increment(1);
+    FAILURES.increment(1);
     tracing::warn!(sale_id = %target.sale, partition = target.partition, after_epoch = target.epoch.0, %error, "a rebuild failed and will be retried in a new epoch");
     if let Err(error) = release_attempt(&context.pool, target, attempt.owner).await {
         tracing::debug!(sale_id = %target.sale, %error, "could not release the failed attempt; other settlers retry after its heartbeat expires");

@@ -18,11 +18,15 @@ use contract::ids::{Epoch, SaleId};
 use deadpool_postgres::Client;
 use lua::RedisError;
 use lua::reply::Rejection;
-use metrics::{Counter, counter};
 
 use crate::queries::RequestRebuild;
 use crate::recover::ready_sales::ReadySale;
 use crate::store::database::DatabaseError;
+
+process::metrics! {
+    static REQUESTS: Counter["reason"] = "rebuild_requests_total", "Requests for a rebuild, by the proof that it is needed.",
+        zero = Reason::ALL.map(|reason| [reason.as_str()]);
+}
 
 /// The reason why a sale must be rebuilt without an operator's request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,15 +76,6 @@ impl Reason {
     }
 }
 
-/// Registers the counters at start, so that an alert sees an increase from 0.
-pub fn register() {
-    Reason::ALL.into_iter().for_each(|reason| requests(reason).increment(0));
-}
-
-fn requests(reason: Reason) -> Counter {
-    counter!("rebuild_requests_total", "reason" => reason.as_str())
-}
-
 /// Requests a rebuild of this epoch's state. Returns false if another epoch has begun, or if the rebuild is already
 /// requested.
 pub async fn request(
@@ -91,7 +86,7 @@ pub async fn request(
 ) -> Result<bool, DatabaseError> {
     let is_new = RequestRebuild { sale_id: sale, epoch, reason: reason.as_str() }.execute(client).await? == 1;
     if is_new {
-        requests(reason).increment(1);
+        REQUESTS.with([reason.as_str()]).increment(1);
         tracing::error!(sale_id = %sale, epoch = epoch.0, reason = reason.as_str(), "requested a rebuild of the sale");
     }
     Ok(is_new)

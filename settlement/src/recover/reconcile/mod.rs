@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
 use contract::ids::{SaleId, Sku};
-use metrics::{Gauge, counter, gauge, histogram};
+use metrics::Gauge;
 use process::backoff::Backoff;
 
 use self::compare::{Comparison, compare};
@@ -25,6 +25,16 @@ use super::ready_sales::ReadySale;
 use super::rebuild::request::{self, Reason};
 use crate::context::Context;
 use crate::store::database::DatabaseError;
+
+process::metrics! {
+    static RECONCILIATIONS: Counter["sale", "result"] = "reconciliations_total",
+        "Comparisons of Redis with Postgres, by result.";
+    static SECONDS: Histogram = "reconcile_seconds", "Duration of a comparison of all sales, in seconds.";
+    static DRIFT_UNITS: Gauge["sale", "sku"] = "stock_drift_units",
+        "Proven surplus (or, below 0, deficit) of units in Redis. It is 0 except for a few seconds.";
+    static UNPROVEN_SECONDS: Gauge["sale"] = "reconcile_unproven_seconds",
+        "Seconds since the last conclusive comparison of Redis with Postgres.";
+}
 
 /// The results of a sale's comparisons so far.
 #[derive(Default)]
@@ -44,12 +54,11 @@ impl SaleHistory {
 
     fn record(&mut self, sale: &SaleId, comparison: &Comparison, now: Instant) {
         let result = comparison.result();
-        counter!("reconciliations_total", "sale" => sale.to_string(), "result" => result).increment(1);
+        RECONCILIATIONS.with([sale.to_string(), result.to_string()]).increment(1);
         if let Comparison::Proven(drifts) = comparison {
             self.proven_at = Some(now);
             for (sku, units) in drifts {
-                let register =
-                    || gauge!("stock_drift_units", "sale" => sale.to_string(), "sku" => sku.to_string());
+                let register = || DRIFT_UNITS.with([sale.to_string(), sku.to_string()]);
                 self.drift_units.entry(sku.clone()).or_insert_with(register).set(*units as f64);
             }
             for (_, former) in self.drift_units.iter().filter(|(sku, _)| !drifts.contains_key(*sku)) {
@@ -58,7 +67,7 @@ impl SaleHistory {
         }
         // A sale without a proof counts from its first comparison.
         let unproven = now.duration_since(*self.proven_at.get_or_insert(now)).as_secs_f64();
-        let register = || gauge!("reconcile_unproven_seconds", "sale" => sale.to_string());
+        let register = || UNPROVEN_SECONDS.with([sale.to_string()]);
         self.unproven_seconds.get_or_insert_with(register).set(unproven);
     }
 }
@@ -67,7 +76,6 @@ impl SaleHistory {
 pub async fn run(context: Context) {
     let stop = context.stop.clone();
     let every = context.settings.settlement.reconcile_every();
-    let seconds = histogram!("reconcile_seconds");
     let mut histories: HashMap<SaleId, SaleHistory> = HashMap::new();
     let mut backoff = Backoff::default();
     while stop.run_until_cancelled(tokio::time::sleep(every)).await.is_some() {
@@ -79,7 +87,7 @@ pub async fn run(context: Context) {
         };
         match result {
             Ok(()) => {
-                seconds.record(begun.elapsed());
+                SECONDS.record(begun.elapsed());
                 backoff.reset();
             }
             Err(error) => {

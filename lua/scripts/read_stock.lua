@@ -23,7 +23,11 @@ if #ARGV > 2 then
   local left = redis.call('HMGET', KEYS[1], unpack(ARGV, 3))
   for i = 3, #ARGV do
     local available = left[i - 2]
-    if available == 'u' then available = 281474976710655 else available = math.max(tonumber(available) or 0, 0) end
+    if available == 'u' then
+      available = 281474976710655
+    else
+      available = math.max(tonumber(available) or 0, 0)
+    end
     parts[#parts + 1] = struct.pack('>I6I6', available, returning[ARGV[i]] or 0)
   end
 end

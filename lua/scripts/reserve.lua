@@ -51,21 +51,33 @@ if sku_count > 0 then
   for i = 1, sku_count do
     skus[i] = ARGV[at + i - 1]
     -- 'u': unlimited. An unknown SKU has no units.
-    if left[i] == 'u' then left[i] = math.huge else left[i] = tonumber(left[i]) or 0 end
+    if left[i] == 'u' then
+      left[i] = math.huge
+    else
+      left[i] = tonumber(left[i]) or 0
+    end
   end
   at = at + sku_count
 end
 
 local fields = {}
-for i = at, #ARGV, 5 do fields[#fields + 1] = ARGV[i] end
+for i = at, #ARGV, 5 do
+  fields[#fields + 1] = ARGV[i]
+end
 local stored = redis.call('HMGET', KEYS[2], unpack(fields))
 local receipts = {} -- buyer field -> its receipts
-for i = 1, #fields do receipts[fields[i]] = stored[i] or '' end
+for i = 1, #fields do
+  receipts[fields[i]] = stored[i] or ''
+end
 
 local refusal
-if state == 'closed' or (closes > 0 and now >= closes) then refusal = 'C'
-elseif opens > 0 and now < opens then refusal = 'N'
-elseif state == 'paused' then refusal = 'P' end
+if state == 'closed' or (closes > 0 and now >= closes) then
+  refusal = 'C'
+elseif opens > 0 and now < opens then
+  refusal = 'N'
+elseif state == 'paused' then
+  refusal = 'P'
+end
 
 local first = tonumber(stock[2])
 local sequence = first
@@ -75,14 +87,14 @@ local seen_from, seen_to = 0, 0
 -- in an entry of the outbox.
 local function in_outbox(s)
   if s >= first then return '1' end
-  if s < seen_from or s >= seen_to then seen_from, seen_to = entry_around(KEYS[4], s) end
+  if s < seen_from or s >= seen_to then
+    seen_from, seen_to = entry_around(KEYS[4], s)
+  end
   if s >= seen_from and s < seen_to then return '1' end
   return '0'
 end
 
-local function sequence_of(entry_start, entries)
-  return (struct.unpack('>I5', entries, entry_start + 24))
-end
+local function sequence_of(entry_start, entries) return (struct.unpack('>I5', entries, entry_start + 24)) end
 
 local verdicts, payloads, arrivals, changed, order = {}, {}, {}, {}, 0
 for i = at, #ARGV, 5 do
@@ -101,7 +113,10 @@ for i = at, #ARGV, 5 do
       end
       break
     end
-    if string.byte(mine, e + 59) == 76 then live, newest = live + 1, e end -- 'L'
+    -- 'L': a live order.
+    if string.byte(mine, e + 59) == 76 then
+      live, newest = live + 1, e
+    end
   end
 
   verdict = verdict or refusal

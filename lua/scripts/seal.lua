@@ -8,14 +8,15 @@
 local replid = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
 if replid ~= ARGV[2] then return 'the server has another replication id' end
 local found = {
-  redis.call('HLEN', KEYS[1]), redis.call('HLEN', KEYS[2]), redis.call('STRLEN', KEYS[3]),
-  redis.call('EXISTS', KEYS[4]), redis.call('EXISTS', KEYS[5]),
+  redis.call('HLEN', KEYS[1]),
+  redis.call('HLEN', KEYS[2]),
+  redis.call('STRLEN', KEYS[3]),
+  redis.call('EXISTS', KEYS[4]),
+  redis.call('EXISTS', KEYS[5]),
 }
 local expected = { tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), 0, 0 }
 for i = 1, 5 do
-  if found[i] ~= expected[i] then
-    return KEYS[i] .. ' holds ' .. found[i] .. ', not ' .. expected[i]
-  end
+  if found[i] ~= expected[i] then return KEYS[i] .. ' holds ' .. found[i] .. ', not ' .. expected[i] end
 end
 redis.call('HSET', KEYS[1], ':mark', ARGV[1])
 return 'sealed'

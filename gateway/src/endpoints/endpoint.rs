@@ -21,9 +21,9 @@ use crate::state::Gateway;
 
 /// One endpoint. [`endpoint!`](super::endpoint) declares it.
 pub(crate) struct Endpoint {
-    /// The method.
+    /// The method of its requests.
     pub(crate) verb: Verb,
-    /// The path.
+    /// The pattern of its path.
     pub(crate) path: Path,
     /// A prefix of further paths that the endpoint serves: the files of a page. They are not in the documents.
     pub(crate) files: Option<&'static str>,
@@ -46,15 +46,11 @@ pub(crate) struct Endpoint {
 /// The method of an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verb {
-    /// GET, and HEAD.
+    /// Also accepts HEAD.
     Get,
-    /// POST.
     Post,
-    /// PUT.
     Put,
-    /// PATCH.
     Patch,
-    /// DELETE.
     Delete,
 }
 
@@ -89,7 +85,7 @@ pub(crate) enum Kind {
     Order,
     /// Appends a command to the log. Its steps have time limits of their own.
     Command,
-    /// Reads.
+    /// Reads from memory or from the services.
     Query,
     /// Changes what an operator may change.
     Change,
@@ -124,9 +120,9 @@ pub(crate) struct Request<'a> {
     pub(crate) context: RequestContext<'a>,
     /// The values of the path's parameters.
     pub(crate) parameters: Parameters<'a>,
-    /// The body.
+    /// The body, not read yet.
     pub(crate) body: Incoming,
-    /// The connection, if the client asks for another protocol.
+    /// The connection, if the client requests another protocol.
     pub(crate) upgrade: Option<OnUpgrade>,
 }
 

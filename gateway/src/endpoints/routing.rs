@@ -12,9 +12,9 @@ pub(crate) type Endpoints = [&'static [Endpoint]];
 /// The endpoint of a request, and the values of its path's parameters.
 #[derive(Clone, Copy)]
 pub(crate) struct Route<'a> {
-    /// The endpoint.
+    /// The endpoint that serves the request.
     pub(crate) endpoint: &'static Endpoint,
-    /// The values.
+    /// The values in its path.
     pub(crate) parameters: Parameters<'a>,
 }
 

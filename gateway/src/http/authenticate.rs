@@ -11,11 +11,11 @@ use hyper::header::AUTHORIZATION;
 pub enum Access {
     /// No authentication is required.
     Anyone,
-    /// A customer.
+    /// A customer must call.
     Customer,
-    /// A customer, whose token may also be a query parameter: browsers cannot set headers for streams.
+    /// A customer must call, whose token may also be a query parameter: browsers cannot set headers for streams.
     Stream,
-    /// An operator.
+    /// An operator must call.
     Operator,
 }
 

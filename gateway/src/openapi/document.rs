@@ -11,7 +11,7 @@ use super::schemas::Schemas;
 use crate::http::authenticate::Access;
 use crate::http::response::{Response, encoded_json};
 
-/// Which document.
+/// The listeners that a document covers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Part {
     /// The operations of the public listener.
@@ -24,7 +24,7 @@ enum Part {
 pub(crate) struct Described {
     /// The method, in lower case.
     pub(crate) method: &'static str,
-    /// The path.
+    /// The pattern of the path.
     pub(crate) path: &'static str,
     /// The operation's identifier.
     pub(crate) name: &'static str,

@@ -25,7 +25,7 @@ pub(crate) struct AcceptedBody<'a> {
     order_id: OrderId,
     #[schemars(with = "SaleId")]
     sale_id: &'a str,
-    /// Always `processing`.
+    /// The status is always `processing`.
     status: OrderStatus,
     /// The order's place among the sale's accepted orders: 1, 2, 3, … without a gap.
     sequence: u64,

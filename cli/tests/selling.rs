@@ -64,7 +64,7 @@ async fn a_sale_is_defined_changed_opened_and_closed_from_the_command_line() {
     let again = operator.run(&["sale", "open", &sale]);
     assert_eq!(again.code, 1, "{again:?}");
     assert!(
-        again.err.contains("This is not possible in the present state. The sale is closed"),
+        again.err.contains("This is not possible in the current state. The sale is closed"),
         "{}",
         again.err
     );

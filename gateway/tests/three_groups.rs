@@ -212,11 +212,11 @@ async fn until_status(client: &Client, customer: &str, sale: &str, order: &str, 
     .await;
 }
 
-const PAID: &str = "Your payment for A test has arrived";
+const PAID: &str = "We have received your payment for A test";
 const SHIPPED: &str = "Your order from A test is on its way";
-const DELIVERED: &str = "Your order from A test has arrived";
-const REFUSED: &str = "Your payment for A test was refused";
-const RETURNED: &str = "Your money for A test is back";
+const DELIVERED: &str = "Your order from A test has been delivered";
+const REFUSED: &str = "Your payment for A test was declined";
+const RETURNED: &str = "Your order from A test has been refunded";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_groups_follow_orders_from_acceptance_to_their_end_independently() {

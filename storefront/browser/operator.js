@@ -167,9 +167,9 @@ test('an order is found, paid from a credited wallet, and its delivery status is
   // No answer comes, although it was done: the next press sends the same key, and nothing is given twice.
   await page.route('**/credit', async (route) => { await route.fetch(); await route.abort(); }, { times: 1 });
   await confirm(page, 'Credit');
-  await page.getByText('No answer came.').waitFor();
+  await page.getByText('No response.').waitFor();
   await confirm(page, 'Credit');
-  await page.getByText('mina was given ₩100,000. Balance: ₩100,000.').waitFor();
+  await page.getByText('₩100,000 credited to mina. Balance: ₩100,000.').waitFor();
   assert.equal(new Set(keys).size, 1);
   await accessible(page, 'a wallet');
 

@@ -60,10 +60,11 @@ export const hour = instant({ month: 'short', day: 'numeric', hour: '2-digit' })
 
 /// Formats a duration in its largest units.
 export function span(seconds) {
+  const part = (value, unit) => format(Intl.NumberFormat, { style: 'unit', unit, unitDisplay: 'narrow', maximumFractionDigits: 1 }).format(value);
   return known(seconds, (s) => {
-    if (s < 10) return `${format(Intl.NumberFormat, { maximumFractionDigits: 1 }).format(s)} s`;
-    if (s < 120) return `${Math.round(s)} s`;
-    if (s < 7200) return `${Math.floor(s / 60)} min ${Math.round(s % 60)} s`;
-    return `${Math.floor(s / 3600)} h ${Math.round((s % 3600) / 60)} min`;
+    if (s < 10) return part(s, 'second');
+    if (s < 120) return part(Math.round(s), 'second');
+    if (s < 7200) return `${part(Math.floor(s / 60), 'minute')} ${part(Math.round(s % 60), 'second')}`;
+    return `${part(Math.floor(s / 3600), 'hour')} ${part(Math.round((s % 3600) / 60), 'minute')}`;
   });
 }

@@ -22,7 +22,9 @@ function configuration() {
 
 function format(text) {
   const end = text.startsWith('#!') ? text.indexOf('\n') + 1 : 0;
-  return text.slice(0, end) + stylua.formatCode(text.slice(end), configuration(), undefined, stylua.OutputVerification.Full);
+  return (
+    text.slice(0, end) + stylua.formatCode(text.slice(end), configuration(), undefined, stylua.OutputVerification.Full)
+  );
 }
 
 const fix = process.argv[2] === '--fix';

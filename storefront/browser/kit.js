@@ -48,7 +48,10 @@ const DESKTOP = { viewport: { width: 1180, height: 860 } };
 
 let browser;
 const launch = () => {
-  browser ??= chromium.launch({ executablePath: setting('FLASHSALE_CHROMIUM'), args: ['--disable-gpu', '--disable-dev-shm-usage'] });
+  browser ??= chromium.launch({
+    executablePath: setting('FLASHSALE_CHROMIUM'),
+    args: ['--disable-gpu', '--disable-dev-shm-usage'],
+  });
   return browser;
 };
 after(async () => (await browser)?.close());
@@ -70,44 +73,71 @@ export function test(name, journey) {
   if (journeys.length === 1) setImmediate(() => nodeTest('journeys', { concurrency }, runAll));
 }
 
-const runAll = (all) => Promise.all(journeys.map(({ name, journey }) => all.test(name, { timeout: JOURNEY_MS_MAX }, () => {
-  const resources = { pages: [], proxies: [] };
-  return opened.run(resources, async () => {
-    try {
-      await journey();
-      for (const { errors } of resources.pages) assert.deepEqual(errors, [], 'errors in the page');
-    } catch (error) {
-      for (const [index, { page }] of resources.pages.entries()) await shot(page, `failed-${name.replaceAll(/\W+/g, '-')}-${index}`).catch(() => {});
-      throw error;
-    } finally {
-      await Promise.all(resources.pages.map(({ context }) => context.close()));
-      for (const proxy of resources.proxies) proxy.end();
-    }
-  });
-})));
+const runAll = (all) =>
+  Promise.all(
+    journeys.map(({ name, journey }) =>
+      all.test(name, { timeout: JOURNEY_MS_MAX }, () => {
+        const resources = { pages: [], proxies: [] };
+        return opened.run(resources, async () => {
+          try {
+            await journey();
+            for (const { errors } of resources.pages) assert.deepEqual(errors, [], 'errors in the page');
+          } catch (error) {
+            for (const [index, { page }] of resources.pages.entries())
+              await shot(page, `failed-${name.replaceAll(/\W+/g, '-')}-${index}`).catch(() => {});
+            throw error;
+          } finally {
+            await Promise.all(resources.pages.map(({ context }) => context.close()));
+            for (const proxy of resources.proxies) proxy.end();
+          }
+        });
+      }),
+    ),
+  );
 
 /// Opens a page in its own browser context: 'shop' or 'operator'. `expected`: errors in the console that belong to the
 /// journey, such as a refused request. `wrongBy`: the error of the device's clock in milliseconds. `by`: the address of a
 /// proxy (see `startProxy`).
-export async function visit(where, { path = '/', customer, language = 'en', dark = false, phone = false, still = true, wrongBy = 0, by, expected = /Failed to load resource/ } = {}) {
+export async function visit(
+  where,
+  {
+    path = '/',
+    customer,
+    language = 'en',
+    dark = false,
+    phone = false,
+    still = true,
+    wrongBy = 0,
+    by,
+    expected = /Failed to load resource/,
+  } = {},
+) {
   const context = await (await launch()).newContext({
-    ...(phone ? PHONE : DESKTOP), locale: language === 'ko' ? 'ko-KR' : 'en-US', timezoneId: 'Asia/Seoul',
-    colorScheme: dark ? 'dark' : 'light', reducedMotion: still ? 'reduce' : 'no-preference',
+    ...(phone ? PHONE : DESKTOP),
+    locale: language === 'ko' ? 'ko-KR' : 'en-US',
+    timezoneId: 'Asia/Seoul',
+    colorScheme: dark ? 'dark' : 'light',
+    reducedMotion: still ? 'reduce' : 'no-preference',
     baseURL: by ?? (where === 'operator' ? ADMIN : SHOP),
   });
   context.setDefaultTimeout(TIMEOUT_MS);
   // The customer is signed in and has an address. Set only once, so that later changes persist.
   if (customer) {
-    await context.addInitScript(([token, address]) => {
-      localStorage['flashsale:token'] ??= JSON.stringify(token);
-      localStorage['flashsale:preferences'] ??= JSON.stringify({ address });
-    }, [`dev:${customer}`, ADDRESS]);
+    await context.addInitScript(
+      ([token, address]) => {
+        localStorage['flashsale:token'] ??= JSON.stringify(token);
+        localStorage['flashsale:preferences'] ??= JSON.stringify({ address });
+      },
+      [`dev:${customer}`, ADDRESS],
+    );
   }
   if (wrongBy !== 0) await context.addInitScript(shiftClock, wrongBy);
   const page = await context.newPage();
   const errors = [];
   page.on('pageerror', (error) => errors.push(String(error)));
-  page.on('console', (message) => { if (message.type() === 'error' && !expected.test(message.text())) errors.push(message.text()); });
+  page.on('console', (message) => {
+    if (message.type() === 'error' && !expected.test(message.text())) errors.push(message.text());
+  });
   opened.getStore().pages.push({ context, page, errors });
   await page.goto(path);
   return page;
@@ -131,14 +161,32 @@ export async function startProxy() {
   const sockets = new Set();
   const server = createServer((near) => {
     const far = connect(Number(port), hostname);
-    for (const [from, to] of [[near, far], [far, near]]) {
+    for (const [from, to] of [
+      [near, far],
+      [far, near],
+    ]) {
       sockets.add(from);
-      from.on('error', () => {}).on('close', () => { sockets.delete(from); to.destroy(); }).pipe(to);
+      from
+        .on('error', () => {})
+        .on('close', () => {
+          sockets.delete(from);
+          to.destroy();
+        })
+        .pipe(to);
     }
   });
-  await new Promise((listening) => { server.listen(0, '127.0.0.1', listening); });
-  const cut = () => sockets.forEach((socket) => socket.destroy());
-  opened.getStore().proxies.push({ end: () => { server.close(); cut(); } });
+  await new Promise((listening) => {
+    server.listen(0, '127.0.0.1', listening);
+  });
+  const cut = () => {
+    for (const socket of sockets) socket.destroy();
+  };
+  opened.getStore().proxies.push({
+    end: () => {
+      server.close();
+      cut();
+    },
+  });
   return { address: `http://127.0.0.1:${server.address().port}`, cut };
 }
 
@@ -155,14 +203,29 @@ export async function accessible(page, what) {
     await page.emulateMedia({ colorScheme });
     // Wait until transitions to these colours have ended.
     await page.evaluate(async () => {
-      for (let frames = 0; frames < 2; frames += 1) await new Promise((done) => { requestAnimationFrame(done); });
-      await Promise.all(document.getAnimations().filter(({ effect }) => effect.getComputedTiming().endTime !== Infinity).map(({ finished }) => finished.catch(() => {})));
+      for (let frames = 0; frames < 2; frames += 1)
+        await new Promise((done) => {
+          requestAnimationFrame(done);
+        });
+      await Promise.all(
+        document
+          .getAnimations()
+          .filter(({ effect }) => effect.getComputedTiming().endTime !== Infinity)
+          .map(({ finished }) => finished.catch(() => {})),
+      );
     });
     if (!(await page.evaluate(() => 'axe' in window))) await page.evaluate(axe);
     const found = await page.evaluate(async () => {
       const { violations } = await window.axe.run(document, { resultTypes: ['violations'] });
-      return violations.filter(({ impact }) => ['serious', 'critical'].includes(impact))
-        .map(({ id, impact, nodes }) => `${impact} ${id}: ${nodes.slice(0, 3).map((node) => `${node.html} ${node.failureSummary}`).join(' | ')}`);
+      return violations
+        .filter(({ impact }) => ['serious', 'critical'].includes(impact))
+        .map(
+          ({ id, impact, nodes }) =>
+            `${impact} ${id}: ${nodes
+              .slice(0, 3)
+              .map((node) => `${node.html} ${node.failureSummary}`)
+              .join(' | ')}`,
+        );
     });
     assert.deepEqual(found, [], `${what}, ${colorScheme}`);
   }
@@ -176,7 +239,9 @@ export async function weigh(page, { empty = false } = {}) {
   await session.send('Network.enable');
   if (empty) await session.send('Network.clearBrowserCache');
   let bytes = 0;
-  session.on('Network.loadingFinished', ({ encodedDataLength }) => { bytes += encodedDataLength; });
+  session.on('Network.loadingFinished', ({ encodedDataLength }) => {
+    bytes += encodedDataLength;
+  });
   return () => bytes;
 }
 
@@ -194,9 +259,17 @@ async function send(base, token, method, path, body, key) {
   const headers = { Authorization: `Bearer ${token}` };
   if (body !== undefined) headers['Content-Type'] = 'application/json';
   if (key) headers['Idempotency-Key'] = key;
-  const response = await fetch(base + path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+  const response = await fetch(base + path, {
+    method,
+    headers,
+    body: body === undefined ? undefined : JSON.stringify(body),
+  });
   const read = await response.json().catch(() => ({}));
-  if (!response.ok) throw Object.assign(new Error(`${method} ${path}: ${response.status} ${JSON.stringify(read)}`), { status: response.status, code: read.code });
+  if (!response.ok)
+    throw Object.assign(new Error(`${method} ${path}: ${response.status} ${JSON.stringify(read)}`), {
+      status: response.status,
+      code: read.code,
+    });
   return read;
 }
 
@@ -212,7 +285,9 @@ export async function eventually(what, attempt) {
       last = error;
     }
     if (Date.now() - begun > TIMEOUT_MS) throw new Error(`timed out: ${what}`, { cause: last });
-    await new Promise((done) => { setTimeout(done, 50); });
+    await new Promise((done) => {
+      setTimeout(done, 50);
+    });
   }
 }
 
@@ -229,6 +304,7 @@ export async function openSale({ items, ...terms }) {
 }
 
 /// Waits until the public API returns a sale for which `holds` is true.
-export const until = (id, holds) => eventually(`${id} is as expected`, async () => holds(await as('anyone', 'GET', `sales/${id}`)));
+export const until = (id, holds) =>
+  eventually(`${id} is as expected`, async () => holds(await as('anyone', 'GET', `sales/${id}`)));
 
 export { assert };

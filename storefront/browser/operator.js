@@ -8,7 +8,11 @@ const LAMP = { sku: 'LAMP', name: 'Paper lamp', price: 32000, total: 40, max_qua
 const TEA = { sku: 'TEA', name: 'Green tea', price: 9000, total: null };
 const order = (sku, quantity = 1) => ({ items: [{ sku, quantity }] });
 const buy = (sale, customer, body) => as(customer, 'POST', `sales/${sale}/orders`, body, 'k');
-const refused = (sale, customer, body) => buy(sale, customer, body).then(() => 'accepted', ({ code }) => code);
+const refused = (sale, customer, body) =>
+  buy(sale, customer, body).then(
+    () => 'accepted',
+    ({ code }) => code,
+  );
 
 /// Signs in, and opens the screen `place`.
 async function enter(page, place = '') {
@@ -18,7 +22,9 @@ async function enter(page, place = '') {
   if (place) await go(page, place);
 }
 async function go(page, place) {
-  await page.evaluate((hash) => { location.hash = hash; }, `#/${place}`);
+  await page.evaluate((hash) => {
+    location.hash = hash;
+  }, `#/${place}`);
 }
 /// Presses a button and confirms the dialog.
 async function confirm(page, button, verb = button, typed = null) {
@@ -31,8 +37,13 @@ async function confirm(page, button, verb = button, typed = null) {
   await dialog.getByRole('button', { name: verb }).click();
   await dialog.waitFor({ state: 'hidden' });
 }
-const cell = (page, sku, column) => page.getByRole('row', { name: new RegExp(`^${sku}`) }).getByRole('cell').nth(column);
-const shows = (locator, text) => eventually(`“${text}” is shown`, async () => (await locator.textContent()).trim() === text);
+const cell = (page, sku, column) =>
+  page
+    .getByRole('row', { name: new RegExp(`^${sku}`) })
+    .getByRole('cell')
+    .nth(column);
+const shows = (locator, text) =>
+  eventually(`“${text}” is shown`, async () => (await locator.textContent()).trim() === text);
 const alarm = (page, text) => page.locator('.alarm', { hasText: text });
 
 test('a wrong token is refused, the right one is accepted, and signing out deletes it', async () => {
@@ -50,7 +61,13 @@ test('a wrong token is refused, the right one is accepted, and signing out delet
   assert.equal(await page.evaluate(() => sessionStorage.length), 0);
   // A token that is revoked leads back to the sign-in form.
   await enter(page);
-  await page.route('**/admin/v1/overview', (route) => route.fulfill({ status: 401, contentType: 'application/problem+json', body: '{"code":"unauthenticated","title":"Please sign in."}' }));
+  await page.route('**/admin/v1/overview', (route) =>
+    route.fulfill({
+      status: 401,
+      contentType: 'application/problem+json',
+      body: '{"code":"unauthenticated","title":"Please sign in."}',
+    }),
+  );
   await page.getByText('Your token is no longer accepted.').waitFor();
 });
 
@@ -67,7 +84,12 @@ test('from a draft and the rush to the report', async () => {
   await field('items[0].total').fill('8');
   await field('items[0].max_quantity_per_order').fill('0');
   await page.getByRole('button', { name: 'Add an item' }).click();
-  for (const [name, value] of [['sku', 'TEA'], ['name', 'Green tea'], ['price', '9000']]) await field(`items[1].${name}`).fill(value);
+  for (const [name, value] of [
+    ['sku', 'TEA'],
+    ['name', 'Green tea'],
+    ['price', '9000'],
+  ])
+    await field(`items[1].${name}`).fill(value);
   const create = page.getByRole('button', { name: 'Create as draft' });
   await create.click();
   // The errors of the form and of the server appear at their fields.
@@ -76,8 +98,14 @@ test('from a draft and the rush to the report', async () => {
   await accessible(page, 'a form with an error');
   await field('items[0].price').fill('89000');
   await create.click();
-  await eventually('the server’s error is at its field', async () => (await focused()) === 'items[0].max_quantity_per_order');
-  assert.match(await page.locator('.field', { has: field('items[0].max_quantity_per_order') }).textContent(), /1 to 10000/);
+  await eventually(
+    'the server’s error is at its field',
+    async () => (await focused()) === 'items[0].max_quantity_per_order',
+  );
+  assert.match(
+    await page.locator('.field', { has: field('items[0].max_quantity_per_order') }).textContent(),
+    /1 to 10000/,
+  );
   await page.locator('.problem').getByText('invalid_sale').waitFor();
   await shot(page, 'operator-form');
   await field('items[0].max_quantity_per_order').fill('4');
@@ -87,7 +115,9 @@ test('from a draft and the rush to the report', async () => {
   await page.locator('.sale-head .pill', { hasText: 'Draft' }).waitFor();
   await confirm(page, 'Open: Autumn living drop', 'Open');
   await page.locator('.sale-head .pill[data-tone=good]', { hasText: 'Open' }).waitFor();
-  await eventually('it accepts orders', () => as('anyone', 'GET', `sales/${id}`).then(({ ready, state }) => ready && state === 'open'));
+  await eventually('it accepts orders', () =>
+    as('anyone', 'GET', `sales/${id}`).then(({ ready, state }) => ready && state === 'open'),
+  );
   for (let n = 0; n < 8; n += 1) await buy(id, `early-${n}`, order('CHAIR'));
   assert.equal(await refused(id, 'late', order('CHAIR')), 'sold_out');
   await buy(id, 'thirsty', order('TEA', 3));
@@ -123,7 +153,10 @@ test('from a draft and the rush to the report', async () => {
   });
   await page.getByText('As a table').click();
   const seconds = await page.locator('.numbers tbody td').allTextContents();
-  assert.equal(seconds.reduce((sum, n) => sum + Number(n), 0), 10);
+  assert.equal(
+    seconds.reduce((sum, n) => sum + Number(n), 0),
+    10,
+  );
   await accessible(page, 'the report');
   await shot(page, 'operator-report');
 
@@ -162,10 +195,19 @@ test('an order is found, paid from a credited wallet, and its delivery status is
   await enter(page, 'wallets');
   await page.getByLabel('Customer').fill('mina');
   await page.getByLabel('Amount').fill('100000');
-  let keys = [];
-  page.on('request', (request) => { if (request.url().endsWith('/credit')) keys.push(request.headers()['idempotency-key']); });
-  // No answer comes, although it was done: the next press sends the same key, and nothing is given twice.
-  await page.route('**/credit', async (route) => { await route.fetch(); await route.abort(); }, { times: 1 });
+  const keys = [];
+  page.on('request', (request) => {
+    if (request.url().endsWith('/credit')) keys.push(request.headers()['idempotency-key']);
+  });
+  // The response is lost although the credit was made: the next press sends the same key, and nothing is credited twice.
+  await page.route(
+    '**/credit',
+    async (route) => {
+      await route.fetch();
+      await route.abort();
+    },
+    { times: 1 },
+  );
   await confirm(page, 'Credit');
   await page.getByText('No response.').waitFor();
   await confirm(page, 'Credit');
@@ -173,9 +215,15 @@ test('an order is found, paid from a credited wallet, and its delivery status is
   assert.equal(new Set(keys).size, 1);
   await accessible(page, 'a wallet');
 
-  const paid = await buy(sale, 'mina', { ...order('LAMP', 2), payment: { method: 'wallet' }, shipping_address: { name: 'Mina', line1: '1 Main St', city: 'Seoul', postal_code: '04524', country: 'KR' } });
+  const paid = await buy(sale, 'mina', {
+    ...order('LAMP', 2),
+    payment: { method: 'wallet' },
+    shipping_address: { name: 'Mina', line1: '1 Main St', city: 'Seoul', postal_code: '04524', country: 'KR' },
+  });
   for (let n = 0; n < 3; n += 1) await buy(sale, `other-${n}`, order('TEA'));
-  await eventually('it is paid', () => as('mina', 'GET', `sales/${sale}/orders/${paid.order_id}`).then(({ status }) => status === 'preparing'));
+  await eventually('it is paid', () =>
+    as('mina', 'GET', `sales/${sale}/orders/${paid.order_id}`).then(({ status }) => status === 'preparing'),
+  );
   await go(page, `orders?sale=${sale}`);
   const rows = page.locator('table.orders tbody tr');
   await eventually('all are listed', async () => (await rows.count()) === 4);
@@ -217,11 +265,14 @@ test('the connection is lost and restored, and a hidden page does not poll', asy
   await alarm(page, 'No connection').waitFor({ state: 'detached' });
 
   let polls = 0;
-  page.on('request', (request) => { polls += request.url().endsWith('/overview') ? 1 : 0; });
-  const hide = (hidden) => page.evaluate((is) => {
-    Object.defineProperty(document, 'hidden', { value: is, configurable: true });
-    document.dispatchEvent(new Event('visibilitychange'));
-  }, hidden);
+  page.on('request', (request) => {
+    polls += request.url().endsWith('/overview') ? 1 : 0;
+  });
+  const hide = (hidden) =>
+    page.evaluate((is) => {
+      Object.defineProperty(document, 'hidden', { value: is, configurable: true });
+      document.dispatchEvent(new Event('visibilitychange'));
+    }, hidden);
   await hide(true);
   const before = polls;
   await page.waitForTimeout(2500);
@@ -236,8 +287,14 @@ test('all alarms are shown, the most severe first', async () => {
   const corrupt = (snapshot) => {
     const shown = snapshot.sales.find((one) => one.sale_id === sale);
     Object.assign(shown.items[0], { sold: 12, drift: 3 });
-    Object.assign(snapshot.dependencies.find(({ name }) => name === 'redis'), { up: false, why: 'not connected' });
-    Object.assign(snapshot.dependencies.find(({ name }) => name === 'postgres'), { up: false, why: 'no connection' });
+    Object.assign(
+      snapshot.dependencies.find(({ name }) => name === 'redis'),
+      { up: false, why: 'not connected' },
+    );
+    Object.assign(
+      snapshot.dependencies.find(({ name }) => name === 'postgres'),
+      { up: false, why: 'no connection' },
+    );
     snapshot.log.find(({ partition }) => partition === shown.partition).lag_seconds = 42;
     shown.lag_records = 0;
   };
@@ -248,7 +305,12 @@ test('all alarms are shown, the most severe first', async () => {
     await route.fulfill({ response: answer, json: snapshot });
   });
   await enter(page);
-  for (const [tone, text] of [['bad', 'Chairs, CHAIR: oversold by 4 units'], ['bad', 'Redis is down: orders are not accepted'], ['warn', 'Postgres is down; sales continue'], ['warn', 'is 42 s behind']]) {
+  for (const [tone, text] of [
+    ['bad', 'Chairs, CHAIR: oversold by 4 units'],
+    ['bad', 'Redis is down: orders are not accepted'],
+    ['warn', 'Postgres is down; sales continue'],
+    ['warn', 'is 42 s behind'],
+  ]) {
     await page.locator(`.alarm[data-tone=${tone}]`, { hasText: text }).waitFor();
   }
   const tones = await page.locator('.alarm').evaluateAll((all) => all.map((one) => one.dataset.tone));
@@ -264,20 +326,36 @@ test('on a phone, in Korean, with the keyboard, and no text is missing in either
     const base = document.querySelector('script[src]').src.replace('app.js', 'texts/');
     const [en, ko] = await Promise.all(['en', 'ko'].map(async (one) => (await import(`${base}${one}.js`)).default));
     const names = (text) => [...(text ?? '').matchAll(/\{\w+\}/g)].map(String).sort().join();
-    return [...new Set([...Object.keys(en), ...Object.keys(ko)])].filter((key) => !en[key] || !ko[key] || names(en[key]) !== names(ko[key]));
+    return [...new Set([...Object.keys(en), ...Object.keys(ko)])].filter(
+      (key) => !en[key] || !ko[key] || names(en[key]) !== names(ko[key]),
+    );
   });
   assert.deepEqual(missing, []);
   await page.getByLabel('운영자 토큰').focus();
   await page.keyboard.type('dev-admin');
   await page.keyboard.press('Enter');
   await page.locator('.gauges').waitFor();
-  for (const place of ['', 'sales/letters', 'sales/letters/terms', 'sales/letters/inventory', 'sales/letters/report', 'orders', 'letters', 'wallets', 'new']) {
+  for (const place of [
+    '',
+    'sales/letters',
+    'sales/letters/terms',
+    'sales/letters/inventory',
+    'sales/letters/report',
+    'orders',
+    'letters',
+    'wallets',
+    'new',
+  ]) {
     await go(page, place);
     await page.locator('main h1').waitFor();
     await eventually(`${place} is loaded`, async () => (await page.locator('.waiting').count()) === 0);
     const wide = await page.evaluate(() => document.scrollingElement.scrollWidth - innerWidth);
     assert.ok(wide <= 0, `${place} is ${wide} px too wide`);
-    assert.doesNotMatch(await page.locator('body').innerText(), /\b(?:gauge|fact|stock|term|order|status|report|letter|alarm|form|do|tab)\.[a-z_]+/, place);
+    assert.doesNotMatch(
+      await page.locator('body').textContent(),
+      /\b(?:gauge|fact|stock|term|order|status|report|letter|alarm|form|do|tab)\.[a-z_]+/,
+      place,
+    );
   }
   await go(page, '');
   await page.getByRole('heading', { name: '현황' }).waitFor();

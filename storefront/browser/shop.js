@@ -1,6 +1,20 @@
 // Journeys of customers in the storefront. Deliveries take some seconds here; a simulated provider handles card payments.
 
-import { accessible, admin, as, assert, eventually, openSale, shot, runInParallel, test, until, visit, startProxy, weigh } from './kit.js';
+import {
+  accessible,
+  admin,
+  as,
+  assert,
+  eventually,
+  openSale,
+  shot,
+  runInParallel,
+  test,
+  until,
+  visit,
+  startProxy,
+  weigh,
+} from './kit.js';
 
 runInParallel(3);
 
@@ -33,7 +47,12 @@ test('from the countdown and one tap to the delivery, with live updates', async 
   // A device whose clock is an hour fast does not open the sale early.
   const page = await visit('shop', { customer: 'mina', phone: true, wrongBy: 3_600_000 });
   const opens = opening(5000, begun);
-  const sale = await openSale({ title: 'Autumn living drop', items: [CHAIR], opens_at: at(opens), closes_at: at(opens + 3_600_000) });
+  const sale = await openSale({
+    title: 'Autumn living drop',
+    items: [CHAIR],
+    opens_at: at(opens),
+    closes_at: at(opens + 3_600_000),
+  });
   await page.goto(saleAt(sale));
   await page.getByText('Opens in', { exact: true }).waitFor();
   assert.match(await orderButton(page).textContent(), /^Opens in/);
@@ -54,7 +73,10 @@ test('from the countdown and one tap to the delivery, with live updates', async 
   assert.equal(updates.length, 7, updates.join());
   await shot(page, 'shop-delivered-phone');
   await accessible(page, 'a delivered order');
-  assert.deepEqual((await ordersOf('mina', sale)).map(({ status, total }) => [status, total]), [['delivered', 89000]]);
+  assert.deepEqual(
+    (await ordersOf('mina', sale)).map(({ status, total }) => [status, total]),
+    [['delivered', 89000]],
+  );
 
   // A delivered order can be returned, and is refunded.
   await page.getByRole('button', { name: 'Return order' }).click();
@@ -68,16 +90,21 @@ test('a tap that is a moment too early is accepted when the sale opens', async (
   const page = await visit('shop', { customer: 'eager' });
   const opens = opening(7000, begun);
   const sale = await openSale({ title: 'On the second', items: [TEA], opens_at: at(opens) });
-  await page.route(`**/v1/sales/${sale}`, async (route) => { // as if its clock were a little fast
+  await page.route(`**/v1/sales/${sale}`, async (route) => {
+    // as if its clock were a little fast
     const answer = await route.fetch();
-    const body = answer.status() === 200 ? { ...await answer.json(), opens_at: null } : undefined;
+    const body = answer.status() === 200 ? { ...(await answer.json()), opens_at: null } : undefined;
     await route.fulfill({ response: answer, json: body });
   });
   await page.goto(saleAt(sale));
   await ready(page);
-  await new Promise((done) => { setTimeout(done, Math.max(0, opens - 4500 - Date.now())); }); // the test is about this moment
+  await new Promise((done) => {
+    setTimeout(done, Math.max(0, opens - 4500 - Date.now()));
+  }); // the test is about this moment
   const codes = [];
-  page.on('response', (answer) => { if (answer.request().method() === 'POST') codes.push(answer.status()); });
+  page.on('response', (answer) => {
+    if (answer.request().method() === 'POST') codes.push(answer.status());
+  });
   await orderButton(page).click();
   const early = Date.now() < opens - 2000; // false on a machine that is too slow
   await page.locator('.ticket').waitFor();
@@ -90,8 +117,14 @@ test('late customers see that the sale is sold out, and get units that are relea
   const page = await visit('shop', { path: saleAt(sale), customer: 'late', dark: true });
   await ready(page);
   const unfreeze = await freeze(page, sale);
-  const burst = await Promise.all(['a', 'b', 'c', 'd', 'e', 'f'].map((name) => as(name, 'POST', `sales/${sale}/orders`, { items: [{ sku: 'LAMP', quantity: 1 }] }, 'k')
-    .then((order) => ({ name, order }), (error) => ({ name, error }))));
+  const burst = await Promise.all(
+    ['a', 'b', 'c', 'd', 'e', 'f'].map((name) =>
+      as(name, 'POST', `sales/${sale}/orders`, { items: [{ sku: 'LAMP', quantity: 1 }] }, 'k').then(
+        (order) => ({ name, order }),
+        (error) => ({ name, error }),
+      ),
+    ),
+  );
   const winners = burst.filter(({ order }) => order);
   assert.equal(winners.length, 3);
   for (const { error } of burst.filter(({ error }) => error)) assert.equal(error.code, 'sold_out');
@@ -102,9 +135,12 @@ test('late customers see that the sale is sold out, and get units that are relea
   await shot(page, 'shop-soldout-dark');
   await accessible(page, 'sold out');
   assert.deepEqual(await ordersOf('late', sale), []);
-  await eventually('a winner cancels', () => as(winners[0].name, 'DELETE', `sales/${sale}/orders/${winners[0].order.order_id}`));
+  await eventually('a winner cancels', () =>
+    as(winners[0].name, 'DELETE', `sales/${sale}/orders/${winners[0].order.order_id}`),
+  );
   await ready(page);
-  await eventually('it is sold again', async () => { // released units are displayed 300 ms before they can be reserved
+  await eventually('it is sold again', async () => {
+    // released units are displayed 300 ms before they can be reserved
     await orderButton(page).click();
     await page.locator('.ticket').waitFor({ timeout: 3000 });
     return true;
@@ -133,7 +169,11 @@ test('a lost response and a reload place one order', async () => {
   await orderButton(page).click();
   await page.getByText(/No response yet/).waitFor();
   await eventually('it has been tried twice', () => lost >= 2);
-  assert.equal(await page.getByRole('button', { name: 'Stop trying' }).isVisible(), false, 'it is unknown whether the order was placed');
+  assert.equal(
+    await page.getByRole('button', { name: 'Stop trying' }).isVisible(),
+    false,
+    'it is unknown whether the order was placed',
+  );
   await shot(page, 'shop-no-answer');
   await accessible(page, 'a lost response');
   await page.reload();
@@ -176,8 +216,14 @@ test('a paused sale waits, and a sale that is being rebuilt accepts the order wh
 
 test('several items with a discount, kept for pickup, to be paid later, then cancelled', async () => {
   const sale = await openSale({
-    title: 'Spring cleaning', items: [CHAIR, LAMP, TEA], delivery_fee: 3000, free_delivery_from: 200000,
-    discount_policies: [{ id: 'SPRING', kind: 'percent', value: 15, min_total: 50000, max_discount: 20000 }, { id: 'TEN', kind: 'percent', value: 10, min_total: 0, max_discount: null }],
+    title: 'Spring cleaning',
+    items: [CHAIR, LAMP, TEA],
+    delivery_fee: 3000,
+    free_delivery_from: 200000,
+    discount_policies: [
+      { id: 'SPRING', kind: 'percent', value: 15, min_total: 50000, max_discount: 20000 },
+      { id: 'TEN', kind: 'percent', value: 10, min_total: 0, max_discount: null },
+    ],
   });
   const page = await visit('shop', { path: saleAt(sale), customer: 'careful' });
   await page.getByRole('button', { name: 'Add one Oak chair' }).click();
@@ -206,13 +252,22 @@ test('several items with a discount, kept for pickup, to be paid later, then can
 });
 
 test('a declined card, with the keyboard alone', async () => {
-  const sale = await openSale({ title: 'Tea time', items: [TEA], max_orders_per_customer: null });
+  await openSale({ title: 'Tea time', items: [TEA], max_orders_per_customer: null });
   const page = await visit('shop', {});
-  const press = async (key, times = 1) => { for (let n = 0; n < times; n += 1) await page.keyboard.press(key); };
+  const press = async (key, times = 1) => {
+    for (let n = 0; n < times; n += 1) await page.keyboard.press(key);
+  };
   const tabTo = async (what) => {
     for (let n = 0; n < 60; n += 1) {
       await press('Tab');
-      if (await page.evaluate((text) => (document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent).includes(text), what)) return;
+      if (
+        await page.evaluate(
+          (text) =>
+            (document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent).includes(text),
+          what,
+        )
+      )
+        return;
     }
     throw new Error(`Tab does not reach ${what}`);
   };
@@ -243,8 +298,18 @@ test('a declined card, with the keyboard alone', async () => {
   await accessible(page, 'a missing address');
   await shot(page, 'shop-address');
   // The first missing field has the focus; optional fields are in between.
-  for (const [label, text] of [['Full name', 'Lee Hana'], ['Street address', '110 Sejong-daero'], ['Apartment, floor', ''], ['Postal code', '04524'], ['City', 'Seoul'], ['Country', 'KR']]) {
-    assert.ok(await page.getByLabel(new RegExp(`^${label}`)).evaluate((input) => input === document.activeElement), label);
+  for (const [label, text] of [
+    ['Full name', 'Lee Hana'],
+    ['Street address', '110 Sejong-daero'],
+    ['Apartment, floor', ''],
+    ['Postal code', '04524'],
+    ['City', 'Seoul'],
+    ['Country', 'KR'],
+  ]) {
+    assert.ok(
+      await page.getByLabel(new RegExp(`^${label}`)).evaluate((input) => input === document.activeElement),
+      label,
+    );
     await page.keyboard.type(text);
     await press('Tab');
   }
@@ -277,9 +342,16 @@ test('an order is paid from the wallet, which lists the payment', async () => {
 test('a connection that breaks while an order is followed loses no update', async () => {
   const sale = await openSale({ title: 'Torn', items: [TEA] });
   const proxy = await startProxy();
-  const page = await visit('shop', { path: saleAt(sale), customer: 'torn', by: proxy.address, expected: /Failed to load resource|ERR_/ });
+  const page = await visit('shop', {
+    path: saleAt(sale),
+    customer: 'torn',
+    by: proxy.address,
+    expected: /Failed to load resource|ERR_/,
+  });
   const resumed = [];
-  page.on('request', (request) => { if (request.url().endsWith('/events')) resumed.push(request.headers()['last-event-id']); });
+  page.on('request', (request) => {
+    if (request.url().endsWith('/events')) resumed.push(request.headers()['last-event-id']);
+  });
   await ready(page);
   await orderButton(page).click();
   await page.locator('.mode[data-mode="live"]').waitFor();
@@ -287,7 +359,10 @@ test('a connection that breaks while an order is followed loses no update', asyn
   proxy.cut();
   await page.locator('.mode:not([data-mode="live"])').waitFor();
   await ticket(page, 'delivered');
-  assert.ok(resumed.length >= 2 && resumed.slice(1).every((id) => /^\d+-\d+$/.test(id)), `resumed after the last event: ${resumed}`);
+  assert.ok(
+    resumed.length >= 2 && resumed.slice(1).every((id) => /^\d+-\d+$/.test(id)),
+    `resumed after the last event: ${resumed}`,
+  );
 });
 
 test('both languages have the same texts', async () => {
@@ -296,12 +371,19 @@ test('both languages have the same texts', async () => {
     const base = document.querySelector('script[src]').src.replace(/[^/]+$/, 'texts/');
     return Promise.all(['en', 'ko'].map(async (tag) => (await import(`${base}${tag}.js`)).default));
   });
-  const shape = (texts) => Object.entries(texts).map(([key, text]) => [key, ...(text.match(/\{\w+\}/g) ?? []).sort()].join()).sort();
+  const shape = (texts) =>
+    Object.entries(texts)
+      .map(([key, text]) => [key, ...(text.match(/\{\w+\}/g) ?? []).sort()].join())
+      .sort();
   assert.deepEqual(shape(en), shape(ko));
 });
 
 test('in Korean, including refusals, and switched to English', async () => {
-  const sale = await openSale({ title: '한정 특가', items: [{ ...CHAIR, name: '참나무 의자', total: 12 }], opens_at: at(Date.now() + 120_000) });
+  const sale = await openSale({
+    title: '한정 특가',
+    items: [{ ...CHAIR, name: '참나무 의자', total: 12 }],
+    opens_at: at(Date.now() + 120_000),
+  });
   const list = await visit('shop', { language: 'ko', phone: true });
   await list.getByText('오픈 예정').first().waitFor();
   await shot(list, 'shop-list-korean-phone');
@@ -320,8 +402,14 @@ test('in Korean, including refusals, and switched to English', async () => {
 
 test('my orders are listed page by page', async () => {
   const sale = await openSale({ title: 'Many', items: [TEA], max_orders_per_customer: null });
-  for (let n = 0; n < 12; n += 1) await eventually('ordered', () => as('often', 'POST', `sales/${sale}/orders`, { items: [{ sku: 'TEA', quantity: 1 + (n % 3) }] }, `k${n}`));
-  await eventually('all are settled', async () => (await as('often', 'GET', `sales/${sale}/orders?limit=20`)).orders.length === 12);
+  for (let n = 0; n < 12; n += 1)
+    await eventually('ordered', () =>
+      as('often', 'POST', `sales/${sale}/orders`, { items: [{ sku: 'TEA', quantity: 1 + (n % 3) }] }, `k${n}`),
+    );
+  await eventually(
+    'all are settled',
+    async () => (await as('often', 'GET', `sales/${sale}/orders?limit=20`)).orders.length === 12,
+  );
   const page = await visit('shop', { path: '/#/orders', customer: 'often' });
   await page.locator('.order-list li').nth(9).waitFor();
   assert.equal(await page.locator('.order-list li').count(), 10);

@@ -31,7 +31,9 @@ export const path = (...parts) => `/admin/v1/${parts.map(encodeURIComponent).joi
 
 /// Adds the parameters that are not empty.
 export function query(url, parameters) {
-  const filled = Object.entries(parameters).filter(([, value]) => value !== '' && value !== null && value !== undefined);
+  const filled = Object.entries(parameters).filter(
+    ([, value]) => value !== '' && value !== null && value !== undefined,
+  );
   return filled.length ? `${url}?${new URLSearchParams(filled)}` : url;
 }
 
@@ -51,7 +53,10 @@ export async function call(method, url, { body, key, as = token(), timeout = TIM
   let text;
   try {
     response = await fetch(url, {
-      method, headers, cache: 'no-store', signal: AbortSignal.timeout(timeout),
+      method,
+      headers,
+      cache: 'no-store',
+      signal: AbortSignal.timeout(timeout),
       body: body === undefined ? undefined : JSON.stringify(body),
     });
     text = await response.text();

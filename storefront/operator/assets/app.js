@@ -33,15 +33,22 @@ function currentRoute() {
 function screenFor({ parts, parameters }) {
   const [first, second, third] = parts;
   switch (first) {
-    case undefined: return html`<${Overview} />`;
-    case 'new': return html`<${NewSale} />`;
-    case 'sales': return html`<${Sale} key=${second} sale=${second} tab=${third ?? 'live'} />`;
-    case 'orders': return third
-      ? html`<${Order} key=${third} sale=${second} order=${third} />`
-      : html`<${Orders} key=${parameters} parameters=${parameters} />`;
-    case 'letters': return html`<${Letters} />`;
-    case 'wallets': return html`<${Wallets} />`;
-    default: return html`<${Overview} />`;
+    case undefined:
+      return html`<${Overview} />`;
+    case 'new':
+      return html`<${NewSale} />`;
+    case 'sales':
+      return html`<${Sale} key=${second} sale=${second} tab=${third ?? 'live'} />`;
+    case 'orders':
+      return third
+        ? html`<${Order} key=${third} sale=${second} order=${third} />`
+        : html`<${Orders} key=${parameters} parameters=${parameters} />`;
+    case 'letters':
+      return html`<${Letters} />`;
+    case 'wallets':
+      return html`<${Wallets} />`;
+    default:
+      return html`<${Overview} />`;
   }
 }
 
@@ -61,7 +68,11 @@ function Choice({ label, value, all, name, onChoose }) {
 function ConnectionStatus() {
   const { snapshot, disconnectedAt } = useOverview();
   const tone = disconnectedAt ? 'bad' : snapshot ? 'good' : 'quiet';
-  const text = disconnectedAt ? t('pulse.lost') : snapshot ? t('pulse.live', { time: clock(snapshot.time) }) : t('pulse.waiting');
+  const text = disconnectedAt
+    ? t('pulse.lost')
+    : snapshot
+      ? t('pulse.live', { time: clock(snapshot.time) })
+      : t('pulse.waiting');
   return html`<p class="pulse" data-tone=${tone}><span class="dot" aria-hidden="true"></span><span>${text}</span></p>`;
 }
 
@@ -80,11 +91,21 @@ function Frame({ route, onLanguage, onSignOut }) {
     window.scrollTo(0, 0);
   }, [screen]);
   const section = route.parts[0] ?? '';
-  const entry = (to, text, badge) => html`<li><a href="#/${to}" aria-current=${section === to || (to === '' && ['sales', 'new'].includes(section)) ? 'page' : undefined}>
+  const entry = (
+    to,
+    text,
+    badge,
+  ) => html`<li><a href="#/${to}" aria-current=${section === to || (to === '' && ['sales', 'new'].includes(section)) ? 'page' : undefined}>
     ${text}${badge > 0 && html` <span class="badge">${badge}</span>`}</a></li>`;
-  const choose = (next) => { applyTheme(next); setTheme(next); };
+  const choose = (next) => {
+    applyTheme(next);
+    setTheme(next);
+  };
   return html`<div class="frame" data-stale=${disconnectedAt ? 'true' : undefined}>
-    <a class="skip" href="#title" onClick=${(event) => { event.preventDefault(); main.current.querySelector('#title')?.focus(); }}>${t('skip')}</a>
+    <a class="skip" href="#title" onClick=${(event) => {
+      event.preventDefault();
+      main.current.querySelector('#title')?.focus();
+    }}>${t('skip')}</a>
     <header class="top">
       <p class="brand"><span class="mark" aria-hidden="true"></span>${t('product')}</p>
       <${ConnectionStatus} />
@@ -134,11 +155,23 @@ function App() {
   useEffect(() => {
     if (signedIn) start();
   }, [signedIn]);
-  const onLanguage = (next) => { setLanguage(next); setCurrentLanguage(next); pollNow(); };
-  const onSignOut = () => { signOut(); stop(); setSessionEnded(false); setSignedIn(false); };
+  const onLanguage = (next) => {
+    setLanguage(next);
+    setCurrentLanguage(next);
+    pollNow();
+  };
+  const onSignOut = () => {
+    signOut();
+    stop();
+    setSessionEnded(false);
+    setSignedIn(false);
+  };
   if (!signedIn) {
     return html`<${SignIn} ended=${sessionEnded} key=${currentLanguage} onLanguage=${onLanguage}
-      onSignedIn=${() => { setSessionEnded(false); setSignedIn(true); }} />`;
+      onSignedIn=${() => {
+        setSessionEnded(false);
+        setSignedIn(true);
+      }} />`;
   }
   return html`<${Frame} key=${currentLanguage} route=${route} onLanguage=${onLanguage} onSignOut=${onSignOut} />`;
 }

@@ -5,7 +5,8 @@ import ko from './texts/ko.js';
 
 const STORAGE_KEY = 'operator-language';
 const TEXTS = { en, ko };
-const initial = localStorage.getItem(STORAGE_KEY) ?? (navigator.languages.find((tag) => /^(ko|en)/.test(tag)) ?? 'en').slice(0, 2);
+const initial =
+  localStorage.getItem(STORAGE_KEY) ?? (navigator.languages.find((tag) => /^(ko|en)/.test(tag)) ?? 'en').slice(0, 2);
 let current = TEXTS[initial] ? initial : 'en';
 document.documentElement.lang = current;
 
@@ -36,10 +37,13 @@ function format(Kind, options) {
 }
 
 export const number = (value) => known(value, (n) => format(Intl.NumberFormat, {}).format(n));
-export const signed = (value) => known(value, (n) => format(Intl.NumberFormat, { signDisplay: 'exceptZero' }).format(n));
-export const percent = (value) => known(value, (n) => format(Intl.NumberFormat, { style: 'percent', maximumFractionDigits: 1 }).format(n));
+export const signed = (value) =>
+  known(value, (n) => format(Intl.NumberFormat, { signDisplay: 'exceptZero' }).format(n));
+export const percent = (value) =>
+  known(value, (n) => format(Intl.NumberFormat, { style: 'percent', maximumFractionDigits: 1 }).format(n));
 /// Formats a rate per second; a small one with one decimal.
-export const rate = (value) => known(value, (n) => format(Intl.NumberFormat, { maximumFractionDigits: n < 10 ? 1 : 0 }).format(n));
+export const rate = (value) =>
+  known(value, (n) => format(Intl.NumberFormat, { maximumFractionDigits: n < 10 ? 1 : 0 }).format(n));
 
 /// Formats an amount in the minor unit.
 export function money(amount, currency) {
@@ -60,7 +64,8 @@ export const hour = instant({ month: 'short', day: 'numeric', hour: '2-digit' })
 
 /// Formats a duration in its largest units.
 export function span(seconds) {
-  const part = (value, unit) => format(Intl.NumberFormat, { style: 'unit', unit, unitDisplay: 'narrow', maximumFractionDigits: 1 }).format(value);
+  const part = (value, unit) =>
+    format(Intl.NumberFormat, { style: 'unit', unit, unitDisplay: 'narrow', maximumFractionDigits: 1 }).format(value);
   return known(seconds, (s) => {
     if (s < 10) return part(s, 'second');
     if (s < 120) return part(Math.round(s), 'second');

@@ -48,10 +48,13 @@ async function poll() {
 
 function add(snapshot) {
   const before = state.snapshot;
-  const isSameProcess = before && before.gateway.id === snapshot.gateway.id && before.gateway.started_at === snapshot.gateway.started_at;
+  const isSameProcess =
+    before && before.gateway.id === snapshot.gateway.id && before.gateway.started_at === snapshot.gateway.started_at;
   if (isSameProcess && before.time === snapshot.time) return put({ disconnectedAt: null, error: null });
   const snapshots = [...(isSameProcess ? state.snapshots : []), snapshot].slice(-HISTORY_MAX);
-  const rates = [...(isSameProcess ? state.rates : []), ratesBetween(isSameProcess ? before : null, snapshot)].slice(-HISTORY_MAX);
+  const rates = [...(isSameProcess ? state.rates : []), ratesBetween(isSameProcess ? before : null, snapshot)].slice(
+    -HISTORY_MAX,
+  );
   put({ snapshot, snapshots, rates, alarms: alarmsOf(snapshots), disconnectedAt: null, error: null });
 }
 

@@ -15,17 +15,20 @@ export function settledTotal(snapshot) {
 }
 
 /// Returns the maximum of the known values; null if all are unknown.
-const maximum = (values) => values.filter((value) => value !== null).reduce((most, value) => Math.max(most ?? 0, value), null);
+const maximum = (values) =>
+  values.filter((value) => value !== null).reduce((most, value) => Math.max(most ?? 0, value), null);
 const sum = (values) => values.filter((value) => value !== null).reduce((all, value) => (all ?? 0) + value, null);
 
 /// Returns the values of the gauges.
 export function ratesBetween(before, snapshot) {
   const elapsed = before ? seconds(before, snapshot) : 0;
   const gateway = (name) => (before ? perSecond(elapsed, before.gateway[name], snapshot.gateway[name]) : null);
-  const sales = Object.fromEntries(snapshot.sales.map((sale) => {
-    const earlier = before?.sales.find((other) => other.sale_id === sale.sale_id);
-    return [sale.sale_id, earlier ? perSecond(elapsed, earlier.orders_settled, sale.orders_settled) : null];
-  }));
+  const sales = Object.fromEntries(
+    snapshot.sales.map((sale) => {
+      const earlier = before?.sales.find((other) => other.sale_id === sale.sale_id);
+      return [sale.sale_id, earlier ? perSecond(elapsed, earlier.orders_settled, sale.orders_settled) : null];
+    }),
+  );
   return {
     time: snapshot.time,
     accepted: gateway('accepted_total'),

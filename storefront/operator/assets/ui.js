@@ -7,7 +7,17 @@ import { t } from './i18n.js';
 
 export const html = htm.bind(h);
 export {
-  Fragment, cloneElement, createContext, render, useCallback, useContext, useEffect, useId, useMemo, useRef, useState,
+  Fragment,
+  cloneElement,
+  createContext,
+  render,
+  useCallback,
+  useContext,
+  useEffect,
+  useId,
+  useMemo,
+  useRef,
+  useState,
 };
 
 /// A state as a text and a colour, never as a colour alone.
@@ -19,7 +29,12 @@ export function Pill({ tone = 'quiet', children }) {
 export function Button({ onPress, kind = 'plain', busy = false, disabled = false, children, ...rest }) {
   const [pressed, setPressed] = useState(false);
   const mounted = useRef(true);
-  useEffect(() => () => { mounted.current = false; }, []);
+  useEffect(
+    () => () => {
+      mounted.current = false;
+    },
+    [],
+  );
   const press = async (event) => {
     if (pressed || busy || disabled) return;
     setPressed(true);
@@ -50,7 +65,9 @@ export function Field({ label, hint, error, children, wide = false }) {
   const [hintId, errorId] = [`${id}-hint`, `${id}-error`];
   const described = [hint && hintId, error && errorId].filter(Boolean).join(' ') || undefined;
   const control = cloneElement(children, {
-    id, 'aria-describedby': described, 'aria-invalid': error ? 'true' : undefined,
+    id,
+    'aria-describedby': described,
+    'aria-invalid': error ? 'true' : undefined,
   });
   return html`<div class=${wide ? 'field wide' : 'field'}>
     <label for=${id}>${label}</label>
@@ -76,7 +93,9 @@ export function useFetch(fetchData, dependencies) {
       (data) => current && setState({ data, error: null, loading: false }),
       (error) => current && setState((before) => ({ ...before, error, loading: false })),
     );
-    return () => { current = false; };
+    return () => {
+      current = false;
+    };
   }, [...dependencies, round]);
   return { ...state, reload: () => setRound((n) => n + 1) };
 }

@@ -34,8 +34,12 @@ export class Refusal extends Error {
 
 /// There was no response.
 export class NoResponse extends Error {
-  get isTransient() { return true; }
-  get didNothing() { return false; }
+  get isTransient() {
+    return true;
+  }
+  get didNothing() {
+    return false;
+  }
 }
 
 export const path = (...parts) => `/v1/${parts.map(encodeURIComponent).join('/')}`;
@@ -96,7 +100,7 @@ function parse(text) {
 export function retryDelay(error, tries) {
   const backoff = Math.min(BACKOFF_MS_MIN * 2 ** Math.min(tries, 10), BACKOFF_MS_MAX);
   const requested = (error.retryAfter ?? 0) * 1000;
-  return requested + backoff / 2 + Math.random() * backoff / 2;
+  return requested + backoff / 2 + (Math.random() * backoff) / 2;
 }
 
 /// Retries as long as the error is transient. `onWait(error, ms, tries)` is called before each wait.

@@ -57,16 +57,44 @@ function focusHeading(root) {
 function frame(section) {
   const link = (href, text, name) => h('a', { href, 'aria-current': section === name ? 'page' : null }, text);
   const name = customer();
-  const account = h('button', { type: 'button', class: 'account', id: 'account', 'aria-label': name ? t('signedInAs', { name }) : t('signIn'), on: { click: () => signIn() } },
-    name ? h('span', { class: 'avatar', data: { initial: name[0].toUpperCase() } }) : null, h('span', { class: 'account-name' }, name ?? t('signIn')));
+  const account = h(
+    'button',
+    {
+      type: 'button',
+      class: 'account',
+      id: 'account',
+      'aria-label': name ? t('signedInAs', { name }) : t('signIn'),
+      on: { click: () => signIn() },
+    },
+    name ? h('span', { class: 'avatar', data: { initial: name[0].toUpperCase() } }) : null,
+    h('span', { class: 'account-name' }, name ?? t('signIn')),
+  );
   const other = language() === 'ko' ? 'en' : 'ko';
-  const switcher = h('button', { type: 'button', class: 'language', id: 'language', lang: other, on: { click: () => change(other) } },
-    h('span', { 'aria-hidden': 'true' }, other === 'ko' ? '한국어' : 'EN'), h('span', { class: 'unseen' }, t('language')));
+  const switcher = h(
+    'button',
+    { type: 'button', class: 'language', id: 'language', lang: other, on: { click: () => change(other) } },
+    h('span', { 'aria-hidden': 'true' }, other === 'ko' ? '한국어' : 'EN'),
+    h('span', { class: 'unseen' }, t('language')),
+  );
   const focused = document.activeElement?.id;
-  document.getElementById('top').replaceChildren(
-    h('a', { class: 'brand', href: '#/', 'aria-label': t('brand') }, h('span', { class: 'brand-mark' }, icon('bolt')), h('span', { class: 'brand-name' }, t('brand'))),
-    h('nav', { 'aria-label': t('brand') }, link('#/', t('sales'), 'sales'), link('#/orders', t('orders'), 'orders'), link('#/wallet', t('wallet'), 'wallet')),
-    h('div', { class: 'tools' }, switcher, account));
+  document
+    .getElementById('top')
+    .replaceChildren(
+      h(
+        'a',
+        { class: 'brand', href: '#/', 'aria-label': t('brand') },
+        h('span', { class: 'brand-mark' }, icon('bolt')),
+        h('span', { class: 'brand-name' }, t('brand')),
+      ),
+      h(
+        'nav',
+        { 'aria-label': t('brand') },
+        link('#/', t('sales'), 'sales'),
+        link('#/orders', t('orders'), 'orders'),
+        link('#/wallet', t('wallet'), 'wallet'),
+      ),
+      h('div', { class: 'tools' }, switcher, account),
+    );
   if (['account', 'language'].includes(focused)) document.getElementById(focused).focus();
   setText(document.getElementById('skip'), t('skip'));
   setText(document.getElementById('foot'), t('footer'));

@@ -3,8 +3,12 @@
 import { svg } from './dom.js';
 
 const PALETTES = [
-  ['#d4380d', '#ffd8b8', '#3b0d02'], ['#0b6e6e', '#bfeee6', '#032c2c'], ['#5b3fd1', '#dcd4ff', '#1a0f52'],
-  ['#b4005a', '#ffcfe2', '#3d001f'], ['#1f5fbf', '#cfe3ff', '#08224a'], ['#8a5a00', '#ffe6ad', '#352200'],
+  ['#d4380d', '#ffd8b8', '#3b0d02'],
+  ['#0b6e6e', '#bfeee6', '#032c2c'],
+  ['#5b3fd1', '#dcd4ff', '#1a0f52'],
+  ['#b4005a', '#ffcfe2', '#3d001f'],
+  ['#1f5fbf', '#cfe3ff', '#08224a'],
+  ['#8a5a00', '#ffe6ad', '#352200'],
 ];
 
 function randomFrom(text) {
@@ -24,7 +28,15 @@ export function art(sku) {
   const parts = [svg('rect', { width: 96, height: 96, fill: light })];
   const shapes = [
     () => svg('circle', { cx: 20 + random() * 56, cy: 20 + random() * 56, r: 18 + random() * 22 }),
-    () => svg('rect', { x: random() * 48, y: random() * 48, width: 48, height: 48, rx: random() > 0.5 ? 24 : 4, transform: `rotate(${Math.floor(random() * 90)} 48 48)` }),
+    () =>
+      svg('rect', {
+        x: random() * 48,
+        y: random() * 48,
+        width: 48,
+        height: 48,
+        rx: random() > 0.5 ? 24 : 4,
+        transform: `rotate(${Math.floor(random() * 90)} 48 48)`,
+      }),
     () => svg('path', { d: `M${random() * 40} 96 L48 ${10 + random() * 30} L${56 + random() * 40} 96z` }),
     () => svg('path', { d: 'M0 48a48 48 0 0 1 96 0z', transform: `rotate(${Math.floor(random() * 4) * 90} 48 48)` }),
   ];
@@ -34,5 +46,15 @@ export function art(sku) {
     shape.setAttribute('opacity', fill === dark ? '0.9' : '0.82');
     parts.push(shape);
   }
-  return svg('svg', { viewBox: '0 0 96 96', preserveAspectRatio: 'xMidYMid slice', class: 'art', 'aria-hidden': 'true', focusable: 'false' }, parts);
+  return svg(
+    'svg',
+    {
+      viewBox: '0 0 96 96',
+      preserveAspectRatio: 'xMidYMid slice',
+      class: 'art',
+      'aria-hidden': 'true',
+      focusable: 'false',
+    },
+    parts,
+  );
 }

@@ -56,15 +56,23 @@ export function announce(text) {
   const live = document.getElementById('live');
   live.textContent = '';
   // Some screen readers do not notice a text that is set in the same frame in which it was cleared.
-  requestAnimationFrame(() => { live.textContent = text; });
+  requestAnimationFrame(() => {
+    live.textContent = text;
+  });
 }
 
 /// Resolves after `ms` milliseconds, or earlier when `early` goes online; rejects when the signal is aborted.
 export function pause(ms, signal, early) {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(signal.reason);
-    const done = () => { end(); resolve(); };
-    const stop = () => { end(); reject(signal.reason); };
+    const done = () => {
+      end();
+      resolve();
+    };
+    const stop = () => {
+      end();
+      reject(signal.reason);
+    };
     const timer = setTimeout(done, ms);
     const end = () => {
       clearTimeout(timer);

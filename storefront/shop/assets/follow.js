@@ -95,7 +95,8 @@ function applyEvent(block, state, publish) {
   }
   if (!data) return;
   const message = JSON.parse(data);
-  if (name === 'reset') state.lastId = message.last_event_id; // the client was too slow; resume from there
+  if (name === 'reset')
+    state.lastId = message.last_event_id; // the client was too slow; resume from there
   else publish(message);
 }
 

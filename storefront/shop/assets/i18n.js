@@ -62,9 +62,14 @@ export function second(time) {
 /// Formats a duration for people: "2 minutes", "2분".
 export function span(ms) {
   const seconds = Math.max(1, Math.ceil(ms / 1000));
-  const [value, unit] = seconds < 90 ? [seconds, 'second']
-    : seconds < 90 * 60 ? [Math.round(seconds / 60), 'minute']
-      : seconds < 36 * 3600 ? [Math.round(seconds / 3600), 'hour'] : [Math.round(seconds / 86400), 'day'];
+  const [value, unit] =
+    seconds < 90
+      ? [seconds, 'second']
+      : seconds < 90 * 60
+        ? [Math.round(seconds / 60), 'minute']
+        : seconds < 36 * 3600
+          ? [Math.round(seconds / 3600), 'hour']
+          : [Math.round(seconds / 86400), 'day'];
   const options = { style: 'unit', unit, unitDisplay: 'long' };
   return format(`span:${unit}`, () => new Intl.NumberFormat(current, options)).format(value);
 }

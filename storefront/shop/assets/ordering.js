@@ -18,7 +18,9 @@ const slot = (customer, sale) => `attempt:${customer}:${sale}`;
 function newKey() {
   // crypto.randomUUID is not available on pages that are served over plain HTTP.
   const bytes = crypto.getRandomValues(new Uint8Array(18));
-  return btoa(String.fromCharCode(...bytes)).replaceAll('+', '-').replaceAll('/', '_');
+  return btoa(String.fromCharCode(...bytes))
+    .replaceAll('+', '-')
+    .replaceAll('/', '_');
 }
 
 /// Returns the customer's pending attempt in a sale, or null.
@@ -51,17 +53,21 @@ export async function place(attempt, { signal, onWait } = {}) {
     store(slot(attempt.customer, attempt.sale), attempt);
   };
   try {
-    const response = await retry(async () => {
-      const before = attempt.uncertain;
-      remember(true); // until the response, the outcome is unknown
-      try {
-        return await call('POST', url, { body: attempt.body, key: attempt.key, signal });
-      } catch (error) {
-        if (error.didNothing && !before) remember(false);
-        if (error.code === 'sale_not_open') error.early = (clock.until(error.members.opens_at) ?? Infinity) < EARLY_MS_MAX;
-        throw error;
-      }
-    }, { signal, onWait });
+    const response = await retry(
+      async () => {
+        const before = attempt.uncertain;
+        remember(true); // until the response, the outcome is unknown
+        try {
+          return await call('POST', url, { body: attempt.body, key: attempt.key, signal });
+        } catch (error) {
+          if (error.didNothing && !before) remember(false);
+          if (error.code === 'sale_not_open')
+            error.early = (clock.until(error.members.opens_at) ?? Infinity) < EARLY_MS_MAX;
+          throw error;
+        }
+      },
+      { signal, onWait },
+    );
     attempt.order = response.body.order_id;
     remember(false);
     return response.body;

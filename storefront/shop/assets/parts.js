@@ -12,7 +12,8 @@ const ICONS = {
   pause: 'M7 5v10M13 5v10',
   cross: 'M5.5 5.5l9 9m0-9-9 9',
   spin: 'M10 3a7 7 0 1 1-6.6 4.7',
-  truck: 'M2.5 6h8.5v7.5h-8.5zM11 8.5h3.2l2.8 2.6v2.4h-6M6 15.5a1.4 1.4 0 1 0 0-2.8 1.4 1.4 0 0 0 0 2.8zm7.6 0a1.4 1.4 0 1 0 0-2.8 1.4 1.4 0 0 0 0 2.8z',
+  truck:
+    'M2.5 6h8.5v7.5h-8.5zM11 8.5h3.2l2.8 2.6v2.4h-6M6 15.5a1.4 1.4 0 1 0 0-2.8 1.4 1.4 0 0 0 0 2.8zm7.6 0a1.4 1.4 0 1 0 0-2.8 1.4 1.4 0 0 0 0 2.8z',
   left: 'M12 4.5 6.5 10l5.5 5.5',
   minus: 'M5 10h10',
   plus: 'M5 10h10M10 5v10',
@@ -20,11 +21,29 @@ const ICONS = {
 
 /// Returns an icon next to a text, which is decoration only.
 export function icon(name) {
-  const drawn = svg('path', { d: ICONS[name], fill: name === 'bolt' ? 'currentColor' : 'none', stroke: 'currentColor', 'stroke-width': name === 'bolt' ? 0 : 1.8, 'stroke-linecap': 'round', 'stroke-linejoin': 'round' });
-  return svg('svg', { viewBox: '0 0 20 20', class: `icon icon-${name}`, 'aria-hidden': 'true', focusable: 'false' }, drawn);
+  const drawn = svg('path', {
+    d: ICONS[name],
+    fill: name === 'bolt' ? 'currentColor' : 'none',
+    stroke: 'currentColor',
+    'stroke-width': name === 'bolt' ? 0 : 1.8,
+    'stroke-linecap': 'round',
+    'stroke-linejoin': 'round',
+  });
+  return svg(
+    'svg',
+    { viewBox: '0 0 20 20', class: `icon icon-${name}`, 'aria-hidden': 'true', focusable: 'false' },
+    drawn,
+  );
 }
 
-const PILL_ICONS = { upcoming: 'clock', open: 'bolt', soldout: 'cross', paused: 'pause', closed: 'cross', rebuilding: 'spin' };
+const PILL_ICONS = {
+  upcoming: 'clock',
+  open: 'bolt',
+  soldout: 'cross',
+  paused: 'pause',
+  closed: 'cross',
+  rebuilding: 'spin',
+};
 
 /// A coloured label with the phase of a sale. Call `update(phase)`.
 export function pill() {
@@ -48,12 +67,21 @@ export function countdown() {
     return { unit, figure, cell: h('span', { class: 'cell' }, figure, h('i', {}, t(unit))) };
   });
   // Figures that change every second are not announced; views announce the remaining time in words.
-  const element = h('div', { class: 'countdown', role: 'timer', 'aria-live': 'off' }, cells.map(({ cell }) => cell));
+  const element = h(
+    'div',
+    { class: 'countdown', role: 'timer', 'aria-live': 'off' },
+    cells.map(({ cell }) => cell),
+  );
   return {
     element,
     tick(time) {
       const seconds = Math.max(0, Math.ceil((clock.until(time) ?? 0) / 1000));
-      const values = [Math.floor(seconds / 86400), Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60, seconds % 60];
+      const values = [
+        Math.floor(seconds / 86400),
+        Math.floor(seconds / 3600) % 24,
+        Math.floor(seconds / 60) % 60,
+        seconds % 60,
+      ];
       cells.forEach(({ figure, cell, unit }, index) => {
         setText(figure, String(values[index]).padStart(2, '0'));
         if (unit === 'days') show(cell, values[0] > 0);
@@ -82,10 +110,16 @@ export function stock() {
       const share = item.total ? Math.max(0, Math.min(1, item.remaining / item.total)) : 1;
       bar.style.setProperty('--share', share.toFixed(4));
       element.dataset.level = item.total === null ? 'endless' : share === 0 ? 'gone' : share <= 0.2 ? 'low' : 'well';
-      setText(label, item.total === null ? t('plenty')
-        : isSoldOut(item) ? t('gone')
-          : share <= 0.2 ? t('lastOnes', { count: count(item.remaining) })
-            : t('leftOf', { count: count(item.remaining), total: count(item.total) }));
+      setText(
+        label,
+        item.total === null
+          ? t('plenty')
+          : isSoldOut(item)
+            ? t('gone')
+            : share <= 0.2
+              ? t('lastOnes', { count: count(item.remaining) })
+              : t('leftOf', { count: count(item.remaining), total: count(item.total) }),
+      );
     },
   };
 }
@@ -97,10 +131,24 @@ export function stepper(name, onChange) {
     const value = Math.max(0, Math.min(now.most, now.value + by));
     if (value !== now.value) onChange(value);
   };
-  const less = h('button', { type: 'button', class: 'step', 'aria-label': t('less', { name }), on: { click: step(-1) } }, icon('minus'));
-  const more = h('button', { type: 'button', class: 'step', 'aria-label': t('moreOf', { name }), on: { click: step(1) } }, icon('plus'));
+  const less = h(
+    'button',
+    { type: 'button', class: 'step', 'aria-label': t('less', { name }), on: { click: step(-1) } },
+    icon('minus'),
+  );
+  const more = h(
+    'button',
+    { type: 'button', class: 'step', 'aria-label': t('moreOf', { name }), on: { click: step(1) } },
+    icon('plus'),
+  );
   const value = h('output', { class: 'step-value', 'aria-live': 'polite' }, '0');
-  const element = h('div', { class: 'stepper', role: 'group', 'aria-label': t('quantity', { name }) }, less, value, more);
+  const element = h(
+    'div',
+    { class: 'stepper', role: 'group', 'aria-label': t('quantity', { name }) },
+    less,
+    value,
+    more,
+  );
   return {
     element,
     update(next) {
@@ -117,11 +165,18 @@ export function stepper(name, onChange) {
 /// Shows a confirmation dialog. Resolves to whether the customer confirms.
 export function confirmDialog({ title, text, yes, no }) {
   return new Promise((resolve) => {
-    const dialog = h('dialog', { class: 'dialog', 'aria-labelledby': 'confirm-title', 'aria-describedby': 'confirm-text' },
-      h('h2', { id: 'confirm-title' }, title), h('p', { id: 'confirm-text' }, text),
-      h('div', { class: 'row end' },
+    const dialog = h(
+      'dialog',
+      { class: 'dialog', 'aria-labelledby': 'confirm-title', 'aria-describedby': 'confirm-text' },
+      h('h2', { id: 'confirm-title' }, title),
+      h('p', { id: 'confirm-text' }, text),
+      h(
+        'div',
+        { class: 'row end' },
         h('button', { type: 'button', class: 'button quiet', on: { click: () => dialog.close('no') } }, no),
-        h('button', { type: 'button', class: 'button danger', on: { click: () => dialog.close('yes') } }, yes)));
+        h('button', { type: 'button', class: 'button danger', on: { click: () => dialog.close('yes') } }, yes),
+      ),
+    );
     dialog.addEventListener('close', () => {
       dialog.remove();
       resolve(dialog.returnValue === 'yes');
@@ -133,7 +188,14 @@ export function confirmDialog({ title, text, yes, no }) {
 
 /// A placeholder for an empty list.
 export function empty(title, hint, ...more) {
-  return h('div', { class: 'empty' }, icon('bolt'), h('p', { class: 'empty-title' }, title), hint ? h('p', {}, hint) : null, more);
+  return h(
+    'div',
+    { class: 'empty' },
+    icon('bolt'),
+    h('p', { class: 'empty-title' }, title),
+    hint ? h('p', {}, hint) : null,
+    more,
+  );
 }
 
 /// A link in the style of a button.

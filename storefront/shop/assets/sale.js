@@ -55,7 +55,11 @@ export async function poll(fetchUpdate, { onUpdate, onError, soon, signal }) {
   let failures = 0;
   let fullAt = -Infinity;
   for (;;) {
-    await whileHidden(signal, () => { etag = null; quiet = 0; clock.invalidate(); });
+    await whileHidden(signal, () => {
+      etag = null;
+      quiet = 0;
+      clock.invalidate();
+    });
     let ms;
     try {
       // A request without an ETag returns the server's time: now and then, and shortly before the opening.

@@ -32,6 +32,8 @@ export function names(prefix) {
     for (const key of Object.keys(localStorage)) {
       if (key.startsWith(PREFIX + prefix)) found.add(key.slice(PREFIX.length));
     }
-  } catch { /* only what is in memory */ }
+  } catch {
+    /* only what is in memory */
+  }
   return [...found];
 }

@@ -16,7 +16,10 @@ export function Confirmation() {
   const [question, setQuestion] = useState(null);
   const [text, setText] = useState('');
   const dialog = useRef(null);
-  open = (next) => { setText(''); setQuestion(next); };
+  open = (next) => {
+    setText('');
+    setQuestion(next);
+  };
   useEffect(() => {
     if (question && !dialog.current.open) dialog.current.showModal();
   }, [question]);
@@ -27,17 +30,29 @@ export function Confirmation() {
   };
   const ready = !question?.typed || text === question.typed;
   return html`<dialog class="confirm" ref=${dialog} aria-labelledby="confirm-title" aria-describedby="confirm-text"
-      onCancel=${(event) => { event.preventDefault(); close(false); }}>
-    ${question && html`<form onSubmit=${(event) => { event.preventDefault(); if (ready) close(true); }}>
+      onCancel=${(event) => {
+        event.preventDefault();
+        close(false);
+      }}>
+    ${
+      question &&
+      html`<form onSubmit=${(event) => {
+        event.preventDefault();
+        if (ready) close(true);
+      }}>
       <h2 id="confirm-title">${question.title}</h2>
       <p id="confirm-text">${question.text}</p>
       ${question.children}
-      ${question.typed && html`<label class="field wide"><span>${t('confirm.type', { text: question.typed })}</span>
-        <input value=${text} onInput=${(event) => setText(event.target.value)} autocomplete="off" spellcheck=${false} /></label>`}
+      ${
+        question.typed &&
+        html`<label class="field wide"><span>${t('confirm.type', { text: question.typed })}</span>
+        <input value=${text} onInput=${(event) => setText(event.target.value)} autocomplete="off" spellcheck=${false} /></label>`
+      }
       <div class="actions">
         <button type="button" class="button" onClick=${() => close(false)}>${t('cancel')}</button>
         <button type="submit" class="button" data-kind=${question.tone} disabled=${!ready}>${question.verb}</button>
       </div>
-    </form>`}
+    </form>`
+    }
   </dialog>`;
 }

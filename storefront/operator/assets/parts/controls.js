@@ -32,7 +32,7 @@ export function Controls({ sale, all = true, onDone }) {
   const [message, setMessage] = useState('');
   const press = async (action) => {
     setError(null);
-    if (!await isConfirmed(sale, action)) return;
+    if (!(await isConfirmed(sale, action))) return;
     try {
       await act(sale.sale_id, action);
       setMessage(t(`did.${action}`, { sale: sale.title }));
@@ -44,8 +44,10 @@ export function Controls({ sale, all = true, onDone }) {
   };
   const shown = ACTIONS[sale.state].filter((action) => all || ['open', 'pause', 'resume'].includes(action));
   return html`<div class="controls">
-    <div class="actions">${shown.map((action) => html`<${Button} key=${action} kind=${KINDS[action]} onPress=${() => press(action)}
-      aria-label=${t('do.on', { verb: t(`do.${action}`), sale: sale.title })}>${t(`do.${action}`)}<//>`)}</div>
+    <div class="actions">${shown.map(
+      (action) => html`<${Button} key=${action} kind=${KINDS[action]} onPress=${() => press(action)}
+      aria-label=${t('do.on', { verb: t(`do.${action}`), sale: sale.title })}>${t(`do.${action}`)}<//>`,
+    )}</div>
     <${Problem} error=${error} />
     <p class="visually-hidden" role="status">${message}</p>
   </div>`;

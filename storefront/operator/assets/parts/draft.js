@@ -18,16 +18,31 @@ function local(iso) {
 export function draftOf(sale) {
   if (!sale) {
     return {
-      sale_id: '', title: '', currency: 'KRW', opens_at: '', closes_at: '', max_orders_per_customer: '1',
-      hold_seconds: '3600', delivery_fee: '0', free_delivery_from: '', items: [newItem()], discount_policies: [],
+      sale_id: '',
+      title: '',
+      currency: 'KRW',
+      opens_at: '',
+      closes_at: '',
+      max_orders_per_customer: '1',
+      hold_seconds: '3600',
+      delivery_fee: '0',
+      free_delivery_from: '',
+      items: [newItem()],
+      discount_policies: [],
     };
   }
   const texts = (object) => Object.fromEntries(Object.entries(object).map(([name, value]) => [name, text(value)]));
   return {
-    sale_id: sale.sale_id, title: sale.title, currency: sale.currency, opens_at: local(sale.opens_at),
-    closes_at: local(sale.closes_at), max_orders_per_customer: text(sale.max_orders_per_customer),
-    hold_seconds: text(sale.hold_seconds), delivery_fee: text(sale.delivery_fee),
-    free_delivery_from: text(sale.free_delivery_from), items: (sale.items ?? []).map(texts),
+    sale_id: sale.sale_id,
+    title: sale.title,
+    currency: sale.currency,
+    opens_at: local(sale.opens_at),
+    closes_at: local(sale.closes_at),
+    max_orders_per_customer: text(sale.max_orders_per_customer),
+    hold_seconds: text(sale.hold_seconds),
+    delivery_fee: text(sale.delivery_fee),
+    free_delivery_from: text(sale.free_delivery_from),
+    items: (sale.items ?? []).map(texts),
     discount_policies: sale.discount_policies.map(texts),
   };
 }

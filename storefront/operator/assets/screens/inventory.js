@@ -18,7 +18,10 @@ export function Inventory({ sale }) {
   }, [sale.sale_id]);
   const sync = async () => {
     setRefused(null);
-    if (!await confirmed({ title: t('sync.title', { sale: sale.title }), text: t('rebuild.text'), verb: t('do.sync') })) return;
+    if (
+      !(await confirmed({ title: t('sync.title', { sale: sale.title }), text: t('rebuild.text'), verb: t('do.sync') }))
+    )
+      return;
     try {
       await call('POST', path('sales', sale.sale_id, 'inventory', 'sync'));
       pollNow();
@@ -33,13 +36,18 @@ export function Inventory({ sale }) {
     <p class="quiet">${t('inventory.text')}</p>
     <${Problem} error=${refused ?? error} />
     ${!data && !error && html`<${Waiting} />`}
-    ${data && html`<div class="scroll" tabindex="0" role="region" aria-label=${t('tab.inventory')}><table class="inventory">
+    ${
+      data &&
+      html`<div class="scroll" tabindex="0" role="region" aria-label=${t('tab.inventory')}><table class="inventory">
       <caption class="quiet">${t('inventory.caption', { epoch: number(data.epoch), ready: t(data.ready ? 'inventory.ready' : 'inventory.not_ready') })}</caption>
       <thead><tr><th scope="col">${t('item')}</th>${COLUMNS.map((name) => html`<th scope="col" class="n">${t(`inventory.${name}`)}</th>`)}
         <th scope="col" class="n">${t('stock.drift')}</th></tr></thead>
-      <tbody>${data.items.map((item) => html`<tr key=${item.sku}><th scope="row">${item.sku}</th>
+      <tbody>${data.items.map(
+        (item) => html`<tr key=${item.sku}><th scope="row">${item.sku}</th>
         ${COLUMNS.map((name) => html`<td class="n">${item.total === null && ['total', 'database_available', 'redis_available'].includes(name) ? t('stock.unlimited') : number(item[name])}</td>`)}
-        <td class="n" data-tone=${item.drift ? 'warn' : undefined}>${signed(item.drift)}</td></tr>`)}</tbody>
-    </table></div>`}
+        <td class="n" data-tone=${item.drift ? 'warn' : undefined}>${signed(item.drift)}</td></tr>`,
+      )}</tbody>
+    </table></div>`
+    }
   </section>`;
 }

@@ -8,20 +8,30 @@ import { Button, Problem, Title, Waiting, html, useFetch, useState } from '../ui
 
 const STATES = ['undecided', 'replayed', 'discarded', 'duplicate'];
 const TONES = { undecided: 'warn', replayed: 'good' };
-const units = (letter) => Object.entries(letter.units).map(([sku, count]) => `${sku} × ${number(count)}`).join(', ');
+const units = (letter) =>
+  Object.entries(letter.units)
+    .map(([sku, count]) => `${sku} × ${number(count)}`)
+    .join(', ');
 
 function Letter({ letter, onDecided }) {
   const [error, setError] = useState(null);
   const [message, setMessage] = useState('');
   const decide = async (decision) => {
     setError(null);
-    const question = { title: t(`letter.${decision}.title`, { id: letter.id }), text: t(`letter.${decision}.text`), verb: t(`letter.${decision}`), tone: decision === 'discard' ? 'danger' : 'primary' };
+    const question = {
+      title: t(`letter.${decision}.title`, { id: letter.id }),
+      text: t(`letter.${decision}.text`),
+      verb: t(`letter.${decision}`),
+      tone: decision === 'discard' ? 'danger' : 'primary',
+    };
     const reason = html`<dl class="facts wide"><div><dt>${t('letter.reason')}</dt><dd><code>${letter.reason}</code> ${letter.detail}</dd></div>
       <div><dt>${t('letter.units')}</dt><dd>${units(letter) || t('letter.no_units')}</dd></div></dl>`;
-    if (!await confirmed({ ...question, children: reason })) return;
+    if (!(await confirmed({ ...question, children: reason }))) return;
     try {
       const now = await call('POST', path('dead-letters', letter.id, decision));
-      setMessage(now.state === 'undecided' ? t('letter.still', { why: now.resolution ?? '' }) : t(`letter.now.${now.state}`));
+      setMessage(
+        now.state === 'undecided' ? t('letter.still', { why: now.resolution ?? '' }) : t(`letter.now.${now.state}`),
+      );
       pollNow();
       onDecided(now);
     } catch (refused) {
@@ -41,9 +51,12 @@ function Letter({ letter, onDecided }) {
     <details><summary>${t('letter.record')}</summary><pre tabindex="0">${JSON.stringify(letter.headers, null, 2)}</pre><pre tabindex="0">${letter.value}</pre></details>
     <p role="status" class="said">${message}</p>
     <${Problem} error=${error} />
-    ${letter.state === 'undecided' && html`<div class="actions">
+    ${
+      letter.state === 'undecided' &&
+      html`<div class="actions">
       <${Button} kind="primary" onPress=${() => decide('replay')} aria-label=${t('do.on', { verb: t('letter.replay'), sale: letter.id })}>${t('letter.replay')}<//>
-      <${Button} kind="danger" onPress=${() => decide('discard')} aria-label=${t('do.on', { verb: t('letter.discard'), sale: letter.id })}>${t('letter.discard')}<//></div>`}
+      <${Button} kind="danger" onPress=${() => decide('discard')} aria-label=${t('do.on', { verb: t('letter.discard'), sale: letter.id })}>${t('letter.discard')}<//></div>`
+    }
   </article>`;
 }
 
@@ -52,7 +65,11 @@ export function Letters() {
   const [more, setMore] = useState([]);
   const [decided, setDecided] = useState({});
   const { data, error, loading, reload } = useFetch(() => get(path('dead-letters'), { state }), [state]);
-  const choose = (next) => { setMore([]); setDecided({}); setState(next); };
+  const choose = (next) => {
+    setMore([]);
+    setDecided({});
+    setState(next);
+  };
   const pages = data ? [data, ...more] : [];
   const letters = pages.flatMap((page) => page.dead_letters);
   const cursor = pages.at(-1)?.next_cursor;
@@ -61,11 +78,16 @@ export function Letters() {
     <p class="quiet lead">${t('letters.text')}</p>
     <div class="section-head"><div class="segments" role="group" aria-label=${t('letters.filter')}>
       ${STATES.map((one) => html`<button type="button" aria-pressed=${String(one === state)} onClick=${() => choose(one)}>${t(`letter.state.${one}`)}</button>`)}</div>
-      <${Button} kind="quiet" busy=${loading} onPress=${() => { setMore([]); reload(); }}>${t('report.again')}<//></div>
+      <${Button} kind="quiet" busy=${loading} onPress=${() => {
+        setMore([]);
+        reload();
+      }}>${t('report.again')}<//></div>
     <${Problem} error=${error} />
     ${!data && loading && html`<${Waiting} />`}
     ${data && letters.length === 0 && html`<p class="empty panel">${t('letters.none')}</p>`}
-    <div class="letters">${letters.map((letter) => html`<${Letter} key=${letter.id} letter=${decided[letter.id] ?? letter}
-      onDecided=${(now) => setDecided((before) => ({ ...before, [now.id]: now }))} />`)}</div>
+    <div class="letters">${letters.map(
+      (letter) => html`<${Letter} key=${letter.id} letter=${decided[letter.id] ?? letter}
+      onDecided=${(now) => setDecided((before) => ({ ...before, [now.id]: now }))} />`,
+    )}</div>
     ${cursor && html`<${Button} onPress=${next}>${t('orders.more')}<//>`}`;
 }

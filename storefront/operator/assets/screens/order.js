@@ -14,15 +14,22 @@ const DELIVERABLE = ['payment_completed', 'preparing', 'in_warehouse', 'shipped'
 const FOLLOW_MS = 400;
 const FOLLOWS_MAX = 15;
 
-const Facts = ({ rows }) => html`<dl class="facts wide">${rows.filter(([, value]) => value !== null && value !== undefined && value !== '').map(([name, value]) => html`<div key=${name}>
-  <dt>${t(`order.${name}`)}</dt><dd>${value}</dd></div>`)}</dl>`;
+const Facts = ({ rows }) =>
+  html`<dl class="facts wide">${rows
+    .filter(([, value]) => value !== null && value !== undefined && value !== '')
+    .map(
+      ([name, value]) => html`<div key=${name}>
+  <dt>${t(`order.${name}`)}</dt><dd>${value}</dd></div>`,
+    )}</dl>`;
 
 function Lines({ order }) {
   const price = (amount) => money(amount, order.currency);
   return html`<section class="panel" aria-labelledby="lines"><h2 id="lines">${t('order.lines')}</h2>
     <table><thead><tr><th scope="col">${t('item')}</th><th scope="col" class="n">${t('order.quantity')}</th><th scope="col" class="n">${t('order.price')}</th><th scope="col" class="n">${t('order.sum')}</th></tr></thead>
-    <tbody>${(order.lines ?? []).map((line) => html`<tr key=${line.sku}><th scope="row">${line.sku}</th><td class="n">${number(line.quantity)}</td>
-      <td class="n">${price(line.unit_price)}</td><td class="n">${price(line.unit_price * line.quantity)}</td></tr>`)}</tbody>
+    <tbody>${(order.lines ?? []).map(
+      (line) => html`<tr key=${line.sku}><th scope="row">${line.sku}</th><td class="n">${number(line.quantity)}</td>
+      <td class="n">${price(line.unit_price)}</td><td class="n">${price(line.unit_price * line.quantity)}</td></tr>`,
+    )}</tbody>
     <tfoot>
       ${order.discount > 0 && html`<tr><th scope="row" colspan="3">${t('order.discount')}</th><td class="n">${price(-order.discount)}</td></tr>`}
       ${order.delivery_fee > 0 && html`<tr><th scope="row" colspan="3">${t('order.delivery_fee')}</th><td class="n">${price(order.delivery_fee)}</td></tr>`}
@@ -32,11 +39,18 @@ function Lines({ order }) {
 
 function History({ order }) {
   return html`<section class="panel" aria-labelledby="history"><h2 id="history">${t('order.history')}</h2>
-    <ol class="history">${order.history.map((entry, i) => html`<li key=${i} data-tone=${tone(entry.status)}>
+    <ol class="history">${order.history.map(
+      (entry, i) => html`<li key=${i} data-tone=${tone(entry.status)}>
       <span class="dot" aria-hidden="true"></span><div><strong>${t(`status.${entry.status}`)}</strong> <time datetime=${entry.at}>${moment(entry.at)}</time>
-      <p class="quiet">${entry.description}${entry.reason && ` (${entry.reason})`}</p></div></li>`)}</ol>
-    ${order.notes && html`<h3>${t('order.notes')}</h3><ul class="notes">${order.notes.map((note, i) => html`<li key=${i}>
-      <code>${note.command}</code> → <code>${note.result}</code> <time datetime=${note.at}>${moment(note.at)}</time></li>`)}</ul>`}
+      <p class="quiet">${entry.description}${entry.reason && ` (${entry.reason})`}</p></div></li>`,
+    )}</ol>
+    ${
+      order.notes &&
+      html`<h3>${t('order.notes')}</h3><ul class="notes">${order.notes.map(
+        (note, i) => html`<li key=${i}>
+      <code>${note.command}</code> → <code>${note.result}</code> <time datetime=${note.at}>${moment(note.at)}</time></li>`,
+      )}</ul>`
+    }
   </section>`;
 }
 
@@ -49,7 +63,15 @@ function Delivery({ order, sale, onStatusSet }) {
   const move = async (event) => {
     event.preventDefault();
     setError(null);
-    if (!await confirmed({ title: t('deliver.title'), text: t('deliver.text', { status: t(`status.${next}`) }), verb: t('deliver.do'), tone: 'primary' })) return;
+    if (
+      !(await confirmed({
+        title: t('deliver.title'),
+        text: t('deliver.text', { status: t(`status.${next}`) }),
+        verb: t('deliver.do'),
+        tone: 'primary',
+      }))
+    )
+      return;
     try {
       await call('PATCH', path('sales', sale, 'orders', order.order_id, 'delivery'), { body: { status: next } });
       onStatusSet(next);
@@ -58,16 +80,29 @@ function Delivery({ order, sale, onStatusSet }) {
     }
   };
   return html`<section class="panel" aria-labelledby="delivery"><h2 id="delivery">${t('order.delivery')}</h2>
-    ${delivery ? html`<${Facts} rows=${[
-      ['delivery_status', t(`status.${delivery.status}`)], ['kind', t(`order.kind.${delivery.kind}`)], ['courier', delivery.courier],
-      ['tracking', delivery.tracking_number && html`<span class="id">${delivery.tracking_number}</span>`], ['started', moment(delivery.started_at)], ['shipped', delivery.shipped_at && moment(delivery.shipped_at)],
-      ['completed', delivery.completed_at && moment(delivery.completed_at)], ['arrival', delivery.estimated_arrival && moment(delivery.estimated_arrival)],
-      ['message', delivery.last_status_message],
-    ]} />` : html`<p class="quiet">${t('order.no_delivery')}</p>`}
-    ${DELIVERABLE.includes(order.status) && open.length > 0 && html`<form class="inline" onSubmit=${move}>
+    ${
+      delivery
+        ? html`<${Facts} rows=${[
+            ['delivery_status', t(`status.${delivery.status}`)],
+            ['kind', t(`order.kind.${delivery.kind}`)],
+            ['courier', delivery.courier],
+            ['tracking', delivery.tracking_number && html`<span class="id">${delivery.tracking_number}</span>`],
+            ['started', moment(delivery.started_at)],
+            ['shipped', delivery.shipped_at && moment(delivery.shipped_at)],
+            ['completed', delivery.completed_at && moment(delivery.completed_at)],
+            ['arrival', delivery.estimated_arrival && moment(delivery.estimated_arrival)],
+            ['message', delivery.last_status_message],
+          ]} />`
+        : html`<p class="quiet">${t('order.no_delivery')}</p>`
+    }
+    ${
+      DELIVERABLE.includes(order.status) &&
+      open.length > 0 &&
+      html`<form class="inline" onSubmit=${move}>
       <${Field} label=${t('deliver.status')}><select name="delivery" onChange=${(event) => setStatus(event.target.value)}>
         ${open.map((one) => html`<option value=${one} selected=${one === next}>${t(`status.${one}`)}</option>`)}</select><//>
-      <button type="submit" class="button" data-kind="primary">${t('deliver.do')}</button></form>`}
+      <button type="submit" class="button" data-kind="primary">${t('deliver.do')}</button></form>`
+    }
     <${Problem} error=${error} />
   </section>`;
 }
@@ -90,20 +125,40 @@ export function Order({ sale, order: id }) {
       ${order && html`<span class="states" role="status"><span class="pill" data-tone=${tone(order.status)} data-status=${order.status}>${t(`status.${order.status}`)}</span></span>`}</header>
     <${Problem} error=${error} />
     ${!order && !error && html`<${Waiting} />`}
-    ${order && html`<div class="halves">
+    ${
+      order &&
+      html`<div class="halves">
       <div>
         <section class="panel" aria-labelledby="about"><h2 id="about">${t('order.about')}</h2><${Facts} rows=${[
-          ['customer', html`<a href=${`#/orders?${new URLSearchParams({ sale, customer: order.customer_id })}`}>${order.customer_id}</a>`],
-          ['email', order.customer_email], ['sale', html`<a href=${`#/sales/${encodeURIComponent(sale)}`}>${sale}</a>`],
-          ['says', order.status_description], ['cancel_reason', order.cancel_reason], ['hold', order.status === 'created' ? moment(order.hold_expires_at) : null],
+          [
+            'customer',
+            html`<a href=${`#/orders?${new URLSearchParams({ sale, customer: order.customer_id })}`}>${order.customer_id}</a>`,
+          ],
+          ['email', order.customer_email],
+          ['sale', html`<a href=${`#/sales/${encodeURIComponent(sale)}`}>${sale}</a>`],
+          ['says', order.status_description],
+          ['cancel_reason', order.cancel_reason],
+          ['hold', order.status === 'created' ? moment(order.hold_expires_at) : null],
           ['updated', moment(order.last_updated)],
         ]} /></section>
         <${Lines} order=${order} />
         <section class="panel" aria-labelledby="payment"><h2 id="payment">${t('order.payment')}</h2>
-          ${payment ? html`<${Facts} rows=${[['payment_status', t(`payment.${payment.status}`)], ['method', t(`method.${payment.method}`)], ['amount', money(payment.amount, payment.currency)],
-            ['payment_reason', payment.reason], ['requested', payment.requested_at && moment(payment.requested_at)], ['captured', payment.captured_at && moment(payment.captured_at)],
-            ['refunded', payment.refunded_at && moment(payment.refunded_at)], ['payment_id', html`<span class="id">${payment.payment_id}</span>`]]} />` : html`<p class="quiet">${t('order.no_payment', { none: UNKNOWN })}</p>`}</section>
+          ${
+            payment
+              ? html`<${Facts} rows=${[
+                  ['payment_status', t(`payment.${payment.status}`)],
+                  ['method', t(`method.${payment.method}`)],
+                  ['amount', money(payment.amount, payment.currency)],
+                  ['payment_reason', payment.reason],
+                  ['requested', payment.requested_at && moment(payment.requested_at)],
+                  ['captured', payment.captured_at && moment(payment.captured_at)],
+                  ['refunded', payment.refunded_at && moment(payment.refunded_at)],
+                  ['payment_id', html`<span class="id">${payment.payment_id}</span>`],
+                ]} />`
+              : html`<p class="quiet">${t('order.no_payment', { none: UNKNOWN })}</p>`
+          }</section>
       </div>
       <div><${Delivery} order=${order} sale=${sale} onStatusSet=${(status) => setFollow({ status, left: FOLLOWS_MAX })} /><${History} order=${order} /></div>
-    </div>`}`;
+    </div>`
+    }`;
 }

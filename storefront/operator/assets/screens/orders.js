@@ -6,34 +6,57 @@ import { useOverview } from '../poller.js';
 import { Button, Field, Problem, Title, Waiting, html, useEffect, useState } from '../ui.js';
 
 export const STATUSES = [
-  'created', 'payment_requested', 'payment_completed', 'payment_failed', 'preparing', 'in_warehouse', 'shipped',
-  'in_transit', 'delivered', 'refund_requested', 'refunded', 'cancelled',
+  'created',
+  'payment_requested',
+  'payment_completed',
+  'payment_failed',
+  'preparing',
+  'in_warehouse',
+  'shipped',
+  'in_transit',
+  'delivered',
+  'refund_requested',
+  'refunded',
+  'cancelled',
 ];
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 const PAGE = 50;
 
-export const tone = (status) => ({
-  delivered: 'good', payment_completed: 'good', preparing: 'good', in_warehouse: 'good', shipped: 'good', in_transit: 'good',
-  payment_failed: 'bad', cancelled: 'quiet', refunded: 'quiet', refund_requested: 'warn',
-})[status] ?? 'plain';
+export const tone = (status) =>
+  ({
+    delivered: 'good',
+    payment_completed: 'good',
+    preparing: 'good',
+    in_warehouse: 'good',
+    shipped: 'good',
+    in_transit: 'good',
+    payment_failed: 'bad',
+    cancelled: 'quiet',
+    refunded: 'quiet',
+    refund_requested: 'warn',
+  })[status] ?? 'plain';
 
 function Results({ orders, sale }) {
   return html`<div class="scroll" tabindex="0" role="region" aria-label=${t('orders.found')}><table class="orders">
     <thead><tr><th scope="col" class="n">${t('order.sequence')}</th><th scope="col">${t('order.customer')}</th><th scope="col">${t('order.status')}</th>
       <th scope="col">${t('order.lines')}</th><th scope="col" class="n">${t('order.total')}</th><th scope="col">${t('order.updated')}</th><th scope="col">${t('order.id')}</th></tr></thead>
-    <tbody>${orders.map((order) => html`<tr key=${order.order_id}>
+    <tbody>${orders.map(
+      (order) => html`<tr key=${order.order_id}>
       <td class="n">${number(order.sequence)}</td><td>${order.customer_id}</td>
       <td><span class="pill" data-tone=${tone(order.status)}>${t(`status.${order.status}`)}</span></td>
       <td>${(order.lines ?? []).map((line) => `${line.sku} × ${line.quantity}`).join(', ')}</td>
       <td class="n">${money(order.total, order.currency)}</td><td>${moment(order.last_updated)}</td>
-      <th scope="row"><a class="id" href=${`#/orders/${encodeURIComponent(sale)}/${order.order_id}`}>${order.order_id}</a></th></tr>`)}</tbody>
+      <th scope="row"><a class="id" href=${`#/orders/${encodeURIComponent(sale)}/${order.order_id}`}>${order.order_id}</a></th></tr>`,
+    )}</tbody>
   </table></div>`;
 }
 
 export function Orders({ parameters }) {
   const { snapshot } = useOverview();
   const sales = (snapshot?.sales ?? []).filter((sale) => sale.state !== 'draft');
-  const filters = Object.fromEntries(['sale', 'customer', 'status', 'order'].map((name) => [name, parameters.get(name) ?? '']));
+  const filters = Object.fromEntries(
+    ['sale', 'customer', 'status', 'order'].map((name) => [name, parameters.get(name) ?? '']),
+  );
   const [form, setForm] = useState(filters);
   const [found, setFound] = useState(null);
   const [error, setError] = useState(null);
@@ -43,7 +66,12 @@ export function Orders({ parameters }) {
   const search = async (query, cursor) => {
     setError(null);
     try {
-      const page = await get(path('sales', query.sale, 'orders'), { customer: query.customer, status: query.status, limit: PAGE, cursor });
+      const page = await get(path('sales', query.sale, 'orders'), {
+        customer: query.customer,
+        status: query.status,
+        limit: PAGE,
+        cursor,
+      });
       setFound((before) => ({ ...page, query, orders: [...(cursor ? before.orders : []), ...page.orders] }));
       setMessage(t('orders.count', { orders: number(page.orders.length) }));
     } catch (refused) {
@@ -84,7 +112,12 @@ export function Orders({ parameters }) {
     <${Problem} error=${error} />
     <p class="visually-hidden" role="status">${message}</p>
     ${!found && !error && filters.sale && html`<${Waiting} />`}
-    ${found && (found.orders.length === 0 ? html`<p class="empty panel">${t('orders.none')}</p>` : html`<section class="panel" aria-label=${t('orders.found')}>
+    ${
+      found &&
+      (found.orders.length === 0
+        ? html`<p class="empty panel">${t('orders.none')}</p>`
+        : html`<section class="panel" aria-label=${t('orders.found')}>
       <${Results} orders=${found.orders} sale=${found.query.sale} />
-      ${found.next_cursor && html`<${Button} onPress=${() => search(found.query, found.next_cursor)}>${t('orders.more')}<//>`}</section>`)}`;
+      ${found.next_cursor && html`<${Button} onPress=${() => search(found.query, found.next_cursor)}>${t('orders.more')}<//>`}</section>`)
+    }`;
 }

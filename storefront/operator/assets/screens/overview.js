@@ -66,7 +66,9 @@ function Card({ sale, settled }) {
 const ORDER = { open: 0, paused: 1, draft: 2, closed: 3 };
 
 function Sales({ snapshot, rates }) {
-  const sales = snapshot.sales.toSorted((a, b) => ORDER[a.state] - ORDER[b.state] || a.sale_id.localeCompare(b.sale_id));
+  const sales = snapshot.sales.toSorted(
+    (a, b) => ORDER[a.state] - ORDER[b.state] || a.sale_id.localeCompare(b.sale_id),
+  );
   return html`<section aria-labelledby="sales">
     <div class="section-head"><h2 id="sales">${t('sales')}</h2><${Legend} />
       <a class="button" data-kind="primary" href="#/new">${t('sale.new')}</a></div>
@@ -77,10 +79,12 @@ function Sales({ snapshot, rates }) {
 
 function Dependencies({ snapshot }) {
   return html`<section class="panel" aria-labelledby="dependencies"><h2 id="dependencies">${t('dependencies')}</h2>
-    <ul class="dependencies">${snapshot.dependencies.map(({ name, up, required, why }) => html`<li key=${name} data-tone=${up ? 'good' : required ? 'bad' : 'warn'}>
+    <ul class="dependencies">${snapshot.dependencies.map(
+      ({ name, up, required, why }) => html`<li key=${name} data-tone=${up ? 'good' : required ? 'bad' : 'warn'}>
       <span class="dot" aria-hidden="true"></span><span class="name">${t(`dependency.${name}`)}</span>
       <span class="word">${up ? t('dependency.up') : t('dependency.down')}</span>
-      ${why && html`<p class="why">${why}</p>`}</li>`)}
+      ${why && html`<p class="why">${why}</p>`}</li>`,
+    )}
     </ul>
     ${Object.entries(snapshot.why).map(([what, why]) => html`<p class="why" key=${what}>${t('dependency.unknown', { what: t(`dependency.${what}`) })}: ${why}</p>`)}
   </section>`;
@@ -89,19 +93,29 @@ function Dependencies({ snapshot }) {
 function Refusals({ snapshot }) {
   const all = Object.entries(snapshot.gateway.refusals).toSorted((a, b) => b[1] - a[1]);
   return html`<section class="panel" aria-labelledby="refusals"><h2 id="refusals">${t('refusals')}</h2>
-    ${all.length === 0 ? html`<p class="quiet">${t('refusals.none')}</p>` : html`<dl class="refusals">
+    ${
+      all.length === 0
+        ? html`<p class="quiet">${t('refusals.none')}</p>`
+        : html`<dl class="refusals">
       ${all.map(([code, count]) => html`<div key=${code}><dt>${t(`code.${code}`) === `code.${code}` ? code : t(`code.${code}`)}</dt><dd>${number(count)}</dd></div>`)}
-    </dl>`}
+    </dl>`
+    }
   </section>`;
 }
 
 function Log({ snapshot }) {
   return html`<section class="panel" aria-labelledby="log"><h2 id="log">${t('log')}</h2>
-    ${snapshot.log.length === 0 ? html`<p class="quiet">${t('log.none')}</p>` : html`<table>
+    ${
+      snapshot.log.length === 0
+        ? html`<p class="quiet">${t('log.none')}</p>`
+        : html`<table>
       <thead><tr><th scope="col">${t('log.partition')}</th><th scope="col" class="n">${t('log.records')}</th><th scope="col" class="n">${t('log.seconds')}</th></tr></thead>
-      <tbody>${snapshot.log.map(({ partition, lag_records: records, lag_seconds: seconds }) => html`<tr key=${partition}>
-        <th scope="row">${partition}</th><td class="n">${number(records)}</td><td class="n">${span(seconds)}</td></tr>`)}</tbody>
-    </table>`}
+      <tbody>${snapshot.log.map(
+        ({ partition, lag_records: records, lag_seconds: seconds }) => html`<tr key=${partition}>
+        <th scope="row">${partition}</th><td class="n">${number(records)}</td><td class="n">${span(seconds)}</td></tr>`,
+      )}</tbody>
+    </table>`
+    }
   </section>`;
 }
 
@@ -109,11 +123,14 @@ export function Overview() {
   const { snapshot, rates } = useOverview();
   return html`<${Title}>${t('place.overview')}<//>
     ${!snapshot && html`<${Waiting} />`}
-    ${snapshot && html`<${Gauges} snapshot=${snapshot} rates=${rates} />
+    ${
+      snapshot &&
+      html`<${Gauges} snapshot=${snapshot} rates=${rates} />
     <div class="columns">
       <${Sales} snapshot=${snapshot} rates=${rates} />
       <aside aria-label=${t('beside')}>
         <${Dependencies} snapshot=${snapshot} /><${Log} snapshot=${snapshot} /><${Refusals} snapshot=${snapshot} />
       </aside>
-    </div>`}`;
+    </div>`
+    }`;
 }

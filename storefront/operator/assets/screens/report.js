@@ -11,7 +11,8 @@ const ENDED = ['payment_failed', 'expired', 'cancelled', 'refund_requested', 're
 function Summary({ report }) {
   const { funnel, revenue, currency, sell_out: out, orders_per_second: pace } = report;
   const paid = funnel.accepted > 0 ? percent(funnel.paid / funnel.accepted) : UNKNOWN;
-  const fact = (name, value, note) => html`<div class="gauge" data-report=${name}><dt>${t(`report.${name}`)}</dt><dd><span class="value">${value}</span></dd><dd class="note">${note}</dd></div>`;
+  const fact = (name, value, note) =>
+    html`<div class="gauge" data-report=${name}><dt>${t(`report.${name}`)}</dt><dd><span class="value">${value}</span></dd><dd class="note">${note}</dd></div>`;
   return html`<dl class="gauges">
     ${fact('accepted', number(funnel.accepted), t('report.paid_share', { share: paid }))}
     ${fact('net', money(revenue.net, currency), t('report.returned', { amount: money(revenue.returned, currency) }))}
@@ -23,31 +24,46 @@ function Summary({ report }) {
 function OrderRate({ pace }) {
   const points = pace.seconds.map(({ at, accepted }) => [clock(at), accepted]);
   return html`<section class="panel" aria-labelledby="pace"><h3 id="pace">${t('report.pace')}</h3>
-    ${points.length === 0 ? html`<p class="quiet">${t('report.nothing')}</p>` : html`
+    ${
+      points.length === 0
+        ? html`<p class="quiet">${t('report.nothing')}</p>`
+        : html`
       <${Columns} points=${points} label=${t('report.pace_label', { peak: number(pace.peak), seconds: number(points.length) })} write=${number} />
-      <${Numbers} title=${t('report.numbers')} head=${[t('report.second'), t('report.accepted')]} rows=${points.map(([at, n]) => [at, number(n)])} />`}
+      <${Numbers} title=${t('report.numbers')} head=${[t('report.second'), t('report.accepted')]} rows=${points.map(([at, n]) => [at, number(n)])} />`
+    }
   </section>`;
 }
 
 function Deliveries({ deliveries }) {
   const points = deliveries.map((one) => [hour(one.hour), one.shipped, one.delivered]);
   return html`<section class="panel" aria-labelledby="deliveries"><h3 id="deliveries">${t('report.deliveries')}</h3>
-    ${points.length === 0 ? html`<p class="quiet">${t('report.nothing')}</p>` : html`
+    ${
+      points.length === 0
+        ? html`<p class="quiet">${t('report.nothing')}</p>`
+        : html`
       <${Pairs} points=${points} label=${t('report.deliveries')} names=${[t('report.shipped'), t('report.delivered')]} />
       <${Numbers} title=${t('report.numbers')} head=${['hour', 'shipped', 'delivered', 'preparation', 'delivery'].map((name) => t(`report.${name}`))}
-        rows=${deliveries.map((one) => [hour(one.hour), number(one.shipped), number(one.delivered), span(one.preparation_seconds), span(one.delivery_seconds)])} />`}
+        rows=${deliveries.map((one) => [hour(one.hour), number(one.shipped), number(one.delivered), span(one.preparation_seconds), span(one.delivery_seconds)])} />`
+    }
   </section>`;
 }
 
 export function Report({ sale }) {
-  const { data: report, error, loading, reload } = useFetch(() => get(path('sales', sale.sale_id, 'report')), [sale.sale_id]);
+  const {
+    data: report,
+    error,
+    loading,
+    reload,
+  } = useFetch(() => get(path('sales', sale.sale_id, 'report')), [sale.sale_id]);
   const rows = (names, tone) => names.map((name) => [t(`report.${name}`), report.funnel[name], tone]);
   return html`<div class="report"><div class="section-head"><h2>${t('tab.report')}</h2>
       ${report?.counted_at && html`<p class="quiet">${t('report.counted', { at: moment(report.counted_at) })}</p>`}
       <${Button} kind="quiet" busy=${loading} onPress=${reload}>${t('report.again')}<//></div>
     <${Problem} error=${error} />
     ${!report && loading && html`<${Waiting} />`}
-    ${report && html`<${Summary} report=${report} />
+    ${
+      report &&
+      html`<${Summary} report=${report} />
     <div class="halves">
       <section class="panel" aria-labelledby="funnel"><h3 id="funnel">${t('report.funnel')}</h3>
         <${Bars} rows=${rows(FUNNEL)} write=${number} label=${t('report.funnel')} /></section>
@@ -58,9 +74,12 @@ export function Report({ sale }) {
     <div class="halves">
       <section class="panel" aria-labelledby="out"><h3 id="out">${t('report.sell_out')}</h3>
         <table><thead><tr><th scope="col">${t('item')}</th><th scope="col" class="n">${t('stock.total')}</th><th scope="col" class="n">${t('report.after')}</th></tr></thead>
-        <tbody>${report.sell_out.items.map((item) => html`<tr key=${item.sku}><th scope="row">${item.sku}</th><td class="n">${number(item.total)}</td>
-          <td class="n">${item.sold_out_at ? span(item.seconds) : t('report.left')}</td></tr>`)}</tbody></table></section>
+        <tbody>${report.sell_out.items.map(
+          (item) => html`<tr key=${item.sku}><th scope="row">${item.sku}</th><td class="n">${number(item.total)}</td>
+          <td class="n">${item.sold_out_at ? span(item.seconds) : t('report.left')}</td></tr>`,
+        )}</tbody></table></section>
       <${Deliveries} deliveries=${report.deliveries} />
-    </div>`}
+    </div>`
+    }
   </div>`;
 }

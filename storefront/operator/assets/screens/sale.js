@@ -53,7 +53,10 @@ function Rebuild({ rebuild, reload }) {
 
 /// `sale` as the snapshot has it; `terms` as they are defined.
 function Header({ sale, terms, onDone }) {
-  const window = [terms?.opens_at && t('window.from', { at: moment(terms.opens_at) }), terms?.closes_at && t('window.to', { at: moment(terms.closes_at) })];
+  const window = [
+    terms?.opens_at && t('window.from', { at: moment(terms.opens_at) }),
+    terms?.closes_at && t('window.to', { at: moment(terms.closes_at) }),
+  ];
   return html`<header class="sale-head">
     <div><${Title}>${sale.title}<//>
       <p class="quiet"><span class="id">${sale.sale_id}</span>${window.filter(Boolean).map((text) => html` · ${text}`)}</p></div>
@@ -75,19 +78,30 @@ export function Sale({ sale: name, tab }) {
   const rebuilding = sale.state !== 'draft' && !sale.ready;
   return html`<p class="crumb"><a href="#/">${t('place.overview')}</a></p>
     <${Header} sale=${sale} terms=${terms} onDone=${reload} />
-    <nav class="tabs" aria-label=${t('sale.parts')}><ul>${TABS.map((one) => html`<li key=${one}>
-      <a href=${`#/sales/${encodeURIComponent(name)}/${one}`} aria-current=${one === tab ? 'page' : undefined}>${t(`tab.${one}`)}</a></li>`)}
+    <nav class="tabs" aria-label=${t('sale.parts')}><ul>${TABS.map(
+      (one) => html`<li key=${one}>
+      <a href=${`#/sales/${encodeURIComponent(name)}/${one}`} aria-current=${one === tab ? 'page' : undefined}>${t(`tab.${one}`)}</a></li>`,
+    )}
       <li><a href=${`#/orders?${new URLSearchParams({ sale: name })}`}>${t('tab.orders')}</a></li></ul></nav>
     ${rebuilding && html`<${Rebuild} rebuild=${terms?.rebuild} reload=${reload} />`}
     <${Problem} error=${error} />
-    ${tab === 'terms' ? (terms ? html`<${Terms} key=${name} sale=${terms} onStored=${reload} />` : html`<${Waiting} />`)
-      : tab === 'inventory' ? html`<${Inventory} sale=${sale} />`
-      : tab === 'report' ? html`<${Report} sale=${sale} />`
-      : html`<${Live} sale=${sale} settled=${rates.at(-1)?.sales[name]} />`}`;
+    ${
+      tab === 'terms'
+        ? terms
+          ? html`<${Terms} key=${name} sale=${terms} onStored=${reload} />`
+          : html`<${Waiting} />`
+        : tab === 'inventory'
+          ? html`<${Inventory} sale=${sale} />`
+          : tab === 'report'
+            ? html`<${Report} sale=${sale} />`
+            : html`<${Live} sale=${sale} settled=${rates.at(-1)?.sales[name]} />`
+    }`;
 }
 
 export function NewSale() {
   return html`<p class="crumb"><a href="#/">${t('place.overview')}</a></p>
     <${Title}>${t('sale.new')}<//>
-    <${Terms} sale=${null} onStored=${(stored) => { location.hash = `#/sales/${encodeURIComponent(stored.sale_id)}`; }} />`;
+    <${Terms} sale=${null} onStored=${(stored) => {
+      location.hash = `#/sales/${encodeURIComponent(stored.sale_id)}`;
+    }} />`;
 }

@@ -34,8 +34,10 @@ export function SignIn({ ended, onSignedIn, onLanguage }) {
       <//>
       ${wrong && html`<p class="error" role="alert">${wrong}</p>`}
       <button type="submit" class="button" data-kind="primary" aria-busy=${busy ? 'true' : undefined}>${t('signin.enter')}</button>
-      <p class="tongues">${languages.map((one) => html`<button type="button" class="link" lang=${one}
-        aria-pressed=${String(one === language())} onClick=${() => onLanguage(one)}>${t(`language.${one}`)}</button>`)}</p>
+      <p class="tongues">${languages.map(
+        (one) => html`<button type="button" class="link" lang=${one}
+        aria-pressed=${String(one === language())} onClick=${() => onLanguage(one)}>${t(`language.${one}`)}</button>`,
+      )}</p>
     </form>
   </main>`;
 }

@@ -13,26 +13,42 @@ const CURRENCIES = ['KRW', 'USD', 'EUR', 'JPY'];
 /// Returns whether the server must rebuild an opened sale: items are added or removed, or a limit is introduced or lifted.
 function rebuilds(sale, terms) {
   if (!sale || sale.state === 'draft') return false;
-  const counted = (items) => items.map((item) => `${item.sku} ${item.total === null}`).toSorted().join('\n');
-  return counted(sale.items) !== counted(terms.items)
-    || (sale.max_orders_per_customer === null) !== (terms.max_orders_per_customer === null);
+  const counted = (items) =>
+    items
+      .map((item) => `${item.sku} ${item.total === null}`)
+      .toSorted()
+      .join('\n');
+  return (
+    counted(sale.items) !== counted(terms.items) ||
+    (sale.max_orders_per_customer === null) !== (terms.max_orders_per_customer === null)
+  );
 }
 
 function Rows({ name, rows, columns, make, errors, onChange, title, add, fixed = false, least = 0 }) {
   const set = (i, column, value) => onChange(rows.map((row, n) => (n === i ? { ...row, [column]: value } : row)));
   return html`<fieldset class="rows"><legend>${title}</legend>
-    ${rows.map((row, i) => html`<div class="row" role="group" aria-label=${`${title} ${i + 1}`} key=${i}>
-      ${columns.map(({ column, hint, choices, mode }) => html`<${Field} key=${column} label=${t(`term.${column}`)}
+    ${rows.map(
+      (row, i) => html`<div class="row" role="group" aria-label=${`${title} ${i + 1}`} key=${i}>
+      ${columns.map(
+        ({ column, hint, choices, mode }) => html`<${Field} key=${column} label=${t(`term.${column}`)}
           hint=${hint?.(row)} error=${errors[`${name}[${i}].${column}`]}>
-        ${choices
-          ? html`<select name=${`${name}[${i}].${column}`} onChange=${(event) => set(i, column, event.target.value)}>
+        ${
+          choices
+            ? html`<select name=${`${name}[${i}].${column}`} onChange=${(event) => set(i, column, event.target.value)}>
               ${choices.map((one) => html`<option value=${one} selected=${row[column] === one}>${t(`term.kind.${one}`)}</option>`)}</select>`
-          : html`<input name=${`${name}[${i}].${column}`} value=${row[column]} inputmode=${mode} autocomplete="off"
-              onInput=${(event) => set(i, column, event.target.value)} />`}
-      <//>`)}
-      ${!fixed && rows.length > least && html`<${Button} kind="quiet" onPress=${() => onChange(rows.filter((_, n) => n !== i))}
-        aria-label=${t('row.remove', { row: `${title} ${i + 1}` })}>${t('remove')}<//>`}
-    </div>`)}
+            : html`<input name=${`${name}[${i}].${column}`} value=${row[column]} inputmode=${mode} autocomplete="off"
+              onInput=${(event) => set(i, column, event.target.value)} />`
+        }
+      <//>`,
+      )}
+      ${
+        !fixed &&
+        rows.length > least &&
+        html`<${Button} kind="quiet" onPress=${() => onChange(rows.filter((_, n) => n !== i))}
+        aria-label=${t('row.remove', { row: `${title} ${i + 1}` })}>${t('remove')}<//>`
+      }
+    </div>`,
+    )}
     <${Button} kind="quiet" onPress=${() => onChange([...rows, make()])}>${add}<//>
   </fieldset>`;
 }
@@ -48,15 +64,27 @@ export function Terms({ sale, onStored }) {
   useEffect(() => {
     form.current.querySelector('[aria-invalid=true]')?.focus();
   }, [tries]);
-  const set = (field, value) => { setDraft({ ...draft, [field]: value }); setMessage(''); };
-  const failed = (next, problem) => { setErrors(next); setRefused(problem); setTries((n) => n + 1); };
+  const set = (field, value) => {
+    setDraft({ ...draft, [field]: value });
+    setMessage('');
+  };
+  const failed = (next, problem) => {
+    setErrors(next);
+    setRefused(problem);
+    setTries((n) => n + 1);
+  };
 
   const store = async (event) => {
     event.preventDefault();
     if (storing) return;
     const { terms, errors: detected } = termsOf(draft);
-    if (Object.keys(detected).length) return failed(Object.fromEntries(Object.entries(detected).map(([field, key]) => [field, t(key)])), null);
-    if (rebuilds(sale, terms) && !await confirmed({ title: t('terms.rebuild.title'), text: t('terms.rebuild.text'), verb: t('terms.store') })) return;
+    if (Object.keys(detected).length)
+      return failed(Object.fromEntries(Object.entries(detected).map(([field, key]) => [field, t(key)])), null);
+    if (
+      rebuilds(sale, terms) &&
+      !(await confirmed({ title: t('terms.rebuild.title'), text: t('terms.rebuild.text'), verb: t('terms.store') }))
+    )
+      return;
     setStoring(true);
     try {
       const stored = await call('PUT', path('sales', draft.sale_id.trim()), { body: terms });
@@ -79,7 +107,10 @@ export function Terms({ sale, onStored }) {
   };
 
   const amount = (value) => (/^\d+$/.test(value.trim()) ? money(Number(value), draft.currency) : t('form.minor'));
-  const input = (field, more = {}) => html`<${Field} label=${t(`term.${field}`)} hint=${more.hint} error=${errors[field]} wide=${more.wide}>
+  const input = (
+    field,
+    more = {},
+  ) => html`<${Field} label=${t(`term.${field}`)} hint=${more.hint} error=${errors[field]} wide=${more.wide}>
     <input name=${field} value=${draft[field]} type=${more.type ?? 'text'} step=${more.step} inputmode=${more.mode} autocomplete="off"
       readonly=${more.fixed} onInput=${(event) => set(field, event.target.value)} /><//>`;
   return html`<form class="panel terms" ref=${form} onSubmit=${store} novalidate>
@@ -100,13 +131,19 @@ export function Terms({ sale, onStored }) {
     </div>
     <${Rows} name="items" title=${t('items')} rows=${draft.items} make=${newItem} least=${1} errors=${errors} add=${t('items.add')}
       onChange=${(items) => set('items', items)} columns=${[
-        { column: 'sku' }, { column: 'name' }, { column: 'price', mode: 'numeric', hint: (row) => amount(row.price) },
-        { column: 'total', mode: 'numeric', hint: () => t('form.unlimited') }, { column: 'max_quantity_per_order', mode: 'numeric' },
+        { column: 'sku' },
+        { column: 'name' },
+        { column: 'price', mode: 'numeric', hint: (row) => amount(row.price) },
+        { column: 'total', mode: 'numeric', hint: () => t('form.unlimited') },
+        { column: 'max_quantity_per_order', mode: 'numeric' },
       ]} />
     <${Rows} name="discount_policies" title=${t('policies')} rows=${draft.discount_policies} make=${newPolicy} errors=${errors} add=${t('policies.add')}
       onChange=${(policies) => set('discount_policies', policies)} columns=${[
-        { column: 'id' }, { column: 'kind', choices: ['percent', 'amount'] }, { column: 'value', mode: 'numeric' },
-        { column: 'min_total', mode: 'numeric' }, { column: 'max_discount', mode: 'numeric', hint: () => t('form.unlimited') },
+        { column: 'id' },
+        { column: 'kind', choices: ['percent', 'amount'] },
+        { column: 'value', mode: 'numeric' },
+        { column: 'min_total', mode: 'numeric' },
+        { column: 'max_discount', mode: 'numeric', hint: () => t('form.unlimited') },
       ]} />
     <div class="actions end">
       <p role="status" class="said">${message}</p>

@@ -13,10 +13,16 @@ export function Wallets() {
   const [wrong, setWrong] = useState({});
   const [done, setDone] = useState([]);
   const renew = () => setKey(crypto.randomUUID?.() ?? `credit-${Date.now()}-${Math.random()}`);
-  const set = (name) => (event) => { setForm({ ...form, [name]: event.target.value }); setWrong({}); renew(); };
+  const set = (name) => (event) => {
+    setForm({ ...form, [name]: event.target.value });
+    setWrong({});
+    renew();
+  };
   const credit = async (event) => {
     event.preventDefault();
-    const { customer, amount, currency } = Object.fromEntries(Object.entries(form).map(([name, value]) => [name, value.trim()]));
+    const { customer, amount, currency } = Object.fromEntries(
+      Object.entries(form).map(([name, value]) => [name, value.trim()]),
+    );
     const errors = {};
     if (!/^[A-Za-z0-9._-]{1,64}$/.test(customer)) errors.customer = t('form.name');
     if (!/^[1-9]\d{0,14}$/.test(amount)) errors.amount = t('form.whole');
@@ -25,7 +31,15 @@ export function Wallets() {
     setError(null);
     if (Object.keys(errors).length) return event.target.querySelector(`[name=${Object.keys(errors)[0]}]`).focus();
     const written = money(Number(amount), currency);
-    if (!await confirmed({ title: t('credit.title'), text: t('credit.text', { amount: written, customer }), verb: t('credit.do'), tone: 'primary' })) return;
+    if (
+      !(await confirmed({
+        title: t('credit.title'),
+        text: t('credit.text', { amount: written, customer }),
+        verb: t('credit.do'),
+        tone: 'primary',
+      }))
+    )
+      return;
     try {
       const body = { amount: Number(amount), currency };
       const result = await call('POST', path('wallets', customer, 'credit'), { body, key });
@@ -46,6 +60,8 @@ export function Wallets() {
       <button type="submit" class="button" data-kind="primary">${t('credit.do')}</button>
     </form>
     <${Problem} error=${error} />
-    <section aria-live="polite" aria-label=${t('credit.done')}>${done.map((one) => html`<p class="panel notice" data-tone="good" key=${one.key}>
-      ${t('credit.said', { amount: money(one.amount, one.currency), customer: one.customer_id, balance: money(one.balance, one.currency) })}</p>`)}</section>`;
+    <section aria-live="polite" aria-label=${t('credit.done')}>${done.map(
+      (one) => html`<p class="panel notice" data-tone="good" key=${one.key}>
+      ${t('credit.said', { amount: money(one.amount, one.currency), customer: one.customer_id, balance: money(one.balance, one.currency) })}</p>`,
+    )}</section>`;
 }

@@ -42,7 +42,8 @@ export default {
   'alarm.never': 'The gateway is not responding. {why}',
   'alarm.oversold': '{sale}, {sku}: oversold by {units} units (held and sold exceed the total).',
   'alarm.drift': '{sale}, {sku}: Redis and Postgres differ by {units} units although no orders are unsettled.',
-  'alarm.guard': 'The database refused orders that had already been accepted. This must never happen. Records: {orders}.',
+  'alarm.guard':
+    'The database refused orders that had already been accepted. This must never happen. Records: {orders}.',
   'alarm.down_required': '{name} is down: orders are not accepted. {why}',
   'alarm.down': '{name} is down; sales continue. {why}',
   'alarm.lag': 'Settlement of partition {name} is {seconds} s behind.',
@@ -121,13 +122,15 @@ export default {
   'did.close': '{sale} is closed.',
   'did.rebuild': 'The rebuild of {sale} has been requested.',
   'open.title': 'Open {sale}?',
-  'open.text': 'Customers will see the sale and can order within its opening hours. Its currency can no longer be changed.',
+  'open.text':
+    'Customers will see the sale and can order within its opening hours. Its currency can no longer be changed.',
   'pause.title': 'Pause {sale}?',
   'pause.text': 'New orders are refused until you resume the sale. Accepted orders are processed as usual.',
   'close.title': 'Close {sale} permanently?',
   'close.text': 'New orders are refused, and a closed sale cannot be reopened. Accepted orders are processed as usual.',
   'rebuild.title': 'Rebuild {sale}?',
-  'rebuild.text': 'All orders are refused for a few seconds while the stock in Redis is rebuilt from Postgres and the log. No accepted order is lost.',
+  'rebuild.text':
+    'All orders are refused for a few seconds while the stock in Redis is rebuilt from Postgres and the log. No accepted order is lost.',
   'sync.title': 'Sync the stock of {sale}?',
   'confirm.type': 'Type {text} to confirm',
   rebuild: 'Rebuild in progress',
@@ -171,7 +174,8 @@ export default {
   'terms.create': 'Create as draft',
   'terms.stored': 'Saved.',
   'terms.rebuild.title': 'This change requires a rebuild',
-  'terms.rebuild.text': 'Items are added or removed, or a limit is introduced or lifted. All orders are refused for a few seconds while the stock in Redis is rebuilt.',
+  'terms.rebuild.text':
+    'Items are added or removed, or a limit is introduced or lifted. All orders are refused for a few seconds while the stock in Redis is rebuilt.',
   'form.required': 'This field is required.',
   'form.whole': 'Enter an integer without separators.',
   'form.name': '1 to 64 letters, digits, dots, dashes or underscores.',
@@ -180,7 +184,8 @@ export default {
   'form.unlimited': 'Empty: unlimited.',
   'form.minor': 'In the minor unit (won, cents).',
 
-  'inventory.text': 'The stock according to Postgres, the source of truth, and to Redis, which reserves units. A difference is normal while orders are being settled; otherwise it is 0.',
+  'inventory.text':
+    'The stock according to Postgres, the source of truth, and to Redis, which reserves units. A difference is normal while orders are being settled; otherwise it is 0.',
   'inventory.caption': 'Epoch {epoch}, {ready}',
   'inventory.ready': 'ready',
   'inventory.not_ready': 'not ready',
@@ -321,9 +326,11 @@ export default {
   'letter.replay': 'Replay',
   'letter.discard': 'Discard',
   'letter.replay.title': 'Replay dead letter {id}?',
-  'letter.replay.text': 'The record is applied again with the current code: orders that can be fulfilled are accepted, and the units of the others return to stock.',
+  'letter.replay.text':
+    'The record is applied again with the current code: orders that can be fulfilled are accepted, and the units of the others return to stock.',
   'letter.discard.title': 'Discard dead letter {id} permanently?',
-  'letter.discard.text': 'The orders are dropped and their units return to stock. Customers whose orders were accepted (202) must be informed separately.',
+  'letter.discard.text':
+    'The orders are dropped and their units return to stock. Customers whose orders were accepted (202) must be informed separately.',
   'letter.still': 'Still undecided: {why}',
   'letter.now.replayed': 'The dead letter was replayed.',
   'letter.now.discarded': 'The dead letter was discarded.',

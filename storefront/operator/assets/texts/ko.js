@@ -125,9 +125,11 @@ export default {
   'pause.title': '{sale} 판매를 일시 중지하시겠습니까?',
   'pause.text': '재개할 때까지 새 주문을 받지 않습니다. 이미 접수된 주문은 정상적으로 처리됩니다.',
   'close.title': '{sale} 판매를 완전히 종료하시겠습니까?',
-  'close.text': '새 주문을 받지 않으며, 종료된 세일은 다시 시작할 수 없습니다. 이미 접수된 주문은 정상적으로 처리됩니다.',
+  'close.text':
+    '새 주문을 받지 않으며, 종료된 세일은 다시 시작할 수 없습니다. 이미 접수된 주문은 정상적으로 처리됩니다.',
   'rebuild.title': '{sale} 재고를 재구성하시겠습니까?',
-  'rebuild.text': 'Postgres와 로그를 기준으로 Redis 재고를 재구성하는 몇 초 동안 모든 주문이 거절됩니다. 접수된 주문은 유실되지 않습니다.',
+  'rebuild.text':
+    'Postgres와 로그를 기준으로 Redis 재고를 재구성하는 몇 초 동안 모든 주문이 거절됩니다. 접수된 주문은 유실되지 않습니다.',
   'sync.title': '{sale} 재고를 동기화하시겠습니까?',
   'confirm.type': '확인을 위해 {text}을(를) 입력해 주세요',
   rebuild: '재고 재구성 진행 중',
@@ -171,7 +173,8 @@ export default {
   'terms.create': '초안으로 저장',
   'terms.stored': '저장했습니다.',
   'terms.rebuild.title': '재고 재구성이 필요한 변경입니다',
-  'terms.rebuild.text': '상품이 추가·삭제되거나 수량 제한이 바뀝니다. Redis 재고를 재구성하는 몇 초 동안 모든 주문이 거절됩니다.',
+  'terms.rebuild.text':
+    '상품이 추가·삭제되거나 수량 제한이 바뀝니다. Redis 재고를 재구성하는 몇 초 동안 모든 주문이 거절됩니다.',
   'form.required': '필수 입력 항목입니다.',
   'form.whole': '구분 기호 없이 정수로 입력해 주세요.',
   'form.name': '영문, 숫자, 점, 하이픈, 밑줄로 1~64자.',
@@ -180,7 +183,8 @@ export default {
   'form.unlimited': '비워 두면 무제한입니다.',
   'form.minor': '최소 화폐 단위(원, 센트)로 입력해 주세요.',
 
-  'inventory.text': '기준이 되는 Postgres 재고와 주문을 접수하는 Redis 재고를 비교합니다. 주문 확정 중에는 차이가 날 수 있으며, 그 외에는 0이어야 합니다.',
+  'inventory.text':
+    '기준이 되는 Postgres 재고와 주문을 접수하는 Redis 재고를 비교합니다. 주문 확정 중에는 차이가 날 수 있으며, 그 외에는 0이어야 합니다.',
   'inventory.caption': '에포크 {epoch}, {ready}',
   'inventory.ready': '준비됨',
   'inventory.not_ready': '준비되지 않음',
@@ -321,9 +325,11 @@ export default {
   'letter.replay': '재처리',
   'letter.discard': '폐기',
   'letter.replay.title': '데드 레터 {id}을(를) 재처리하시겠습니까?',
-  'letter.replay.text': '현재 코드로 레코드를 다시 적용합니다. 처리할 수 있는 주문은 접수하고, 나머지 수량은 재고로 되돌립니다.',
+  'letter.replay.text':
+    '현재 코드로 레코드를 다시 적용합니다. 처리할 수 있는 주문은 접수하고, 나머지 수량은 재고로 되돌립니다.',
   'letter.discard.title': '데드 레터 {id}을(를) 완전히 폐기하시겠습니까?',
-  'letter.discard.text': '해당 주문을 폐기하고 수량을 재고로 되돌립니다. 접수(202) 응답을 받은 고객에게는 별도로 안내해야 합니다.',
+  'letter.discard.text':
+    '해당 주문을 폐기하고 수량을 재고로 되돌립니다. 접수(202) 응답을 받은 고객에게는 별도로 안내해야 합니다.',
   'letter.still': '아직 처리되지 않았습니다: {why}',
   'letter.now.replayed': '데드 레터를 재처리했습니다.',
   'letter.now.discarded': '데드 레터를 폐기했습니다.',

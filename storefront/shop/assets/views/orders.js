@@ -15,10 +15,21 @@ const PAGE = 10;
 export default function view(root, { signal, title }) {
   title(t('ordersTitle'));
   root.append(h('h1', {}, t('ordersTitle')));
-  if (!customer()) return root.append(empty(t('signInFirst'), null, h('button', { type: 'button', class: 'button strong', on: { click: signInDialog } }, t('signIn'))));
+  if (!customer())
+    return root.append(
+      empty(
+        t('signInFirst'),
+        null,
+        h('button', { type: 'button', class: 'button strong', on: { click: signInDialog } }, t('signIn')),
+      ),
+    );
   const loading = h('p', { class: 'loading', role: 'status' }, t('loading'));
   root.append(loading);
-  fill(root, signal).catch((error) => { if (!signal.aborted) root.append(h('p', { role: 'alert' }, error.message)); }).finally(() => loading.remove());
+  fill(root, signal)
+    .catch((error) => {
+      if (!signal.aborted) root.append(h('p', { role: 'alert' }, error.message));
+    })
+    .finally(() => loading.remove());
   return undefined;
 }
 
@@ -27,10 +38,22 @@ async function fill(root, signal) {
   const retryOptions = { signal, onWait: showError };
   const unfinished = allPending(customer());
   if (unfinished.length > 0) {
-    root.append(h('div', { class: 'stage-box', 'data-kind': 'wait' }, h('div', {}, h('p', { class: 'stage-title' }, t('pendingTitle')),
-      unfinished.map((sale) => linkButton(`#/sale/${encodeURIComponent(sale)}`, t('pendingGo'))))));
+    root.append(
+      h(
+        'div',
+        { class: 'stage-box', 'data-kind': 'wait' },
+        h(
+          'div',
+          {},
+          h('p', { class: 'stage-title' }, t('pendingTitle')),
+          unfinished.map((sale) => linkButton(`#/sale/${encodeURIComponent(sale)}`, t('pendingGo'))),
+        ),
+      ),
+    );
   }
-  const { body: { sales } } = await retry(() => fetchSales({ signal }), retryOptions);
+  const {
+    body: { sales },
+  } = await retry(() => fetchSales({ signal }), retryOptions);
   const first = await Promise.all(sales.map((sale) => page(sale, null, retryOptions)));
   showError(null);
   let hasOrders = false;
@@ -39,12 +62,16 @@ async function fill(root, signal) {
     hasOrders = true;
     root.append(section(sale, first[index], retryOptions));
   });
-  if (!hasOrders && unfinished.length === 0) root.append(empty(t('noOrders'), t('noOrdersHint'), linkButton('#/', t('sales'))));
+  if (!hasOrders && unfinished.length === 0)
+    root.append(empty(t('noOrders'), t('noOrdersHint'), linkButton('#/', t('sales'))));
 }
 
 async function page(sale, cursor, retryOptions) {
   const query = `?limit=${PAGE}${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ''}`;
-  const response = await retry(() => call('GET', path('sales', sale.sale_id, 'orders') + query, { signal: retryOptions.signal }), retryOptions);
+  const response = await retry(
+    () => call('GET', path('sales', sale.sale_id, 'orders') + query, { signal: retryOptions.signal }),
+    retryOptions,
+  );
   return response.body;
 }
 
@@ -70,9 +97,20 @@ function section(sale, first, retryOptions) {
 }
 
 function row(sale, order) {
-  const what = (order.lines ?? []).map((line) => `${sale.items.find((item) => item.sku === line.sku)?.name ?? line.sku} × ${count(line.quantity)}`).join(', ');
-  return h('li', { 'data-status': order.status },
-    h('a', { href: `#/sale/${encodeURIComponent(sale.sale_id)}/order/${order.order_id}` }, t('orderTitle', { sequence: count(order.sequence) })),
-    h('span', { class: 'order-what' }, what || order.status_description), h('span', { class: 'order-total' }, money(order.total, order.currency)),
-    h('span', { class: 'order-status' }, order.status_description), h('time', { datetime: order.last_updated }, moment(order.last_updated)));
+  const what = (order.lines ?? [])
+    .map((line) => `${sale.items.find((item) => item.sku === line.sku)?.name ?? line.sku} × ${count(line.quantity)}`)
+    .join(', ');
+  return h(
+    'li',
+    { 'data-status': order.status },
+    h(
+      'a',
+      { href: `#/sale/${encodeURIComponent(sale.sale_id)}/order/${order.order_id}` },
+      t('orderTitle', { sequence: count(order.sequence) }),
+    ),
+    h('span', { class: 'order-what' }, what || order.status_description),
+    h('span', { class: 'order-total' }, money(order.total, order.currency)),
+    h('span', { class: 'order-status' }, order.status_description),
+    h('time', { datetime: order.last_updated }, moment(order.last_updated)),
+  );
 }

@@ -7,12 +7,32 @@ const CARDS = ['tok_approve', 'tok_decline', 'tok_late', 'tok_timeout'];
 
 export function payForm(order, pay) {
   const message = h('p', { class: 'field-bad', role: 'alert' });
-  const method = (value, text, checked) => h('label', { class: 'choice' }, h('input', { type: 'radio', name: 'pay-method', value, checked }), h('span', { class: 'choice-text' }, h('b', {}, text)));
-  const token = h('select', { id: 'pay-token' }, CARDS.map((name) => h('option', { value: name }, t(name))));
-  const button = h('button', { type: 'submit', class: 'button strong' }, t('payNow', { total: money(order.total, order.currency) }));
-  const form = h('form', { class: 'stack', on: { submit } },
-    h('h2', {}, t('payTitle')), h('div', { class: 'choices' }, method('card', t('card'), true), method('wallet', t('walletPay'), false)),
-    h('div', { class: 'field' }, h('label', { for: 'pay-token' }, t('testCard')), token), button, message);
+  const method = (value, text, checked) =>
+    h(
+      'label',
+      { class: 'choice' },
+      h('input', { type: 'radio', name: 'pay-method', value, checked }),
+      h('span', { class: 'choice-text' }, h('b', {}, text)),
+    );
+  const token = h(
+    'select',
+    { id: 'pay-token' },
+    CARDS.map((name) => h('option', { value: name }, t(name))),
+  );
+  const button = h(
+    'button',
+    { type: 'submit', class: 'button strong' },
+    t('payNow', { total: money(order.total, order.currency) }),
+  );
+  const form = h(
+    'form',
+    { class: 'stack', on: { submit } },
+    h('h2', {}, t('payTitle')),
+    h('div', { class: 'choices' }, method('card', t('card'), true), method('wallet', t('walletPay'), false)),
+    h('div', { class: 'field' }, h('label', { for: 'pay-token' }, t('testCard')), token),
+    button,
+    message,
+  );
 
   async function submit(event) {
     event.preventDefault();

@@ -14,8 +14,20 @@ export function orderPlacement(stage, { sale, signal, onSettled }) {
     signal.addEventListener('abort', stop);
     const head = h('p', { class: 'stage-title' }, resumed ? t('resuming') : t('sending'));
     const more = h('p', { class: 'stage-more' }, resumed ? t('uncertainHint') : t('sendingHint'));
-    const quit = h('button', { type: 'button', class: 'button quiet', hidden: true, on: { click: () => stopping.abort('given up') } }, t('giveUp'));
-    stage.replaceChildren(h('div', { class: 'stage-box', 'data-kind': 'wait', role: 'status' }, h('span', { class: 'spinner', 'aria-hidden': 'true' }), h('div', {}, head, more), quit));
+    const quit = h(
+      'button',
+      { type: 'button', class: 'button quiet', hidden: true, on: { click: () => stopping.abort('given up') } },
+      t('giveUp'),
+    );
+    stage.replaceChildren(
+      h(
+        'div',
+        { class: 'stage-box', 'data-kind': 'wait', role: 'status' },
+        h('span', { class: 'spinner', 'aria-hidden': 'true' }),
+        h('div', {}, head, more),
+        quit,
+      ),
+    );
     stage.scrollIntoView({ block: 'nearest' });
     const onWait = (error, ms, tries) => {
       const busy = error.didNothing && !attempt.uncertain;
@@ -46,7 +58,12 @@ export function orderPlacement(stage, { sale, signal, onSettled }) {
 }
 
 function box(kind, title, ...more) {
-  return h('div', { class: 'stage-box', 'data-kind': kind, role: 'alert' }, icon(kind === 'info' ? 'check' : 'cross'), h('div', {}, h('p', { class: 'stage-title' }, title), more));
+  return h(
+    'div',
+    { class: 'stage-box', 'data-kind': kind, role: 'alert' },
+    icon(kind === 'info' ? 'check' : 'cross'),
+    h('div', {}, h('p', { class: 'stage-title' }, title), more),
+  );
 }
 
 /// Renders a refusal and what the customer can do now.
@@ -57,11 +74,22 @@ function refused(error, sale, attempt) {
   const { members, code } = error;
   if (code === 'sold_out') {
     const name = sale.items.find((item) => item.sku === members.sku)?.name ?? members.sku;
-    return box('lost', t('soldoutTitle'), line(t('soldoutLose', { name, remaining: count(members.remaining ?? 0) })), line(t('soldoutTip')), warning);
+    return box(
+      'lost',
+      t('soldoutTitle'),
+      line(t('soldoutLose', { name, remaining: count(members.remaining ?? 0) })),
+      line(t('soldoutTip')),
+      warning,
+    );
   }
   if (code === 'duplicate_order') {
     const url = `#/sale/${encodeURIComponent(attempt.sale)}/order/${members.order_id}`;
-    return box('info', t('duplicateTitle'), line(t('duplicateHint', { count: count(sale.max_orders_per_customer ?? 1) })), linkButton(url, t('seeOrder')));
+    return box(
+      'info',
+      t('duplicateTitle'),
+      line(t('duplicateHint', { count: count(sale.max_orders_per_customer ?? 1) })),
+      linkButton(url, t('seeOrder')),
+    );
   }
   if (code === 'total_mismatch') {
     return box('lost', error.message, line(t('totalChanged', { total: money(members.total, sale.currency) })), warning);

@@ -27,7 +27,8 @@ export default function view(root, { parameters: [id], signal, title }) {
     signal,
     soon: () => (sale && (clock.until(sale.opens_at) ?? 0) > 0 ? clock.until(sale.opens_at) : Infinity),
     onError(error) {
-      if (error?.status === 404) return root.replaceChildren(h('h1', {}, t('notFound')), h('a', { href: '#/', class: 'button' }, t('back')));
+      if (error?.status === 404)
+        return root.replaceChildren(h('h1', {}, t('notFound')), h('a', { href: '#/', class: 'button' }, t('back')));
       return showError(error);
     },
     onUpdate(body) {
@@ -54,27 +55,73 @@ function build(root, first, signal) {
   const schedule = h('p', { class: 'hero-words' });
   const hint = h('p', { class: 'hero-hint' });
   const heading = h('h1', {}, first.title);
-  const faceBlock = h('div', { class: 'hero-face' }, h('p', { class: 'hero-label' }, t('opensIn')), face.element, h('p', { class: 'hero-clock' }, icon('clock'), h('span', {}, second(first.opens_at ?? 0), ' · ', t('serverClock'))));
-  const hero = h('section', { class: 'hero' }, h('a', { href: '#/', class: 'back' }, icon('left'), t('back')), h('div', { class: 'row' }, state.element), heading, schedule, faceBlock, hint);
+  const faceBlock = h(
+    'div',
+    { class: 'hero-face' },
+    h('p', { class: 'hero-label' }, t('opensIn')),
+    face.element,
+    h('p', { class: 'hero-clock' }, icon('clock'), h('span', {}, second(first.opens_at ?? 0), ' · ', t('serverClock'))),
+  );
+  const hero = h(
+    'section',
+    { class: 'hero' },
+    h('a', { href: '#/', class: 'back' }, icon('left'), t('back')),
+    h('div', { class: 'row' }, state.element),
+    heading,
+    schedule,
+    faceBlock,
+    hint,
+  );
 
   const rows = new Map(first.items.map((item) => [item.sku, row(item, first, (value) => choose(item.sku, value))]));
-  const list = h('ul', { class: 'items' }, [...rows.values()].map(({ element }) => element));
+  const list = h(
+    'ul',
+    { class: 'items' },
+    [...rows.values()].map(({ element }) => element),
+  );
   const panel = orderPanel(() => refresh());
   const button = h('button', { type: 'button', class: 'button strong order-button', on: { click: () => order() } });
   const stage = h('div', { class: 'stage' });
-  const limit = first.max_orders_per_customer ? h('p', { class: 'field-hint' }, t('perCustomer', { count: count(first.max_orders_per_customer) })) : null;
-  const ordering = h('section', { class: 'ordering', 'aria-labelledby': 'ordering-title' }, h('h2', { id: 'ordering-title' }, t('yourOrder')), panel.element, h('div', { class: 'buy' }, button), limit);
-  root.replaceChildren(hero, stage, h('div', { class: 'columns' }, h('section', { 'aria-labelledby': 'items-title' }, h('h2', { id: 'items-title' }, t('items')), list), ordering));
+  const limit = first.max_orders_per_customer
+    ? h('p', { class: 'field-hint' }, t('perCustomer', { count: count(first.max_orders_per_customer) }))
+    : null;
+  const ordering = h(
+    'section',
+    { class: 'ordering', 'aria-labelledby': 'ordering-title' },
+    h('h2', { id: 'ordering-title' }, t('yourOrder')),
+    panel.element,
+    h('div', { class: 'buy' }, button),
+    limit,
+  );
+  root.replaceChildren(
+    hero,
+    stage,
+    h(
+      'div',
+      { class: 'columns' },
+      h('section', { 'aria-labelledby': 'items-title' }, h('h2', { id: 'items-title' }, t('items')), list),
+      ordering,
+    ),
+  );
 
-  const lines = () => now.items
-    .map((item) => ({ sku: item.sku, quantity: Math.min(chosen.get(item.sku) ?? 0, most(item)) }))
-    .filter(({ quantity }) => quantity > 0);
+  const lines = () =>
+    now.items
+      .map((item) => ({ sku: item.sku, quantity: Math.min(chosen.get(item.sku) ?? 0, most(item)) }))
+      .filter(({ quantity }) => quantity > 0);
   const choose = (sku, value) => {
     chosen.set(sku, value);
     store(`chosen:${now.sale_id}`, Object.fromEntries(chosen));
     refresh();
   };
-  const place = orderPlacement(stage, { sale: () => now, signal, onSettled: () => { show(button, true); refresh(); button.focus(); } });
+  const place = orderPlacement(stage, {
+    sale: () => now,
+    signal,
+    onSettled: () => {
+      show(button, true);
+      refresh();
+      button.focus();
+    },
+  });
 
   async function order() {
     if (button.getAttribute('aria-disabled') === 'true') return;
@@ -97,10 +144,18 @@ function build(root, first, signal) {
     setAttribute(button, 'aria-disabled', String(!ready));
     button.dataset.phase = current;
     const left = clock.until(now.opens_at);
-    setText(button, current === 'upcoming' ? t('waitOpen', { time: clockFace(left) })
-      : current !== 'open' ? t(current)
-        : taken.length === 0 ? t('nothingChosen')
-          : customer() ? t('orderFor', { total: money(cost.total, now.currency) }) : t('signToOrder'));
+    setText(
+      button,
+      current === 'upcoming'
+        ? t('waitOpen', { time: clockFace(left) })
+        : current !== 'open'
+          ? t(current)
+          : taken.length === 0
+            ? t('nothingChosen')
+            : customer()
+              ? t('orderFor', { total: money(cost.total, now.currency) })
+              : t('signToOrder'),
+    );
   }
 
   // An attempt that was pending when the page was left is resumed at once, with the same key.
@@ -131,7 +186,10 @@ function build(root, first, signal) {
         show(setText(hint, HINTS[current] ? t(HINTS[current]) : ''), current in HINTS);
         refresh();
       }
-      setText(schedule, current === 'upcoming' ? t('opensAt', { time: moment(sale.opens_at) }) : windowText(sale, moment));
+      setText(
+        schedule,
+        current === 'upcoming' ? t('opensAt', { time: moment(sale.opens_at) }) : windowText(sale, moment),
+      );
       if (current !== 'upcoming') return;
       face.tick(sale.opens_at);
       refresh();
@@ -163,8 +221,13 @@ function row(item, sale, onChange) {
   const name = h('h3', {}, item.name);
   const price = h('p', { class: 'item-price' });
   const atMost = h('p', { class: 'field-hint' });
-  const element = h('li', { class: 'item' }, h('div', { class: 'item-art' }, art(item.sku)),
-    h('div', { class: 'item-text' }, name, price, left.element), h('div', { class: 'item-steps' }, steps.element, atMost));
+  const element = h(
+    'li',
+    { class: 'item' },
+    h('div', { class: 'item-art' }, art(item.sku)),
+    h('div', { class: 'item-text' }, name, price, left.element),
+    h('div', { class: 'item-steps' }, steps.element, atMost),
+  );
   return {
     element,
     update(now, value, current) {

@@ -19,14 +19,18 @@ export default function sales(root, { signal, title }) {
 
   const arrange = () => {
     const rank = (sale) => ORDER.indexOf(phase(sale));
-    const ordered = [...listed].sort((a, b) => rank(a) - rank(b) || (a.opens_at ?? '').localeCompare(b.opens_at ?? '') || a.sale_id.localeCompare(b.sale_id));
+    const ordered = [...listed].sort(
+      (a, b) =>
+        rank(a) - rank(b) || (a.opens_at ?? '').localeCompare(b.opens_at ?? '') || a.sale_id.localeCompare(b.sale_id),
+    );
     const elements = ordered.map((sale) => cards.get(sale.sale_id).element);
     if (elements.some((element, index) => list.children[index] !== element)) list.replaceChildren(...elements);
     for (const sale of ordered) cards.get(sale.sale_id).tick(sale);
   };
   poll(fetchSales, {
     signal,
-    soon: () => Math.min(...listed.map((sale) => clock.until(sale.opens_at)).filter((ms) => ms !== null && ms > 0), Infinity),
+    soon: () =>
+      Math.min(...listed.map((sale) => clock.until(sale.opens_at)).filter((ms) => ms !== null && ms > 0), Infinity),
     onError: notice(signal),
     onUpdate(body) {
       listed = body.sales;
@@ -42,7 +46,9 @@ export default function sales(root, { signal, title }) {
       arrange();
     },
   });
-  everyTick(() => { if (listed.length > 0) arrange(); }, signal);
+  everyTick(() => {
+    if (listed.length > 0) arrange();
+  }, signal);
 }
 
 function card(sale) {
@@ -52,19 +58,39 @@ function card(sale) {
   const until = h('span', { class: 'card-until' });
   const prices = sale.items.map((item) => item.price);
   const title = h('a', { href: `#/sale/${encodeURIComponent(sale.sale_id)}`, class: 'card-link' }, sale.title);
-  const element = h('article', { class: 'card' },
-    h('div', { class: 'card-art' }, sale.items.slice(0, 3).map((item) => art(item.sku))),
-    h('div', { class: 'card-body' },
-      h('div', { class: 'row between' }, state.element, h('span', { class: 'card-price' }, t('from', { price: money(Math.min(...prices), sale.currency) }))),
-      h('h2', {}, title), until, face.element, left.element,
-      h('span', { class: 'card-go', 'aria-hidden': 'true' }, t('enter'), icon('left'))));
+  const element = h(
+    'article',
+    { class: 'card' },
+    h(
+      'div',
+      { class: 'card-art' },
+      sale.items.slice(0, 3).map((item) => art(item.sku)),
+    ),
+    h(
+      'div',
+      { class: 'card-body' },
+      h(
+        'div',
+        { class: 'row between' },
+        state.element,
+        h('span', { class: 'card-price' }, t('from', { price: money(Math.min(...prices), sale.currency) })),
+      ),
+      h('h2', {}, title),
+      until,
+      face.element,
+      left.element,
+      h('span', { class: 'card-go', 'aria-hidden': 'true' }, t('enter'), icon('left')),
+    ),
+  );
   return {
     element,
     update(now) {
       setText(title, now.title);
       const limited = now.items.filter((item) => item.total !== null);
       const sum = (field) => limited.reduce((all, item) => all + item[field], 0);
-      left.update(limited.length === 0 ? { total: null, remaining: null } : { total: sum('total'), remaining: sum('remaining') });
+      left.update(
+        limited.length === 0 ? { total: null, remaining: null } : { total: sum('total'), remaining: sum('remaining') },
+      );
     },
     tick(now) {
       const is = phase(now);

@@ -1,4 +1,4 @@
-//! The common look of tables and headings in a terminal: [`comfy_table`] lays out the tables, [`anstyle`] and [`anstream`] do
+//! The common format of tables and headings in a terminal. [`comfy_table`] lays out the tables; [`anstyle`] and [`anstream`] do
 //! the colours. This crate only decides on alignment and style.
 
 use std::fmt;

@@ -19,7 +19,7 @@ pub struct AllowList {
     pub entries: Vec<Entry>,
 }
 
-/// One exception.
+/// An exception from a rule.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {

@@ -155,7 +155,7 @@ impl Source {
 pub struct Passage {
     /// The first line, counted from 1.
     pub line: usize,
-    /// The text.
+    /// The text without delimiters.
     pub text: String,
     /// Whether it is a comment of a Rust source.
     pub is_comment: bool,

@@ -19,6 +19,7 @@
 //! | [`lifecycle`] | an order's states                                                          |
 //! | [`problem`]   | every error: code, status, texts                                           |
 //! | [`topics`]    | topics, their partitions and settings                                      |
+//! | [`wire`]      | JSON encoding and decoding of every wire format                            |
 //! | [`webhook`]   | signatures of webhooks, and the payment provider's callback                |
 
 pub mod event;
@@ -41,3 +42,4 @@ pub mod sql;
 pub mod timestamp;
 pub mod topics;
 pub mod webhook;
+pub mod wire;

@@ -12,6 +12,7 @@ use crate::money::AMOUNT_MAX;
 use crate::number::{whole, whole_or_null};
 use crate::sale::{DiscountKind, DiscountPolicy, QUANTITY_MAX, SaleTerms, TEXT_RULE, is_text};
 use crate::timestamp::Timestamp;
+use crate::wire;
 
 /// The maximum number of lines in one order.
 pub const LINES_MAX: usize = 50;
@@ -294,8 +295,7 @@ pub struct PricedRequest {
 impl OrderRequest {
     /// Computes the digest of the decoded request. It does not depend on white space or the order of members.
     pub fn digest(&self) -> RequestDigest {
-        // A struct of strings and integers always serializes.
-        RequestDigest::compute(&serde_json::to_vec(self).unwrap_or_default())
+        RequestDigest::compute(&wire::encode(self))
     }
 
     /// Checks the values and computes the price by the sale's terms.

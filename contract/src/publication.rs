@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{Epoch, SaleId};
 use crate::sale::{SaleState, SaleTerms};
 use crate::timestamp::Timestamp;
+use crate::wire;
 
 /// The published definition and state of a sale, by which the gateways sell.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -127,11 +128,11 @@ pub fn decode(key: &[u8], value: Option<&[u8]>) -> Result<SalesMessage, Undecoda
     let Some(value) = value else { return Ok(SalesMessage::Other) };
     let undecodable = |source| UndecodableMessage { key: key.to_string(), source };
     if key.starts_with(HEARTBEAT_PREFIX) {
-        serde_json::from_slice(value).map(SalesMessage::Heartbeat).map_err(undecodable)
+        wire::decode(value).map(SalesMessage::Heartbeat).map_err(undecodable)
     } else if key.starts_with(POSITION_PREFIX) {
-        serde_json::from_slice(value).map(SalesMessage::Position).map_err(undecodable)
+        wire::decode(value).map(SalesMessage::Position).map_err(undecodable)
     } else if key.contains('/') {
-        serde_json::from_slice(value).map(|sale| SalesMessage::Sale(Box::new(sale))).map_err(undecodable)
+        wire::decode(value).map(|sale| SalesMessage::Sale(Box::new(sale))).map_err(undecodable)
     } else {
         Ok(SalesMessage::Other)
     }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -14,6 +15,7 @@ use crate::lifecycle::OrderStatus;
 use crate::money::Currency;
 use crate::order::{Order, PaymentRequest};
 use crate::timestamp::Timestamp;
+use crate::wire;
 
 /// The version of record values that this code writes, and the only one that it decodes.
 pub const VERSION: u32 = 1;
@@ -362,7 +364,7 @@ pub fn decode(headers: &Headers, value: &[u8]) -> Result<Record, UndecodableReco
     }
     let (record, epoch) = match record_type {
         RecordType::Accepted => {
-            let batch: AcceptedBatch = serde_json::from_slice(value)?;
+            let batch: AcceptedBatch = wire::decode(value)?;
             let sequences = Some((batch.first_sequence, batch.orders.len() as u64));
             if batch.orders.is_empty() || headers.sequences != sequences {
                 return Err(UndecodableRecord::Inconsistent(
@@ -376,18 +378,18 @@ pub fn decode(headers: &Headers, value: &[u8]) -> Result<Record, UndecodableReco
             (Record::Accepted(batch), Some(epoch))
         }
         RecordType::Totals => {
-            let change: TotalsChange = serde_json::from_slice(value)?;
+            let change: TotalsChange = wire::decode(value)?;
             let epoch = change.epoch;
             (Record::Totals(change), Some(epoch))
         }
         RecordType::Barrier => {
-            let barrier: Barrier = serde_json::from_slice(value)?;
+            let barrier: Barrier = wire::decode(value)?;
             let epoch = barrier.epoch;
             (Record::Barrier(barrier), Some(epoch))
         }
-        RecordType::Command => (Record::Command(serde_json::from_slice(value)?), None),
-        RecordType::Tick => (Record::Tick(serde_json::from_slice(value)?), None),
-        RecordType::Decision => (Record::Decision(serde_json::from_slice(value)?), None),
+        RecordType::Command => (Record::Command(wire::decode(value)?), None),
+        RecordType::Tick => (Record::Tick(wire::decode(value)?), None),
+        RecordType::Decision => (Record::Decision(wire::decode(value)?), None),
     };
     if headers.epoch != epoch {
         return Err(UndecodableRecord::Inconsistent("the epoch is not that of the header"));
@@ -409,17 +411,11 @@ pub fn units<'a>(orders: impl IntoIterator<Item = &'a Order>) -> BTreeMap<Sku, u
 
 /// Encodes the value of an accepted batch. `orders` are JSON already, joined by commas: the gateway and the relay
 /// both have them in this form, and must write the same bytes.
-pub fn encode_accepted(
-    sale: &SaleId,
-    epoch: Epoch,
-    first: Sequence,
-    at: Timestamp,
-    orders: &[u8],
-) -> Vec<u8> {
+pub fn encode_accepted(sale: &SaleId, epoch: Epoch, first: Sequence, at: Timestamp, orders: &[u8]) -> Bytes {
     let head = format!(
         r#"{{"sale_id":"{sale}","epoch":{epoch},"first_sequence":{first},"accepted_at":"{at}","orders":["#
     );
-    [head.as_bytes(), orders, b"]}"].concat()
+    [head.as_bytes(), orders, b"]}"].concat().into()
 }
 
 /// The id of an outbox entry, a Redis stream id. A batch's id contains its sequences, so that an order is found

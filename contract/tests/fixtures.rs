@@ -25,6 +25,7 @@ use contract::record::{
 };
 use contract::sale::{DiscountKind, DiscountPolicy, Item, SaleState, SaleTerms};
 use contract::timestamp::Timestamp;
+use contract::wire;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -57,7 +58,7 @@ impl Message {
         assert_eq!(self.headers, headers);
     }
     fn has_value(&self, value: &impl Serialize) {
-        assert_eq!(self.value, serde_json::to_string(value).unwrap());
+        assert_eq!(self.value, wire::encode_text(value));
     }
 }
 
@@ -129,7 +130,7 @@ fn an_accepted_batch() {
     assert_eq!(record::units(&batch.orders), units);
     fixture.has_headers(Headers::accepted(Epoch(3), Sequence(41), 2, units).encode());
     // The gateway and the relay encode it from orders that are JSON already.
-    let orders: Vec<_> = batch.orders.iter().map(|order| serde_json::to_string(order).unwrap()).collect();
+    let orders: Vec<_> = batch.orders.iter().map(|order| wire::encode_text(order)).collect();
     let joined = orders.join(",");
     let written =
         record::encode_accepted(&sale(), Epoch(3), Sequence(41), batch.accepted_at, joined.as_bytes());
@@ -474,6 +475,6 @@ fn hashes_and_keys() {
 fn a_request_digest() {
     let request: OrderRequest =
         serde_json::from_str(include_str!("../fixtures/order-request.v1.json")).unwrap();
-    let digest = serde_json::to_string(&request.digest()).unwrap();
+    let digest = wire::encode_text(&request.digest());
     assert_eq!(digest, "\"31da35205b8929d5\"");
 }

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use contract::ids::{OrderId, SaleId};
 use contract::lifecycle::OrderStatus::Created;
 use contract::timestamp::Timestamp;
+use contract::wire;
 use downstream::group::envelope::Envelope;
 use downstream::group::offsets::Offsets;
 use downstream::group::order_scheduler::{Deferral, Job, OrderScheduler, Origin, Task};
@@ -205,7 +206,7 @@ fn envelope(id: &str, order: OrderId, sale: &SaleId) -> Envelope {
     let headers = contract::event::headers(id, "order.created", "", event.time);
     Envelope {
         key: order.to_string(),
-        value: serde_json::to_vec(&event).unwrap(),
+        value: wire::encode(&event),
         headers: headers.into_iter().map(|(name, value)| (name.into(), value)).collect(),
         source: String::new(),
         attempts: 0,

@@ -11,6 +11,7 @@ use contract::ids::{OrderId, SaleId};
 use contract::lifecycle::OrderStatus::{self, Created, PaymentCompleted, PaymentRequested, Preparing};
 use contract::timestamp::Timestamp;
 use contract::topics::ORDER_EVENTS;
+use contract::wire;
 use downstream::group::dispatch::Dispatcher;
 use downstream::group::{self, Failure, Group, GroupSettings, Handler, ReceivedEvent, TRIES};
 use downstream::host::Host;
@@ -287,7 +288,7 @@ async fn a_restarted_group_knows_which_orders_are_deferred() {
         contract::event::headers("0-4", "order.preparing", &key, event.time).to_vec();
     let due = Timestamp(walltime::now().0 + 3000).to_string();
     headers.extend([("attempts", "2".into()), ("not-before", due), ("reason", "not yet".into())]);
-    let value = serde_json::to_vec(&event).unwrap();
+    let value = wire::encode(&event);
     // A record in the source topic shows which partition the order's events have.
     let partition = bench.write(ORDER_EVENTS.name, None, &key, b"{}", &[]).await;
     bench.write(GROUP.retry.name, Some(partition), &key, &value, &headers).await;

@@ -10,6 +10,7 @@ use contract::lifecycle::{CancelReason, Language, OrderStatus, Trigger};
 use contract::order::PaymentRequest;
 use contract::problem::Code;
 use contract::record::{Action, Command, Headers, RecordType};
+use contract::wire;
 use hyper::StatusCode;
 use hyper::body::Incoming;
 use lua::outbox::LogRecord;
@@ -217,9 +218,7 @@ pub(crate) async fn append(
     let sale_id = view.publication.sale_id.clone();
     let at = walltime::now();
     let command = Command { sale_id: sale_id.clone(), order_id, customer_id, at, action };
-    let record = LogRecord {
-        headers: Headers::without_epoch(RecordType::Command),
-        value: serde_json::to_vec(&command).unwrap_or_default(), // names and numbers always serialize
-    };
+    let record =
+        LogRecord { headers: Headers::without_epoch(RecordType::Command), value: wire::encode(&command) };
     hand_off.append(sale_id.as_str(), view.publication.partition, &record).await
 }

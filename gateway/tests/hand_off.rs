@@ -100,7 +100,7 @@ async fn an_acknowledgement_without_a_valid_lease_promises_nothing() {
     let before = log.record_count();
     let hand_off = HandOff::new(log.producer.clone(), log.producer.clone(), "orders".into(), Leases::new());
     let record =
-        LogRecord { headers: Headers::with_epoch(RecordType::Barrier, Epoch(1)), value: b"{}".to_vec() };
+        LogRecord { headers: Headers::with_epoch(RecordType::Barrier, Epoch(1)), value: "{}".into() };
     let sale = SaleId::parse("s").expect("a name");
     assert_eq!(hand_off.start(&sale, Epoch(1), 0, &record).await, HandedOff::Unknown);
     assert_eq!(log.record_count(), before + 1, "the log has stored the record, but the lease is invalid");

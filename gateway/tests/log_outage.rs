@@ -10,6 +10,7 @@ use contract::ids::{Epoch, SaleId};
 use contract::keys::SaleKeys;
 use contract::publication::SalePublication;
 use contract::sale::{SaleState, SaleTerms};
+use contract::wire;
 use lua::Redis;
 use lua::scripts::{Scripts, WrittenCounts, replication_id, seal};
 use process::kafka::{Message, Producer, ProducerSettings};
@@ -81,7 +82,7 @@ impl Shop {
         let publication = build_sale(&redis, &sale).await;
         let settings = ProducerSettings { linger_ms: 0.0, timeout_ms: 10_000, queue_messages_max: 100 };
         let producer = Producer::start(&cluster.bootstrap_servers(), "test", &settings).expect("a producer");
-        let value = serde_json::to_vec(&publication).expect("JSON");
+        let value = wire::encode(&publication);
         let key = publication.key();
         let message =
             Message { topic: "sales", partition: Some(0), key: &key, value: Some(&value), headers: &[] };

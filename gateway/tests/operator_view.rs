@@ -4,6 +4,7 @@
 use contract::ids::{CustomerId, Epoch, IdempotencyKey, SaleId, Sequence, Sku};
 use contract::order::{Line, Order};
 use contract::record::OutboxId;
+use contract::wire;
 use process::kafka::{Message, Producer, ProducerSettings};
 use process::walltime;
 use testkit::client::terms;
@@ -20,7 +21,7 @@ async fn oversell(system: &System, sale: &str) {
     let key = IdempotencyKey::parse("k").expect("a key");
     let line = Line { sku: Sku::parse("LAMP").expect("a name"), quantity: 5, unit_price: 100 };
     let order = Order::plain(&sale, customer, key, walltime::now(), [line]);
-    let json = serde_json::to_string(&order).expect("an order");
+    let json = wire::encode_text(&order);
     let id = OutboxId::batch(Sequence(1), 1);
     let record = lua::outbox::accepted_record(
         &sale,

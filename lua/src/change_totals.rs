@@ -4,6 +4,7 @@ use bytes::Bytes;
 use contract::ids::Sku;
 use contract::keys::SaleKeys;
 use contract::record::{OutboxId, TotalsChange};
+use contract::wire;
 
 use crate::redis::{Deadline, Redis, RedisError};
 use crate::reply::{Rejection, ReplyReader};
@@ -37,12 +38,10 @@ pub async fn change_totals(
     deadline: Deadline,
     change: &TotalsChange,
 ) -> Result<Result<ChangeOutcome, Rejection>, RedisError> {
-    // A struct of names and integers always serializes.
-    let payload = serde_json::to_vec(change).unwrap_or_default();
     let mut args = vec![
         Bytes::from(deadline.redis_ms.to_string()),
         Bytes::from(change.change_id.to_string()),
-        Bytes::from(payload),
+        wire::encode(change),
     ];
     for item in &change.items {
         args.push(Bytes::copy_from_slice(item.sku.as_str().as_bytes()));

@@ -7,6 +7,7 @@ use contract::keys::{SaleKeys, stock_fields};
 use contract::order::Order;
 use contract::record::{self, Headers, OutboxId, RecordType, TotalsChange};
 use contract::timestamp::Timestamp;
+use contract::wire;
 
 use crate::redis::{Redis, RedisError};
 use crate::reply::{Rejection, ReplyReader};
@@ -17,7 +18,7 @@ pub struct LogRecord {
     /// The record's headers.
     pub headers: Headers,
     /// The record's value.
-    pub value: Vec<u8>,
+    pub value: Bytes,
 }
 
 /// An entry of the outbox.
@@ -89,14 +90,14 @@ fn log_record(sale: &SaleId, epoch: Epoch, id: OutboxId, fields: &[Bytes]) -> Re
         text.transpose().map_err(|error| error.to_string())
     };
     if let Some(change) = field("change")? {
-        let decoded: TotalsChange = serde_json::from_str(change).map_err(|error| error.to_string())?;
+        let decoded: TotalsChange = wire::decode(change.as_bytes()).map_err(|error| error.to_string())?;
         let headers = Headers::with_epoch(RecordType::Totals, decoded.epoch);
-        return Ok(LogRecord { headers, value: change.into() });
+        return Ok(LogRecord { headers, value: Bytes::copy_from_slice(change.as_bytes()) });
     }
     let orders = field("orders")?.ok_or("neither `orders` nor `change`")?;
     let at: u64 = field("at")?.and_then(|at| at.parse().ok()).ok_or("no `at`")?;
     let decoded: Vec<Order> =
-        serde_json::from_str(&format!("[{orders}]")).map_err(|error| error.to_string())?;
+        wire::decode(format!("[{orders}]").as_bytes()).map_err(|error| error.to_string())?;
     Ok(accepted_record(sale, epoch, id, Timestamp(at), orders.as_bytes(), &decoded))
 }
 

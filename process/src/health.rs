@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use contract::wire;
 use http_body_util::Full;
 use hyper::{Response, StatusCode, header};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -120,8 +121,7 @@ impl Health {
     fn readiness(&self) -> Response<Full<Bytes>> {
         let readiness = Readiness { ready: self.is_ready(), dependencies: self.snapshot() };
         let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        // A struct of texts and flags always serializes.
-        let body = serde_json::to_vec(&readiness).unwrap_or_default();
+        let body = wire::encode(&readiness);
         response(status, "application/json", body)
     }
 }

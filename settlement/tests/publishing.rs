@@ -12,6 +12,7 @@ use contract::lifecycle::OrderStatus;
 use contract::order::{Order, PaymentMethod, PaymentRequest};
 use contract::publication::{self, SalePublication, SalesMessage};
 use contract::record::{Action, DeliveryChange};
+use contract::wire;
 use process::kafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Headers as _, Message as _};
@@ -116,7 +117,7 @@ async fn a_late_message_of_a_former_publisher_is_corrected() {
     let current = last.into_inner().unwrap();
     let late =
         SalePublication { ready: false, scripts: None, version: current.version - 1, ..current.clone() };
-    let value = serde_json::to_vec(&late).unwrap();
+    let value = wire::encode(&late);
     let message = Message {
         topic: &bench.topic("sales"),
         partition: Some(0),

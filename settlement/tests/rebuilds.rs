@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::Parser;
 use contract::ids::{Epoch, SaleId};
 use contract::publication::Heartbeat;
+use contract::wire;
 use lua::Redis;
 use lua::reserve::Verdict;
 use process::health::Health;
@@ -167,7 +168,7 @@ async fn a_heartbeat_that_names_the_newest_epoch_causes_a_rebuild_and_one_that_n
     let publish_heartbeat = async |gateway: &str, lost: Vec<(SaleId, Epoch)>| {
         let heartbeat = Heartbeat { gateway: gateway.into(), lost };
         let (topic, key) = (bench.topic("sales"), heartbeat.key());
-        let value = serde_json::to_vec(&heartbeat).unwrap();
+        let value = wire::encode(&heartbeat);
         let message =
             Message { topic: &topic, partition: Some(0), key: &key, value: Some(&value), headers: &[] };
         bench.producer.send(&message).unwrap().await.unwrap();

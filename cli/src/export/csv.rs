@@ -1,5 +1,6 @@
 //! Orders as comma-separated values (RFC 4180).
 
+use contract::wire;
 use std::io::{self, Write};
 
 use super::order::{Cell, Row, Shape};
@@ -29,7 +30,7 @@ impl<W: Write> Csv<W> {
             }
         }
         if self.shape == Shape::Orders {
-            self.writer.write_field(serde_json::to_vec(&row.order.lines)?)?;
+            self.writer.write_field(wire::encode(&row.order.lines))?;
         }
         Ok(self.writer.write_record(None::<&[u8]>)?)
     }

@@ -7,6 +7,7 @@ use contract::order::{Amounts, Line, Order, OrderRefusal, OrderRequest, PricedRe
 use contract::order_receipt::OrderReceipt;
 use contract::sale::{DiscountKind, DiscountPolicy, SaleTerms};
 use contract::timestamp::Timestamp;
+use contract::wire;
 use proptest::prelude::*;
 
 use crate::strategies::{order, terms, terms_and_request};
@@ -181,7 +182,7 @@ proptest! {
         let Amounts { discount, delivery_fee, .. } = amounts;
         let order = Order { lines, policy, discount, delivery_fee, ..template };
         prop_assert_eq!(order.amounts(), amounts);
-        let read: Order = serde_json::from_slice(&serde_json::to_vec(&order).unwrap()).unwrap();
+        let read: Order = serde_json::from_slice(&wire::encode(&order)).unwrap();
         prop_assert_eq!(read.amounts(), amounts);
         let of_lines: u128 =
             read.lines.iter().map(|line| u128::from(line.unit_price) * u128::from(line.quantity)).sum();

@@ -17,6 +17,7 @@ use contract::order_receipt::{BYTES, OrderReceipt};
 use contract::record::{self, AcceptedBatch, Headers, OutboxId, Record};
 use contract::sale::SaleTerms;
 use contract::timestamp::Timestamp;
+use contract::wire;
 use proptest::prelude::*;
 use strategies::{
     address, line_of, name, order, order_id, payment, request, shuffled_json, terms, terms_and_request,
@@ -114,13 +115,13 @@ proptest! {
 
     #[test]
     fn terms_round_trip_through_json(terms in terms()) {
-        let json = serde_json::to_string(&terms).unwrap();
+        let json = wire::encode_text(&terms);
         prop_assert_eq!(serde_json::from_str::<SaleTerms>(&json).unwrap(), terms);
     }
 
     #[test]
     fn an_order_round_trips_through_json(order in order()) {
-        let json = serde_json::to_vec(&order).unwrap();
+        let json = wire::encode(&order);
         prop_assert_eq!(serde_json::from_slice::<Order>(&json).unwrap(), order);
     }
 
@@ -134,7 +135,7 @@ proptest! {
     ) {
         let sale = SaleId::parse(&sale).unwrap();
         let (first, epoch) = (Sequence(first), Epoch(epoch.into()));
-        let json: Vec<_> = orders.iter().map(|order| serde_json::to_string(order).unwrap()).collect();
+        let json: Vec<_> = orders.iter().map(|order| wire::encode_text(order)).collect();
         let value = record::encode_accepted(&sale, epoch, first, at, json.join(",").as_bytes());
         let headers = Headers::accepted(epoch, first, orders.len() as u64, record::units(&orders));
         let batch = AcceptedBatch { sale_id: sale, epoch, first_sequence: first, accepted_at: at, orders };
@@ -239,7 +240,7 @@ proptest! {
     fn a_timestamp_round_trips_through_text(at in timestamp(), seconds in 0u64..1 << 33) {
         prop_assert_eq!(Timestamp::parse(&at.to_string()), Some(at));
         prop_assert_eq!(Timestamp::from_datetime(at.to_datetime()), at);
-        let json = serde_json::to_string(&at).unwrap();
+        let json = wire::encode_text(&at);
         prop_assert_eq!(serde_json::from_str::<Timestamp>(&json).unwrap(), at);
         prop_assert!(at.plus_seconds(seconds) >= at);
     }

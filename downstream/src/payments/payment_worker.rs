@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use contract::ids::OrderId;
 use contract::record::{Action, Command, Headers, PaymentOutcome, PaymentResult, RecordType, RefundResult};
+use contract::wire;
 use deadpool_postgres::Pool;
 use process::kafka::{Message, ProduceError, Producer};
 use process::postgres::DatabaseError;
@@ -208,7 +209,7 @@ impl PaymentWorker {
             at: walltime::now(),
             action,
         };
-        let value = serde_json::to_vec(&command).unwrap_or_default(); // names and numbers always serialize
+        let value = wire::encode(&command);
         let headers = Headers::without_epoch(RecordType::Command).encode();
         let message = Message {
             topic: &self.topic,

@@ -16,6 +16,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use contract::ids::{IdempotencyKey, SaleId};
 use contract::money::AMOUNT_MAX;
+use contract::wire;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -191,7 +192,7 @@ async fn read<T: for<'de> Deserialize<'de>>(mut body: Incoming) -> Result<T, Pro
 }
 
 fn json_response(status: StatusCode, body: &impl Serialize) -> HttpResponse {
-    let body = serde_json::to_vec(body).unwrap_or_default(); // names and numbers always serialize
+    let body = wire::encode(body);
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use contract::timestamp::Timestamp;
 use contract::webhook::{self, Secret};
+use contract::wire;
 use process::walltime;
 use reqwest::header::CONTENT_TYPE;
 use tokio::sync::Semaphore;
@@ -87,7 +88,7 @@ impl CallbackSender {
     /// Retries until the merchant accepts the callback or it is too old. Returns whether it needs no further attempt.
     async fn deliver(&self, callback: &Callback) -> bool {
         let Some(secret) = &self.secret else { return false };
-        let body = serde_json::to_vec(&callback.body).unwrap_or_default(); // names and numbers always serialize
+        let body = wire::encode(&callback.body);
         let mut pause = PAUSE_FIRST;
         loop {
             let sent = self.send(secret, callback, &body).await;

@@ -6,6 +6,7 @@ use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 
+use contract::wire;
 use tokio::sync::watch;
 
 use super::ledger::LedgerEvent;
@@ -81,7 +82,7 @@ impl Journal {
 
     /// Passes an event to the writer. The file has the events in the order of the calls.
     pub fn append(&mut self, event: &LedgerEvent) {
-        let mut line = serde_json::to_vec(event).unwrap_or_default(); // names and numbers always serialize
+        let mut line = wire::encode(event).to_vec();
         line.push(b'\n');
         self.appended += 1;
         let _ = self.lines.send(line); // a writer that has ended has marked the journal as broken

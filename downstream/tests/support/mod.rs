@@ -15,6 +15,7 @@ use contract::lifecycle::{CancelReason, Language, OrderStatus};
 use contract::money::Currency;
 use contract::timestamp::Timestamp;
 use contract::topics::ORDER_EVENTS;
+use contract::wire;
 use deadpool_postgres::Pool;
 use downstream::host::Host;
 use process::kafka::topics::ensure;
@@ -72,7 +73,7 @@ impl Bench {
     /// Publishes an event as settlement does.
     pub(crate) async fn publish(&self, id: &str, event: &OrderEvent) {
         let key = event.order_id.to_string();
-        let value = serde_json::to_vec(event).expect("JSON");
+        let value = wire::encode(event);
         let about = headers(id, &order_event_type(event.status), &key, event.time);
         self.write(ORDER_EVENTS.name, None, &key, &value, &about).await;
     }

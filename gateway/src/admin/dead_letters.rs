@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use contract::problem::Code;
 use contract::record::{Decision, Headers, RecordType, Resolution};
 use contract::timestamp::Timestamp;
+use contract::wire;
 use deadpool_postgres::Pool;
 use hyper::StatusCode;
 use hyper::http::request::Parts;
@@ -144,8 +145,7 @@ pub(crate) async fn decide(
     let key = letter.sale_id.as_deref().unwrap_or_default();
     let record = LogRecord {
         headers: Headers::without_epoch(RecordType::Decision),
-        // A struct of numbers and a name always serializes.
-        value: serde_json::to_vec(&Decision { dead_letter_id: id, verdict }).unwrap_or_default(),
+        value: wire::encode(&Decision { dead_letter_id: id, verdict }),
     };
     hand_off.append(key, letter.partition, &record).await?;
     let started = Instant::now();

@@ -8,6 +8,7 @@ use contract::ids::SaleId;
 use contract::problem::Code;
 use contract::record::{Headers, NewTotal, RecordType, TotalsChange};
 use contract::sale::Item;
+use contract::wire;
 use deadpool_postgres::Pool;
 use lua::Redis;
 use lua::change_totals::{ChangeOutcome, change_totals};
@@ -126,7 +127,7 @@ async fn call_script(
             Err(_) => return Err(Code::OutcomeUnknown.into()),
         };
     if let ChangeOutcome::Recorded(id) = changed {
-        let value = serde_json::to_vec(&record).unwrap_or_default(); // names and numbers always serialize
+        let value = wire::encode(&record);
         let record = LogRecord { headers: Headers::with_epoch(RecordType::Totals, view.epoch()), value };
         let handed_off = editor.hand_off.start(sale, view.epoch(), view.publication.partition, &record).await;
         if handed_off == HandedOff::Done {

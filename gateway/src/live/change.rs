@@ -8,6 +8,7 @@ use contract::event::order_event_type;
 use contract::ids::OrderId;
 use contract::lifecycle::{CancelReason, Language, OrderStatus};
 use contract::timestamp::Timestamp;
+use contract::wire;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -103,7 +104,7 @@ impl Change {
     fn json(&self, event: Option<EventFields<'_>>, language: Language) -> String {
         let status = StatusBody::new(self.order_id, self.status, self.at, language);
         let body = ChangeBody { status, cancel_reason: self.cancel_reason, event };
-        serde_json::to_string(&body).unwrap_or_default() // names, texts and numbers always serialize
+        wire::encode_text(&body)
     }
 }
 

@@ -8,6 +8,7 @@ use contract::ids::{CustomerId, IdempotencyKey, OrderId, RequestDigest, RequestF
 use contract::lifecycle::Language;
 use contract::order::{Amounts, Order, OrderRequest, PricedRequest};
 use contract::problem::Code;
+use contract::wire;
 use hyper::body::Incoming;
 use hyper::header::HeaderValue;
 use lua::Redis;
@@ -90,8 +91,7 @@ async fn try_place(
     }
 
     let order = Arc::new(Order { email, ..new_order(&view, customer, key, request.digest(), &priced) });
-    // A struct of names and integers always serializes.
-    let payload = serde_json::to_vec(&*order).unwrap_or_default().into();
+    let payload = wire::encode(&*order);
     let (reply, decided) = oneshot::channel();
     let job = Job {
         candidate: Candidate::new(&order, payload, view.is_limited()),

@@ -8,6 +8,7 @@ use contract::ids::{SaleId, Sku};
 use contract::problem::Code;
 use contract::sale::{DiscountPolicy, SaleState, TOTAL_MAX};
 use contract::timestamp::Timestamp;
+use contract::wire;
 use deadpool_postgres::Pool;
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, ETAG, HeaderValue, IF_NONE_MATCH};
@@ -204,7 +205,7 @@ fn body<'a>(
 
 /// Responds with an ETag over everything but the server's time, which differs in every response.
 fn tagged_answer(head: &Parts, tagged: &impl Serialize, whole: &impl Serialize) -> Result<Response, Problem> {
-    let bytes = serde_json::to_vec(tagged).map_err(|_| Problem::from(Code::Internal))?;
+    let bytes = wire::encode(tagged);
     let digest = contract::ids::RequestDigest::compute(&bytes);
     let tag = format!("W/\"{:016x}\"", u64::from_be_bytes(digest.0));
     let cached = head.headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok()).unwrap_or_default();

@@ -10,6 +10,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use contract::publication::Heartbeat;
+use contract::wire;
 use process::boottime::Boottime;
 use process::health::Health;
 use process::kafka::{self, Producer};
@@ -88,7 +89,7 @@ impl LeaseRenewal {
 
     async fn send_heartbeat(&self) -> Result<kafka::Acknowledged, kafka::ProduceError> {
         let heartbeat = Heartbeat { gateway: self.name.clone(), lost: self.leases.still_lost() };
-        let value = serde_json::to_vec(&heartbeat).unwrap_or_default(); // names and numbers always serialize
+        let value = wire::encode(&heartbeat);
         let sent = self.producer.send(&kafka::Message {
             topic: &self.topic,
             partition: Some(0),

@@ -66,6 +66,7 @@ impl SaleCatalog {
 pub(crate) mod tests {
     use super::*;
     use contract::timestamp::Timestamp;
+    use contract::wire;
 
     /// Returns the key and the value of a published sale.
     pub(crate) fn message(epoch: u64, version: u64, ready: bool) -> (String, Vec<u8>) {
@@ -73,7 +74,7 @@ pub(crate) mod tests {
             "sale_id": "s", "partition": 0, "state": "open", "version": version, "epoch": epoch, "ready": ready,
             "terms": {"title": "T", "currency": "KRW", "items": [{"sku": "A", "name": "A", "price": 1, "total": 1}]},
         });
-        (format!("s/{epoch}"), serde_json::to_vec(&value).unwrap())
+        (format!("s/{epoch}"), wire::encode(&value))
     }
 
     #[test]
@@ -95,7 +96,7 @@ pub(crate) mod tests {
         let mut catalog = SaleCatalog::default();
         for (ms, expected) in [(1000, 1000), (500, 1000), (2000, 2000)] {
             let position = Position { partition: 3, next_offset: ms as i64, settled_until: Timestamp(ms) };
-            let value = serde_json::to_vec(&position).unwrap();
+            let value = wire::encode(&position);
             catalog.apply(position.key().as_bytes(), Some(&value), &mut Changed::default());
             let settled = catalog.settled[&3];
             assert_eq!((settled.settled_until.0, settled.next_offset), (expected, expected as i64));

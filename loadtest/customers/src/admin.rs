@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use contract::money::Currency;
 use contract::sale::SaleTerms;
+use contract::wire;
 use serde::{Deserialize, Serialize};
 
 use crate::http::{Authority, Connection};
@@ -87,13 +88,13 @@ impl Admin {
 
     /// Stores a sale's definition.
     pub async fn put(&self, sale: &str, terms: &SaleTerms) -> anyhow::Result<()> {
-        let body = serde_json::to_string(terms)?;
+        let body = wire::encode_text(terms);
         self.expect("PUT", &format!("/admin/v1/sales/{sale}"), &body, &[200, 201]).await
     }
 
     /// Tries to store a sale's definition. Returns the status, or `None` without a response.
     pub async fn try_put(&self, sale: &str, terms: &SaleTerms) -> anyhow::Result<Option<u16>> {
-        let (path, body) = (format!("/admin/v1/sales/{sale}"), serde_json::to_string(terms)?);
+        let (path, body) = (format!("/admin/v1/sales/{sale}"), wire::encode_text(terms));
         let response = call(&self.0, &request::admin(&self.0.host, "PUT", &path, &body)).await;
         Ok(response.ok().map(|(status, _)| status))
     }
@@ -111,7 +112,7 @@ impl Admin {
         amount: u64,
         currency: Currency,
     ) -> anyhow::Result<()> {
-        let body = serde_json::to_string(&Credit { amount, currency })?;
+        let body = wire::encode_text(&Credit { amount, currency });
         let (status, response) = call(&self.0, &request::credit(&self.0.host, customer, key, &body)).await?;
         anyhow::ensure!(
             matches!(status, 200 | 201),

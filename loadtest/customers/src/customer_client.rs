@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use contract::ids::OrderId;
 use contract::order::OrderRequest;
+use contract::wire;
 
 use crate::journal::{Class, Entry, Journal, SentRequest, now_us};
 use crate::pool::Pool;
@@ -48,8 +49,7 @@ impl Request {
             customer: customer.to_owned(),
             key: Some(key.to_owned()),
             sale: sale.to_owned(),
-            // Strings and integers always serialize.
-            body: serde_json::to_string(&order).unwrap_or_default(),
+            body: wire::encode_text(&order),
             order: Some(order),
             class: Class::Plain,
             content_type: "application/json",

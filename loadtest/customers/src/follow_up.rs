@@ -9,6 +9,7 @@ use contract::ids::OrderId;
 use contract::lifecycle::OrderStatus;
 use contract::order::PaymentRequest;
 use contract::problem::Code;
+use contract::wire;
 use serde::Deserialize;
 
 use crate::customer_client::CustomerClient;
@@ -58,7 +59,7 @@ impl Command {
         let order = (&*target.sale, target.customer.as_str(), target.order);
         match self {
             Self::Pay(payment) => {
-                let body = serde_json::to_string(payment).unwrap_or_default(); // strings always serialize
+                let body = wire::encode_text(payment);
                 request::for_order(host, "POST", order, "/payment", &body)
             }
             Self::Cancel => request::for_order(host, "DELETE", order, "", ""),

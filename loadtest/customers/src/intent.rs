@@ -130,6 +130,7 @@ impl Intent {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use contract::wire;
     use std::collections::BTreeMap;
 
     fn count_intents(cards: bool) -> BTreeMap<Intent, u64> {
@@ -166,7 +167,7 @@ mod tests {
 
     #[test]
     fn card_payments_have_a_token_and_wallet_payments_have_none() {
-        let json = |payment: Payment| serde_json::to_string(&payment.request()).unwrap();
+        let json = |payment: Payment| wire::encode_text(&payment.request());
         assert_eq!(json(Payment::DeclinedCard), r#"{"method":"card","token":"tok_decline"}"#);
         assert_eq!(json(Payment::EmptyWallet), r#"{"method":"wallet"}"#);
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use contract::problem::Code;
+use contract::wire;
 
 use crate::customer_client::{CustomerClient, Outcome, Request};
 use crate::journal::Class;
@@ -62,11 +63,7 @@ async fn doubled(client: &CustomerClient, request: &Request, gateway: usize, int
 async fn other_body(client: &CustomerClient, request: &Request, gateway: usize, intended: Instant) {
     let first = client.send_with_retries(request, gateway, intended).await;
     let order = request.order.as_ref().map(with_one_more_unit);
-    let other = Request {
-        body: serde_json::to_string(&order).unwrap_or_default(),
-        order,
-        ..request.with_class(Class::OtherBody)
-    };
+    let other = Request { body: wire::encode_text(&order), order, ..request.with_class(Class::OtherBody) };
     let second = client.send_with_retries(&other, gateway + 1, Instant::now()).await;
     if first.response.is_accepted() {
         expect(client, &other, &second, Code::IdempotencyKeyReused);

@@ -10,6 +10,7 @@ use contract::keys::SaleKeys;
 use contract::order::{Line, Order};
 use contract::sale::SaleState;
 use contract::timestamp::Timestamp;
+use contract::wire;
 use lua::reserve::{Candidate, ReserveReply, Terms, reserve};
 use lua::scripts::{Scripts, WrittenCounts, replication_id, seal};
 use lua::{Redis, reply::Rejection};
@@ -86,10 +87,8 @@ impl Sale {
         limited: bool,
         deadline: lua::redis::Deadline,
     ) -> Result<ReserveReply, Rejection> {
-        let candidates: Vec<_> = orders
-            .iter()
-            .map(|order| Candidate::new(order, serde_json::to_vec(order).expect("JSON").into(), limited))
-            .collect();
+        let candidates: Vec<_> =
+            orders.iter().map(|order| Candidate::new(order, wire::encode(order).into(), limited)).collect();
         let batch: Vec<_> = candidates.iter().collect();
         reserve(&self.redis, &self.scripts.digests.reserve, &self.keys, terms, deadline, &[], &batch)
             .await

@@ -4,6 +4,7 @@ use contract::event::{InventoryEvent, Movement, OrderEvent, headers, order_event
 use contract::ids::{OrderId, Sku};
 use contract::lifecycle::{Language, OrderStatus};
 use contract::timestamp::Timestamp;
+use contract::wire;
 use process::kafka::Message;
 
 use crate::decide::effects::CreatedOrder;
@@ -131,8 +132,7 @@ impl Event {
         let order = &self.order;
         let id = format!("{}-{}", self.partition, self.seq);
         let key = order.order_id.to_string();
-        // Structs of names, texts and numbers always serialize.
-        let value = serde_json::to_vec(order).unwrap_or_default();
+        let value = wire::encode(order);
         let message_headers = headers(&id, &order_event_type(order.status), &key, order.time);
         send(&EventMessage { is_inventory: false, key: &key, value: &value, headers: &message_headers })?;
         let Some(movement) = stock_movement(order.status) else { return Ok(()) };
@@ -144,7 +144,7 @@ impl Event {
                 quantity: *quantity,
                 time: order.time,
             };
-            let value = serde_json::to_vec(&event).unwrap_or_default();
+            let value = wire::encode(&event);
             let key = format!("{}/{sku}", order.sale_id);
             let message_headers = headers(&format!("{id}-{sku}"), movement.as_str(), &key, order.time);
             send(&EventMessage { is_inventory: true, key: &key, value: &value, headers: &message_headers })?;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use contract::publication::Position;
 use contract::topics::SALES;
+use contract::wire;
 use process::backoff::Backoff;
 use process::kafka::{Message, ProduceError};
 
@@ -39,8 +40,7 @@ async fn publish(context: &Context, topic: &str) -> Result<(), ProduceError> {
         let Some(measurement) = context.log_ends.measurement(partition, since) else { continue };
         let Some(settled_until) = measurement.settled_until else { continue };
         let position = Position { partition, next_offset: measurement.next_offset, settled_until };
-        // A struct of numbers and a time always serializes.
-        let value = serde_json::to_vec(&position).unwrap_or_default();
+        let value = wire::encode(&position);
         let key = position.key();
         let message = Message { topic, partition: Some(0), key: &key, value: Some(&value), headers: &[] };
         acknowledgements.push(context.producer.send(&message)?);

@@ -5,6 +5,7 @@ use contract::money::Currency;
 use contract::publication::SalePublication;
 use contract::sale::{SaleState, SaleTerms};
 use contract::timestamp::Timestamp;
+use contract::wire;
 use deadpool_postgres::Client;
 use process::kafka::{Acknowledged, Message, ProduceError, Producer};
 use serde::de::DeserializeOwned;
@@ -78,7 +79,6 @@ pub fn produce(
     topic: &str,
     sale: &SalePublication,
 ) -> Result<impl Future<Output = Result<Acknowledged, ProduceError>> + Send + use<>, ProduceError> {
-    // A struct of names, texts and numbers always serializes.
-    let value = serde_json::to_vec(sale).unwrap_or_default();
+    let value = wire::encode(sale);
     producer.send(&Message { topic, partition: Some(0), key: &sale.key(), value: Some(&value), headers: &[] })
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use contract::record::{Headers, RecordType, Tick};
 use contract::topics::ORDERS;
+use contract::wire;
 use process::backoff::Backoff;
 use process::kafka::{Message, ProduceError};
 use process::walltime;
@@ -73,8 +74,7 @@ async fn append_due(context: &Context, pending: &mut BTreeMap<i32, i64>) -> Resu
 }
 
 async fn append(context: &Context, partition: i32, tick: Tick) -> Result<i64, ProduceError> {
-    // A struct of a number always serializes.
-    let value = serde_json::to_vec(&tick).unwrap_or_default();
+    let value = wire::encode(&tick);
     let message = Message {
         topic: &context.topic(&ORDERS),
         partition: Some(partition),

@@ -13,6 +13,7 @@ use contract::record::{
     Action, Command as OrderCommand, Headers, NewTotal, OutboxId, RecordType, TotalsChange,
 };
 use contract::timestamp::Timestamp;
+use contract::wire;
 use lua::outbox::{LogRecord, accepted_record};
 use process::kafka::{Message, Producer, ProducerSettings};
 use testkit::system::{Shape, System};
@@ -224,7 +225,7 @@ pub(crate) fn keyed_order(sale: &SaleId, customer: &str, key: &str, lines: &[(&s
 
 /// Returns the record of an accepted batch, as a gateway writes it.
 pub(crate) fn acceptance(sale: &SaleId, epoch: Epoch, first: u64, orders: &[Order]) -> LogRecord {
-    let json: Vec<_> = orders.iter().map(|order| serde_json::to_string(order).expect("an order")).collect();
+    let json: Vec<_> = orders.iter().map(|order| wire::encode_text(order)).collect();
     let id = OutboxId::batch(Sequence(first), orders.len() as u64);
     accepted_record(sale, epoch, id, now(), json.join(",").as_bytes(), orders)
 }
@@ -234,7 +235,7 @@ pub(crate) fn totals(sale: &SaleId, epoch: Epoch, change: Uuid, items: &[(&str, 
     let items =
         items.iter().map(|(sku, total)| NewTotal { sku: Sku::parse(sku).expect("a name"), total: *total });
     let change = TotalsChange { sale_id: sale.clone(), epoch, change_id: change, items: items.collect() };
-    let value = serde_json::to_vec(&change).expect("a change");
+    let value = wire::encode(&change);
     LogRecord { headers: Headers::with_epoch(RecordType::Totals, epoch), value }
 }
 
@@ -253,26 +254,26 @@ pub(crate) fn command(sale: &SaleId, order: &Order, action: Action) -> LogRecord
         at: now(),
         action,
     };
-    let value = serde_json::to_vec(&command).expect("a command");
+    let value = wire::encode(&command);
     LogRecord { headers: Headers::without_epoch(RecordType::Command), value }
 }
 
 /// Returns a tick.
 pub(crate) fn tick(at: Timestamp) -> LogRecord {
-    let value = serde_json::to_vec(&contract::record::Tick { at }).expect("a tick");
+    let value = wire::encode(&contract::record::Tick { at });
     LogRecord { headers: Headers::without_epoch(RecordType::Tick), value }
 }
 
 /// Returns an operator's decision about a dead letter.
 pub(crate) fn decision(dead_letter_id: i64, verdict: contract::record::Resolution) -> LogRecord {
     let decision = contract::record::Decision { dead_letter_id, verdict };
-    let value = serde_json::to_vec(&decision).expect("a decision");
+    let value = wire::encode(&decision);
     LogRecord { headers: Headers::without_epoch(RecordType::Decision), value }
 }
 
 /// Returns the barrier of an epoch.
 pub(crate) fn barrier(sale: &SaleId, epoch: Epoch) -> LogRecord {
-    let value = format!(r#"{{"sale_id":"{sale}","epoch":{epoch}}}"#).into_bytes();
+    let value = format!(r#"{{"sale_id":"{sale}","epoch":{epoch}}}"#).into();
     LogRecord { headers: Headers::with_epoch(RecordType::Barrier, epoch), value }
 }
 

@@ -7,6 +7,7 @@ use contract::keys::SaleKeys;
 use contract::order::Order;
 use contract::publication::ScriptDigests;
 use contract::sale::SaleState;
+use contract::wire;
 use lua::Redis;
 use lua::reserve::{Candidate, Terms, Verdict, reserve};
 use tokio_postgres::types::Json;
@@ -32,7 +33,7 @@ impl Shop {
     }
 
     pub(crate) async fn reserve(&self, order: &Order) -> Verdict {
-        let payload = serde_json::to_vec(order).expect("an order").into();
+        let payload = wire::encode(order).into();
         let candidate = Candidate::new(order, payload, self.limit.is_some());
         let terms = Terms { opens_at: None, closes_at: None, state: SaleState::Open, limit: self.limit };
         let deadline = self.redis.deadline().await.expect("Redis");

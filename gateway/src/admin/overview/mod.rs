@@ -17,6 +17,7 @@ use contract::ids::{Epoch, SaleId, Sku};
 use contract::problem::Code;
 use contract::sale::SaleState;
 use contract::timestamp::Timestamp;
+use contract::wire;
 use futures_util::future::join_all;
 use hyper::StatusCode;
 use process::walltime;
@@ -218,8 +219,7 @@ pub(crate) async fn show(sources: Sources<'_>) -> Response {
     }
     let started = Instant::now();
     let overview = collect(sources).await;
-    // Numbers and texts always serialize.
-    let body: Bytes = serde_json::to_vec(&overview).unwrap_or_default().into();
+    let body = wire::encode(&overview);
     *last = Some((started, body.clone()));
     encoded_json(StatusCode::OK, body)
 }

@@ -11,6 +11,7 @@ use contract::keys::{SaleKeys, stock_fields};
 use contract::record::Record;
 use contract::timestamp::Timestamp;
 use contract::topics;
+use contract::wire;
 use fred::prelude::*;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -167,15 +168,15 @@ impl Planted {
     pub(crate) fn append(&self, records: &[LogRecord]) {
         for record in records {
             let (sale, value) = match record.record.as_ref().unwrap() {
-                Record::Accepted(batch) => (&batch.sale_id, serde_json::to_vec(batch)),
-                Record::Barrier(barrier) => (&barrier.sale_id, serde_json::to_vec(barrier)),
-                Record::Totals(change) => (&change.sale_id, serde_json::to_vec(change)),
-                Record::Command(command) => (&command.sale_id, serde_json::to_vec(command)),
+                Record::Accepted(batch) => (&batch.sale_id, wire::encode(batch)),
+                Record::Barrier(barrier) => (&barrier.sale_id, wire::encode(barrier)),
+                Record::Totals(change) => (&change.sale_id, wire::encode(change)),
+                Record::Command(command) => (&command.sale_id, wire::encode(command)),
                 Record::Tick(_) | Record::Decision(_) => panic!("not a record of a sale: {record:?}"),
             };
             let headers = record.headers.encode();
             let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-            self.send(topics::ORDERS.name, sale.as_str(), &value.unwrap(), &headers);
+            self.send(topics::ORDERS.name, sale.as_str(), &value, &headers);
         }
         self.producer.flush(Duration::from_secs(10)).unwrap();
     }
@@ -196,7 +197,7 @@ impl Planted {
             let headers = event::headers(&movement.id, &movement.movement, "s", AT);
             let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
             let key = format!("{sale}/{}", movement.sku);
-            self.send(topics::INVENTORY_EVENTS.name, &key, &serde_json::to_vec(&data).unwrap(), &headers);
+            self.send(topics::INVENTORY_EVENTS.name, &key, &wire::encode(&data), &headers);
         }
         self.producer.flush(Duration::from_secs(10)).unwrap();
     }
@@ -222,7 +223,7 @@ impl Planted {
         };
         let headers = event::headers(&published.id, &event::order_event_type(data.status), "s", AT);
         let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        self.send(topics::ORDER_EVENTS.name, &published.key, &serde_json::to_vec(&data).unwrap(), &headers);
+        self.send(topics::ORDER_EVENTS.name, &published.key, &wire::encode(&data), &headers);
         self.producer.flush(Duration::from_secs(10)).unwrap();
     }
 

@@ -13,6 +13,7 @@ use contract::record::{
     Action, Command, DeliveryChange, Headers, OutboxId, PaymentOutcome, PaymentResult, RecordType,
     RefundResult, Tick,
 };
+use contract::wire;
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -86,7 +87,7 @@ fn step_record(sale: &SaleId, order: &Order, offset: i64, step: &Step) -> Decode
     let (payment_id, amount, currency) = (payment_id(order.id), order.amounts().total(), Currency::KRW);
     let action = match *step {
         Step::Tick { hours } => {
-            let tick = serde_json::to_vec(&Tick { at: AT.plus_seconds(3600 * hours) }).unwrap();
+            let tick = wire::encode(&Tick { at: AT.plus_seconds(3600 * hours) });
             return record(offset, "", Headers::without_epoch(RecordType::Tick), tick);
         }
         Step::Pay(method) => Action::Pay(PaymentRequest { method, token: None }),
@@ -102,7 +103,7 @@ fn step_record(sale: &SaleId, order: &Order, offset: i64, step: &Step) -> Decode
         Step::Deliver(status) => Action::Deliver(DeliveryChange { status }),
     };
     let command = Command { sale_id: sale.clone(), order_id: order.id, customer_id: None, at: AT, action };
-    let value = serde_json::to_vec(&command).unwrap();
+    let value = wire::encode(&command);
     record(offset, sale.as_str(), Headers::without_epoch(RecordType::Command), value)
 }
 
@@ -117,7 +118,7 @@ proptest! {
     ) {
         let sale: SaleId = "s".parse().unwrap();
         let orders = orders_from_specs(&sale, &specs);
-        let json: Vec<_> = orders.iter().map(|order| serde_json::to_string(order).unwrap()).collect();
+        let json: Vec<_> = orders.iter().map(|order| wire::encode_text(order)).collect();
         let id = OutboxId::batch(Sequence(1), orders.len() as u64);
         let batch = lua::outbox::accepted_record(&sale, Epoch(1), id, AT, json.join(",").as_bytes(), &orders);
         let mut records = vec![record(0, "s", batch.headers, batch.value)];

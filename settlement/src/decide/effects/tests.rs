@@ -8,6 +8,7 @@ use contract::ids::{CustomerId, IdempotencyKey, SaleId, Sku};
 use contract::order::Line;
 use contract::record::{Action, Command, Headers, OutboxId, RecordType, Tick};
 use contract::timestamp::Timestamp;
+use contract::wire;
 
 pub(super) fn record(offset: i64, key: &str, headers: Headers, value: Vec<u8>) -> DecodedRecord {
     let raw = RawRecord { key: Some(key.into()), value: Some(value), headers: vec![] };
@@ -37,7 +38,7 @@ fn an_order_moves_once_in_a_batch_that_creates_cancels_and_expires_it() {
     let (customer, key) = (CustomerId::parse("c").unwrap(), IdempotencyKey::parse("k").unwrap());
     let lines = [Line { sku: Sku::parse("A").unwrap(), quantity: 2, unit_price: 1 }];
     let order = Order { hold_seconds: 60, ..Order::plain(&sale, customer.clone(), key, at, lines) };
-    let json = serde_json::to_vec(&order).unwrap();
+    let json = wire::encode(&order);
     let id = OutboxId::batch(Sequence(1), 1);
     let accepted = lua::outbox::accepted_record(&sale, Epoch(1), id, at, &json, [&order]);
     let command = Command {
@@ -47,9 +48,9 @@ fn an_order_moves_once_in_a_batch_that_creates_cancels_and_expires_it() {
         at,
         action: Action::Cancel,
     };
-    let command = serde_json::to_vec(&command).unwrap();
+    let command = wire::encode(&command);
     let cancel = || Headers::without_epoch(RecordType::Command);
-    let tick = serde_json::to_vec(&Tick { at: at.plus_seconds(3600) }).unwrap();
+    let tick = wire::encode(&Tick { at: at.plus_seconds(3600) });
     let records = [
         record(0, "s", accepted.headers, accepted.value),
         record(1, "s", cancel(), command.clone()),

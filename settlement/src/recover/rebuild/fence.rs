@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use contract::ids::Epoch;
 use contract::record::{Barrier, Headers, RecordType};
 use contract::topics::ORDERS;
+use contract::wire;
 use lua::{Redis, outbox};
 use process::kafka::Message;
 
@@ -95,8 +96,7 @@ pub async fn write_barrier(
     epoch: Epoch,
 ) -> Result<(), RebuildError> {
     let barrier = Barrier { sale_id: target.sale.clone(), epoch };
-    // A struct of a name and a number always serializes.
-    let value = serde_json::to_vec(&barrier).unwrap_or_default();
+    let value = wire::encode(&barrier);
     let message = Message {
         topic: &context.topic(&ORDERS),
         partition: Some(target.partition),

@@ -1,0 +1,60 @@
+//! JSON encoding and decoding of every wire format: records and messages in Kafka, outbox entries in Redis, events,
+//! and HTTP bodies.
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Encodes a value as JSON.
+///
+/// # Panics
+///
+/// If the value cannot be serialized, which is a bug: types of wire formats consist of texts, numbers, lists and maps
+/// with text keys. The panic ends one request or task. An error value would invite callers to replace it by an empty
+/// payload, which would make a whole batch undecodable.
+#[expect(clippy::disallowed_methods, reason = "this is the module that the lint refers to")]
+pub fn encode<T: Serialize + ?Sized>(value: &T) -> Bytes {
+    match serde_json::to_vec(value) {
+        Ok(json) => json.into(),
+        Err(error) => panic!("cannot encode {}: {error}", std::any::type_name::<T>()),
+    }
+}
+
+/// Encodes a value as JSON text.
+///
+/// # Panics
+///
+/// Under the same condition as [`encode`].
+#[expect(clippy::disallowed_methods, reason = "this is the module that the lint refers to")]
+pub fn encode_text<T: Serialize + ?Sized>(value: &T) -> String {
+    match serde_json::to_string(value) {
+        Ok(json) => json,
+        Err(error) => panic!("cannot encode {}: {error}", std::any::type_name::<T>()),
+    }
+}
+
+/// Decodes a value from JSON.
+pub fn decode<T: DeserializeOwned>(json: &[u8]) -> Result<T, serde_json::Error> {
+    serde_json::from_slice(json)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn a_value_is_encoded_the_same_as_bytes_and_as_text_and_decoded_again() {
+        let value = BTreeMap::from([("a".to_string(), 1)]);
+        assert_eq!(encode(&value), r#"{"a":1}"#);
+        assert_eq!(encode(&value), encode_text(&value));
+        assert_eq!(decode::<BTreeMap<String, i32>>(&encode(&value)).unwrap(), value);
+    }
+
+    #[test]
+    #[should_panic = "cannot encode alloc::collections::btree::map::BTreeMap<[i32; 1], i32>: key must be a string"]
+    fn a_value_that_cannot_be_encoded_panics_with_the_name_of_its_type() {
+        encode(&BTreeMap::from([([1], 1)]));
+    }
+}

@@ -7,8 +7,9 @@ use std::io::stdout;
 use anstream::stream::RawStream;
 use anstream::{AutoStream, ColorChoice};
 use anstyle::AnsiColor;
-
 use comfy_table::{CellAlignment, ContentLineStyle, LineStyle, TableStyle};
+
+pub use contract::money::thousands;
 
 /// Columns with a gap between them, and a rule below each header.
 const RULED_HEADER: TableStyle = TableStyle::new()
@@ -73,19 +74,6 @@ impl fmt::Display for Table {
         }
         Ok(())
     }
-}
-
-/// Returns the number with thousands separators, such as `1,234,567`.
-pub fn thousands(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// The role of a text, which determines its style in a terminal.
@@ -162,10 +150,5 @@ mod tests {
     fn styles_are_ansi_sequences_or_nothing() {
         assert_eq!(styled_if(true, Style::Bad, "down"), "\x1b[31mdown\x1b[0m");
         assert_eq!(styled_if(false, Style::Bad, "down"), "down");
-    }
-
-    #[test]
-    fn thousands_are_separated() {
-        assert_eq!([0, 999, 1000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
     }
 }

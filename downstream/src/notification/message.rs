@@ -3,8 +3,7 @@
 
 use contract::event::OrderEvent;
 use contract::lifecycle::{CancelReason, Language, OrderStatus};
-use contract::money::Currency;
-use terminal::thousands;
+use contract::money::{Currency, thousands};
 
 /// The kind of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,16 +157,12 @@ impl Notification<'_> {
     }
 }
 
-/// Formats an amount for people. The minor unit is a hundredth, except in currencies that have none.
+/// Formats an amount. Korean texts write won as 원, not as its code.
 fn format_amount(amount: u64, currency: Currency, language: Language) -> String {
-    const WITHOUT_MINOR_UNIT: [&str; 5] = ["KRW", "JPY", "VND", "CLP", "ISK"];
-    let code = currency.as_str();
     if currency == Currency::KRW && language == Language::Korean {
         format!("{}원", thousands(amount))
-    } else if WITHOUT_MINOR_UNIT.contains(&code) {
-        format!("{} {code}", thousands(amount))
     } else {
-        format!("{}.{:02} {code}", thousands(amount / 100), amount % 100)
+        currency.format_amount(amount)
     }
 }
 
@@ -198,12 +193,11 @@ mod tests {
     }
 
     #[test]
-    fn amounts_are_formatted_for_people() {
-        let english = |amount, code| format_amount(amount, Currency::parse(code).unwrap(), Language::English);
-        assert_eq!(english(1_234_567, "KRW"), "1,234,567 KRW");
-        assert_eq!(english(5, "USD"), "0.05 USD");
-        assert_eq!(english(123_456, "EUR"), "1,234.56 EUR");
+    fn amounts_are_formatted_in_the_language_of_the_text() {
+        assert_eq!(format_amount(1_234_567, Currency::KRW, Language::English), "1,234,567 KRW");
         assert_eq!(format_amount(1_234_567, Currency::KRW, Language::Korean), "1,234,567원");
+        let usd = Currency::parse("USD").unwrap();
+        assert_eq!(format_amount(5, usd, Language::Korean), "0.05 USD");
     }
 
     #[test]

@@ -53,6 +53,36 @@ pub enum DatabaseError {
     Invalid(String),
 }
 
+/// The class of a Postgres error, by which a caller decides whether a retry can help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorClass {
+    /// The connection failed, the server lacks a resource or is stopping, or the transaction lost a race or a lock (no
+    /// SQLSTATE, or SQLSTATE classes 08, 40, 53, 55 and 57). A retry can succeed.
+    Transient,
+    /// A value is invalid (SQLSTATE class 22). A retry with the same value fails again.
+    InvalidValue,
+    /// A row violates a constraint (SQLSTATE class 23). A retry with the same row fails again.
+    ConstraintViolation,
+    /// The statement, the schema or a permission is wrong (any other SQLSTATE).
+    Fault,
+}
+
+impl ErrorClass {
+    /// Returns the class of an error of a statement or of its connection.
+    pub fn classify(error: &tokio_postgres::Error) -> Self {
+        Self::from_sqlstate(error.code().map(tokio_postgres::error::SqlState::code))
+    }
+
+    fn from_sqlstate(code: Option<&str>) -> Self {
+        match code.and_then(|code| code.get(..2)) {
+            None | Some("08" | "40" | "53" | "55" | "57") => Self::Transient,
+            Some("22") => Self::InvalidValue,
+            Some("23") => Self::ConstraintViolation,
+            Some(_) => Self::Fault,
+        }
+    }
+}
+
 /// Formats an error with its causes, because tokio-postgres' own message is only "db error".
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -65,4 +95,22 @@ fn chain(error: &dyn std::error::Error) -> String {
         cause = inner.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ErrorClass;
+
+    #[test]
+    fn an_error_is_classified_by_its_sqlstate() {
+        let transient = [None, Some("08006"), Some("40001"), Some("53300"), Some("55P03"), Some("57P01")];
+        for code in transient {
+            assert_eq!(ErrorClass::from_sqlstate(code), ErrorClass::Transient, "{code:?}");
+        }
+        assert_eq!(ErrorClass::from_sqlstate(Some("22003")), ErrorClass::InvalidValue);
+        assert_eq!(ErrorClass::from_sqlstate(Some("23505")), ErrorClass::ConstraintViolation);
+        for code in ["42P01", "25006", "XX000"] {
+            assert_eq!(ErrorClass::from_sqlstate(Some(code)), ErrorClass::Fault, "{code}");
+        }
+    }
 }

@@ -43,7 +43,7 @@ use contract::topics::{ORDER_EVENTS, Topic};
 use process::backoff::retry;
 use process::kafka::topics::ensure;
 use process::kafka::{Producer, ProducerSettings};
-use process::postgres::{DatabaseError, PoolError};
+use process::postgres::{DatabaseError, ErrorClass, PoolError};
 use rdkafka::error::KafkaError;
 use tokio::runtime::Handle;
 
@@ -111,14 +111,15 @@ pub enum Failure {
 }
 
 impl From<DatabaseError> for Failure {
-    /// A database that is down, overloaded or not migrated is not the event's fault. An error about the data (SQLSTATE
-    /// classes 22 and 23), or a row that cannot be decoded, would be the same each time.
+    /// A database that is down, overloaded or not migrated is not the event's fault. An error about the data, or a row
+    /// that cannot be decoded, would be the same each time.
     fn from(error: DatabaseError) -> Self {
         let is_about_data = match &error {
             DatabaseError::Pool(_) => false,
-            DatabaseError::Postgres(error) => error
-                .code()
-                .is_some_and(|state| state.code().starts_with("22") || state.code().starts_with("23")),
+            DatabaseError::Postgres(error) => matches!(
+                ErrorClass::classify(error),
+                ErrorClass::InvalidValue | ErrorClass::ConstraintViolation
+            ),
             DatabaseError::Invalid(_) => true,
         };
         if is_about_data { Self::Retriable(error.to_string()) } else { Self::Unavailable(error.to_string()) }

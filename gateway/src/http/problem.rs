@@ -8,6 +8,7 @@ use contract::lifecycle::Language;
 use contract::problem::Code;
 use hyper::StatusCode;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use process::postgres::ErrorClass;
 use serde_json::{Map, Value};
 
 use crate::http::response::{Response, full};
@@ -94,18 +95,14 @@ impl From<deadpool_postgres::PoolError> for Problem {
 }
 
 impl From<tokio_postgres::Error> for Problem {
-    /// An error of a connection, of resources, of an operator's intervention, of a transaction that lost a
-    /// race or of a lock (SQLSTATE classes 08, 53, 57, 40, 55) may pass; any other is a fault of this program.
+    /// A transient error is an outage of Postgres; any other is a fault of this program.
     fn from(error: tokio_postgres::Error) -> Self {
-        match error.code() {
-            Some(code) if !matches!(&code.code()[..2], "08" | "53" | "57" | "40" | "55") => {
-                tracing::error!(%error, cause = ?error, "Postgres query failed");
-                Code::Internal.into()
-            }
-            _ => {
-                tracing::warn!(%error, "Postgres did not respond");
-                Code::DatabaseUnavailable.into()
-            }
+        if ErrorClass::classify(&error) == ErrorClass::Transient {
+            tracing::warn!(%error, "Postgres did not respond");
+            Code::DatabaseUnavailable.into()
+        } else {
+            tracing::error!(%error, cause = ?error, "Postgres query failed");
+            Code::Internal.into()
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod transaction;
 pub mod upsert_rows;
 
 use contract::timestamp::Timestamp;
+use process::postgres::ErrorClass;
 use tokio_postgres::error::SqlState;
 
 use self::database::DatabaseError;
@@ -49,10 +50,11 @@ impl From<tokio_postgres::Error> for StoreError {
     fn from(error: tokio_postgres::Error) -> Self {
         let Some(cause) = error.as_db_error() else { return Self::Database(error.into()) };
         let violated = [SqlState::CHECK_VIOLATION, SqlState::UNIQUE_VIOLATION].contains(cause.code());
+        let is_invalid = ErrorClass::classify(&error) == ErrorClass::InvalidValue;
         match cause.table() {
             Some("wallet") if violated => Self::WalletMoved,
             Some("order_event" | "stock_release") if violated => Self::DoubledSequence(cause.to_string()),
-            _ if violated || cause.code().code().starts_with("22") => Self::Refused(cause.to_string()),
+            _ if violated || is_invalid => Self::Refused(cause.to_string()),
             _ => Self::Database(error.into()),
         }
     }

@@ -18,6 +18,7 @@
 //! | [`keys`]      | the names of Redis keys                                                    |
 //! | [`lifecycle`] | an order's states                                                          |
 //! | [`problem`]   | every error: code, status, texts                                           |
+//! | [`sse`]       | a parser of Server-Sent Events, for clients of live updates                |
 //! | [`topics`]    | topics, their partitions and settings                                      |
 //! | [`wire`]      | JSON encoding and decoding of every wire format                            |
 //! | [`webhook`]   | signatures of webhooks, and the payment provider's callback                |
@@ -39,6 +40,7 @@ pub mod sale;
 pub mod schema;
 #[cfg(feature = "sql")]
 pub mod sql;
+pub mod sse;
 pub mod timestamp;
 pub mod topics;
 pub mod webhook;

@@ -1,5 +1,8 @@
 //! Clients of live updates, over Server-Sent Events and WebSocket.
 
+use std::collections::VecDeque;
+
+use contract::sse::{self, Parser};
 use futures_util::StreamExt;
 use reqwest::StatusCode;
 use serde_json::Value;
@@ -11,8 +14,9 @@ use crate::wait::PATIENCE;
 
 /// A stream of Server-Sent Events, which is parsed like in a browser.
 pub struct EventStream {
-    answer: reqwest::Response,
-    read: String,
+    response: reqwest::Response,
+    parser: Parser,
+    events: VecDeque<sse::Event>,
     /// The id that a browser would send when it reconnects.
     pub last_event_id: Option<String>,
     /// The delay before a browser would reconnect, in milliseconds.
@@ -33,10 +37,10 @@ pub struct Event {
 impl EventStream {
     /// Opens a stream. Returns the status if the request is refused.
     pub async fn open(request: reqwest::RequestBuilder) -> Result<Self, StatusCode> {
-        let answer = tokio::time::timeout(PATIENCE, request.send()).await.expect("an answer in time");
-        let answer = answer.expect("an answer");
-        if answer.status() != StatusCode::OK {
-            return Err(answer.status());
+        let response = tokio::time::timeout(PATIENCE, request.send()).await.expect("a response in time");
+        let response = response.expect("a response");
+        if response.status() != StatusCode::OK {
+            return Err(response.status());
         }
         let expected = [
             ("content-type", "text/event-stream"),
@@ -44,9 +48,10 @@ impl EventStream {
             ("x-accel-buffering", "no"),
         ];
         for (name, value) in expected {
-            assert_eq!(answer.headers()[name], value);
+            assert_eq!(response.headers()[name], value);
         }
-        Ok(Self { answer, read: String::new(), last_event_id: None, retry_ms: None })
+        let (parser, events) = (Parser::default(), VecDeque::new());
+        Ok(Self { response, parser, events, last_event_id: None, retry_ms: None })
     }
 
     /// Returns the next event, or `None` at the end of the stream.
@@ -56,34 +61,16 @@ impl EventStream {
     }
 
     async fn read_event(&mut self) -> Option<Event> {
-        loop {
-            while let Some((block, rest)) = self.read.split_once("\n\n") {
-                let (block, rest) = (block.to_owned(), rest.to_owned());
-                self.read = rest;
-                if let Some(event) = self.parse(&block) {
-                    return Some(event);
-                }
-            }
-            let bytes = self.answer.chunk().await.expect("an unbroken stream")?;
-            self.read.push_str(std::str::from_utf8(&bytes).expect("UTF-8"));
+        while self.events.is_empty() {
+            let bytes = self.response.chunk().await.expect("an unbroken stream")?;
+            self.events.extend(self.parser.push(&bytes));
+            self.retry_ms = self.parser.retry_ms;
+            assert!(self.parser.unknown_lines.is_empty(), "{:?}", self.parser.unknown_lines);
         }
-    }
-
-    /// Parses a block like a browser: comments are skipped, and a block without data is not an event.
-    fn parse(&mut self, block: &str) -> Option<Event> {
-        let (mut id, mut name, mut data) = (None, "message", None);
-        for line in block.lines() {
-            match line.split_once(": ").unwrap_or((line, "")) {
-                ("id", value) => id = Some(value.to_owned()),
-                ("event", value) => name = value,
-                ("data", value) => data = Some(serde_json::from_str(value).expect("JSON")),
-                ("retry", value) => self.retry_ms = Some(value.parse().expect("milliseconds")),
-                _ => assert!(line.starts_with(':'), "{line}"),
-            }
-        }
-        let event = Event { id, name: name.to_owned(), data: data? };
+        let event = self.events.pop_front()?;
+        let name = if event.kind.is_empty() { "message".to_owned() } else { event.kind };
         self.last_event_id = event.id.clone().or(self.last_event_id.take());
-        Some(event)
+        Some(Event { id: event.id, name, data: serde_json::from_str(&event.data).expect("JSON") })
     }
 }
 

@@ -39,18 +39,18 @@ const FINAL_LIMIT: Duration = Duration::from_secs(60);
 /// When a customer pays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
-    /// In the order request itself.
+    /// The payment is part of the order request.
     WithOrder,
-    /// Within two seconds after the order.
+    /// The customer pays within two seconds after the order.
     Soon,
-    /// At a time that makes the capture coincide with the end of the hold.
+    /// The capture coincides with the end of the hold.
     AroundExpiry,
 }
 
 /// What a customer does after paying.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Then {
-    /// Nothing.
+    /// Keeps the order.
     Keep,
     /// Cancels around the moment at which the payment is decided.
     CancelDuringPayment,

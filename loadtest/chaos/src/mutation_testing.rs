@@ -104,7 +104,7 @@ const PROTECTIONS: &[Protection] = &[
         ..DEFAULT
     },
     Protection {
-        name: "told_before_cursor",
+        name: "published_before_cursor",
         description: "the publish cursor advances after the events are in the topics",
         settlements: "settlement.cursor_moved=kill@4",
         invariants: &[8],

@@ -18,7 +18,7 @@ pub struct Ports {
     /// The public and the admin listener of each gateway.
     pub gateways: [[u16; 2]; 2],
     pub settlements: [u16; 2],
-    /// In the order of [`super::downstream::DownstreamProgram`].
+    /// The downstream programs, in the order of [`super::downstream::DownstreamProgram`].
     pub downstream: [u16; 4],
     /// The proxies of payments to the provider, of the provider to a gateway, and of notification to the
     /// receiver.

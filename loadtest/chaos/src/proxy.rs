@@ -15,9 +15,9 @@ const RESPONSE_LIMIT: Duration = Duration::from_secs(5);
 /// The direction of the data.
 #[derive(Debug, Clone, Copy)]
 pub enum Direction {
-    /// From the program to the service.
+    /// Data that the program sends to the service.
     ToService,
-    /// From the service to the program.
+    /// Data that the service sends to the program.
     ToProgram,
 }
 

@@ -18,7 +18,7 @@ const RESPONSE_LIMIT: Duration = Duration::from_secs(20);
 /// The polling interval.
 const POLL_EVERY: Duration = Duration::from_millis(10);
 
-/// A server.
+/// A Redis server of the stack.
 #[derive(Debug)]
 pub struct Node {
     name: &'static str,
@@ -27,7 +27,7 @@ pub struct Node {
     process: Option<Process>,
 }
 
-/// Both servers.
+/// The two Redis servers, of which one is the primary.
 #[derive(Debug)]
 pub struct RedisPair {
     folder: PathBuf,

@@ -26,25 +26,25 @@ const READY_LIMIT: Duration = Duration::from_secs(40);
 const POLL_EVERY: Duration = Duration::from_millis(20);
 /// The names of the proxies.
 pub mod proxies {
-    /// From each gateway to Redis.
+    /// The proxies from each gateway to Redis.
     pub const REDIS_GATEWAYS: [&str; 2] = ["redis-gateway-1", "redis-gateway-2"];
-    /// From settlement to Redis.
+    /// The proxy from settlement to Redis.
     pub const REDIS_SETTLEMENTS: &str = "redis-settlements";
-    /// From the second Redis to the first, of which it is a replica.
+    /// The proxy from the second Redis to the first, of which it is a replica.
     pub const REPLICATION: &str = "replication";
-    /// From the gateways to Kafka.
+    /// The proxy from the gateways to Kafka.
     pub const KAFKA_GATEWAYS: &str = "kafka-gateways";
-    /// From settlement to Kafka.
+    /// The proxy from settlement to Kafka.
     pub const KAFKA_SETTLEMENTS: &str = "kafka-settlements";
-    /// From the gateways to Postgres.
+    /// The proxy from the gateways to Postgres.
     pub const POSTGRES_GATEWAYS: &str = "postgres-gateways";
-    /// From settlement to Postgres.
+    /// The proxy from settlement to Postgres.
     pub const POSTGRES_SETTLEMENTS: &str = "postgres-settlements";
-    /// From payments to the card provider.
+    /// The proxy from payments to the card provider.
     pub const PROVIDER: &str = "provider";
-    /// From the card provider to the first gateway.
+    /// The proxy from the card provider to the first gateway.
     pub const CALLBACKS: &str = "callbacks";
-    /// From notification to its receiver.
+    /// The proxy from notification to its receiver.
     pub const NOTIFICATION_TARGET: &str = "notification-target";
 }
 

@@ -49,7 +49,7 @@ impl Harm {
     }
 }
 
-/// A run.
+/// The row of one run.
 #[derive(Debug, Serialize)]
 pub struct Row {
     scenario: &'static str,

@@ -26,7 +26,7 @@ pub struct Finding {
     pub invariant: u8,
     /// The invariant in words.
     pub title: &'static str,
-    /// The verdict.
+    /// The verdict on the invariant.
     pub verdict: Verdict,
     /// What was checked: names and numbers.
     pub counts: Vec<(&'static str, u64)>,

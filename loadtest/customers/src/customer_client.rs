@@ -30,13 +30,13 @@ pub struct Request {
     pub key: Option<String>,
     /// The sale in the path.
     pub sale: String,
-    /// The body.
+    /// The body of the request.
     pub body: String,
     /// The decoded body; `None` when the body is not an order.
     pub order: Option<OrderRequest>,
     /// The reason for the form of the request, for the journal.
     pub class: Class,
-    /// The `Content-Type`.
+    /// The value of the `Content-Type` header.
     pub content_type: &'static str,
     /// Whether the request has an Authorization header.
     pub authenticated: bool,

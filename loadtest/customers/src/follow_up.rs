@@ -37,11 +37,11 @@ pub struct CustomerOrder {
 /// A command about an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// `POST …/payment`.
+    /// Pays the order (`POST …/payment`).
     Pay(PaymentRequest),
-    /// `DELETE …`.
+    /// Cancels the order (`DELETE …`).
     Cancel,
-    /// `POST …/refund`.
+    /// Requests a refund (`POST …/refund`).
     Refund,
 }
 

@@ -9,21 +9,21 @@ use fastrand::Rng;
 /// How an order is paid. The tokens are test cards of the simulated card provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Payment {
-    /// From a wallet that an operator has credited with enough money.
+    /// A wallet that an operator has credited with enough money.
     Wallet,
-    /// From a wallet whose balance is too low.
+    /// A wallet whose balance is too low.
     EmptyWallet,
-    /// By a card that is charged immediately.
+    /// A card that is charged immediately.
     Card,
-    /// By a card whose provider confirms the charge late.
+    /// A card whose provider confirms the charge late.
     LateCard,
-    /// By a card whose provider sends the callback twice.
+    /// A card whose provider sends the callback twice.
     DuplicateCallbackCard,
-    /// By a card that is charged although the request to the provider times out.
+    /// A card that is charged although the request to the provider times out.
     TimeoutCard,
-    /// By a card that is charged, and whose provider later reports a failure.
+    /// A card that is charged, and whose provider later reports a failure.
     ContradictoryCard,
-    /// By a card that is declined.
+    /// A card that is declined.
     DeclinedCard,
 }
 

@@ -8,7 +8,6 @@
 //! | [`population`], [`personas`] | the customers of a burst and how each kind of them behaves |
 //! | [`intent`], [`follow_up`] | what customers do with an order after it was accepted |
 //! | [`admin`], [`sales`] | the operator's calls, and the sales that load runs against |
-//! | [`sse`] | a parser of Server-Sent Events |
 //! | [`settings`], [`stack`], [`progress`] | addresses, the processes of the running stack, progress bars |
 
 pub mod admin;
@@ -27,6 +26,5 @@ pub mod request;
 pub mod response;
 pub mod sales;
 pub mod settings;
-pub mod sse;
 pub mod stack;
 pub mod stats;

@@ -24,7 +24,7 @@ pub struct Pool {
 pub struct HttpResponse {
     /// The status and the headers.
     pub head: Head,
-    /// The body.
+    /// The body of the response.
     pub body: Vec<u8>,
 }
 

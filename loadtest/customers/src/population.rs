@@ -11,7 +11,7 @@ use crate::sales::BURST_POLICY;
 /// How a customer behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Persona {
-    /// Orders once.
+    /// Sends one order request.
     Plain,
     /// Sends the same request twice at the same time.
     Doubled,
@@ -64,7 +64,7 @@ pub enum Malformation {
 }
 
 impl Malformation {
-    /// Every malformation.
+    /// Every malformation, in the order of declaration.
     pub const ALL: [Self; 11] = [
         Self::BrokenJson,
         Self::UnknownField,

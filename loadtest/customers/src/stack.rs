@@ -11,7 +11,7 @@ use crate::settings::Programs;
 /// A process of the stack.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Process {
-    /// The name: redis, kafka, postgres, gateway-1, settlement-1, …
+    /// The name, for example redis, kafka, postgres, gateway-1 or settlement-1.
     pub name: String,
     /// The process id; `None` when it is not running.
     pub pid: Option<u32>,

@@ -62,7 +62,7 @@ impl CallStats {
 /// The label and the results of each call, by page and by position on the page.
 type PageLog = BTreeMap<(&'static str, usize), (&'static str, CallStats)>;
 
-/// Open pages.
+/// The probes of all open pages.
 pub(super) struct PageProbes {
     stop: watch::Sender<bool>,
     running: JoinSet<PageLog>,

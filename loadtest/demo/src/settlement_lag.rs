@@ -34,7 +34,7 @@ pub(super) struct LagMonitor {
 }
 
 impl LagMonitor {
-    /// Starts polling.
+    /// Starts polling Postgres.
     pub(super) async fn start(
         database_url: &str,
         sale: &str,

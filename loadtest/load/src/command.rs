@@ -59,12 +59,13 @@ impl Command {
     }
 }
 
-/// Generators share the machine with the servers, and a single thread spends no time on waking others.
+/// Creates a runtime with one thread: generators share the machine with the servers, and a single thread spends no
+/// time on waking others.
 fn single_threaded() -> anyhow::Result<Runtime> {
     Ok(Builder::new_current_thread().enable_all().build()?)
 }
 
-/// As many threads as cores, like the gateway.
+/// Creates a runtime with as many threads as cores, like the gateway.
 fn multi_threaded() -> anyhow::Result<Runtime> {
     Ok(Builder::new_multi_thread().enable_all().build()?)
 }

@@ -112,7 +112,7 @@ pub(crate) struct SaleTarget {
     pub(crate) customer_prefix: String,
     /// The number of customers so far.
     pub(crate) customers: AtomicU64,
-    /// The journal.
+    /// The journal of every attempt.
     pub(crate) journal: Journal,
 }
 

@@ -14,12 +14,12 @@ use anyhow::Context;
 use clap::Args;
 use contract::lifecycle::OrderStatus;
 use contract::money::Currency;
+use contract::sse::Parser;
 use customers::admin::{self, Admin};
 use customers::follow_up::is_shipped;
 use customers::http::Authority;
 use customers::intent::{Intent, Payment};
 use customers::settings::parse_duration;
-use customers::sse::Stream;
 use customers::{journal, sales};
 use goose::prelude::*;
 use serde::Deserialize;
@@ -252,14 +252,14 @@ async fn receive_updates(
         user.set_success(&mut request)?;
         return Ok(Updates::Unavailable);
     }
-    let mut stream = Stream::default();
+    let mut parser = Parser::default();
     let mut last = None;
     loop {
         let remaining = FOLLOW_LIMIT.saturating_sub(begun.elapsed());
         let Ok(Ok(Some(bytes))) = tokio::time::timeout(remaining, response.chunk()).await else {
             return Ok(Updates::Received(last));
         };
-        for event in stream.push(&bytes) {
+        for event in parser.push(&bytes) {
             let status = serde_json::from_str::<StatusBody>(&event.data).map(|body| body.status).ok();
             last = status.or(last);
             if last.is_some_and(is_enough) {

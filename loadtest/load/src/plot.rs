@@ -90,7 +90,7 @@ fn round_up(value: f64) -> f64 {
 
 /// An axis with its scale, its title and the labels of its ticks.
 pub struct Axis<'a> {
-    /// The scale.
+    /// The scale of the values.
     pub scale: Scale,
     /// The title below or beside the axis.
     pub title: &'a str,

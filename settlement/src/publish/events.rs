@@ -175,14 +175,14 @@ impl EventPublisher {
             state.next = Some(next);
             return Ok(false);
         };
-        if !fault::removed!("told_before_cursor") {
+        if !fault::removed!("published_before_cursor") {
             self.produce(&events).await?;
         }
         fault::point!("settlement.after_events");
         if (MovePublishCursor { partition, from_seq: next, to_seq }.execute(client).await?) != 1 {
             return Err(PublishEventsError::Fenced(partition));
         }
-        if fault::removed!("told_before_cursor") {
+        if fault::removed!("published_before_cursor") {
             fault::point!("settlement.cursor_moved");
             self.produce(&events).await?;
         }

@@ -15,7 +15,7 @@ const POLL_EVERY: Duration = Duration::from_millis(20);
 
 /// The stack and the state of one scenario.
 pub struct Stage<'s> {
-    /// The stack.
+    /// The stack under test.
     pub stack: &'s mut Stack,
     /// The random numbers of the seed.
     pub rng: Rng,

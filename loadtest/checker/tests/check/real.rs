@@ -15,7 +15,7 @@ use super::sale::{PARTITION, batch, healthy, order, published, sold_out};
 use super::services::Planted;
 
 const WAIT: Duration = Duration::from_secs(20);
-/// For violations that prevent the sale from becoming quiescent.
+/// The wait for violations that prevent the sale from becoming quiescent.
 const SHORT_WAIT: Duration = Duration::from_millis(100);
 
 fn fresh() -> Evidence {

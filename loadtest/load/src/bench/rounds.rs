@@ -21,7 +21,7 @@ const SOLD_OUT_UNITS: u64 = 100;
 const SELL_OUT: Duration = Duration::from_secs(1);
 /// The highest number of orders that are paid.
 const PAYMENTS_MAX: i64 = 1_000_000;
-/// With a long pipeline, the cost of the script alone becomes visible.
+/// The calls in a pipeline: a long pipeline shows the cost of the script alone.
 const PIPELINE: u32 = 16;
 
 /// The measurements of a round.

@@ -66,12 +66,12 @@ fn customer(number: usize) -> String {
 struct Measurements {
     open_streams: u64,
     opened_in: Duration,
-    /// From connecting to the first event.
+    /// The times from connecting to the first event.
     opening: Latencies,
     bytes_before: u64,
     bytes_open: u64,
     updates: u64,
-    /// From the 202 of the cancellation to the event.
+    /// The times from the 202 of a cancellation to the event.
     update_delays: Latencies,
 }
 

@@ -47,9 +47,9 @@ impl Gateway {
     }
 
     fn resident_bytes(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
-        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+        let process =
+            procfs::process::Process::new(self.process.id().cast_signed()).expect("the gateway runs");
+        process.status().expect("its status").vmrss.expect("its resident memory") * 1024
     }
 }
 

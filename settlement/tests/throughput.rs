@@ -14,10 +14,9 @@ const ORDERS_PER_RECORD: u64 = 64;
 /// Returns the user and system time of processes in microseconds, from /proc (which counts hundredths of a second).
 fn cpu_us(pids: &[i32]) -> f64 {
     let cpu = |pid: &i32| {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks = |at: usize| fields.get(at).and_then(|n| n.parse::<f64>().ok()).unwrap_or_default();
-        (ticks(11) + ticks(12)) * 10_000.0
+        let stat = procfs::process::Process::new(*pid).and_then(|process| process.stat());
+        let ticks = stat.map_or(0, |stat| stat.utime + stat.stime);
+        ticks as f64 * 1e6 / procfs::ticks_per_second() as f64
     };
     pids.iter().map(cpu).sum()
 }

@@ -48,14 +48,7 @@ pub fn applied_once(evidence: &Evidence) -> Finding {
             Ok(Record::Totals(_) | Record::Tick(_) | Record::Decision(_)) => {}
         }
     }
-    let by_customer =
-        evidence.stored.orders.iter().filter(|row| row.cancel_reason.as_deref() == Some("customer"));
-    for row in by_customer.filter(|row| !cancelled.contains(&row.id)) {
-        finding.add_violation(format!(
-            "{} is cancelled by its customer, and the log has no command for it",
-            row.id
-        ));
-    }
+    cancelled_by_command(&mut finding, evidence, &cancelled);
     finding.expect(evidence.stored.sale.settled_epoch == barrier, || {
         format!(
             "settled_epoch is {}, the last barrier in the log has {barrier}",
@@ -71,6 +64,18 @@ pub fn applied_once(evidence: &Evidence) -> Finding {
     finding.count("void orders", void.iter().filter(|id| !settled.contains(*id)).count());
     finding.count("dead letters", letters.len());
     finding.finish()
+}
+
+/// Every order that its customer cancelled has a command in the log.
+fn cancelled_by_command(finding: &mut FindingBuilder, evidence: &Evidence, cancelled: &FxHashSet<OrderId>) {
+    let by_customer =
+        evidence.stored.orders.iter().filter(|row| row.cancel_reason.as_deref() == Some("customer"));
+    for row in by_customer.filter(|row| !cancelled.contains(&row.id)) {
+        finding.add_violation(format!(
+            "{} is cancelled by its customer, and the log has no command for it",
+            row.id
+        ));
+    }
 }
 
 /// A record that was applied has all its orders in Postgres, with the same content.

@@ -150,34 +150,13 @@ pub(crate) fn healthy(sale: &str) -> Evidence {
     let events =
         rows.iter().zip(1..).map(|(row, seq)| EventRow { seq, order_id: row.id, status: "created".into() });
     let events: Vec<_> = events.collect();
-    let item = |name: &str, total, held| ItemRow { sku: sku(name), total, held, sold: 0, dead_lettered: 0 };
     Evidence {
         expectations: Expectations { journal_complete: true, sold_out: false },
         pending: Vec::new(),
         unpublished: 0,
         published: events.iter().map(published).collect(),
         movements: movements(&rows, &events),
-        stored: Stored {
-            sale: SaleRow {
-                sale_id: sale,
-                partition: PARTITION,
-                state: "open".into(),
-                epoch: Epoch(2),
-                settled_epoch: Epoch(2),
-                ready: true,
-                max_orders_per_customer: Some(1),
-            },
-            items: vec![item("A", Some(10), 3), item("B", Some(2), 2), item("C", None, 3)],
-            orders: rows,
-            events,
-            releases: Vec::new(),
-            changes: Vec::new(),
-            dead_letters: Vec::new(),
-            position: Position { next_offset: 6, next_seq: 5, seq_rows: 4, seq_distinct: 4, seq_max: 4 },
-            payments: Vec::new(),
-            wallet_entries: Vec::new(),
-            wallets: Vec::new(),
-        },
+        stored: stored(sale, rows, events),
         ledger: None,
         redis: Some(RedisState {
             available: [("A".into(), Some(7)), ("B".into(), Some(0)), ("C".into(), None)].into(),
@@ -191,6 +170,32 @@ pub(crate) fn healthy(sale: &str) -> Evidence {
         log,
         log_end: 6..=6,
         journal,
+    }
+}
+
+/// Returns the rows of the healthy sale in Postgres.
+fn stored(sale: SaleId, orders: Vec<OrderRow>, events: Vec<EventRow>) -> Stored {
+    let item = |name: &str, total, held| ItemRow { sku: sku(name), total, held, sold: 0, dead_lettered: 0 };
+    Stored {
+        sale: SaleRow {
+            sale_id: sale,
+            partition: PARTITION,
+            state: "open".into(),
+            epoch: Epoch(2),
+            settled_epoch: Epoch(2),
+            ready: true,
+            max_orders_per_customer: Some(1),
+        },
+        items: vec![item("A", Some(10), 3), item("B", Some(2), 2), item("C", None, 3)],
+        orders,
+        events,
+        releases: Vec::new(),
+        changes: Vec::new(),
+        dead_letters: Vec::new(),
+        position: Position { next_offset: 6, next_seq: 5, seq_rows: 4, seq_distinct: 4, seq_max: 4 },
+        payments: Vec::new(),
+        wallet_entries: Vec::new(),
+        wallets: Vec::new(),
     }
 }
 

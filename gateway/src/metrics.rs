@@ -31,15 +31,10 @@ pub mod outcome {
 /// Records `gateway_requests_total` and `gateway_request_seconds`. Records `gateway_accepted_seconds` apart, because
 /// refusals are fast and would hide how slow the 202s are that the objective is about. Registers
 /// `gateway_faults_total` at 0, so that an alert sees it rise.
+#[derive(Default)]
 pub struct Requests {
     counters: RwLock<HashMap<(&'static str, &'static str), Counted>>,
     seconds: RwLock<HashMap<&'static str, Histogram>>,
-}
-
-impl Default for Requests {
-    fn default() -> Self {
-        Self { counters: RwLock::default(), seconds: RwLock::default() }
-    }
 }
 
 /// A counter whose value can be read.

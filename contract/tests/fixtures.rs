@@ -130,11 +130,11 @@ fn an_accepted_batch() {
     assert_eq!(record::units(&batch.orders), units);
     fixture.has_headers(Headers::accepted(Epoch(3), Sequence(41), 2, units).encode());
     // The gateway and the relay encode it from orders that are JSON already.
-    let orders: Vec<_> = batch.orders.iter().map(|order| wire::encode_text(order)).collect();
+    let orders: Vec<_> = batch.orders.iter().map(wire::encode_text).collect();
     let joined = orders.join(",");
     let written =
         record::encode_accepted(&sale(), Epoch(3), Sequence(41), batch.accepted_at, joined.as_bytes());
-    assert_eq!(fixture.value, String::from_utf8(written).unwrap());
+    assert_eq!(fixture.value, String::from_utf8(written.to_vec()).unwrap());
     fixture.has_value(&batch);
 }
 

@@ -206,7 +206,7 @@ fn envelope(id: &str, order: OrderId, sale: &SaleId) -> Envelope {
     let headers = contract::event::headers(id, "order.created", "", event.time);
     Envelope {
         key: order.to_string(),
-        value: wire::encode(&event),
+        value: wire::encode(&event).to_vec(),
         headers: headers.into_iter().map(|(name, value)| (name.into(), value)).collect(),
         source: String::new(),
         attempts: 0,

@@ -45,7 +45,7 @@ async fn reserve_without_hand_off(sale: &str, customer: &str) -> String {
     let redis = Redis::connect_once(&shared().redis_url, Duration::from_secs(2)).await.expect("Redis is up");
     let terms = Terms { opens_at: None, closes_at: None, state: SaleState::Open, limit: Some(1) };
     let keys = SaleKeys::new(&sale, Epoch(row.get::<_, i64>(0) as u64));
-    let candidate = Candidate::new(&order, wire::encode(&order).into(), true);
+    let candidate = Candidate::new(&order, wire::encode(&order), true);
     let deadline = redis.deadline().await.expect("the time");
     let reply = reserve(&redis, &scripts.reserve, &keys, &terms, deadline, &[], &[&candidate]).await;
     assert_eq!(reply.expect("a reply").expect("not lost").accepted, 1);

@@ -81,6 +81,7 @@ pub async fn upkeep(handle: PrometheusHandle, stop: CancellationToken) {
 #[cfg(test)]
 mod tests {
     #[test]
+    #[allow(clippy::disallowed_macros)] // These metrics exist in this test alone.
     fn latencies_and_sizes_have_different_buckets() {
         let recorder = super::builder().expect("a builder").build_recorder();
         metrics::with_local_recorder(&recorder, || {

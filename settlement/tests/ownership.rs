@@ -165,7 +165,7 @@ async fn a_settler_whose_cached_position_is_stale_is_fenced() {
         let record = acceptance(&sale, epoch, first, &[order(&sale, "c", &[("A", 1)])]);
         let raw = RawRecord {
             key: Some(sale.to_string().into()),
-            value: Some(record.value),
+            value: Some(record.value.to_vec()),
             ..RawRecord::default()
         };
         DecodedRecord::new(offset, record.headers, raw)

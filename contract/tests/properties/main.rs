@@ -135,7 +135,7 @@ proptest! {
     ) {
         let sale = SaleId::parse(&sale).unwrap();
         let (first, epoch) = (Sequence(first), Epoch(epoch.into()));
-        let json: Vec<_> = orders.iter().map(|order| wire::encode_text(order)).collect();
+        let json: Vec<_> = orders.iter().map(wire::encode_text).collect();
         let value = record::encode_accepted(&sale, epoch, first, at, json.join(",").as_bytes());
         let headers = Headers::accepted(epoch, first, orders.len() as u64, record::units(&orders));
         let batch = AcceptedBatch { sale_id: sale, epoch, first_sequence: first, accepted_at: at, orders };

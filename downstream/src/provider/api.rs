@@ -193,7 +193,7 @@ async fn read<T: for<'de> Deserialize<'de>>(mut body: Incoming) -> Result<T, Pro
 
 fn json_response(status: StatusCode, body: &impl Serialize) -> HttpResponse {
     let body = wire::encode(body);
-    let mut response = Response::new(Full::new(body.into()));
+    let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response

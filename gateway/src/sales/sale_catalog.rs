@@ -74,7 +74,7 @@ pub(crate) mod tests {
             "sale_id": "s", "partition": 0, "state": "open", "version": version, "epoch": epoch, "ready": ready,
             "terms": {"title": "T", "currency": "KRW", "items": [{"sku": "A", "name": "A", "price": 1, "total": 1}]},
         });
-        (format!("s/{epoch}"), wire::encode(&value))
+        (format!("s/{epoch}"), wire::encode(&value).to_vec())
     }
 
     #[test]

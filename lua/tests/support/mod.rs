@@ -88,7 +88,7 @@ impl Sale {
         deadline: lua::redis::Deadline,
     ) -> Result<ReserveReply, Rejection> {
         let candidates: Vec<_> =
-            orders.iter().map(|order| Candidate::new(order, wire::encode(order).into(), limited)).collect();
+            orders.iter().map(|order| Candidate::new(order, wire::encode(order), limited)).collect();
         let batch: Vec<_> = candidates.iter().collect();
         reserve(&self.redis, &self.scripts.digests.reserve, &self.keys, terms, deadline, &[], &batch)
             .await

@@ -225,7 +225,7 @@ pub(crate) fn keyed_order(sale: &SaleId, customer: &str, key: &str, lines: &[(&s
 
 /// Returns the record of an accepted batch, as a gateway writes it.
 pub(crate) fn acceptance(sale: &SaleId, epoch: Epoch, first: u64, orders: &[Order]) -> LogRecord {
-    let json: Vec<_> = orders.iter().map(|order| wire::encode_text(order)).collect();
+    let json: Vec<_> = orders.iter().map(wire::encode_text).collect();
     let id = OutboxId::batch(Sequence(first), orders.len() as u64);
     accepted_record(sale, epoch, id, now(), json.join(",").as_bytes(), orders)
 }

@@ -33,7 +33,7 @@ impl Shop {
     }
 
     pub(crate) async fn reserve(&self, order: &Order) -> Verdict {
-        let payload = wire::encode(order).into();
+        let payload = wire::encode(order);
         let candidate = Candidate::new(order, payload, self.limit.is_some());
         let terms = Terms { opens_at: None, closes_at: None, state: SaleState::Open, limit: self.limit };
         let deadline = self.redis.deadline().await.expect("Redis");

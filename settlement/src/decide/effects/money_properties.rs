@@ -88,7 +88,7 @@ fn step_record(sale: &SaleId, order: &Order, offset: i64, step: &Step) -> Decode
     let action = match *step {
         Step::Tick { hours } => {
             let tick = wire::encode(&Tick { at: AT.plus_seconds(3600 * hours) });
-            return record(offset, "", Headers::without_epoch(RecordType::Tick), tick);
+            return record(offset, "", Headers::without_epoch(RecordType::Tick), tick.to_vec());
         }
         Step::Pay(method) => Action::Pay(PaymentRequest { method, token: None }),
         Step::PaymentResult { result, error } => {
@@ -104,7 +104,7 @@ fn step_record(sale: &SaleId, order: &Order, offset: i64, step: &Step) -> Decode
     };
     let command = Command { sale_id: sale.clone(), order_id: order.id, customer_id: None, at: AT, action };
     let value = wire::encode(&command);
-    record(offset, sale.as_str(), Headers::without_epoch(RecordType::Command), value)
+    record(offset, sale.as_str(), Headers::without_epoch(RecordType::Command), value.to_vec())
 }
 
 proptest! {
@@ -118,10 +118,10 @@ proptest! {
     ) {
         let sale: SaleId = "s".parse().unwrap();
         let orders = orders_from_specs(&sale, &specs);
-        let json: Vec<_> = orders.iter().map(|order| wire::encode_text(order)).collect();
+        let json: Vec<_> = orders.iter().map(wire::encode_text).collect();
         let id = OutboxId::batch(Sequence(1), orders.len() as u64);
         let batch = lua::outbox::accepted_record(&sale, Epoch(1), id, AT, json.join(",").as_bytes(), &orders);
-        let mut records = vec![record(0, "s", batch.headers, batch.value)];
+        let mut records = vec![record(0, "s", batch.headers, batch.value.to_vec())];
         records.extend(steps.iter().zip(1..).map(|((index, step), offset)| {
             step_record(&sale, index.get(&orders), offset, step)
         }));

@@ -48,11 +48,11 @@ fn an_order_moves_once_in_a_batch_that_creates_cancels_and_expires_it() {
         at,
         action: Action::Cancel,
     };
-    let command = wire::encode(&command);
+    let command = wire::encode(&command).to_vec();
     let cancel = || Headers::without_epoch(RecordType::Command);
-    let tick = wire::encode(&Tick { at: at.plus_seconds(3600) });
+    let tick = wire::encode(&Tick { at: at.plus_seconds(3600) }).to_vec();
     let records = [
-        record(0, "s", accepted.headers, accepted.value),
+        record(0, "s", accepted.headers, accepted.value.to_vec()),
         record(1, "s", cancel(), command.clone()),
         record(2, "s", cancel(), command),
         record(3, "", Headers::without_epoch(RecordType::Tick), tick),

@@ -1,5 +1,4 @@
-//! Kafka: the producer whose acknowledgements are awaited, the watch over consumers, the topics, and client
-//! settings.
+//! Kafka clients: the producer with acknowledgements, the watchdog of consumers, topics, and client settings.
 
 mod log;
 mod producer;
@@ -19,12 +18,12 @@ crate::metrics! {
         "Kafka clients that did not recover after an outage and were replaced.";
 }
 
-/// After so long without a sign of life, while there should be one, a client is replaced by a new one. A broker
-/// that comes back after half a minute tells its clients for some moments that there are no brokers; they forget
-/// the one they knew, and some have never asked again (librdkafka 2.12).
+/// How long a client may make no progress although it should. Then it is replaced by a new one. A broker that returns
+/// after half a minute reports for a moment that there are no brokers; clients then drop the one they knew, and some
+/// have never queried it again (librdkafka 2.12).
 pub const STALL_MAX: Duration = Duration::from_secs(10);
 
-/// Settings that every client has in common.
+/// Returns the settings that all clients share.
 pub fn client(brokers: &str, name: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
@@ -34,7 +33,7 @@ pub fn client(brokers: &str, name: &str) -> ClientConfig {
         .set("reconnect.backoff.ms", "50")
         .set("reconnect.backoff.max.ms", "1000")
         .set("topic.metadata.refresh.interval.ms", "30000")
-        // Topics made after a client first asked for them are found soon.
+        // A topic that is created after the client's first request for it is found soon.
         .set("topic.metadata.propagation.max.ms", "1000")
         .set("log.connection.close", "false");
     config

@@ -1,9 +1,9 @@
-//! A producer whose caller awaits the log's acknowledgement. `acks=all` and idempotence are not
-//! settings here: without them a 202 would promise nothing.
+//! A producer whose callers await the acknowledgement of each message. `acks=all` and idempotence are not
+//! configurable: without them a 202 would guarantee nothing.
 //!
-//! An idempotent producer can end in a fatal state, and one that has lost all brokers may never find them
-//! again. It is then replaced: the old one lives on until each of its messages has its answer, and new
-//! messages take the new one.
+//! An idempotent producer can reach a fatal state, and one that has lost all brokers may never find them again. Its
+//! client is then replaced: new messages use the new client, and the old one exists until each of its messages has a
+//! result.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,19 +20,19 @@ use tokio::sync::oneshot;
 
 use super::{CLIENTS_REPLACED, STALL_MAX};
 
-/// How a message is to be sent.
+/// The settings of a producer.
 #[derive(Debug, Clone)]
 pub struct ProducerSettings {
     /// How long to wait for more messages before sending, in milliseconds.
     pub linger_ms: f64,
-    /// After this long without acknowledgement the outcome is unknown, in milliseconds.
+    /// The time without acknowledgement after which the outcome is unknown, in milliseconds.
     pub timeout_ms: u64,
-    /// Messages that may wait in the client's queue.
+    /// The maximum number of messages in the client's queue.
     pub queue_messages_max: usize,
 }
 
 impl ProducerSettings {
-    /// The client's configuration, for callers who add to it.
+    /// Returns the client's configuration, to which callers can add settings.
     pub fn config(&self, brokers: &str, name: &str) -> rdkafka::ClientConfig {
         let mut config = super::client(brokers, name);
         config
@@ -55,43 +55,43 @@ impl ProducerSettings {
 /// One message.
 #[derive(Debug, Clone, Copy)]
 pub struct Message<'a> {
-    /// To which topic.
+    /// The topic.
     pub topic: &'a str,
-    /// To which partition; `None`: by the key's hash.
+    /// The partition; `None` to select it by the key's hash.
     pub partition: Option<i32>,
-    /// Its key.
+    /// The message's key.
     pub key: &'a str,
-    /// Its value; `None` deletes the key from a compacted topic.
+    /// The message's value; `None` deletes the key from a compacted topic.
     pub value: Option<&'a [u8]>,
-    /// Its headers.
+    /// The message's headers.
     pub headers: &'a [(&'a str, String)],
 }
 
-/// Where the log put a message.
+/// The position of an acknowledged message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Acknowledged {
-    /// The partition.
+    /// The message's partition.
     pub partition: i32,
-    /// The offset.
+    /// The message's offset.
     pub offset: i64,
 }
 
-/// Why there was no acknowledgement.
+/// The reason why a message was not acknowledged.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ProduceError {
-    /// The message never entered the client's queue: it is certainly not in the log.
+    /// The message was not queued by the client, so it is certainly not in the log.
     #[error("not produced: {0}")]
     NotProduced(KafkaError),
-    /// It may be in the log.
+    /// The message may be in the log.
     #[error("the outcome is not known: {0}")]
     Unknown(KafkaError),
-    /// The producer went away before it knew.
+    /// The producer was dropped before the outcome was known.
     #[error("the producer ended before the outcome was known")]
     Ended,
 }
 
 impl ProduceError {
-    /// A short name for metrics.
+    /// Returns a short name for metrics.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::NotProduced(_) => "not_produced",
@@ -102,7 +102,7 @@ impl ProduceError {
     }
 }
 
-type Answer = oneshot::Sender<Result<Acknowledged, KafkaError>>;
+type ResultSender = oneshot::Sender<Result<Acknowledged, KafkaError>>;
 
 struct Context;
 
@@ -111,47 +111,47 @@ impl ClientContext for Context {
         super::log::write(level, facility, message);
     }
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(%error, reason, "kafka producer");
+        tracing::debug!(%error, reason, "Kafka producer reported an error");
     }
 }
 
 impl ProducerContext for Context {
-    type DeliveryOpaque = Box<Answer>;
+    type DeliveryOpaque = Box<ResultSender>;
 
-    fn delivery(&self, delivery: &DeliveryResult<'_>, answer: Box<Answer>) {
+    fn delivery(&self, delivery: &DeliveryResult<'_>, sender: Box<ResultSender>) {
         let result = match delivery {
             Ok(message) => Ok(Acknowledged { partition: message.partition(), offset: message.offset() }),
             Err((error, _)) => Err(error.clone()),
         };
-        let _ = answer.send(result); // whoever asked may have stopped waiting
+        let _ = sender.send(result); // the caller may have stopped waiting
     }
 }
 
-/// One client of the library.
+/// One client of librdkafka.
 struct Client {
     inner: ThreadedProducer<Context>,
     started: Instant,
-    /// When the log last acknowledged anything, in milliseconds since the start.
-    heard_ms: AtomicU64,
+    /// When the log last acknowledged a message, in milliseconds since the start.
+    acknowledged_ms: AtomicU64,
 }
 
 impl Client {
     fn start(config: &rdkafka::ClientConfig) -> Result<Self, KafkaError> {
         let inner = ThreadedProducer::from_config_and_context(config, Context)?;
-        Ok(Self { inner, started: Instant::now(), heard_ms: AtomicU64::new(0) })
+        Ok(Self { inner, started: Instant::now(), acknowledged_ms: AtomicU64::new(0) })
     }
 
-    fn heard(&self) {
-        self.heard_ms.store(self.started.elapsed().as_millis() as u64, Ordering::Relaxed);
+    fn record_acknowledgement(&self) {
+        self.acknowledged_ms.store(self.started.elapsed().as_millis() as u64, Ordering::Relaxed);
     }
 
-    fn silent(&self) -> Duration {
-        let heard = Duration::from_millis(self.heard_ms.load(Ordering::Relaxed));
-        self.started.elapsed().saturating_sub(heard)
+    fn since_acknowledgement(&self) -> Duration {
+        let acknowledged = Duration::from_millis(self.acknowledged_ms.load(Ordering::Relaxed));
+        self.started.elapsed().saturating_sub(acknowledged)
     }
 }
 
-/// A producer; clones share it.
+/// A producer. Clones share its client.
 #[derive(Clone)]
 pub struct Producer {
     config: Arc<rdkafka::ClientConfig>,
@@ -161,31 +161,30 @@ pub struct Producer {
 }
 
 impl Producer {
-    /// Starts it; connecting goes on in the background.
+    /// Starts a producer, which connects in the background.
     pub fn start(brokers: &str, name: &str, settings: &ProducerSettings) -> Result<Self, KafkaError> {
         Self::from_config(settings.config(brokers, name))
     }
 
-    /// With a configuration of the caller's: tests inject faults with it.
+    /// Starts a producer with a given configuration, with which tests inject faults.
     pub fn from_config(config: rdkafka::ClientConfig) -> Result<Self, KafkaError> {
         let current = Arc::new(ArcSwap::from_pointee(Client::start(&config)?));
-        // Shown from the start, so that an alert has a 0 to rise from.
         let replaced = CLIENTS_REPLACED.with(["producer"]);
         Ok(Self { config: Arc::new(config), current, stall_max: STALL_MAX, replaced })
     }
 
-    /// Replaces its client after another time of time-outs and nothing else than [`STALL_MAX`] (tests).
+    /// Sets the time without acknowledgement after which the client is replaced, instead of [`STALL_MAX`] (for tests).
     pub fn with_stall_max(self, stall_max: Duration) -> Self {
         Self { stall_max, ..self }
     }
 
-    /// Hands a message to the client, which keeps the order per partition. The future ends with the
-    /// log's answer, at the latest after the configured time-out.
+    /// Passes a message to the client, which preserves the order per partition. The future returns the outcome, at the
+    /// latest after the configured timeout.
     pub fn send(
         &self,
         message: &Message<'_>,
     ) -> Result<impl Future<Output = Result<Acknowledged, ProduceError>> + Send + use<>, ProduceError> {
-        let (answer, answered) = oneshot::channel();
+        let (sender, outcome) = oneshot::channel();
         let headers = message
             .headers
             .iter()
@@ -193,7 +192,7 @@ impl Producer {
                 all.insert(Header { key, value: Some(value.as_bytes()) })
             });
         let mut record =
-            BaseRecord::with_opaque_to(message.topic, Box::new(answer)).key(message.key).headers(headers);
+            BaseRecord::with_opaque_to(message.topic, Box::new(sender)).key(message.key).headers(headers);
         if let Some(value) = message.value {
             record = record.payload(value);
         }
@@ -202,18 +201,18 @@ impl Producer {
         }
         let client = self.current.load_full();
         if let Err((error, _)) = client.inner.send(record) {
-            self.replace_if_useless(&client);
+            self.replace_if_failed(&client);
             return Err(ProduceError::NotProduced(error));
         }
         let this = self.clone();
         Ok(async move {
-            match answered.await {
+            match outcome.await {
                 Ok(Ok(acknowledged)) => {
-                    client.heard();
+                    client.record_acknowledgement();
                     Ok(acknowledged)
                 }
                 Ok(Err(error)) => {
-                    this.replace_if_useless(&client);
+                    this.replace_if_failed(&client);
                     Err(ProduceError::Unknown(error))
                 }
                 Err(_) => Err(ProduceError::Ended),
@@ -221,22 +220,22 @@ impl Producer {
         })
     }
 
-    /// Messages without an answer so far.
+    /// Returns the number of messages whose outcome is not known yet.
     pub fn in_flight(&self) -> usize {
         self.current.load().inner.in_flight_count().max(0) as usize
     }
 
-    /// Waits until each message has its answer. Blocks the thread.
+    /// Waits until the outcome of each message is known. Blocks the thread.
     pub fn flush(&self, limit: Duration) -> Result<(), KafkaError> {
         self.current.load().inner.flush(limit)
     }
 
-    /// After messages without acknowledgement.
-    fn replace_if_useless(&self, failed: &Arc<Client>) {
+    /// Replaces the client if it failed permanently, or if it has received no acknowledgement for too long.
+    fn replace_if_failed(&self, failed: &Arc<Client>) {
         match failed.inner.client().fatal_error() {
-            Some((code, why)) => self.replace(failed, &format!("it failed for good: {code}: {why}")),
-            None if failed.silent() >= self.stall_max => {
-                self.replace(failed, "nothing was acknowledged for too long");
+            Some((code, why)) => self.replace(failed, &format!("fatal error: {code}: {why}")),
+            None if failed.since_acknowledgement() >= self.stall_max => {
+                self.replace(failed, "no message was acknowledged for too long");
             }
             None => {}
         }
@@ -245,12 +244,12 @@ impl Producer {
     fn replace(&self, failed: &Arc<Client>, why: &str) {
         let fresh = match Client::start(&self.config) {
             Ok(fresh) => Arc::new(fresh),
-            Err(error) => return tracing::error!(%error, "cannot replace a producer"),
+            Err(error) => return tracing::error!(%error, "cannot replace the Kafka producer"),
         };
         let before = self.current.compare_and_swap(failed, fresh);
         if Arc::ptr_eq(&before, failed) {
             self.replaced.increment(1);
-            tracing::warn!(why, "the producer is replaced");
+            tracing::warn!(why, "replaced the Kafka producer");
         }
     }
 }
@@ -261,9 +260,9 @@ mod tests {
 
     use super::*;
 
-    /// A client that gets no answer for too long is replaced, and the new one goes on.
+    /// A client without acknowledgements for too long is replaced, and the new one works.
     #[tokio::test]
-    async fn a_silent_producer_is_replaced() -> Result<(), Box<dyn std::error::Error>> {
+    async fn a_stalled_producer_is_replaced() -> Result<(), Box<dyn std::error::Error>> {
         let cluster = MockCluster::new(1)?;
         cluster.create_topic("t", 1, 1)?;
         let settings = ProducerSettings { linger_ms: 0.0, timeout_ms: 500, queue_messages_max: 10 };
@@ -273,7 +272,7 @@ mod tests {
         while producer.send(&message)?.await.is_err() {} // a busy machine may take longer to connect
         let first = producer.current.load_full();
         cluster.broker_down(1)?;
-        first.heard();
+        first.record_acknowledgement();
         assert!(matches!(producer.send(&message)?.await, Err(ProduceError::Unknown(_))));
         let replaced = async {
             while Arc::ptr_eq(&first, &producer.current.load_full()) {
@@ -283,11 +282,11 @@ mod tests {
         };
         tokio::time::timeout(Duration::from_secs(10), replaced).await??;
         cluster.broker_up(1)?;
-        let answered = async {
+        let delivered = async {
             while producer.send(&message)?.await.is_err() {}
             Ok::<_, ProduceError>(())
         };
-        tokio::time::timeout(Duration::from_secs(10), answered).await??;
+        tokio::time::timeout(Duration::from_secs(10), delivered).await??;
         Ok(())
     }
 }

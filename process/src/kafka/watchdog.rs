@@ -1,5 +1,6 @@
-//! Whether a consumer still does what it is for. By itself it cannot tell: one that has lost its brokers for
-//! good and one that has nothing to read are equally silent. So it is judged by what another client sees.
+//! Detection of a consumer that no longer works. A consumer cannot detect it itself: one that has lost its brokers
+//! permanently and one that has nothing to read receive equally little. So it is judged by what another client
+//! observes.
 
 use std::time::{Duration, Instant};
 
@@ -7,93 +8,94 @@ use rdkafka::error::KafkaError;
 
 use super::{CLIENTS_REPLACED, STALL_MAX};
 
-/// Between two checks.
-const CHECK_EVERY: Duration = Duration::from_secs(1);
-/// A member of a group hears of an assignment long before.
-const ALONE_MAX: Duration = Duration::from_secs(15);
+/// The interval of the checks.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a member of a group may have no assignment, although the brokers respond. The group usually assigns
+/// partitions much faster.
+const UNASSIGNED_MAX: Duration = Duration::from_secs(15);
 
-/// Why a consumer is of no use any more: it is to be replaced by a new one.
+/// The reason why a consumer must be replaced.
 #[derive(Debug, thiserror::Error)]
 pub enum ConsumerFailure {
-    /// The client says so itself.
-    #[error("it failed for good: {0}")]
+    /// The client reported a fatal error.
+    #[error("the consumer failed: {0}")]
     Fatal(#[from] KafkaError),
-    /// It reads nothing.
-    #[error("the log goes on, and nothing of it is read")]
+    /// The consumer receives nothing although there are more records.
+    #[error("the consumer is stalled: the log end offset advances but no record is received")]
     Stalled,
-    /// It is no member of its group.
-    #[error("Kafka answers, and its group gives it nothing, not even word that there is nothing")]
+    /// The group has not assigned any partitions.
+    #[error("the consumer was not assigned any partitions, although the broker is reachable")]
     Unassigned,
 }
 
 impl ConsumerFailure {
-    /// The consumer is replaced: counted and said.
+    /// Counts and logs that the consumer is replaced.
     pub fn report_replacement(&self) {
         CLIENTS_REPLACED.with(["consumer"]).increment(1);
-        tracing::warn!(error = %self, "the consumer is replaced");
+        tracing::warn!(error = %self, "replacing the Kafka consumer");
     }
 }
 
-/// Watches one consumer, which is no member of its group at first.
+/// The watchdog of one consumer, which has no assignment at first.
 #[derive(Debug)]
 pub struct Watchdog {
     check_at: Instant,
-    /// Since when the log has held what is not read, as far as the other client can tell.
+    /// Since when the log has had records that are not read, as far as the other client knows.
     behind_since: Option<Instant>,
-    /// Whether the group has said what is the consumer's, be it nothing; and since when it has or has not.
-    member: (bool, Instant),
+    /// Whether the group has assigned partitions (or none, explicitly), and since when.
+    assigned: (bool, Instant),
 }
 
 impl Default for Watchdog {
     fn default() -> Self {
         let now = Instant::now();
-        Self { check_at: now, behind_since: None, member: (false, now) }
+        Self { check_at: now, behind_since: None, assigned: (false, now) }
     }
 }
 
 impl Watchdog {
-    /// Something was read, the end of the log was met, or reading begins elsewhere.
+    /// Records that a record was read, that the end of the log was reached, or that other positions are read.
     pub fn record_progress(&mut self) {
         self.behind_since = None;
     }
 
-    /// What the group has said last.
+    /// Records whether the group has assigned partitions to the consumer.
     pub fn set_assigned(&mut self, is: bool) {
-        if self.member.0 != is {
-            self.member = (is, Instant::now());
+        if self.assigned.0 != is {
+            self.assigned = (is, Instant::now());
         }
     }
 
-    /// That it is no member yet is somebody else's fault.
+    /// Restarts the time limit of the assignment, because something other than Kafka delays it.
     pub fn restart_assignment_timer(&mut self) {
-        self.member.1 = Instant::now();
+        self.assigned.1 = Instant::now();
     }
 
-    /// Whether it is time to [judge](Self::judge).
+    /// Returns whether the next [check](Self::judge) is due.
     pub fn is_due(&mut self) -> bool {
         let now = Instant::now();
         let due = now >= self.check_at;
         if due {
-            self.check_at = now + CHECK_EVERY;
+            self.check_at = now + CHECK_INTERVAL;
         }
         due
     }
 
-    /// `behind`: the other client has seen what the consumer should have read and has not. `answered`: Kafka
-    /// has answered the other client lately.
-    pub fn judge(&mut self, behind: bool, answered: bool) -> Result<(), ConsumerFailure> {
+    /// Judges the consumer. `behind` is whether the other client knows of records that the consumer should have read
+    /// and has not; `responsive` is whether the other client has received a response recently.
+    pub fn judge(&mut self, behind: bool, responsive: bool) -> Result<(), ConsumerFailure> {
         let now = Instant::now();
         if !behind {
             self.behind_since = None;
         } else if self.behind_since.get_or_insert(now).elapsed() >= STALL_MAX {
             return Err(ConsumerFailure::Stalled);
         }
-        let (member, since) = self.member;
-        if !member && since.elapsed() >= ALONE_MAX {
-            if answered {
+        let (assigned, since) = self.assigned;
+        if !assigned && since.elapsed() >= UNASSIGNED_MAX {
+            if responsive {
                 return Err(ConsumerFailure::Unassigned);
             }
-            self.member.1 = now; // nobody is answered
+            self.assigned.1 = now; // the brokers respond to no client
         }
         Ok(())
     }

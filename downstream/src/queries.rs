@@ -194,7 +194,7 @@ SELECT order_id, seen, paid_at, shipped_at FROM analytics_order WHERE order_id =
     }
 }
 
-/// A row.
+/// A row that the statement returns.
 #[derive(Debug, Clone)]
 pub struct AnalyticsOrdersRow {
     pub order_id: contract::ids::OrderId,
@@ -232,7 +232,7 @@ SELECT topic, partition, next_offset FROM analytics_position WHERE topic = ANY($
     }
 }
 
-/// A row.
+/// A row that the statement returns.
 #[derive(Debug, Clone)]
 pub struct AnalyticsPositionsRow {
     pub topic: String,
@@ -331,7 +331,7 @@ SELECT item.sale_id, item.sku, item.total
     }
 }
 
-/// A row.
+/// A row that the statement returns.
 #[derive(Debug, Clone)]
 pub struct AnalyticsSoldOutRow {
     pub sale_id: contract::ids::SaleId,
@@ -375,7 +375,7 @@ SELECT customer_order.customer_email, sale.title, delivery.tracking_number, deli
     }
 }
 
-/// A row.
+/// A row that the statement returns.
 #[derive(Debug, Clone)]
 pub struct NotificationOrderDetailsRow {
     pub customer_email: Option<String>,
@@ -450,7 +450,7 @@ SELECT channel FROM notification WHERE event_id = $1
     }
 }
 
-/// A row.
+/// A row that the statement returns.
 #[derive(Debug, Clone)]
 pub struct NotificationSentChannelsRow {
     pub channel: String,
@@ -502,7 +502,7 @@ SELECT p.payment_id, p.order_id, p.sale_id, p.token, p.status AS payment_status,
     }
 }
 
-/// A row.
+/// A row that the statement returns.
 #[derive(Debug, Clone)]
 pub struct PaymentRow {
     pub payment_id: uuid::Uuid,

@@ -1,5 +1,5 @@
--- One order with its history, and with what was asked of it in vain. $3: its customer; another customer's order is
--- not found. An operator (null) finds each.
+-- Returns one order with its history, including commands that had no effect. $3 is its customer; another customer's
+-- order is not found. An operator (null) finds each.
 SELECT o.*,
        (SELECT jsonb_agg(jsonb_build_object('status', e.status, 'at_ms', (extract(epoch FROM e.at) * 1000)::bigint,
                                             'reason', e.detail ->> 'reason') ORDER BY e.seq)

@@ -1,6 +1,6 @@
--- What the operator's overview asks of Postgres, at one moment, by one row. $1: the log's name.
--- Nothing here grows with the number of orders: each order that is settled has moved `next_sequence` by one, as
--- have the orders of records that were set aside (`settled_epoch` is null where theirs did not count).
+-- Returns what the operator's overview needs of Postgres, at one moment, in one row. $1 is the log's name.
+-- Nothing here grows with the number of orders: each settled order has advanced `next_sequence` by one, as have the
+-- orders of records that were set aside (`settled_epoch` is null where they did not count).
 WITH open_letter AS (
     SELECT sale_id, state, reason, settled_epoch,
            (regexp_match(headers ->> 'sequences', '^\d{1,18}\+(\d{1,9})$'))[1]::bigint AS orders

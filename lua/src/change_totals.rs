@@ -23,7 +23,7 @@ pub enum ChangeOutcome {
     Busy,
     /// Too few units are available to lower the total.
     InUse {
-        /// The SKU.
+        /// The SKU of the item.
         sku: Sku,
         /// The number of available units.
         free: u64,

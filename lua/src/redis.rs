@@ -25,7 +25,7 @@ pub enum RedisError {
     /// NOSCRIPT: the epoch's scripts were never loaded into this server, or it has lost them.
     #[error("Redis does not know the script")]
     NoScript,
-    /// The command was not executed: not connected, loading, read-only, out of memory, …
+    /// The command was not executed, because Redis is not connected, loading, read-only or out of memory.
     #[error("Redis refused: {0}")]
     Refused(String),
     /// The command may have been executed.

@@ -159,13 +159,13 @@ async fn agree(
         let orders: Vec<_> = call
             .orders
             .iter()
-            .map(|asked| {
+            .map(|request| {
                 let lines: Vec<_> =
-                    asked.lines.iter().map(|(sku, quantity)| (SKUS[*sku], *quantity)).collect();
+                    request.lines.iter().map(|(sku, quantity)| (SKUS[*sku], *quantity)).collect();
                 sale.order(
-                    &format!("c{}", asked.customer),
-                    &format!("k{}", asked.key),
-                    asked.body.into(),
+                    &format!("c{}", request.customer),
+                    &format!("k{}", request.key),
+                    request.body.into(),
                     &lines,
                 )
             })

@@ -40,7 +40,7 @@ RETURNING epoch, was_ready, settled_epoch
     }
 }
 
-/// A row.
+/// A row that the statement returns.
 #[derive(Debug, Clone)]
 pub struct BeginEpochRow {
     pub epoch: contract::ids::Epoch,
@@ -125,7 +125,7 @@ SELECT EXISTS (SELECT FROM change) AS is_new,
     }
 }
 
-/// A row.
+/// A row that the statement returns.
 #[derive(Debug, Clone)]
 pub struct ChangeTotalsRow {
     pub is_new: bool,
@@ -197,7 +197,7 @@ SELECT count(*) AS letters FROM dead_letter WHERE state = 'undecided' AND partit
     }
 }
 
-/// A row.
+/// A row that the statement returns.
 #[derive(Debug, Clone)]
 pub struct CountUndecidedRow {
     pub letters: i64,
@@ -327,7 +327,7 @@ RETURNING units
     }
 }
 
-/// A row.
+/// A row that the statement returns.
 #[derive(Debug, Clone)]
 pub struct InsertDeadLetterRow {
     pub units: serde_json::Value,
@@ -646,7 +646,7 @@ SELECT log_offset, key, value, headers, sale_id, units, settled_epoch
     }
 }
 
-/// A row.
+/// A row that the statement returns.
 #[derive(Debug, Clone)]
 pub struct LockDeadLetterRow {
     pub log_offset: i64,
@@ -691,7 +691,7 @@ SELECT sku, total - held - sold - dead_lettered AS available
     }
 }
 
-/// A row.
+/// A row that the statement returns.
 #[derive(Debug, Clone)]
 pub struct LockItemsRow {
     pub sku: contract::ids::Sku,
@@ -730,7 +730,7 @@ SELECT currency, max_orders_per_customer, partition FROM sale WHERE sale_id = $1
     }
 }
 
-/// A row.
+/// A row that the statement returns.
 #[derive(Debug, Clone)]
 pub struct LockSaleOfDeadLetterRow {
     pub currency: contract::money::Currency,
@@ -1008,7 +1008,7 @@ SELECT made.sku, made.total FROM made JOIN wanted USING (sku) WHERE made.total >
     }
 }
 
-/// A row.
+/// A row that the statement returns.
 #[derive(Debug, Clone)]
 pub struct OfferItemsRow {
     pub sku: contract::ids::Sku,
@@ -1154,7 +1154,7 @@ SELECT DISTINCT partition
     }
 }
 
-/// A row.
+/// A row that the statement returns.
 #[derive(Debug, Clone)]
 pub struct SelectDueRow {
     pub partition: i32,
@@ -1212,7 +1212,7 @@ SELECT * FROM standing_order
     }
 }
 
-/// A row.
+/// A row that the statement returns.
 #[derive(Debug, Clone)]
 pub struct StoredOrder {
     pub order_id: contract::ids::OrderId,
@@ -1313,7 +1313,7 @@ SELECT e.seq, e.order_id, e.status, e.at,
     }
 }
 
-/// A row.
+/// A row that the statement returns.
 #[derive(Debug, Clone)]
 pub struct SelectEventsRow {
     pub seq: i64,
@@ -1436,7 +1436,7 @@ SELECT item.sku,
     }
 }
 
-/// A row.
+/// A row that the statement returns.
 #[derive(Debug, Clone)]
 pub struct SelectExpectedStockRow {
     pub sku: contract::ids::Sku,
@@ -1469,7 +1469,7 @@ SELECT next_seq FROM log_position WHERE topic = $1 AND partition = $2
     }
 }
 
-/// A row.
+/// A row that the statement returns.
 #[derive(Debug, Clone)]
 pub struct SelectNextSeqRow {
     pub next_seq: i64,
@@ -1507,7 +1507,7 @@ SELECT pending_items FROM sale
     }
 }
 
-/// A row.
+/// A row that the statement returns.
 #[derive(Debug, Clone)]
 pub struct SelectPendingItemsRow {
     pub pending_items: tokio_postgres::types::Json<Vec<contract::sale::Item>>,
@@ -1546,7 +1546,7 @@ SELECT partition, next_offset, next_seq
     }
 }
 
-/// A row.
+/// A row that the statement returns.
 #[derive(Debug, Clone)]
 pub struct SelectPositionsRow {
     pub partition: i32,
@@ -1589,7 +1589,7 @@ SELECT s.sale_id, s.partition, s.state, s.version, s.epoch, s.ready,
     }
 }
 
-/// A row.
+/// A row that the statement returns.
 #[derive(Debug, Clone)]
 pub struct SelectPublicationsRow {
     pub sale_id: String,
@@ -1653,7 +1653,7 @@ SELECT next_seq FROM publish_cursor WHERE partition = $1
     }
 }
 
-/// A row.
+/// A row that the statement returns.
 #[derive(Debug, Clone)]
 pub struct SelectPublishCursorRow {
     pub next_seq: i64,
@@ -1681,7 +1681,7 @@ SELECT sale_id, epoch, version, ready FROM sale WHERE state <> 'draft'
     }
 }
 
-/// A row.
+/// A row that the statement returns.
 #[derive(Debug, Clone)]
 pub struct SelectRanksRow {
     pub sale_id: contract::ids::SaleId,
@@ -1722,7 +1722,7 @@ SELECT sale_id, partition, epoch, scripts
     }
 }
 
-/// A row.
+/// A row that the statement returns.
 #[derive(Debug, Clone)]
 pub struct SelectReadySalesRow {
     pub sale_id: contract::ids::SaleId,
@@ -1775,7 +1775,7 @@ SELECT sale_id, partition, epoch, rebuild_requested, rebuild_reason IN ('operato
     }
 }
 
-/// A row.
+/// A row that the statement returns.
 #[derive(Debug, Clone)]
 pub struct SelectRebuildsRow {
     pub sale_id: contract::ids::SaleId,
@@ -1821,7 +1821,7 @@ SELECT sale_id, partition, epoch, scripts, next_sequence,
     }
 }
 
-/// A row.
+/// A row that the statement returns.
 #[derive(Debug, Clone)]
 pub struct SelectReconciledRow {
     pub sale_id: contract::ids::SaleId,
@@ -1879,7 +1879,7 @@ SELECT r.seq, r.sku, r.units, r.change_id, r.order_id,
     }
 }
 
-/// A row.
+/// A row that the statement returns.
 #[derive(Debug, Clone)]
 pub struct SelectReleasesRow {
     pub seq: i64,
@@ -1938,7 +1938,7 @@ SELECT o.order_id, o.customer_id, o.idempotency_key, o.sequence, o.status <> 'ca
     }
 }
 
-/// A row.
+/// A row that the statement returns.
 #[derive(Debug, Clone)]
 pub struct SelectRivalsRow {
     pub order_id: contract::ids::OrderId,
@@ -1987,7 +1987,7 @@ SELECT s.settled_epoch, s.epoch, p.next_offset
     }
 }
 
-/// A row.
+/// A row that the statement returns.
 #[derive(Debug, Clone)]
 pub struct SelectSettledEpochRow {
     pub settled_epoch: contract::ids::Epoch,
@@ -2019,7 +2019,7 @@ SELECT order_id FROM customer_order WHERE order_id = ANY ($1)
     }
 }
 
-/// A row.
+/// A row that the statement returns.
 #[derive(Debug, Clone)]
 pub struct SelectSettledOrdersRow {
     pub order_id: contract::ids::OrderId,
@@ -2053,7 +2053,7 @@ SELECT s.sale_id, s.partition, s.next_sequence, s.settled_epoch, s.currency,
     }
 }
 
-/// A row.
+/// A row that the statement returns.
 #[derive(Debug, Clone)]
 pub struct SelectSettledSalesRow {
     pub sale_id: contract::ids::SaleId,
@@ -2105,7 +2105,7 @@ SELECT s.next_sequence, s.max_orders_per_customer IS NOT NULL AS limited, p.next
     }
 }
 
-/// A row.
+/// A row that the statement returns.
 #[derive(Debug, Clone)]
 pub struct SelectSnapshotRow {
     pub next_sequence: contract::ids::Sequence,
@@ -2140,7 +2140,7 @@ SELECT sku, total, total - held - sold - dead_lettered AS available
     }
 }
 
-/// A row.
+/// A row that the statement returns.
 #[derive(Debug, Clone)]
 pub struct SelectSnapshotItemsRow {
     pub sku: contract::ids::Sku,
@@ -2182,7 +2182,7 @@ SELECT order_id, customer_id, request_digest, sequence, accepted_at, hold_second
     }
 }
 
-/// A row.
+/// A row that the statement returns.
 #[derive(Debug, Clone)]
 pub struct SelectSnapshotOrdersRow {
     pub order_id: contract::ids::OrderId,
@@ -2253,7 +2253,7 @@ SELECT s.sale_id, s.state, s.epoch, i.sku, i.total, i.held, i.sold, i.dead_lette
     }
 }
 
-/// A row.
+/// A row that the statement returns.
 #[derive(Debug, Clone)]
 pub struct SelectStockRow {
     pub sale_id: contract::ids::SaleId,
@@ -2301,7 +2301,7 @@ SELECT customer_id, currency, balance FROM wallet WHERE customer_id = ANY ($1)
     }
 }
 
-/// A row.
+/// A row that the statement returns.
 #[derive(Debug, Clone)]
 pub struct SelectWalletsRow {
     pub customer_id: contract::ids::CustomerId,

@@ -161,7 +161,10 @@ fn write_query(source: &mut String, described: &Described, columns: &BTreeMap<St
 }
 
 fn write_row(source: &mut String, name: &str, columns: &[Field]) {
-    let _ = writeln!(source, "\n/// A row.\n#[derive(Debug, Clone)]\npub struct {name} {{");
+    let _ = writeln!(
+        source,
+        "\n/// A row that the statement returns.\n#[derive(Debug, Clone)]\npub struct {name} {{"
+    );
     for Field { name, rust, .. } in columns {
         let _ = writeln!(source, "    pub {name}: {rust},");
     }

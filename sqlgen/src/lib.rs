@@ -3,7 +3,7 @@
 //! Each file under a program's `queries/` holds one statement with named parameters (`:sale_id`) and, above it, the
 //! reasons for its conditions. The generator prepares the statement on a database with the current schema and emits one
 //! struct for its parameters and one for its rows into the program's `src/queries.rs`. The generated file is committed;
-//! the test `tests/generated.rs` fails when it no longer matches the schema or the SQL.
+//! the test `tests/queries.rs` fails when it no longer matches the schema or the SQL.
 //!
 //! | module | what it does |
 //! |---|---|

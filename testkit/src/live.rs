@@ -23,7 +23,7 @@ pub struct EventStream {
     pub retry_ms: Option<u64>,
 }
 
-/// One event.
+/// One event of the stream.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
     /// The event's own id; `None` if it has none, even after an earlier event with an id.

@@ -52,7 +52,7 @@ struct StockBody {
     drift: Option<i64>,
 }
 
-/// `GET /admin/v1/sales/{sale}/inventory`.
+/// Handles `GET /admin/v1/sales/{sale}/inventory`.
 pub(crate) async fn show(pool: &Pool, redis: &Redis, sale: &str) -> Result<Response, Problem> {
     let sale = &parse_sale_id(sale)?;
     let client = pool.get().await?;

@@ -47,7 +47,7 @@ pub(crate) async fn search(
     Ok(json(StatusCode::OK, &order_response::OrdersBody { orders, next_cursor }))
 }
 
-/// `GET /admin/v1/sales/{sale}/orders/{order}`.
+/// Handles `GET /admin/v1/sales/{sale}/orders/{order}`.
 pub(crate) async fn show(
     orders: OrderLookup<'_>,
     context: RequestContext<'_>,

@@ -128,7 +128,7 @@ struct DeliveryHour {
     delivery_seconds: Option<f64>,
 }
 
-/// `GET /admin/v1/sales/{sale}/report`.
+/// Handles `GET /admin/v1/sales/{sale}/report`.
 pub(crate) async fn show(pool: &Pool, sale: &str) -> Result<Response, Problem> {
     let sale = parse_sale_id(sale)?;
     let client = pool.get().await?;

@@ -41,7 +41,7 @@ pub(crate) struct Credited<'a> {
     balance: i64,
 }
 
-/// `POST /admin/v1/wallets/{customer}/credit`.
+/// Handles `POST /admin/v1/wallets/{customer}/credit`.
 pub(crate) async fn credit(
     pool: &Pool,
     customer: &str,

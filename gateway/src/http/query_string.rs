@@ -1,4 +1,4 @@
-//! Query parameters.
+//! The parameters of query strings.
 
 use std::borrow::Cow;
 

@@ -123,15 +123,15 @@ async fn open_in_time(
     let last_received = last_event_id(head, view.publication.partition)?;
     // The registration must precede the query of the history.
     let mut follower = Follower::register(registry, id, TOPIC_WAIT_MAX).await?;
-    let asked = history::read(orders.pool, sale, id, &customer);
-    let asked = async { asked.await.map(|history| history.map(Begin::Settled)) };
+    let settled_history = history::read(orders.pool, sale, id, &customer);
+    let settled_history = async { settled_history.await.map(|history| history.map(Begin::Settled)) };
     let fresh = |found: &FoundOrder, unsettled| Begin::Remembered {
         // A newer status, if there is one, arrives through the topic.
         status: if unsettled { OrderStatus::Processing } else { fresh_status(found) },
         at: found.order.accepted_at,
         unsettled,
     };
-    match orders.settled_or_remembered(&view, id, &customer, asked, fresh).await? {
+    match orders.settled_or_remembered(&view, id, &customer, settled_history, fresh).await? {
         Begin::Settled(history) => follower.begin(history, last_received),
         // Only Postgres stores the events after the last one that the client has received.
         Begin::Remembered { unsettled: false, .. } if last_received.is_some() => {

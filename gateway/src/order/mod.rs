@@ -17,7 +17,7 @@
 //! [`sold_out_responses`] caches the most frequent refusal; [`in_flight`] counts requests.
 
 pub mod accepted_response;
-mod acknowledged;
+mod acknowledged_outbox;
 pub mod backpressure;
 mod batch;
 pub mod hand_off;

@@ -19,7 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::order::acknowledged::Acknowledged;
+use crate::order::acknowledged_outbox::Acknowledged;
 use crate::order::batch::{accepted_record, in_time, of_epoch, refuse, take_batch};
 use crate::order::hand_off::{HandOff, HandedOff};
 use crate::order::job::{Job, Outcome};

@@ -24,7 +24,7 @@ pub(crate) const PAGE_DEFAULT: i64 = 20;
 /// Most orders on a page.
 pub(crate) const PAGE_MAX: i64 = 100;
 
-/// `GET /v1/sales/{sale}/orders/{order}`.
+/// Handles `GET /v1/sales/{sale}/orders/{order}`.
 pub(crate) async fn show(
     orders: OrderLookup<'_>,
     context: RequestContext<'_>,
@@ -34,7 +34,7 @@ pub(crate) async fn show(
     Ok(json(StatusCode::OK, &find(orders, context, sale, order).await?))
 }
 
-/// `GET /v1/sales/{sale}/orders/{order}/status`.
+/// Handles `GET /v1/sales/{sale}/orders/{order}/status`.
 pub(crate) async fn status(
     orders: OrderLookup<'_>,
     context: RequestContext<'_>,

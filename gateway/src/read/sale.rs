@@ -123,14 +123,14 @@ pub(crate) async fn list(sales: SaleReads<'_>, head: &Parts) -> Result<Response,
     tagged_answer(head, &tagged, &SalesBody { sales })
 }
 
-/// `GET /v1/sales/{sale}`.
+/// Handles `GET /v1/sales/{sale}`.
 pub(crate) async fn show(sales: SaleReads<'_>, sale: &str, head: &Parts) -> Result<Response, Problem> {
     let view = sales.leases.find(sale)?;
     let remaining = sales.units_left(&view).await?;
     tagged_answer(head, &body(&view, &remaining, None), &body(&view, &remaining, Some(walltime::now())))
 }
 
-/// `GET /v1/sales/{sale}/items/{sku}/availability?quantity=n`.
+/// Handles `GET /v1/sales/{sale}/items/{sku}/availability?quantity=n`.
 pub(crate) async fn availability(
     sales: SaleReads<'_>,
     sale: &str,

@@ -62,11 +62,11 @@ pub(crate) async fn show(pool: &Pool, head: &Parts) -> Result<Response, Problem>
     let customer = authenticate::customer(&head.headers)?;
     let why = "The parameter currency is an ISO 4217 code such as KRW.";
     let bad = || Problem::because(Code::MalformedRequest, why);
-    let asked = parameter(head, "currency")?;
-    let currency = asked.as_deref().map(|code| Currency::parse(code).ok_or_else(bad)).transpose()?;
+    let requested = parameter(head, "currency")?;
+    let currency = requested.as_deref().map(|code| Currency::parse(code).ok_or_else(bad)).transpose()?;
     let client = pool.get().await?;
     let statement = client.prepare_cached(WALLET).await?;
-    let row = client.query_opt(&statement, &[&customer.as_str(), &asked, &ENTRIES_MAX]).await?;
+    let row = client.query_opt(&statement, &[&customer.as_str(), &requested, &ENTRIES_MAX]).await?;
     let body = match row {
         Some(row) => WalletBody {
             balance: row.get::<_, i64>("balance") as u64, // Postgres keeps it from 0 on

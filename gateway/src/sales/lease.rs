@@ -1,4 +1,4 @@
-//! Until when this gateway's view of the sales may be acted on.
+//! The lease of this gateway: it bounds how long its view of the sales may be acted on.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -15,7 +15,7 @@ use terminal::{Style, styled, thousands};
 pub enum Outcome {
     /// Every applicable invariant was checked and holds.
     Holds,
-    /// At least one invariant is violated.
+    /// The report has at least one violated invariant.
     Violated,
     /// No invariant is violated, and at least one could not be checked.
     CouldNotCheck,

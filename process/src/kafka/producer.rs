@@ -52,10 +52,10 @@ impl ProducerSettings {
     }
 }
 
-/// One message.
+/// One message to produce.
 #[derive(Debug, Clone, Copy)]
 pub struct Message<'a> {
-    /// The topic.
+    /// The topic of the message.
     pub topic: &'a str,
     /// The partition; `None` to select it by the key's hash.
     pub partition: Option<i32>,

@@ -30,7 +30,7 @@ pub enum TopicError {
     /// The topic exists with another number of partitions.
     #[error("the topic {topic} has {found} partitions, not {expected}")]
     OtherPartitions {
-        /// The topic.
+        /// The topic that differs.
         topic: String,
         /// The number of partitions that it has.
         found: i32,

@@ -5,8 +5,8 @@
 //! result, which costs one query, one request to the log, and one small Redis command per sale. No part waits longer
 //! than [`PART_MAX`]. A value that is unavailable then is null with a reason, never a guess.
 
+mod database_snapshot;
 mod log_ends;
-mod settled;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,11 +36,11 @@ use crate::order::sale_queue::SaleQueues;
 use crate::sales::lease::Lease;
 use crate::sales::lease::Leases;
 use crate::sales::sale_view::SaleView;
+use database_snapshot::{ItemRow, SaleRow, Settled};
 use deadpool_postgres::Pool;
 use log_ends::LogEnds;
 use lua::Redis;
 use process::health::Health;
-use settled::{ItemRow, SaleRow, Settled};
 
 /// A result is shared by all requests within this time after collecting it started.
 const SHARED_FOR: Duration = Duration::from_millis(500);
@@ -209,7 +209,7 @@ pub struct Sources<'a> {
     pub lag_max: Duration,
 }
 
-/// `GET /admin/v1/overview`.
+/// Handles `GET /admin/v1/overview`.
 pub(crate) async fn show(sources: Sources<'_>) -> Response {
     let mut last = sources.overview.last.lock().await;
     if let Some((started, body)) = &*last
@@ -231,7 +231,7 @@ async fn collect(sources: Sources<'_>) -> Body {
     partitions.sort_unstable();
     partitions.dedup();
     let (settled, ends, outboxes) = tokio::join!(
-        within(settled::read(sources.pool)),
+        within(database_snapshot::read(sources.pool)),
         within(sources.overview.ends.fetch(partitions.clone(), PART_MAX)),
         outboxes(sources.redis, &lease),
     );
@@ -381,7 +381,7 @@ fn sales(queues: &SaleQueues, lease: &Lease, parts: &Parts, log: &[PartitionNow]
         None => {
             let mut views: Vec<&Arc<SaleView>> = lease.sales.values().collect();
             views.sort_by_key(|view| &view.publication.sale_id);
-            views.into_iter().map(|view| sale_now(settled::published(view))).collect()
+            views.into_iter().map(|view| sale_now(database_snapshot::published(view))).collect()
         }
     }
 }

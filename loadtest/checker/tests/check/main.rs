@@ -6,7 +6,7 @@
 
 #![allow(clippy::unwrap_used)] // clippy recognizes test functions, but not their helper functions
 
-mod planted;
 mod real;
 mod sale;
 mod services;
+mod violations;

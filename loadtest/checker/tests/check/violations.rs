@@ -363,7 +363,7 @@ fn invariant_9_finds_what_the_provider_captured_twice_or_kept() {
         pay(e);
         e.ledger = None; // the provider was not queried
     });
-    super::planted::finds(9, "its card payment is none: the provider captured", |e| {
+    super::violations::finds(9, "its card payment is none: the provider captured", |e| {
         pay(e);
         let paid_by_wallet = e.stored.orders[0].id;
         e.ledger.as_mut().unwrap()[1].order_id = paid_by_wallet;

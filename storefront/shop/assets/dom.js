@@ -83,3 +83,12 @@ export function pause(ms, signal, early) {
     early?.addEventListener('online', done);
   });
 }
+
+/// Puts these elements into the parent, in this order. The focus stays where it is: an element that is moved would lose it.
+export function arrangeChildren(parent, elements) {
+  const inOrder = elements.length === parent.children.length && elements.every((e, i) => parent.children[i] === e);
+  if (inOrder) return;
+  const focused = document.activeElement;
+  parent.replaceChildren(...elements);
+  if (parent.contains(focused)) focused.focus({ preventScroll: true });
+}

@@ -1,6 +1,6 @@
 // All sales: open and upcoming ones first, ended ones last.
 
-import { h, setText, show } from '../dom.js';
+import { arrangeChildren, h, setText, show } from '../dom.js';
 import { art } from '../art.js';
 import { money, moment, t } from '../i18n.js';
 import { countdown, empty, everyTick, icon, pill, stock, windowText } from '../parts.js';
@@ -23,8 +23,10 @@ export default function sales(root, { signal, title }) {
       (a, b) =>
         rank(a) - rank(b) || (a.opens_at ?? '').localeCompare(b.opens_at ?? '') || a.sale_id.localeCompare(b.sale_id),
     );
-    const elements = ordered.map((sale) => cards.get(sale.sale_id).element);
-    if (elements.some((element, index) => list.children[index] !== element)) list.replaceChildren(...elements);
+    arrangeChildren(
+      list,
+      ordered.map((sale) => cards.get(sale.sale_id).element),
+    );
     for (const sale of ordered) cards.get(sale.sale_id).tick(sale);
   };
   poll(fetchSales, {

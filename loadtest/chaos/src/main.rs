@@ -13,13 +13,13 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// leaked or left over in any scenario.
 #[derive(Debug, Parser)]
 #[command(version)]
-struct Arguments {
+struct CommandLine {
     #[command(flatten)]
     chaos: chaos::Arguments,
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = CommandLine::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let outcome =
         runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(chaos::run(&arguments.chaos)));
@@ -27,4 +27,14 @@ fn main() -> ExitCode {
         eprintln!("chaos: {error:#}");
         ExitCode::from(2)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::CommandLine::command().debug_assert();
+    }
 }

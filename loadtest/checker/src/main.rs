@@ -10,13 +10,13 @@ use clap::Parser;
 /// 0: all invariants hold; 1: one is violated; 2: something could not be checked.
 #[derive(Debug, Parser)]
 #[command(version)]
-struct Arguments {
+struct CommandLine {
     #[command(flatten)]
     checker: checker::command::Arguments,
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = CommandLine::parse();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let outcome = runtime
         .map_err(Into::into)
@@ -25,4 +25,14 @@ fn main() -> ExitCode {
         eprintln!("flashsale-check: {error:#}");
         ExitCode::from(2)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::CommandLine::command().debug_assert();
+    }
 }

@@ -16,13 +16,13 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// checked again. Exit code 0: all invariants hold and every response was as documented.
 #[derive(Debug, Parser)]
 #[command(version)]
-struct Arguments {
+struct CommandLine {
     #[command(flatten)]
     demo: demo::Arguments,
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = CommandLine::parse();
     // One thread: the generator shares the machine with the servers.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let outcome =
@@ -31,4 +31,14 @@ fn main() -> ExitCode {
         eprintln!("demo: {error:#}");
         ExitCode::from(2)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::CommandLine::command().debug_assert();
+    }
 }

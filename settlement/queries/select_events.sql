@@ -3,7 +3,6 @@
 -- @returns many
 -- @nullable cancel_reason
 -- @type status = contract::lifecycle::OrderStatus
--- @type cancel_reason = contract::lifecycle::CancelReason
 -- @type skus = contract::ids::Sku
 SELECT e.seq, e.order_id, e.status, e.at,
        o.customer_id, o.sale_id, o.sequence, o.subtotal, o.discount, o.delivery_fee, o.total, o.currency,

@@ -1,7 +1,6 @@
 -- Returns the sales of these partitions that are compared with Redis: the scripts that reach their state, how far they
 -- are settled (read before Redis, which must therefore have issued each lower sequence), and the limited SKUs.
 -- @returns many
--- @type scripts = tokio_postgres::types::Json<contract::publication::ScriptDigests>
 -- @type skus = contract::ids::Sku
 SELECT sale_id, partition, epoch, scripts, next_sequence,
        ARRAY(SELECT sku FROM sale_item AS item

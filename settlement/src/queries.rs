@@ -1220,7 +1220,7 @@ pub struct StoredOrder {
     pub customer_id: contract::ids::CustomerId,
     pub sequence: contract::ids::Sequence,
     pub status: contract::lifecycle::OrderStatus,
-    pub cancel_reason: Option<contract::lifecycle::CancelReason>,
+    pub cancel_reason: Option<String>,
     pub hold_expires_at: time::OffsetDateTime,
     pub subtotal: i64,
     pub discount: i64,
@@ -1330,7 +1330,7 @@ pub struct SelectEventsRow {
     pub currency: contract::money::Currency,
     pub skus: Vec<contract::ids::Sku>,
     pub quantities: Vec<i32>,
-    pub cancel_reason: Option<contract::lifecycle::CancelReason>,
+    pub cancel_reason: Option<String>,
 }
 
 impl SelectEventsRow {
@@ -1728,7 +1728,7 @@ pub struct SelectReadySalesRow {
     pub sale_id: contract::ids::SaleId,
     pub partition: i32,
     pub epoch: contract::ids::Epoch,
-    pub scripts: tokio_postgres::types::Json<contract::publication::ScriptDigests>,
+    pub scripts: serde_json::Value,
 }
 
 impl SelectReadySalesRow {
@@ -1827,7 +1827,7 @@ pub struct SelectReconciledRow {
     pub sale_id: contract::ids::SaleId,
     pub partition: i32,
     pub epoch: contract::ids::Epoch,
-    pub scripts: tokio_postgres::types::Json<contract::publication::ScriptDigests>,
+    pub scripts: serde_json::Value,
     pub next_sequence: contract::ids::Sequence,
     pub skus: Vec<contract::ids::Sku>,
 }
@@ -2060,7 +2060,7 @@ pub struct SelectSettledSalesRow {
     pub partition: i32,
     pub next_sequence: contract::ids::Sequence,
     pub settled_epoch: contract::ids::Epoch,
-    pub currency: contract::money::Currency,
+    pub currency: String,
     pub skus: Vec<contract::ids::Sku>,
 }
 

@@ -69,13 +69,15 @@ impl PartitionState {
         missing.sort_unstable();
         missing.dedup();
         for row in (SelectSettledSales { sale_ids: &missing }).fetch(client).await? {
+            // One invalid sale must not stop the others of its partition.
+            let Some(currency) = Currency::parse(&row.currency) else { continue };
             self.sales.insert(
                 row.sale_id,
                 CachedSale {
                     partition: row.partition,
                     next_sequence: row.next_sequence.0,
                     settled_epoch: row.settled_epoch,
-                    currency: row.currency,
+                    currency,
                     skus: row.skus.into_iter().collect(),
                 },
             );

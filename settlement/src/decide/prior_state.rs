@@ -5,6 +5,7 @@
 //! Most batches contain acceptances alone, and read nothing.
 
 use contract::ids::{CustomerId, OrderId};
+use contract::lifecycle::CancelReason;
 use contract::money::Currency;
 use contract::order::{Amounts, Order, PaymentMethod, PaymentRequest};
 use contract::record::{Action, Command, Record, Tick};
@@ -171,7 +172,8 @@ impl StoredOrder {
             sale: &self.sale_id,
             customer: &self.customer_id,
             status: self.status,
-            cancel_reason: self.cancel_reason,
+            // A newer neighbour may have written a reason that this version does not have.
+            cancel_reason: self.cancel_reason.as_deref().and_then(CancelReason::parse),
             sequence: self.sequence,
             // The table refuses negative amounts.
             amounts: Amounts {

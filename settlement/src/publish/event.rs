@@ -2,7 +2,7 @@
 
 use contract::event::{InventoryEvent, Movement, OrderEvent, headers, order_event_type};
 use contract::ids::{OrderId, Sku};
-use contract::lifecycle::{Language, OrderStatus};
+use contract::lifecycle::{CancelReason, Language, OrderStatus};
 use contract::timestamp::Timestamp;
 use contract::wire;
 use process::kafka::Message;
@@ -60,7 +60,12 @@ impl Event {
                 delivery_fee: row.delivery_fee as u64,
                 total: row.total as u64,
                 currency: row.currency,
-                cancel_reason: row.cancel_reason.filter(|_| row.status == OrderStatus::Cancelled),
+                // A newer neighbour may have written a reason that this version does not have.
+                cancel_reason: row
+                    .cancel_reason
+                    .as_deref()
+                    .and_then(CancelReason::parse)
+                    .filter(|_| row.status == OrderStatus::Cancelled),
             },
         }
     }

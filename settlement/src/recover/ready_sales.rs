@@ -31,14 +31,42 @@ pub async fn read(
         return Ok(Vec::new());
     }
     let rows = SelectReadySales { partitions }.fetch(client).await?;
-    let sales =
-        rows.into_iter().map(|row| ReadySale::new(row.sale_id, row.partition, row.epoch, row.scripts.0));
+    let sales = rows
+        .into_iter()
+        .filter_map(|row| ReadySale::with_stored_scripts(row.sale_id, row.partition, row.epoch, row.scripts));
     Ok(sales.collect())
 }
 
 impl ReadySale {
-    /// Creates the sale with its keys in Redis.
-    pub fn new(sale: SaleId, partition: i32, epoch: Epoch, scripts: ScriptDigests) -> Self {
-        Self { keys: SaleKeys::new(&sale, epoch), sale, partition, epoch, scripts }
+    /// Creates the sale with its keys in Redis. `None`: another version has stored the scripts, and this one cannot
+    /// decode them. The sale is left out, so that it does not stop the others.
+    pub fn with_stored_scripts(
+        sale: SaleId,
+        partition: i32,
+        epoch: Epoch,
+        scripts: serde_json::Value,
+    ) -> Option<Self> {
+        let scripts: ScriptDigests = serde_json::from_value(scripts)
+            .inspect_err(|error| {
+                tracing::warn!(sale_id = %sale, %error, "left out a sale with undecodable scripts");
+            })
+            .ok()?;
+        Some(Self { keys: SaleKeys::new(&sale, epoch), sale, partition, epoch, scripts })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scripts_of_another_version_leave_out_their_sale_alone() {
+        let sale = |scripts| {
+            ReadySale::with_stored_scripts(SaleId::parse("s").unwrap(), 0, Epoch(1), scripts).is_some()
+        };
+        assert!(!sale(serde_json::json!({"later": true})));
+        assert!(sale(
+            serde_json::json!({"reserve": "0", "look": "1", "find": "2", "change": "3", "forget": "4", "release": "5"})
+        ));
     }
 }

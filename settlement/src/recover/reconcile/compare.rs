@@ -120,9 +120,9 @@ async fn candidates(context: &Context) -> Result<Vec<Candidate>, DatabaseError> 
     }
     let client = context.pool.get().await?;
     let rows = SelectReconciled { partitions: &owned }.fetch(&client).await?;
-    let candidates = rows.into_iter().map(|row| {
-        let sale = ReadySale::new(row.sale_id, row.partition, row.epoch, row.scripts.0);
-        Candidate { sale, skus: row.skus, settled: row.next_sequence }
+    let candidates = rows.into_iter().filter_map(|row| {
+        let sale = ReadySale::with_stored_scripts(row.sale_id, row.partition, row.epoch, row.scripts)?;
+        Some(Candidate { sale, skus: row.skus, settled: row.next_sequence })
     });
     Ok(candidates.collect())
 }

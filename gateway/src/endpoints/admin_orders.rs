@@ -20,12 +20,8 @@ const DECIDE: &str = "admin_decide";
 
 pub(super) static ENDPOINTS: &[Endpoint] = &[
     endpoint!(
-        Get,
-        "/admin/v1/sales/{sale}/orders",
-        admin_orders,
-        ORDERS,
-        Operator,
-        Query,
+        Get("/admin/v1/sales/{sale}/orders"),
+        admin_orders(ORDERS, Operator, Query),
         |gateway, request, sale| orders::search(gateway.orders(), request.context, sale),
         |operation| operation
             .does("Search orders", "A sale's settled orders, newest first.")
@@ -40,12 +36,8 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
             .refuses(&[Code::MalformedRequest, Code::UnknownSale, Code::DatabaseUnavailable]),
     ),
     endpoint!(
-        Get,
-        "/admin/v1/sales/{sale}/orders/{order}",
-        admin_order,
-        ORDERS,
-        Operator,
-        Query,
+        Get("/admin/v1/sales/{sale}/orders/{order}"),
+        admin_order(ORDERS, Operator, Query),
         |gateway, request, sale, order| orders::show(gateway.orders(), request.context, sale, order),
         |operation| operation
             .does(
@@ -56,12 +48,8 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
             .refuses(&[Code::UnknownSale, Code::NotFound, Code::DatabaseUnavailable]),
     ),
     endpoint!(
-        Patch,
-        "/admin/v1/sales/{sale}/orders/{order}/delivery",
-        admin_deliver,
-        ORDERS,
-        Operator,
-        Change,
+        Patch("/admin/v1/sales/{sale}/orders/{order}/delivery"),
+        admin_deliver(ORDERS, Operator, Change),
         |gateway, request, sale, order| {
             orders::deliver(gateway.commands(), request.context, sale, order, request.body)
         },
@@ -84,12 +72,8 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         },
     ),
     endpoint!(
-        Post,
-        "/admin/v1/wallets/{customer}/credit",
-        admin_credit,
-        ORDERS,
-        Operator,
-        Change,
+        Post("/admin/v1/wallets/{customer}/credit"),
+        admin_credit(ORDERS, Operator, Change),
         |gateway, request, customer| {
             wallet::credit(&gateway.write_pool, customer, request.context.head, request.body)
         },
@@ -113,12 +97,8 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         },
     ),
     endpoint!(
-        Get,
-        "/admin/v1/dead-letters",
-        admin_dead_letters,
-        DEAD_LETTERS,
-        Operator,
-        Query,
+        Get("/admin/v1/dead-letters"),
+        admin_dead_letters(DEAD_LETTERS, Operator, Query),
         |gateway, request| dead_letters::list(&gateway.read_pool, request.context.head),
         |operation| operation
             .does("List dead letters", "Records that could not be applied, newest first.")
@@ -133,12 +113,8 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
             .refuses(&[Code::MalformedRequest, Code::DatabaseUnavailable]),
     ),
     endpoint!(
-        Post,
-        "/admin/v1/dead-letters/{letter}/replay",
-        admin_replay,
-        DEAD_LETTERS,
-        Operator,
-        Change,
+        Post("/admin/v1/dead-letters/{letter}/replay"),
+        admin_replay(DEAD_LETTERS, Operator, Change),
         |gateway, _request, letter| {
             dead_letters::decide(&gateway.read_pool, &gateway.hand_off, letter, Resolution::Replay)
         },
@@ -149,12 +125,8 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
     )
     .with_label(DECIDE),
     endpoint!(
-        Post,
-        "/admin/v1/dead-letters/{letter}/discard",
-        admin_discard,
-        DEAD_LETTERS,
-        Operator,
-        Change,
+        Post("/admin/v1/dead-letters/{letter}/discard"),
+        admin_discard(DEAD_LETTERS, Operator, Change),
         |gateway, _request, letter| {
             dead_letters::decide(&gateway.read_pool, &gateway.hand_off, letter, Resolution::Discard)
         },

@@ -16,14 +16,23 @@ const SALES: &str = "Sale management";
 /// The label of all actions in metrics.
 const ACT: &str = "admin_act";
 
+/// Declares an endpoint that moves a sale to another state.
+macro_rules! action {
+    ($path:expr, $name:ident, $action:expr, $describe:ident($($text:expr),* $(,)?) $(,)?) => {
+        endpoint!(
+            Post($path),
+            $name(SALES, Operator, Change),
+            |gateway, _request, sale| state::act(&gateway.write_pool, &gateway.leases, sale, $action),
+            |operation| $describe(operation $(, $text)*),
+        )
+        .with_label(ACT)
+    };
+}
+
 pub(super) static ENDPOINTS: &[Endpoint] = &[
     endpoint!(
-        Get,
-        "/admin/v1/overview",
-        admin_overview,
-        SALES,
-        Operator,
-        Query,
+        Get("/admin/v1/overview"),
+        admin_overview(SALES, Operator, Query),
         |gateway, _request| async { Ok(overview::show(gateway.overview_sources()).await) },
         |operation| {
             operation
@@ -39,12 +48,8 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         },
     ),
     endpoint!(
-        Get,
-        "/admin/v1/sales",
-        admin_sales,
-        SALES,
-        Operator,
-        Query,
+        Get("/admin/v1/sales"),
+        admin_sales(SALES, Operator, Query),
         |gateway, _request| sales::list(&gateway.read_pool, &gateway.leases),
         |operation| operation
             .does(
@@ -55,94 +60,45 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
             .refuses(&[Code::DatabaseUnavailable]),
     ),
     endpoint!(
-        Put,
-        "/admin/v1/sales/{sale}",
-        admin_put_sale,
-        SALES,
-        Operator,
-        Change,
+        Put("/admin/v1/sales/{sale}"),
+        admin_put_sale(SALES, Operator, Change),
         |gateway, request, sale| {
             define::put(gateway.sale_editor(), sale, request.context.head, request.body)
         },
         describe_definition,
     ),
-    endpoint!(
-        Post,
+    action!(
         "/admin/v1/sales/{sale}/open",
         admin_open,
-        SALES,
-        Operator,
-        Change,
-        |gateway, _request, sale| state::act(&gateway.write_pool, &gateway.leases, sale, Action::Open),
-        |operation| describe_action(operation).does(
+        Action::Open,
+        describe_action(
             "Open a draft",
             "The sale accepts orders within its window as soon as its stock is in Redis."
-        ),
-    )
-    .with_label(ACT),
-    endpoint!(
-        Post,
+        )
+    ),
+    action!(
         "/admin/v1/sales/{sale}/pause",
         admin_pause,
-        SALES,
-        Operator,
-        Change,
-        |gateway, _request, sale| state::act(&gateway.write_pool, &gateway.leases, sale, Action::Pause),
-        |operation| describe_action(operation)
-            .does("Pause a sale", "New orders are refused until the sale is resumed."),
-    )
-    .with_label(ACT),
-    endpoint!(
-        Post,
+        Action::Pause,
+        describe_action("Pause a sale", "New orders are refused until the sale is resumed.")
+    ),
+    action!(
         "/admin/v1/sales/{sale}/resume",
         admin_resume,
-        SALES,
-        Operator,
-        Change,
-        |gateway, _request, sale| state::act(&gateway.write_pool, &gateway.leases, sale, Action::Resume),
-        |operation| describe_action(operation).does("Resume a sale", "The sale accepts orders again."),
-    )
-    .with_label(ACT),
-    endpoint!(
-        Post,
+        Action::Resume,
+        describe_action("Resume a sale", "The sale accepts orders again.")
+    ),
+    action!(
         "/admin/v1/sales/{sale}/close",
         admin_close,
-        SALES,
-        Operator,
-        Change,
-        |gateway, _request, sale| state::act(&gateway.write_pool, &gateway.leases, sale, Action::Close),
-        |operation| describe_action(operation).does("Close a sale", "Closes the sale permanently."),
-    )
-    .with_label(ACT),
+        Action::Close,
+        describe_action("Close a sale", "Closes the sale permanently.")
+    ),
+    action!("/admin/v1/sales/{sale}/rebuild", admin_rebuild, Action::Rebuild, describe_rebuild()),
+    action!("/admin/v1/sales/{sale}/inventory/sync", admin_sync, Action::Rebuild, describe_rebuild()),
     endpoint!(
-        Post,
-        "/admin/v1/sales/{sale}/rebuild",
-        admin_rebuild,
-        SALES,
-        Operator,
-        Change,
-        |gateway, _request, sale| state::act(&gateway.write_pool, &gateway.leases, sale, Action::Rebuild),
-        describe_rebuild,
-    )
-    .with_label(ACT),
-    endpoint!(
-        Post,
-        "/admin/v1/sales/{sale}/inventory/sync",
-        admin_sync,
-        SALES,
-        Operator,
-        Change,
-        |gateway, _request, sale| state::act(&gateway.write_pool, &gateway.leases, sale, Action::Rebuild),
-        describe_rebuild,
-    )
-    .with_label(ACT),
-    endpoint!(
-        Get,
-        "/admin/v1/sales/{sale}/inventory",
-        admin_inventory,
-        SALES,
-        Operator,
-        Query,
+        Get("/admin/v1/sales/{sale}/inventory"),
+        admin_inventory(SALES, Operator, Query),
         |gateway, _request, sale| inventory::show(&gateway.read_pool, &gateway.redis, sale),
         |operation| operation
             .does("Get the inventory of a sale", "The stock in Postgres and in Redis, and the difference.")
@@ -150,12 +106,8 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
             .refuses(&[Code::UnknownSale, Code::InvalidSale, Code::DatabaseUnavailable]),
     ),
     endpoint!(
-        Get,
-        "/admin/v1/sales/{sale}/report",
-        admin_report,
-        SALES,
-        Operator,
-        Query,
+        Get("/admin/v1/sales/{sale}/report"),
+        admin_report(SALES, Operator, Query),
         |gateway, _request, sale| report::show(&gateway.read_pool, sale),
         |operation| {
             operation
@@ -217,8 +169,9 @@ fn sale_examples() -> Value {
 }
 
 /// Describes an action that moves a sale to another state.
-fn describe_action(operation: Operation<'_>) -> Operation<'_> {
-    refusals_of_actions(operation.answers::<SaleBody>(200, "The sale. Repeating the request has no effect."))
+fn describe_action<'s>(operation: Operation<'s>, title: &str, text: &str) -> Operation<'s> {
+    let operation = operation.answers::<SaleBody>(200, "The sale. Repeating the request has no effect.");
+    refusals_of_actions(operation).does(title, text)
 }
 
 fn describe_rebuild(operation: Operation<'_>) -> Operation<'_> {

@@ -161,18 +161,20 @@ impl Endpoint {
 ///
 /// ```text
 /// endpoint!(
-///     Get, "/v1/sales/{sale}", sale, SALES, Anyone, Query,
+///     Get("/v1/sales/{sale}"),
+///     sale(SALES, Anyone, Query),
 ///     |gateway, request, sale| sale::show(gateway.sale_reads(), sale, request.context.head),
 ///     |operation| operation.does("Get a sale", "…").answers::<SaleBody>(200, "The sale."),
 /// )
 /// ```
 ///
-/// In this order: the method, the path, the operation's name, its group, who may call, how it behaves in time, the
-/// handler, the description. The handler's parameters after `request` are those of the path, by name and in order;
-/// others do not compile.
+/// The method and the path; the operation's name with its group, who may call, and how it behaves in time; the handler;
+/// the description. The handler's parameters after `request` are those of the path, by name and in order; others do not
+/// compile.
 macro_rules! endpoint {
     (
-        $verb:ident, $path:expr, $name:ident, $tag:expr, $access:ident, $kind:ident,
+        $verb:ident($path:expr),
+        $name:ident($tag:expr, $access:ident, $kind:ident),
         |$gateway:pat_param, $request:ident $(, $parameter:ident)*| $handling:expr,
         $describe:expr $(,)?
     ) => {

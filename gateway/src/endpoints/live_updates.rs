@@ -13,12 +13,8 @@ const LIVE: &str = "Live updates";
 
 pub(super) static ENDPOINTS: &[Endpoint] = &[
     endpoint!(
-        Get,
-        "/v1/sales/{sale}/orders/{order}/events",
-        order_events,
-        LIVE,
-        Stream,
-        Stream,
+        Get("/v1/sales/{sale}/orders/{order}/events"),
+        order_events(LIVE, Stream, Stream),
         |gateway, request, sale, order| sse::answer(gateway.streams(), request.context, sale, order),
         |operation| {
             describe_stream(operation)
@@ -33,12 +29,8 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         },
     ),
     endpoint!(
-        Get,
-        "/v1/sales/{sale}/orders/{order}/ws",
-        order_socket,
-        LIVE,
-        Stream,
-        Stream,
+        Get("/v1/sales/{sale}/orders/{order}/ws"),
+        order_socket(LIVE, Stream, Stream),
         |gateway, request, sale, order| {
             ws::answer(gateway.streams(), request.context, sale, order, request.upgrade)
         },

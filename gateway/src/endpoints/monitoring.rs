@@ -16,12 +16,8 @@ const MONITORING: &str = "Monitoring";
 
 pub(super) static ENDPOINTS: &[Endpoint] = &[
     endpoint!(
-        Get,
-        health::METRICS,
-        metrics,
-        MONITORING,
-        Anyone,
-        Static,
+        Get(health::METRICS),
+        metrics(MONITORING, Anyone, Static),
         |gateway, request| ready(respond(gateway, request.context.head.uri.path())),
         |operation| operation.does("Get metrics", "The Prometheus text format.").answer(
             200,
@@ -30,12 +26,8 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         ),
     ),
     endpoint!(
-        Get,
-        health::LIVE,
-        live,
-        MONITORING,
-        Anyone,
-        Static,
+        Get(health::LIVE),
+        live(MONITORING, Anyone, Static),
         |gateway, request| ready(respond(gateway, request.context.head.uri.path())),
         |operation| {
             let alive = json!({
@@ -50,12 +42,8 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         },
     ),
     endpoint!(
-        Get,
-        health::READY,
-        ready,
-        MONITORING,
-        Anyone,
-        Static,
+        Get(health::READY),
+        ready(MONITORING, Anyone, Static),
         |gateway, request| ready(respond(gateway, request.context.head.uri.path())),
         |operation| operation
             .does("Readiness probe", "Reports each dependency, with the reason if it is down.")

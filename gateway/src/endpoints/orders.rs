@@ -46,12 +46,8 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         describe: place,
     },
     endpoint!(
-        Get,
-        "/v1/sales/{sale}/orders",
-        my_orders,
-        ORDERS,
-        Customer,
-        Query,
+        Get("/v1/sales/{sale}/orders"),
+        my_orders(ORDERS, Customer, Query),
         |gateway, request, sale| order::list(gateway.orders(), request.context, sale),
         |operation| {
             operation
@@ -66,12 +62,8 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         },
     ),
     endpoint!(
-        Get,
-        "/v1/sales/{sale}/orders/{order}",
-        order,
-        ORDERS,
-        Customer,
-        Query,
+        Get("/v1/sales/{sale}/orders/{order}"),
+        order(ORDERS, Customer, Query),
         |gateway, request, sale, order| order::show(gateway.orders(), request.context, sale, order),
         |operation| {
             operation
@@ -86,12 +78,8 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         },
     ),
     endpoint!(
-        Get,
-        "/v1/sales/{sale}/orders/{order}/status",
-        order_status,
-        ORDERS,
-        Customer,
-        Query,
+        Get("/v1/sales/{sale}/orders/{order}/status"),
+        order_status(ORDERS, Customer, Query),
         |gateway, request, sale, order| order::status(gateway.orders(), request.context, sale, order),
         |operation| operation
             .does(
@@ -102,12 +90,8 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
             .refuses(ORDER_LOOKUP),
     ),
     endpoint!(
-        Get,
-        "/v1/sales/{sale}/orders/{order}/delivery",
-        delivery,
-        ORDERS,
-        Customer,
-        Query,
+        Get("/v1/sales/{sale}/orders/{order}/delivery"),
+        delivery(ORDERS, Customer, Query),
         |gateway, request, sale, order| order::delivery(gateway.orders(), request.context, sale, order),
         |operation| operation
             .does(
@@ -118,12 +102,8 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
             .refuses(ORDER_LOOKUP),
     ),
     endpoint!(
-        Delete,
-        "/v1/sales/{sale}/orders/{order}",
-        cancel_order,
-        ORDERS,
-        Customer,
-        Command,
+        Delete("/v1/sales/{sale}/orders/{order}"),
+        cancel_order(ORDERS, Customer, Command),
         |gateway, request, sale, order| command::cancel(gateway.commands(), request.context, sale, order),
         |operation| {
             describe_command(operation).does(
@@ -134,12 +114,8 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         },
     ),
     endpoint!(
-        Post,
-        "/v1/sales/{sale}/orders/{order}/payment",
-        pay_order,
-        MONEY,
-        Customer,
-        Command,
+        Post("/v1/sales/{sale}/orders/{order}/payment"),
+        pay_order(MONEY, Customer, Command),
         |gateway, request, sale, order| {
             command::pay(gateway.commands(), request.context, sale, order, request.body)
         },
@@ -161,12 +137,8 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         },
     ),
     endpoint!(
-        Post,
-        "/v1/sales/{sale}/orders/{order}/refund",
-        refund_order,
-        MONEY,
-        Customer,
-        Command,
+        Post("/v1/sales/{sale}/orders/{order}/refund"),
+        refund_order(MONEY, Customer, Command),
         |gateway, request, sale, order| command::refund(gateway.commands(), request.context, sale, order),
         |operation| {
             describe_command(operation).does(
@@ -177,12 +149,8 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         },
     ),
     endpoint!(
-        Get,
-        "/v1/wallet",
-        wallet,
-        MONEY,
-        Customer,
-        Query,
+        Get("/v1/wallet"),
+        wallet(MONEY, Customer, Query),
         |gateway, request| wallet::show(&gateway.read_pool, request.context.head),
         |operation| operation
             .does(
@@ -198,12 +166,8 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
             .refuses(&[Code::MalformedRequest, Code::DatabaseUnavailable]),
     ),
     endpoint!(
-        Post,
-        "/v1/payments/callback",
-        payment_callback,
-        MONEY,
-        Anyone,
-        Command,
+        Post("/v1/payments/callback"),
+        payment_callback(MONEY, Anyone, Command),
         |gateway, request| {
             payment_callback::record(gateway.payment_callbacks(), request.context.head, request.body)
         },

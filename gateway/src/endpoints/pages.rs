@@ -27,12 +27,8 @@ const DOCUMENT: &str = "/openapi.json";
 /// The pages of the public listener, if they are enabled there.
 pub(super) static PUBLIC: &[Endpoint] = &[
     endpoint!(
-        Get,
-        "/",
-        page,
-        PAGES,
-        Anyone,
-        Static,
+        Get("/"),
+        page(PAGES, Anyone, Static),
         |gateway, request| {
             let head = request.context.head;
             ready(enabled(gateway).and_then(|()| serve(&storefront::SHOP, head)))
@@ -43,22 +39,14 @@ pub(super) static PUBLIC: &[Endpoint] = &[
     )
     .with_files(ASSETS),
     endpoint!(
-        Get,
-        DOCUMENT,
-        document,
-        PAGES,
-        Anyone,
-        Static,
+        Get(DOCUMENT),
+        document(PAGES, Anyone, Static),
         |gateway, _request| ready(Ok(gateway.public_document.response())),
         describe_document,
     ),
     endpoint!(
-        Get,
-        DOCS,
-        docs,
-        PAGES,
-        Anyone,
-        Static,
+        Get(DOCS),
+        docs(PAGES, Anyone, Static),
         |gateway, request| {
             let head = request.context.head;
             ready(enabled(gateway).and_then(|()| serve_docs(head)))
@@ -72,33 +60,21 @@ pub(super) static PUBLIC: &[Endpoint] = &[
 /// token.
 pub(super) static ADMIN: &[Endpoint] = &[
     endpoint!(
-        Get,
-        "/",
-        admin_page,
-        PAGES,
-        Anyone,
-        Static,
+        Get("/"),
+        admin_page(PAGES, Anyone, Static),
         |_, request| ready(serve(&storefront::OPERATOR, request.context.head)),
         |operation| describe_page(operation).does("Operator page", "The web page for operators."),
     )
     .with_files(ASSETS),
     endpoint!(
-        Get,
-        DOCUMENT,
-        admin_document,
-        PAGES,
-        Anyone,
-        Static,
+        Get(DOCUMENT),
+        admin_document(PAGES, Anyone, Static),
         |gateway, _request| ready(Ok(gateway.complete_document.response())),
         describe_document,
     ),
     endpoint!(
-        Get,
-        DOCS,
-        admin_docs,
-        PAGES,
-        Anyone,
-        Static,
+        Get(DOCS),
+        admin_docs(PAGES, Anyone, Static),
         |_, request| ready(serve_docs(request.context.head)),
         describe_docs,
     )

@@ -11,12 +11,8 @@ const SALES: &str = "Sales";
 
 pub(super) static ENDPOINTS: &[Endpoint] = &[
     endpoint!(
-        Get,
-        "/v1/sales",
-        sales,
-        SALES,
-        Anyone,
-        Query,
+        Get("/v1/sales"),
+        sales(SALES, Anyone, Query),
         |gateway, request| sale::list(gateway.sale_reads(), request.context.head),
         |operation| operation
             .does("List sales", "All sales that are not drafts, by name.")
@@ -25,12 +21,8 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
             .refuses(&[Code::DatabaseUnavailable]),
     ),
     endpoint!(
-        Get,
-        "/v1/sales/{sale}",
-        sale,
-        SALES,
-        Anyone,
-        Query,
+        Get("/v1/sales/{sale}"),
+        sale(SALES, Anyone, Query),
         |gateway, request, sale| sale::show(gateway.sale_reads(), sale, request.context.head),
         |operation| operation
             .does(
@@ -42,12 +34,8 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
             .refuses(&[Code::UnknownSale, Code::DatabaseUnavailable]),
     ),
     endpoint!(
-        Get,
-        "/v1/sales/{sale}/items/{sku}/availability",
-        availability,
-        SALES,
-        Anyone,
-        Query,
+        Get("/v1/sales/{sale}/items/{sku}/availability"),
+        availability(SALES, Anyone, Query),
         |gateway, request, sale, sku| {
             sale::availability(gateway.sale_reads(), sale, sku, request.context.head)
         },

@@ -1,9 +1,9 @@
 //! The lifecycle of an order: its statuses and the table of transitions.
 
-mod drawing;
+mod diagram;
 mod texts;
 
-pub use drawing::diagram;
+pub use diagram::diagram;
 use serde::{Deserialize, Serialize};
 
 /// The language of texts for people. Codes do not depend on it.

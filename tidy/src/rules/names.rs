@@ -25,7 +25,7 @@ const PARTICIPLES: [&str; 16] = [
 ];
 
 /// Nouns that end like a participle.
-const NOUNS_IN_ED: [&str; 4] = ["feed", "seed", "embed", "speed"];
+const NOUNS: [&str; 8] = ["feed", "seed", "embed", "speed", "monitoring", "routing", "pricing", "finding"];
 
 /// Names of functions that say nothing where the function is called.
 const EMPTY_FUNCTION_NAMES: [&str; 11] =
@@ -61,8 +61,10 @@ pub fn check(source: &Source) -> Vec<Violation> {
     let mut violations = Vec::new();
     let name = source.path.rsplit('/').next().unwrap_or_default();
     if let Some((stem, "rs" | "js" | "lua" | "py" | "sh")) = name.split_once('.') {
-        let ends_in_ed = stem.ends_with("ed") && !stem.contains(['_', '-']) && !NOUNS_IN_ED.contains(&stem);
-        if PARTICIPLES.contains(&stem) || ends_in_ed {
+        let is_participle = (stem.ends_with("ed") || stem.ends_with("ing"))
+            && !stem.contains(['_', '-'])
+            && !NOUNS.contains(&stem);
+        if PARTICIPLES.contains(&stem) || is_participle {
             violations.push(source.violation(1, "file-name", name));
         }
     }
@@ -129,6 +131,7 @@ mod tests {
     fn a_file_that_is_called_after_a_participle_is_found() {
         assert_eq!(rules("a/known.rs", ""), [("file-name", "known.rs".to_owned())]);
         assert_eq!(rules("a/settled.rs", ""), [("file-name", "settled.rs".to_owned())]);
+        assert_eq!(rules("a/settling.rs", ""), [("file-name", "settling.rs".to_owned())]);
         assert_eq!(rules("a/feed.rs", ""), []);
         assert_eq!(rules("a/known.md", ""), []);
     }

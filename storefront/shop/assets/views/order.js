@@ -6,7 +6,7 @@ import { announce, h, setAttribute, setText, show } from '../dom.js';
 import { customer } from '../identity.js';
 import { follow, isFinal } from '../follow.js';
 import { count, money, moment, second, t } from '../i18n.js';
-import { complete } from '../ordering.js';
+import { complete } from '../attempt.js';
 import { clockFace, confirmDialog, empty, everyTick, icon } from '../parts.js';
 import { fetchSale } from '../sale.js';
 import { notice } from './notice.js';

@@ -4,7 +4,7 @@ import { call, path, retry } from '../api.js';
 import { h, show } from '../dom.js';
 import { customer } from '../identity.js';
 import { count, money, moment, t } from '../i18n.js';
-import { allPending } from '../ordering.js';
+import { allPending } from '../attempt.js';
 import { empty, linkButton } from '../parts.js';
 import { fetchSales } from '../sale.js';
 import { notice } from './notice.js';

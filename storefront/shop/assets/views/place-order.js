@@ -2,7 +2,7 @@
 
 import { announce, h, setText, show } from '../dom.js';
 import { count, money, span, t } from '../i18n.js';
-import { giveUp, place } from '../ordering.js';
+import { giveUp, place } from '../attempt.js';
 import { icon, linkButton } from '../parts.js';
 import { store } from '../storage.js';
 

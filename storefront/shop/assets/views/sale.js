@@ -5,7 +5,7 @@ import { announce, h, setAttribute, setText, show } from '../dom.js';
 import { art } from '../art.js';
 import { customer } from '../identity.js';
 import { count, money, moment, second, span, t } from '../i18n.js';
-import { begin, pending } from '../ordering.js';
+import { begin, pending } from '../attempt.js';
 import { clockFace, countdown, everyTick, icon, pill, stepper, stock, windowText } from '../parts.js';
 import { fetchSale, isSoldOut, most, phase, poll } from '../sale.js';
 import { load, store } from '../storage.js';

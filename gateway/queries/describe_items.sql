@@ -1,6 +1,6 @@
--- What may change about an item without a rebuild; totals change by the log alone.
+-- Changes the parts of items that need no rebuild; totals change through the log alone.
 UPDATE sale_item AS i
    SET name = item.name, price = item.price, max_quantity_per_order = item.max_quantity, position = item.position
-  FROM unnest($2::text[], $3::text[], $4::bigint[], $5::integer[])
+  FROM unnest(:skus::text[], :names::text[], :prices::bigint[], :max_quantities::integer[])
        WITH ORDINALITY AS item (sku, name, price, max_quantity, position)
- WHERE i.sale_id = $1 AND i.sku = item.sku;
+ WHERE i.sale_id = :sale_id AND i.sku = item.sku;

@@ -2,4 +2,4 @@
 -- replaces any other reason, so that it is not delayed.
 UPDATE sale
    SET rebuild_requested = true, rebuild_reason = 'operator', rebuild_since = now(), updated_at = now()
- WHERE sale_id = $1 AND state <> 'draft';
+ WHERE sale_id = :sale_id AND state <> 'draft';

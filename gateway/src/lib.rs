@@ -28,6 +28,7 @@ pub mod metrics;
 pub mod openapi;
 pub mod order;
 pub mod payment_callback;
+pub mod queries;
 pub mod read;
 pub mod run;
 pub mod sales;

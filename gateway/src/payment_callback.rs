@@ -22,12 +22,12 @@ use crate::http::problem::Problem;
 use crate::http::request_body;
 use crate::http::response::Response;
 use crate::order::hand_off::HandOff;
+use crate::queries::SelectCardPayment;
 use crate::read::QUERY_MAX;
 use crate::sales::lease::Leases;
 
 /// Longest reason, in bytes: it is stored with the payment and shown to its customer.
 const REASON_BYTES_MAX: usize = 200;
-const PAYMENT: &str = include_str!("../queries/card_payment.sql");
 
 /// What the provider reported, once the log has it. A repeat gets the same response.
 #[derive(Serialize, JsonSchema)]
@@ -96,10 +96,9 @@ fn verify(secret: &Secret, headers: &HeaderMap, body: &[u8]) -> Result<(), Probl
 /// Returns the status of exactly this payment; `None` if it does not exist.
 async fn payment_status(pool: &Pool, callback: &PaymentCallback) -> Result<Option<PaymentStatus>, Problem> {
     let client = pool.get().await?;
-    let select = client.prepare_cached(PAYMENT).await?;
-    let (payment, order, sale) = (callback.payment_id, callback.order_id.0, callback.sale_id.as_str());
-    let row = client.query_opt(&select, &[&payment, &order, &sale]).await?;
-    Ok(row.and_then(|row| PaymentStatus::parse(row.get(0))))
+    let PaymentCallback { payment_id, order_id, ref sale_id, .. } = *callback;
+    let row = SelectCardPayment { payment_id, order_id, sale_id }.fetch(&client).await?;
+    Ok(row.map(|row| row.status))
 }
 
 /// Returns whether this result has already been recorded and applied.

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use testkit::system::{Shape, System};
 
-const PROGRAMS: [&str; 2] = ["downstream", "settlement"];
+const PROGRAMS: [&str; 3] = ["downstream", "gateway", "settlement"];
 
 /// All SQL files under `folder`, each with its name; a file of a subfolder has the folder's name in front.
 fn files(folder: &Path, prefix: &str) -> Vec<(String, String)> {

@@ -13,7 +13,6 @@ use hyper::StatusCode;
 use hyper::http::request::Parts;
 use lua::outbox::LogRecord;
 use std::collections::BTreeMap;
-use tokio_postgres::Row;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -24,9 +23,9 @@ use crate::http::problem::Problem;
 use crate::http::query_string::parameter;
 use crate::http::response::Response;
 use crate::order::hand_off::HandOff;
-use crate::read::order_response::json_column;
+use crate::queries::{SelectDeadLetters, SelectDeadLettersRow};
+use crate::read::stored_json::decode;
 
-const DEAD_LETTERS: &str = include_str!("../../queries/dead_letters.sql");
 /// The default number of dead letters on a page.
 pub(crate) const PAGE_DEFAULT: i64 = 50;
 pub(crate) const PAGE_MAX: i64 = 500;
@@ -117,10 +116,15 @@ pub(crate) async fn list(pool: &Pool, head: &Parts) -> Result<Response, Problem>
     }
     let sale = parameter(head, "sale")?;
     let Page { limit, before } = Page::parse(head, PAGE_DEFAULT, PAGE_MAX)?;
-    let before = before.unwrap_or(i64::MAX);
     let client = pool.get().await?;
-    let statement = client.prepare_cached(DEAD_LETTERS).await?;
-    let rows = client.query(&statement, &[&None::<i64>, &state, &sale, &before, &(limit + 1)]).await?;
+    let query = SelectDeadLetters {
+        id: None,
+        state: state.as_deref(),
+        in_sale: sale.as_deref(),
+        before_id: before.unwrap_or(i64::MAX),
+        limit: limit + 1,
+    };
+    let rows = query.fetch(&client).await?;
     let mut letters = rows.iter().map(letter).collect::<Result<Vec<_>, _>>()?;
     let more = letters.len() as i64 > limit;
     letters.truncate(limit as usize);
@@ -163,12 +167,10 @@ pub(crate) async fn decide(
 
 async fn find(pool: &Pool, id: i64) -> Result<Option<LetterBody>, Problem> {
     let client = pool.get().await?;
-    let statement = client.prepare_cached(DEAD_LETTERS).await?;
-    let none = None::<String>;
-    let row = client.query_opt(&statement, &[&Some(id), &none, &none, &i64::MAX, &1i64]).await?;
-    row.as_ref().map(letter).transpose()
+    let query = SelectDeadLetters { id: Some(id), state: None, in_sale: None, before_id: i64::MAX, limit: 1 };
+    query.fetch(&client).await?.first().map(letter).transpose()
 }
 
-fn letter(row: &Row) -> Result<LetterBody, Problem> {
-    json_column(row, "letter")?.ok_or(Code::Internal.into())
+fn letter(row: &SelectDeadLettersRow) -> Result<LetterBody, Problem> {
+    decode(&row.letter, "letter")
 }

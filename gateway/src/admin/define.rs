@@ -3,30 +3,47 @@
 //! limited at all, change with a rebuild. Everything else changes immediately.
 
 use contract::ids::SaleId;
+use contract::money::Currency;
 use contract::problem::Code;
-use contract::sale::{Item, SaleTerms};
+use contract::sale::{Item, SaleState, SaleTerms};
 use contract::timestamp::Timestamp;
 use deadpool_postgres::Pool;
+use deadpool_postgres::Transaction;
 use hyper::StatusCode;
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
-use time::OffsetDateTime;
-use tokio_postgres::Transaction;
+use tokio_postgres::types::Json;
 
 use super::sales;
-use super::totals::{ItemBefore, SaleEditor, change};
+use super::totals::{SaleEditor, change};
 use crate::http::problem::Problem;
 use crate::http::request_body;
 use crate::http::response::Response;
+use crate::queries::{
+    DescribeItems, InsertSale, LockSale, LockSaleRow, RemoveItems, SelectOfferedItems, SelectOfferedItemsRow,
+    StorePendingItems, UpdateSale, UpsertItems,
+};
 
 /// The maximum size of a definition in bytes, which is ample for 200 items with names.
 pub(crate) const BODY_BYTES_MAX: usize = 256 * 1024;
 
-const INSERT_SALE: &str = include_str!("../../queries/insert_sale.sql");
-const LOCK_SALE: &str = include_str!("../../queries/lock_sale.sql");
-const UPDATE_SALE: &str = include_str!("../../queries/update_sale.sql");
-const PUT_ITEMS: &str = include_str!("../../queries/put_items.sql");
-const REMOVE_ITEMS: &str = "DELETE FROM sale_item WHERE sale_id = $1 AND NOT (sku = ANY($2))";
+/// Creates a query that stores everything but the items.
+macro_rules! terms_query {
+    ($query:ident, $sale:expr, $terms:expr) => {
+        $query {
+            sale_id: $sale,
+            title: &$terms.title,
+            currency: $terms.currency,
+            opens_at: $terms.opens_at.map(Timestamp::to_datetime),
+            closes_at: $terms.closes_at.map(Timestamp::to_datetime),
+            max_orders_per_customer: $terms.max_orders_per_customer.map(|n| n as i32),
+            hold_seconds: $terms.hold_seconds as i32,
+            delivery_fee: $terms.delivery_fee as i64,
+            free_delivery_from: $terms.free_delivery_from.map(|n| n as i64),
+            discount_policies: Json(&$terms.discount_policies),
+        }
+    };
+}
 
 /// Stores the terms.
 pub(crate) async fn put(
@@ -67,9 +84,9 @@ enum Stored {
 
 /// The definition of an opened sale before the change.
 struct Before {
-    currency: String,
+    currency: Currency,
     limited: bool,
-    items: Vec<ItemBefore>,
+    items: Vec<SelectOfferedItemsRow>,
 }
 
 impl Before {
@@ -77,7 +94,7 @@ impl Before {
     fn needs_rebuild(&self, terms: &SaleTerms) -> bool {
         let same_items = self.items.len() == terms.items.len()
             && terms.items.iter().all(|item| {
-                let before = self.items.iter().find(|before| before.sku == item.sku.as_str());
+                let before = self.items.iter().find(|before| before.sku == item.sku);
                 before.is_some_and(|before| before.total.is_some() == item.total.is_some())
             });
         !same_items || self.limited != terms.max_orders_per_customer.is_some()
@@ -87,29 +104,28 @@ impl Before {
 async fn create_or_replace_draft(pool: &Pool, sale: &SaleId, terms: &SaleTerms) -> Result<Stored, Problem> {
     let mut client = pool.get().await?;
     let transaction = client.transaction().await?;
-    let inserted = store_terms(&transaction, INSERT_SALE, sale, terms).await?;
-    if inserted == 1 {
-        put_items(&transaction, sale, &terms.items).await?;
+    if terms_query!(InsertSale, sale, terms).execute(&transaction).await? == 1 {
+        upsert_items(&transaction, sale, &terms.items).await?;
         transaction.commit().await?;
         tracing::info!(sale_id = %sale, "sale was created as a draft");
         return Ok(Stored::Created);
     }
-    let Some(row) = transaction.query_opt(LOCK_SALE, &[&sale.as_str()]).await? else {
+    let Some(locked) = (LockSale { sale_id: sale }).fetch(&transaction).await? else {
         return Err(Problem::because(
             Code::DatabaseUnavailable,
             "The log has no known partition yet, because settlement has not started.",
         ));
     };
-    if row.get::<_, &str>("state") == "draft" {
-        store_terms(&transaction, UPDATE_SALE, sale, terms).await?;
+    if locked.state == SaleState::Draft {
+        terms_query!(UpdateSale, sale, terms).execute(&transaction).await?;
         let kept: Vec<&str> = terms.items.iter().map(|item| item.sku.as_str()).collect();
-        transaction.execute(REMOVE_ITEMS, &[&sale.as_str(), &kept]).await?;
-        put_items(&transaction, sale, &terms.items).await?;
+        RemoveItems { sale_id: sale, kept_skus: &kept }.execute(&transaction).await?;
+        upsert_items(&transaction, sale, &terms.items).await?;
         transaction.commit().await?;
         return Ok(Stored::Changed);
     }
-    let before = before(&transaction, sale).await?;
-    if before.currency != terms.currency.as_str() {
+    let before = before(&transaction, sale, locked).await?;
+    if before.currency != terms.currency {
         return Err(Problem::because(
             Code::IllegalMove,
             "The currency cannot be changed after the sale has been opened.",
@@ -118,35 +134,27 @@ async fn create_or_replace_draft(pool: &Pool, sale: &SaleId, terms: &SaleTerms) 
     Ok(Stored::Opened(before))
 }
 
-async fn before(transaction: &Transaction<'_>, sale: &SaleId) -> Result<Before, Problem> {
-    let row = transaction.query_one(LOCK_SALE, &[&sale.as_str()]).await?;
-    let items = transaction
-        .query(
-            "SELECT sku, total, held + sold + dead_lettered FROM sale_item WHERE sale_id = $1 AND offered",
-            &[&sale.as_str()],
-        )
-        .await?;
+async fn before(
+    transaction: &Transaction<'_>,
+    sale: &SaleId,
+    locked: LockSaleRow,
+) -> Result<Before, Problem> {
     Ok(Before {
-        currency: row.get("currency"),
-        limited: row.get::<_, Option<i32>>("max_orders_per_customer").is_some(),
-        items: items
-            .iter()
-            .map(|row| ItemBefore { sku: row.get(0), total: row.get(1), taken: row.get(2) })
-            .collect(),
+        currency: locked.currency,
+        limited: locked.max_orders_per_customer.is_some(),
+        items: SelectOfferedItems { sale_id: sale }.fetch(transaction).await?,
     })
 }
 
 async fn change_opened(pool: &Pool, sale: &SaleId, terms: &SaleTerms) -> Result<(), Problem> {
     let mut client = pool.get().await?;
     let transaction = client.transaction().await?;
-    let before = before(&transaction, sale).await?;
+    let locked = LockSale { sale_id: sale }.fetch(&transaction).await?.ok_or(Code::UnknownSale)?;
+    let before = before(&transaction, sale, locked).await?;
     if before.needs_rebuild(terms) {
         for item in &terms.items {
-            let taken = before
-                .items
-                .iter()
-                .find(|before| before.sku == item.sku.as_str())
-                .map_or(0, |item| item.taken);
+            let taken =
+                before.items.iter().find(|before| before.sku == item.sku).map_or(0, |item| item.taken);
             if item.total.is_some_and(|total| (total as i64) < taken) {
                 return Err(Problem::because(
                     Code::StockInUse,
@@ -156,83 +164,40 @@ async fn change_opened(pool: &Pool, sale: &SaleId, terms: &SaleTerms) -> Result<
             }
         }
         // The items take effect after the rebuild's barrier, when no older acceptance can follow.
-        store_terms(&transaction, UPDATE_SALE, sale, terms).await?;
-        let items = serde_json::to_value(&terms.items).unwrap_or_default();
-        transaction
-            .execute(
-                "UPDATE sale SET pending_items = $2, epoch = epoch + 1, ready = false, rebuild_requested = true, \
-                        rebuild_reason = 'items', rebuild_since = now() \
-                  WHERE sale_id = $1",
-                &[&sale.as_str(), &items],
-            )
-            .await?;
+        terms_query!(UpdateSale, sale, terms).execute(&transaction).await?;
+        StorePendingItems { items: Json(&terms.items), sale_id: sale }.execute(&transaction).await?;
         tracing::info!(sale_id = %sale, "sale was changed and is rebuilt with its new items or limits");
     } else {
-        store_terms(&transaction, UPDATE_SALE, sale, terms).await?;
-        transaction
-            .execute(
-                include_str!("../../queries/describe_items.sql"),
-                &[
-                    &sale.as_str(),
-                    &terms.items.iter().map(|item| item.sku.as_str()).collect::<Vec<_>>(),
-                    &terms.items.iter().map(|item| item.name.as_str()).collect::<Vec<_>>(),
-                    &terms.items.iter().map(|item| item.price as i64).collect::<Vec<_>>(),
-                    &terms.items.iter().map(|item| item.max_quantity_per_order as i32).collect::<Vec<_>>(),
-                ],
-            )
-            .await?;
+        terms_query!(UpdateSale, sale, terms).execute(&transaction).await?;
+        let items = &terms.items;
+        let query = DescribeItems {
+            sale_id: sale,
+            skus: &items.iter().map(|item| item.sku.as_str()).collect::<Vec<_>>(),
+            names: &items.iter().map(|item| item.name.as_str()).collect::<Vec<_>>(),
+            prices: &items.iter().map(|item| item.price as i64).collect::<Vec<_>>(),
+            max_quantities: &items.iter().map(|item| item.max_quantity_per_order as i32).collect::<Vec<_>>(),
+        };
+        query.execute(&transaction).await?;
         tracing::info!(sale_id = %sale, "sale was changed");
     }
     transaction.commit().await?;
     Ok(())
 }
 
-/// Stores everything but the items with a statement whose parameters have this order. Returns the number of rows that
-/// the statement wrote.
-async fn store_terms(
+/// Stores a draft's items.
+async fn upsert_items(
     transaction: &Transaction<'_>,
-    statement: &str,
-    sale: &SaleId,
-    terms: &SaleTerms,
-) -> Result<u64, Problem> {
-    let policies = serde_json::to_value(&terms.discount_policies).unwrap_or_default();
-    let rows = transaction
-        .execute(
-            statement,
-            &[
-                &sale.as_str(),
-                &terms.title,
-                &terms.currency.as_str(),
-                &date(terms.opens_at),
-                &date(terms.closes_at),
-                &terms.max_orders_per_customer.map(|n| n as i32),
-                &(terms.hold_seconds as i32),
-                &(terms.delivery_fee as i64),
-                &terms.free_delivery_from.map(|n| n as i64),
-                &policies,
-            ],
-        )
-        .await?;
-    Ok(rows)
-}
-
-async fn put_items(transaction: &Transaction<'_>, sale: &SaleId, items: &[Item]) -> Result<(), Problem> {
-    transaction
-        .execute(
-            PUT_ITEMS,
-            &[
-                &sale.as_str(),
-                &items.iter().map(|item| item.sku.as_str()).collect::<Vec<_>>(),
-                &items.iter().map(|item| item.name.as_str()).collect::<Vec<_>>(),
-                &items.iter().map(|item| item.price as i64).collect::<Vec<_>>(),
-                &items.iter().map(|item| item.total.map(|n| n as i64)).collect::<Vec<_>>(),
-                &items.iter().map(|item| item.max_quantity_per_order as i32).collect::<Vec<_>>(),
-            ],
-        )
-        .await?;
+    sale_id: &SaleId,
+    items: &[Item],
+) -> Result<(), Problem> {
+    let query = UpsertItems {
+        sale_id,
+        skus: &items.iter().map(|item| item.sku.as_str()).collect::<Vec<_>>(),
+        names: &items.iter().map(|item| item.name.as_str()).collect::<Vec<_>>(),
+        prices: &items.iter().map(|item| item.price as i64).collect::<Vec<_>>(),
+        totals: &items.iter().map(|item| item.total.map(|n| n as i64)).collect::<Vec<_>>(),
+        max_quantities: &items.iter().map(|item| item.max_quantity_per_order as i32).collect::<Vec<_>>(),
+    };
+    query.execute(transaction).await?;
     Ok(())
-}
-
-fn date(at: Option<Timestamp>) -> Option<OffsetDateTime> {
-    at.map(Timestamp::to_datetime)
 }

@@ -9,15 +9,12 @@ use hyper::StatusCode;
 use lua::Redis;
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
 
 use super::sales::parse_sale_id;
 use crate::http::json::json;
 use crate::http::problem::Problem;
 use crate::http::response::Response;
-use crate::read::order_response::corrupt;
-
-const INVENTORY: &str = include_str!("../../queries/inventory.sql");
+use crate::queries::{SelectInventory, SelectInventoryRow};
 
 /// The inventory of a sale.
 #[derive(Serialize, JsonSchema)]
@@ -56,41 +53,36 @@ struct StockBody {
 pub(crate) async fn show(pool: &Pool, redis: &Redis, sale: &str) -> Result<Response, Problem> {
     let sale = &parse_sale_id(sale)?;
     let client = pool.get().await?;
-    let statement = client.prepare_cached(INVENTORY).await?;
-    let rows = client.query(&statement, &[&sale.as_str()]).await?;
+    let rows = SelectInventory { sale_id: sale }.fetch(&client).await?;
     let first = rows.first().ok_or(Code::UnknownSale)?;
-    let epoch = Epoch(first.get::<_, i64>("epoch") as u64);
-    let ready: bool = first.get("ready");
-    let scripts = first.get::<_, Option<Value>>("scripts").and_then(|json| serde_json::from_value(json).ok());
-    let skus: Vec<Sku> = rows.iter().filter_map(|row| Sku::parse(row.get("sku")).ok()).collect();
+    let (epoch, ready) = (first.epoch, first.ready);
+    let scripts = first.scripts.clone().and_then(|json| serde_json::from_value(json).ok());
+    let skus: Vec<Sku> = rows.iter().map(|row| row.sku.clone()).collect();
     let redis = match scripts {
         Some(scripts) if ready => in_redis(redis, sale, epoch, &scripts, &skus).await,
         _ => None,
     };
 
     let items = rows
-        .iter()
+        .into_iter()
         .enumerate()
         .map(|(i, row)| {
-            let total: Option<i64> = row.get("total");
-            let (held, sold, dead): (i64, i64, i64) =
-                (row.get("held"), row.get("sold"), row.get("dead_lettered"));
-            let database = total.map(|total| total - held - sold - dead);
+            let SelectInventoryRow { sku, total, held, sold, dead_lettered, .. } = row;
+            let database = total.map(|total| total - held - sold - dead_lettered);
             let redis = redis.as_ref().and_then(|stock| stock.get(i).copied().flatten());
             let drift = redis.zip(database).map(|(redis, database)| redis - database);
-            let sku = Sku::parse(row.get("sku")).map_err(|_| corrupt("sku"))?;
-            Ok(StockBody {
+            StockBody {
                 sku,
                 total,
                 database_available: database,
                 redis_available: redis,
                 held,
                 sold,
-                dead_lettered: dead,
+                dead_lettered,
                 drift,
-            })
+            }
         })
-        .collect::<Result<_, Problem>>()?;
+        .collect();
     Ok(json(StatusCode::OK, &InventoryBody { sale_id: sale, epoch, ready, items }))
 }
 

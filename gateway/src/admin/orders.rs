@@ -14,10 +14,10 @@ use crate::http::query_string::parameter;
 use crate::http::request_body;
 use crate::http::request_context::RequestContext;
 use crate::http::response::Response;
+use crate::queries::SelectOrders;
 use crate::read::order_lookup::OrderLookup;
 use crate::read::{order, order_response};
 
-const ORDERS: &str = include_str!("../../queries/orders.sql");
 /// Orders on a page, unless the client requests another number.
 pub(crate) const PAGE_DEFAULT: i64 = 50;
 /// Most orders on a page.
@@ -32,18 +32,23 @@ pub(crate) async fn search(
     let RequestContext { head, language } = context;
     let view = orders.leases.find(sale)?;
     let (customer, status) = (parameter(head, "customer")?, parameter(head, "status")?);
-    if status.as_deref().is_some_and(|status| OrderStatus::parse(status).is_none()) {
+    let unknown = || {
         let names: Vec<_> = OrderStatus::ALL.iter().map(|status| status.as_str()).collect();
         let detail = format!("The query parameter status must be one of {}.", names.join(", "));
-        return Err(Problem::because(Code::MalformedRequest, detail));
-    }
+        Problem::because(Code::MalformedRequest, detail)
+    };
+    let in_status = status.map(|status| OrderStatus::parse(&status).ok_or_else(unknown)).transpose()?;
     let Page { limit, before } = Page::parse(head, PAGE_DEFAULT, PAGE_MAX)?;
-    let before = before.unwrap_or(i64::MAX);
     let client = orders.pool.get().await?;
-    let statement = client.prepare_cached(ORDERS).await?;
-    let sale_id = view.publication.sale_id.as_str();
-    let rows = client.query(&statement, &[&sale_id, &customer, &status, &before, &(limit + 1)]).await?;
-    let (orders, next_cursor) = order_response::listed(&view, &rows, limit, language)?;
+    let query = SelectOrders {
+        sale_id: &view.publication.sale_id,
+        customer: customer.as_deref(),
+        in_status,
+        before_sequence: before.unwrap_or(i64::MAX),
+        limit: limit + 1,
+    };
+    let rows = query.fetch(&client).await?;
+    let (orders, next_cursor) = order_response::listed(&view, rows, limit, language)?;
     Ok(json(StatusCode::OK, &order_response::OrdersBody { orders, next_cursor }))
 }
 

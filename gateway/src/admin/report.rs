@@ -16,9 +16,8 @@ use super::sales::parse_sale_id;
 use crate::http::json::json;
 use crate::http::problem::Problem;
 use crate::http::response::Response;
-use crate::read::order_response::json_column;
-
-const REPORT: &str = include_str!("../../queries/report.sql");
+use crate::queries::SelectReport;
+use crate::read::stored_json::decode;
 
 /// The report of a sale. Amounts are in the minor unit of `currency`.
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -132,8 +131,7 @@ struct DeliveryHour {
 pub(crate) async fn show(pool: &Pool, sale: &str) -> Result<Response, Problem> {
     let sale = parse_sale_id(sale)?;
     let client = pool.get().await?;
-    let statement = client.prepare_cached(REPORT).await?;
-    let row = client.query_opt(&statement, &[&sale.as_str()]).await?.ok_or(Code::UnknownSale)?;
-    let report: ReportBody = json_column(&row, "report")?.ok_or(Code::Internal)?;
+    let row = SelectReport { sale_id: &sale }.fetch(&client).await?.ok_or(Code::UnknownSale)?;
+    let report: ReportBody = decode(&row.report, "report")?;
     Ok(json(StatusCode::OK, &report))
 }

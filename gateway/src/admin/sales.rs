@@ -5,16 +5,14 @@ use contract::problem::Code;
 use contract::sale::SaleState;
 use deadpool_postgres::Pool;
 use hyper::StatusCode;
-use tokio_postgres::Row;
 
 use super::sale_response::{SaleBody, SalesBody};
 use crate::http::json::json;
 use crate::http::problem::Problem;
 use crate::http::response::Response;
-use crate::read::order_response::json_column;
+use crate::queries::{SelectSales, SelectSalesRow};
+use crate::read::stored_json::decode;
 use crate::sales::lease::{Lease, Leases};
-
-const SALES: &str = include_str!("../../queries/sales.sql");
 
 /// Parses the name of a sale in a path.
 pub(crate) fn parse_sale_id(text: &str) -> Result<SaleId, Problem> {
@@ -24,8 +22,7 @@ pub(crate) fn parse_sale_id(text: &str) -> Result<SaleId, Problem> {
 /// `GET /admin/v1/sales`: all sales, including drafts.
 pub(crate) async fn list(pool: &Pool, leases: &Leases) -> Result<Response, Problem> {
     let client = pool.get().await?;
-    let statement = client.prepare_cached(SALES).await?;
-    let rows = client.query(&statement, &[&None::<&str>]).await?;
+    let rows = SelectSales { sale_id: None }.fetch(&client).await?;
     let lease = leases.load_full();
     let sales = rows.iter().map(|row| body(row, &lease)).collect::<Result<_, _>>()?;
     Ok(json(StatusCode::OK, &SalesBody { sales }))
@@ -39,14 +36,14 @@ pub(super) async fn show(
     status: StatusCode,
 ) -> Result<Response, Problem> {
     let client = pool.get().await?;
-    let statement = client.prepare_cached(SALES).await?;
-    let row = client.query_opt(&statement, &[&Some(sale.as_str())]).await?.ok_or(Code::UnknownSale)?;
-    Ok(json(status, &body(&row, &leases.load())?))
+    let rows = SelectSales { sale_id: Some(sale) }.fetch(&client).await?;
+    let row = rows.first().ok_or(Code::UnknownSale)?;
+    Ok(json(status, &body(row, &leases.load())?))
 }
 
 /// Returns a sale as stored, and whether this gateway acts on that version already.
-fn body(row: &Row, lease: &Lease) -> Result<SaleBody, Problem> {
-    let mut sale: SaleBody = json_column(row, "sale")?.ok_or(Code::Internal)?;
+fn body(row: &SelectSalesRow, lease: &Lease) -> Result<SaleBody, Problem> {
+    let mut sale: SaleBody = decode(&row.sale, "sale")?;
     let in_force = match lease.sale(sale.sale_id.as_str()).map(|view| &view.publication) {
         None => sale.state == SaleState::Draft,
         Some(published) => published.rank() == (sale.epoch, sale.version) && published.ready == sale.ready,

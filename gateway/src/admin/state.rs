@@ -10,11 +10,8 @@ use hyper::StatusCode;
 use super::sales;
 use crate::http::problem::Problem;
 use crate::http::response::Response;
+use crate::queries::{RequestRebuild, SelectSaleState, SetState};
 use crate::sales::lease::Leases;
-
-const SET_STATE: &str = include_str!("../../queries/set_state.sql");
-const STATE: &str = "SELECT state FROM sale WHERE sale_id = $1";
-const REQUEST_REBUILD: &str = include_str!("../../queries/request_rebuild.sql");
 
 /// An operator's action on a sale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,9 +53,8 @@ pub(crate) async fn act(
 async fn request_rebuild(pool: &Pool, leases: &Leases, sale: &SaleId) -> Result<Response, Problem> {
     {
         let client = pool.get().await?;
-        let statement = client.prepare_cached(REQUEST_REBUILD).await?;
-        if client.execute(&statement, &[&sale.as_str()]).await? == 0 {
-            client.query_opt(STATE, &[&sale.as_str()]).await?.ok_or(Code::UnknownSale)?;
+        if (RequestRebuild { sale_id: sale }).execute(&client).await? == 0 {
+            SelectSaleState { sale_id: sale }.fetch(&client).await?.ok_or(Code::UnknownSale)?;
             return Err(Problem::because(
                 Code::IllegalMove,
                 "A draft has nothing to rebuild: open the sale first.",
@@ -76,15 +72,14 @@ async fn move_to(
     from: &[SaleState],
     to: SaleState,
 ) -> Result<Response, Problem> {
-    let from: Vec<&str> = from.iter().map(|state| state.as_str()).collect();
     {
         let client = pool.get().await?;
-        let statement = client.prepare_cached(SET_STATE).await?;
-        if client.execute(&statement, &[&sale.as_str(), &from, &to.as_str()]).await? == 0 {
-            let row = client.query_opt(STATE, &[&sale.as_str()]).await?.ok_or(Code::UnknownSale)?;
-            let state: &str = row.get(0);
-            if state != to.as_str() {
-                let detail = format!("The sale is {state}; this action requires {}.", from.join(" or "));
+        if (SetState { state: to, sale_id: sale, from_states: from }).execute(&client).await? == 0 {
+            let row = SelectSaleState { sale_id: sale }.fetch(&client).await?.ok_or(Code::UnknownSale)?;
+            if row.state != to {
+                let from: Vec<&str> = from.iter().map(|state| state.as_str()).collect();
+                let (state, from) = (row.state.as_str(), from.join(" or "));
+                let detail = format!("The sale is {state}; this action requires {from}.");
                 return Err(Problem::because(Code::IllegalMove, detail).with("state", state));
             }
         } else {

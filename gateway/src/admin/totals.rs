@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::http::problem::Problem;
 use crate::order::hand_off::HandOff;
 use crate::order::hand_off::HandedOff;
+use crate::queries::{SelectOfferedItems, SelectOfferedItemsRow};
 use crate::sales::lease::Leases;
 
 /// The time for which an operator waits until Postgres stores the new totals.
@@ -35,18 +36,11 @@ pub(crate) struct SaleEditor<'a> {
     pub(crate) hand_off: &'a HandOff,
 }
 
-/// An item as stored in Postgres.
-pub(super) struct ItemBefore {
-    pub(super) sku: String,
-    pub(super) total: Option<i64>,
-    pub(super) taken: i64,
-}
-
 /// Sets the totals of limited items, and waits until Postgres stores them.
 pub(super) async fn change(
     editor: SaleEditor<'_>,
     sale: &SaleId,
-    before: &[ItemBefore],
+    before: &[SelectOfferedItemsRow],
     items: &[Item],
 ) -> Result<(), Problem> {
     let wanted: Vec<NewTotal> = items
@@ -54,7 +48,7 @@ pub(super) async fn change(
         .filter_map(|item| Some(NewTotal { sku: item.sku.clone(), total: item.total? }))
         .collect();
     let is_current = |new: &NewTotal| {
-        before.iter().any(|item| item.sku == new.sku.as_str() && item.total == Some(new.total as i64))
+        before.iter().any(|item| item.sku == new.sku && item.total == Some(new.total as i64))
     };
     if wanted.iter().all(is_current) {
         return Ok(());
@@ -145,13 +139,8 @@ async fn call_script(
 /// Returns whether Postgres stores the wanted totals.
 async fn settled(pool: &Pool, sale: &SaleId, wanted: &[NewTotal]) -> Result<bool, Problem> {
     let client = pool.get().await?;
-    let rows = client
-        .query("SELECT sku, total FROM sale_item WHERE sale_id = $1 AND offered", &[&sale.as_str()])
-        .await?;
-    Ok(wanted.iter().all(|new| {
-        rows.iter().any(|row| {
-            row.get::<_, &str>(0) == new.sku.as_str()
-                && row.get::<_, Option<i64>>(1) == Some(new.total as i64)
-        })
-    }))
+    let items = SelectOfferedItems { sale_id: sale }.fetch(&client).await?;
+    let is_stored =
+        |new: &NewTotal| items.iter().any(|item| item.sku == new.sku && item.total == Some(new.total as i64));
+    Ok(wanted.iter().all(is_stored))
 }

@@ -14,9 +14,7 @@ use crate::http::json::json;
 use crate::http::problem::Problem;
 use crate::http::request_body;
 use crate::http::response::Response;
-
-const CREDIT: &str = include_str!("../../queries/credit_wallet.sql");
-const CREDITED: &str = include_str!("../../queries/credited.sql");
+use crate::queries::{CreditWallet, SelectBookedCredit};
 
 /// A credit to a customer's wallet.
 #[derive(Deserialize, JsonSchema)]
@@ -60,12 +58,12 @@ pub(crate) async fn credit(
     }
     let mut client = pool.get().await?;
     let transaction = client.transaction().await?;
-    let statement = transaction.prepare_cached(CREDIT).await?;
-    let (customer, key) = (customer.as_str(), key.as_str());
-    let new = transaction.execute(&statement, &[&customer, &currency.as_str(), &amount, &key]).await? > 0;
-    let row = transaction.query_one(CREDITED, &[&customer, &key]).await?;
-    let (first, first_currency, balance): (i64, &str, i64) = (row.get(0), row.get(1), row.get(2));
-    if (first, first_currency) != (amount, currency.as_str()) {
+    let key = key.as_str();
+    let credit = CreditWallet { customer_id: &customer, currency, amount, idempotency_key: key };
+    let new = credit.execute(&transaction).await? > 0;
+    let row = SelectBookedCredit { customer_id: &customer, idempotency_key: key }.fetch(&transaction).await?;
+    let balance = row.balance;
+    if (row.amount, row.currency) != (amount, currency) {
         return Err(Code::IdempotencyKeyReused.into());
     }
     // The limit leaves room for refunds, which settlement could not refuse if they overflowed.
@@ -76,7 +74,7 @@ pub(crate) async fn credit(
         ));
     }
     transaction.commit().await?;
-    let body = Credited { customer_id: customer, amount, currency, balance };
+    let body = Credited { customer_id: customer.as_str(), amount, currency, balance };
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };
     Ok(json(status, &body))
 }

@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 use super::change::{Change, EventId};
 use super::registry::Registry;
 use crate::http::problem::Problem;
+use crate::queries::SelectOrderChanges;
 
-const ORDER_CHANGES: &str = include_str!("../../queries/order_changes.sql");
 /// The time limit of reading one history.
 const READ_MAX: Duration = Duration::from_secs(1);
 /// The interval between two attempts while Postgres is down.
@@ -28,23 +28,19 @@ pub(super) async fn read(
     customer: &CustomerId,
 ) -> Result<Option<Vec<Change>>, Problem> {
     let client = pool.get().await?;
-    let statement = client.prepare_cached(ORDER_CHANGES).await?;
-    let rows = client.query(&statement, &[&order.0, &sale.as_str(), &customer.as_str()]).await?;
-    let changes = rows.iter().map(|row| {
-        let status = OrderStatus::parse(row.get(2))?;
-        let reason = row.get::<_, Option<&str>>(4).and_then(CancelReason::parse);
-        Some(Change {
+    let rows =
+        SelectOrderChanges { order_id: order, sale_id: sale, customer_id: customer }.fetch(&client).await?;
+    let changes = rows.into_iter().map(|row| {
+        let reason = row.cancel_reason.as_deref().and_then(CancelReason::parse);
+        Change {
             order_id: order,
-            id: Some(EventId { partition: row.get(0), seq: row.get(1) }),
-            status,
-            cancel_reason: reason.filter(|_| status == OrderStatus::Cancelled),
-            at: Timestamp::from_datetime(row.get(3)),
-        })
+            id: Some(EventId { partition: row.partition, seq: row.seq }),
+            status: row.status,
+            cancel_reason: reason.filter(|_| row.status == OrderStatus::Cancelled),
+            at: Timestamp::from_datetime(row.at),
+        }
     });
-    let changes = changes.collect::<Option<Vec<_>>>().ok_or_else(|| {
-        tracing::error!(order_id = %order, "stored event has an unknown status");
-        Problem::from(Code::Internal)
-    })?;
+    let changes: Vec<_> = changes.collect();
     Ok((!changes.is_empty()).then_some(changes))
 }
 

@@ -6,6 +6,7 @@ pub mod order_lookup;
 pub mod order_response;
 pub mod order_status_loader;
 pub mod sale;
+pub mod stored_json;
 pub mod wallet;
 
 use std::time::Duration;

@@ -15,10 +15,9 @@ use crate::http::pagination::Page;
 use crate::http::problem::Problem;
 use crate::http::request_context::RequestContext;
 use crate::http::response::Response;
+use crate::queries::{SelectMyOrders, SelectOrder};
 use crate::sales::sale_view::SaleView;
 
-const ORDER: &str = include_str!("../../queries/order.sql");
-const MY_ORDERS: &str = include_str!("../../queries/my_orders.sql");
 /// Orders on a page, unless the client requests another number.
 pub(crate) const PAGE_DEFAULT: i64 = 20;
 /// Most orders on a page.
@@ -74,12 +73,13 @@ pub(crate) async fn list(
     let view = orders.leases.find(sale)?;
     let Page { limit, before } = Page::parse(head, PAGE_DEFAULT, PAGE_MAX)?;
     let client = orders.pool.get().await?;
-    let statement = client.prepare_cached(MY_ORDERS).await?;
-    let sale_id = view.publication.sale_id.as_str();
-    let rows = client
-        .query(&statement, &[&sale_id, &customer.as_str(), &before.unwrap_or(i64::MAX), &(limit + 1)])
-        .await?;
-    let (mut listed, next_cursor) = listed(&view, &rows, limit, language)?;
+    let query = SelectMyOrders {
+        sale_id: &view.publication.sale_id,
+        customer_id: &customer,
+        before_sequence: before.unwrap_or(i64::MAX),
+        limit: limit + 1,
+    };
+    let (mut listed, next_cursor) = listed(&view, query.fetch(&client).await?, limit, language)?;
 
     // The newest orders may not be settled yet. Where the number of orders is not limited, Redis does not index
     // them by customer; each can still be found by its id.
@@ -122,8 +122,6 @@ pub(crate) async fn settled(
     language: Language,
 ) -> Result<Option<OrderBody>, Problem> {
     let client = pool.get().await?;
-    let statement = client.prepare_cached(ORDER).await?;
-    let sale = view.publication.sale_id.as_str();
-    let row = client.query_opt(&statement, &[&id.0, &sale, &customer.map(CustomerId::as_str)]).await?;
-    row.map(|row| from_row(view, &row, language)).transpose()
+    let query = SelectOrder { order_id: id, sale_id: &view.publication.sale_id, customer };
+    query.fetch(&client).await?.map(|row| from_row(view, row, language)).transpose()
 }

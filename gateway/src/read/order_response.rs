@@ -6,18 +6,15 @@ use contract::lifecycle::{CancelReason, Language, OrderStatus};
 use contract::money::Currency;
 use contract::order::{Amounts, Fulfilment, PaymentMethod};
 use contract::payment::PaymentStatus;
-use contract::problem::Code;
 use contract::timestamp::Timestamp;
 use lua::find_orders::FoundOrder;
 use schemars::JsonSchema;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
-use tokio_postgres::Row;
-use tokio_postgres::types::Json;
 use uuid::Uuid;
 
+use super::stored_json::decode_optional;
 use crate::http::problem::Problem;
+use crate::queries::StoredOrder;
 use crate::sales::sale_view::SaleView;
 
 /// The expected time from the 202 to settlement, in seconds, as returned to the customer.
@@ -218,28 +215,27 @@ impl StatusBody {
 /// has.
 pub(crate) fn listed(
     view: &SaleView,
-    rows: &[Row],
+    rows: Vec<StoredOrder>,
     limit: i64,
     language: Language,
 ) -> Result<(Vec<OrderBody>, Option<String>), Problem> {
-    let page = rows.iter().take(limit as usize);
-    let orders = page.map(|row| from_row(view, row, language)).collect::<Result<Vec<_>, _>>()?;
     let more = rows.len() as i64 > limit;
+    let page = rows.into_iter().take(limit as usize);
+    let orders = page.map(|row| from_row(view, row, language)).collect::<Result<Vec<_>, _>>()?;
     let next = orders.last().filter(|_| more).map(|order| order.sequence.to_string());
     Ok((orders, next))
 }
 
-pub(super) fn from_row(view: &SaleView, row: &Row, language: Language) -> Result<OrderBody, Problem> {
-    let at = |name: &str| Timestamp::from_datetime(row.get::<_, OffsetDateTime>(name));
-    let amount = |name: &str| row.get::<_, i64>(name) as u64;
-    let status = OrderStatus::parse(row.get("status")).ok_or_else(|| corrupt("status"))?;
-    let history: Vec<HistoryRow> = json_column(row, "history")?.unwrap_or_default();
-    let history = history.into_iter().map(|HistoryRow { status, at_ms, reason }| {
+pub(super) fn from_row(view: &SaleView, row: StoredOrder, language: Language) -> Result<OrderBody, Problem> {
+    let status = row.status;
+    let history: Option<Vec<HistoryRow>> = decode_optional(row.history.as_ref(), "history")?;
+    let history = history.unwrap_or_default().into_iter().map(|HistoryRow { status, at_ms, reason }| {
         let (description, at) = (status.description(language), Timestamp(at_ms));
         HistoryEntry { status, description, at, reason }
     });
-    let (hold_expires_at, updated_at) = (at("hold_expires_at"), at("updated_at"));
-    let delivery: Option<DeliveryBody> = json_column(row, "delivery")?;
+    let hold_expires_at = Timestamp::from_datetime(row.hold_expires_at);
+    let updated_at = Timestamp::from_datetime(row.updated_at);
+    let delivery: Option<DeliveryBody> = decode_optional(row.delivery.as_ref(), "delivery")?;
     let arrival = delivery.as_ref().and_then(|delivery| delivery.estimated_arrival);
     let expected_completion_at = match (status, arrival) {
         (OrderStatus::Created, _) => hold_expires_at,
@@ -248,52 +244,32 @@ pub(super) fn from_row(view: &SaleView, row: &Row, language: Language) -> Result
         (status, None) => updated_at.plus_seconds(status.expected_seconds().unwrap_or_default()),
     };
     Ok(OrderBody {
-        order_id: OrderId(row.get("order_id")),
+        order_id: row.order_id,
         sale_id: view.publication.sale_id.to_string(),
-        customer_id: row.get("customer_id"),
-        customer_email: row.get("customer_email"),
-        sequence: row.get::<_, i64>("sequence") as u64,
+        customer_id: row.customer_id.to_string(),
+        customer_email: row.customer_email,
+        sequence: row.sequence.0,
         status,
         status_description: status.description(language),
         progress_percentage: status.progress_percentage(),
         can_cancel: status.can_cancel(),
-        cancel_reason: row.get::<_, Option<&str>>("cancel_reason").and_then(CancelReason::parse),
-        accepted_at: at("accepted_at"),
+        cancel_reason: row.cancel_reason.as_deref().and_then(CancelReason::parse),
+        accepted_at: Timestamp::from_datetime(row.accepted_at),
         last_updated: updated_at,
         expected_completion_at,
         hold_expires_at,
-        lines: json_column(row, "lines")?,
-        subtotal: amount("subtotal"),
-        discount: amount("discount"),
-        delivery_fee: amount("delivery_fee"),
-        total: amount("total"),
-        currency: Currency::parse(row.get("currency")).ok_or_else(|| corrupt("currency"))?,
-        payment: json_column(row, "payment")?,
-        fulfilment: match row.get::<_, &str>("fulfilment") {
-            "store" => Some(Fulfilment::Store),
-            _ => Some(Fulfilment::Ship),
-        },
+        lines: decode_optional(row.lines.as_ref(), "lines")?,
+        subtotal: row.subtotal as u64,
+        discount: row.discount as u64,
+        delivery_fee: row.delivery_fee as u64,
+        total: row.total as u64,
+        currency: row.currency,
+        payment: decode_optional(row.payment.as_ref(), "payment")?,
+        fulfilment: Some(row.fulfilment),
         delivery,
         history: history.collect(),
-        notes: json_column(row, "notes")?,
+        notes: decode_optional(row.notes.as_ref(), "notes")?,
     })
-}
-
-/// Decodes a JSON column that a query has assembled in Postgres.
-pub(crate) fn json_column<T: DeserializeOwned>(
-    row: &Row,
-    column: &'static str,
-) -> Result<Option<T>, Problem> {
-    let value = row.try_get::<_, Option<Json<T>>>(column);
-    value.map(|value| value.map(|Json(value)| value)).map_err(|error| {
-        tracing::error!(%error, cause = ?error, column, "JSON column from Postgres cannot be decoded");
-        corrupt(column)
-    })
-}
-
-pub(crate) fn corrupt(what: &str) -> Problem {
-    tracing::error!(what, "stored row contains an invalid value");
-    Code::Internal.into()
 }
 
 /// Returns the status of an order in Redis, which learns of a cancellation when the units are released.

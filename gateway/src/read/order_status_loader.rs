@@ -18,16 +18,15 @@ use contract::problem::Code;
 use deadpool_postgres::Pool;
 use lua::find_orders::FoundOrder;
 use tokio::sync::oneshot;
-use tokio_postgres::Row;
-use uuid::Uuid;
 
 use super::QUERY_MAX;
 use super::order_lookup::OrderLookup;
-use super::order_response::{corrupt, fresh_status};
+use super::order_response::fresh_status;
+use super::stored_json::corrupt;
 use crate::http::problem::Problem;
+use crate::queries::{SelectOrderStates, SelectOrderStatesRow};
 use crate::sales::sale_view::SaleView;
 
-const STANDING: &str = include_str!("../../queries/standing.sql");
 /// Queries in progress at once: one that hangs must not delay all others.
 const QUERIES_MAX: usize = 2;
 /// The pause after a query of more than one order, in which further requests gather.
@@ -116,7 +115,7 @@ impl OrderStatusLoader {
     async fn query_while_pending(self) {
         while let Some(requests) = self.next_requests() {
             let is_burst = requests.len() > 1;
-            let orders: Vec<Uuid> = requests.iter().map(|request| request.order.0).collect();
+            let orders: Vec<_> = requests.iter().map(|request| request.order).collect();
             let found = tokio::time::timeout(QUERY_MAX, self.query(&orders)).await;
             let found = found.unwrap_or_else(|_| Err(Code::DatabaseUnavailable.into()));
             for request in requests {
@@ -144,11 +143,10 @@ impl OrderStatusLoader {
         Some(pending.requests.drain(..ORDERS_PER_QUERY_MAX).collect())
     }
 
-    async fn query(&self, orders: &[Uuid]) -> Result<HashMap<Uuid, Row>, Problem> {
+    async fn query(&self, orders: &[OrderId]) -> Result<HashMap<OrderId, SelectOrderStatesRow>, Problem> {
         let client = self.pool.get().await?;
-        let statement = client.prepare_cached(STANDING).await?;
-        let rows = client.query(&statement, &[&orders]).await?;
-        Ok(rows.into_iter().map(|row| (row.get(0), row)).collect())
+        let rows = SelectOrderStates { order_ids: orders }.fetch(&client).await?;
+        Ok(rows.into_iter().map(|row| (row.order_id, row)).collect())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Pending> {
@@ -158,16 +156,16 @@ impl OrderStatusLoader {
 
 impl Request {
     /// Returns the requested order's status. An order of another sale or customer is treated as not found.
-    fn select(&self, rows: &HashMap<Uuid, Row>) -> Loaded {
-        let Some(row) = rows.get(&self.order.0) else { return Ok(None) };
-        let (sale, customer): (&str, &str) = (row.get(1), row.get(2));
-        if sale != self.sale.as_str() || self.customer.as_ref().is_some_and(|of| of.as_str() != customer) {
+    fn select(&self, rows: &HashMap<OrderId, SelectOrderStatesRow>) -> Loaded {
+        let Some(row) = rows.get(&self.order) else { return Ok(None) };
+        if row.sale_id != self.sale || self.customer.as_ref().is_some_and(|of| *of != row.customer_id) {
             return Ok(None);
         }
+        // A status that this version does not know concerns its order alone.
         Ok(Some(CurrentStatus {
-            status: OrderStatus::parse(row.get(3)).ok_or_else(|| corrupt("status"))?,
-            cancel_reason: row.get::<_, Option<&str>>(4).and_then(CancelReason::parse),
-            paid_by: row.get::<_, Option<&str>>(5).and_then(PaymentMethod::parse),
+            status: OrderStatus::parse(&row.status).ok_or_else(|| corrupt("status"))?,
+            cancel_reason: row.cancel_reason.as_deref().and_then(CancelReason::parse),
+            paid_by: row.method.as_deref().and_then(PaymentMethod::parse),
         }))
     }
 }

@@ -22,10 +22,9 @@ use crate::http::problem::Problem;
 use crate::http::query_string::parameter;
 use crate::http::response::{Response, full};
 use crate::order::sale_queue::SaleQueues;
+use crate::queries::SelectAvailableUnits;
 use crate::sales::lease::Leases;
 use crate::sales::sale_view::SaleView;
-
-const AVAILABLE: &str = include_str!("../../queries/available.sql");
 
 /// The state that queries about sales need.
 #[derive(Clone, Copy)]
@@ -165,9 +164,8 @@ impl SaleReads<'_> {
             }
         }
         let client = self.pool.get().await?;
-        let statement = client.prepare_cached(AVAILABLE).await?;
-        let rows = client.query(&statement, &[&sale.as_str()]).await?;
-        Ok(rows.iter().map(|row| (row.get::<_, String>(0), row.get::<_, i64>(1).max(0) as u64)).collect())
+        let rows = SelectAvailableUnits { sale_id: sale }.fetch(&client).await?;
+        Ok(rows.into_iter().map(|row| (row.sku.to_string(), row.available.max(0) as u64)).collect())
     }
 }
 

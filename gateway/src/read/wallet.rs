@@ -9,16 +9,15 @@ use hyper::StatusCode;
 use hyper::http::request::Parts;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tokio_postgres::types::Json;
 
-use super::order_response::corrupt;
+use super::stored_json::decode;
 use crate::http::authenticate;
 use crate::http::json::json;
 use crate::http::problem::Problem;
 use crate::http::query_string::parameter;
 use crate::http::response::Response;
+use crate::queries::SelectWallet;
 
-const WALLET: &str = include_str!("../../queries/wallet.sql");
 /// The maximum number of entries in the response, the newest ones.
 const ENTRIES_MAX: i64 = 100;
 
@@ -65,13 +64,12 @@ pub(crate) async fn show(pool: &Pool, head: &Parts) -> Result<Response, Problem>
     let requested = parameter(head, "currency")?;
     let currency = requested.as_deref().map(|code| Currency::parse(code).ok_or_else(bad)).transpose()?;
     let client = pool.get().await?;
-    let statement = client.prepare_cached(WALLET).await?;
-    let row = client.query_opt(&statement, &[&customer.as_str(), &requested, &ENTRIES_MAX]).await?;
-    let body = match row {
+    let query = SelectWallet { entries_max: ENTRIES_MAX, customer_id: &customer, in_currency: currency };
+    let body = match query.fetch(&client).await? {
         Some(row) => WalletBody {
-            balance: row.get::<_, i64>("balance") as u64, // Postgres keeps it from 0 on
-            currency: Currency::parse(row.get("currency")).ok_or_else(|| corrupt("currency"))?,
-            entries: row.try_get::<_, Json<_>>("entries").map_err(|_| corrupt("entries"))?.0,
+            balance: row.balance as u64, // Postgres keeps it from 0 on
+            currency: row.currency,
+            entries: decode(&row.entries, "entries")?,
         },
         None => WalletBody { balance: 0, currency: currency.unwrap_or(Currency::KRW), entries: vec![] },
     };

@@ -9,11 +9,10 @@ use deadpool_postgres::Pool;
 use process::postgres::DatabaseError;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use tokio_postgres::Row;
 
+use crate::queries::SelectOverview;
+use crate::read::stored_json::StoredJson;
 use crate::sales::sale_view::SaleView;
-
-const OVERVIEW: &str = include_str!("../../../queries/overview.sql");
 
 /// One consistent snapshot of Postgres.
 pub(super) struct Settled {
@@ -78,20 +77,19 @@ pub(super) struct ItemRow<'a> {
 /// Reads the snapshot through the connection pool for operators, so that customers' queries do not delay it.
 pub(super) async fn read(pool: &Pool) -> Result<Settled, DatabaseError> {
     let client = pool.get().await?;
-    let statement = client.prepare_cached(OVERVIEW).await?;
-    let row = client.query_one(&statement, &[&ORDERS.name]).await?;
-    let positions: Vec<(i32, i64)> = json(&row, "positions")?;
+    let row = SelectOverview { topic: ORDERS.name }.fetch(&client).await?;
+    let positions: Vec<(i32, i64)> = decode(&row.positions, "positions")?;
     Ok(Settled {
         positions: positions.into_iter().collect(),
-        undecided: row.get::<_, i64>("undecided") as u64,
-        guard_trips: row.get::<_, i64>("guard_trips") as u64,
-        sales: json(&row, "sales")?,
+        undecided: row.undecided as u64,
+        guard_trips: row.guard_trips as u64,
+        sales: decode(&row.sales, "sales")?,
     })
 }
 
-fn json<T: DeserializeOwned>(row: &Row, column: &str) -> Result<T, DatabaseError> {
-    serde_json::from_value(row.get(column))
-        .map_err(|error| DatabaseError::Invalid(format!("{column}: {error}")))
+/// Decodes a column. The overview shows why it could not be read.
+fn decode<T: DeserializeOwned>(stored: &StoredJson, column: &str) -> Result<T, DatabaseError> {
+    serde_json::from_str(stored.0.get()).map_err(|error| DatabaseError::Invalid(format!("{column}: {error}")))
 }
 
 impl SettledSale {

@@ -1,4 +1,7 @@
--- Records that could not be applied, newest first, from below an id on (the page's cursor).
+-- Returns records that could not be applied, newest first, with ids below the page's cursor.
+-- @returns many
+-- @nullable id, state, in_sale
+-- @type letter = crate::read::stored_json::StoredJson
 SELECT jsonb_build_object(
            'id', id, 'state', state, 'reason', reason, 'detail', detail, 'resolution', resolution,
            'topic', topic, 'partition', partition, 'offset', log_offset, 'sale_id', sale_id, 'epoch', epoch,
@@ -7,9 +10,9 @@ SELECT jsonb_build_object(
            'at', to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
            'decided_at', to_char(decided_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')) AS letter
   FROM dead_letter
- WHERE ($1::bigint IS NULL OR id = $1)
-   AND ($2::text IS NULL OR state = $2)
-   AND ($3::text IS NULL OR sale_id = $3)
-   AND id < $4
+ WHERE (:id::bigint IS NULL OR id = :id)
+   AND (:state::text IS NULL OR state = :state)
+   AND (:in_sale::text IS NULL OR sale_id = :in_sale)
+   AND id < :before_id
  ORDER BY id DESC
- LIMIT $5
+ LIMIT :limit

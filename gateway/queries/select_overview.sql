@@ -1,6 +1,9 @@
--- Returns what the operator's overview needs of Postgres, at one moment, in one row. $1 is the log's name.
--- Nothing here grows with the number of orders: each settled order has advanced `next_sequence` by one, as have the
--- orders of records that were set aside (`settled_epoch` is null where they did not count).
+-- Returns what the operator's overview needs of Postgres, at one moment, in one row. Nothing here grows with the number
+-- of orders: each settled order has advanced `next_sequence` by one, as have the orders of records that were set aside
+-- (`settled_epoch` is null where they did not count).
+-- @returns one
+-- @type positions = crate::read::stored_json::StoredJson
+-- @type sales = crate::read::stored_json::StoredJson
 WITH open_letter AS (
     SELECT sale_id, state, reason, settled_epoch,
            (regexp_match(headers ->> 'sequences', '^\d{1,18}\+(\d{1,9})$'))[1]::bigint AS orders
@@ -8,7 +11,7 @@ WITH open_letter AS (
      WHERE state IN ('undecided', 'discarded')
 )
 SELECT (SELECT coalesce(jsonb_agg(jsonb_build_array(partition, next_offset)), '[]')
-          FROM log_position WHERE topic = $1) AS positions,
+          FROM log_position WHERE topic = :topic) AS positions,
        (SELECT count(*) FROM open_letter WHERE state = 'undecided') AS undecided,
        (SELECT count(*) FROM open_letter WHERE state = 'undecided' AND reason = 'guard_trip') AS guard_trips,
        (SELECT coalesce(jsonb_agg(jsonb_build_object(

@@ -1,4 +1,6 @@
--- What became of a sale's orders ($1), as analytics has counted it. No row: there is no such sale.
+-- Returns the results of a sale's orders, as analytics has counted them. No row: the sale does not exist.
+-- @returns optional
+-- @type report = crate::read::stored_json::StoredJson
 SELECT jsonb_build_object(
     'sale_id', sale.sale_id, 'title', sale.title, 'state', sale.state, 'currency', sale.currency,
     'opens_at', api_time(sale.opens_at), 'closes_at', api_time(sale.closes_at),
@@ -58,4 +60,4 @@ SELECT jsonb_build_object(
                   ORDER BY newest.at) AS hours
          FROM (SELECT * FROM analytics_hour AS one WHERE one.sale_id = sale.sale_id
                 ORDER BY one.at DESC LIMIT 168) AS newest) AS hours
- WHERE sale.sale_id = $1;
+ WHERE sale.sale_id = :sale_id;

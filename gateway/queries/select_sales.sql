@@ -1,5 +1,8 @@
--- Sales as the operator defined them, with what became of them; one, or all. `rebuild`: the rebuild that is
--- due or under way. Until it begins its epoch is the next one and its step `waiting`.
+-- Returns sales as the operator defined them, with their state; one, or all. `rebuild`: the rebuild that is due or in
+-- progress. Until it begins, its epoch is the next one and its step is `waiting`.
+-- @returns many
+-- @type sale = crate::read::stored_json::StoredJson
+-- @nullable sale_id
 SELECT jsonb_build_object(
          'sale_id', s.sale_id, 'partition', s.partition, 'title', s.title, 'state', s.state,
          'version', s.version, 'epoch', s.epoch, 'ready', s.ready, 'settled_epoch', s.settled_epoch,
@@ -25,5 +28,5 @@ SELECT jsonb_build_object(
                               'max_quantity_per_order', i.max_quantity_per_order) ORDER BY i.position)
                FROM sale_item i WHERE i.sale_id = s.sale_id AND i.offered))) AS sale
   FROM sale s
- WHERE $1::text IS NULL OR s.sale_id = $1
+ WHERE :sale_id::text IS NULL OR s.sale_id = :sale_id
  ORDER BY s.sale_id;

@@ -1,5 +1,6 @@
 -- Returns the units that Postgres has left, per limited SKU that the sale offers. Readers get these while Redis cannot
 -- be read. Reservations that are not settled yet are still included.
-SELECT sku, total - held - sold - dead_lettered
+-- @returns many
+SELECT sku, total - held - sold - dead_lettered AS available
   FROM sale_item
- WHERE sale_id = $1 AND offered AND total IS NOT NULL;
+ WHERE sale_id = :sale_id AND offered AND total IS NOT NULL;

@@ -10,7 +10,8 @@
 //! | [`order`] | places an order: the path that this program exists for |
 //! | [`sales`] | the sales, as a materialized view of a topic, and the lease under which it may be acted on |
 //! | [`command`], [`payment_callback`] | what happens to an order afterwards, as records in the log |
-//! | [`read`] | queries |
+//! | [`read`] | answers the queries of customers |
+//! | [`queries`] | the SQL statements with typed parameters and rows, generated |
 //! | [`live`] | an order's changes as they are settled, as a stream |
 //! | [`admin`] | the operator's API |
 //! | [`openapi`] | the API's documents |

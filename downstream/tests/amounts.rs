@@ -23,8 +23,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use support::{Bench, Started};
 use testkit::Client;
+use testkit::claim_address;
 use testkit::client::order_body;
-use testkit::system::{Shape, System, free_address};
+use testkit::system::{Shape, System};
 use uuid::Uuid;
 
 #[derive(Parser)]
@@ -50,7 +51,7 @@ fn discounted(lines: &[(&str, u32)], policy: Option<&str>) -> Value {
 
 async fn start_analytics(system: &System) -> Started {
     let bench = Bench::on(&system.database_url, &system.topic_prefix).await;
-    let (host, listen) = (bench.host(), free_address());
+    let (host, listen) = (bench.host(), claim_address());
     let own = ["test", "--analytics-listen", &listen.to_string(), "--batch-wait-ms", "20"];
     let settings = Arguments::parse_from(own).analytics;
     let task_host = host.clone();

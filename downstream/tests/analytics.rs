@@ -14,7 +14,8 @@ use downstream::analytics::{self, AnalyticsSettings};
 use hyper::Method;
 use serde_json::json;
 use support::{Bench, Started, database};
-use testkit::system::{Shape, System, free_address};
+use testkit::claim_address;
+use testkit::system::{Shape, System};
 use testkit::{client, eventually, until};
 use tokio_postgres::Client;
 
@@ -25,7 +26,7 @@ struct Arguments {
 }
 
 async fn start(bench: &Bench) -> Started {
-    let (host, listen) = (bench.host(), free_address());
+    let (host, listen) = (bench.host(), claim_address());
     let listen_text = listen.to_string();
     // Small batches make more transactions that can fail.
     let own =

@@ -21,7 +21,8 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use support::{Bench, Started};
-use testkit::system::{free_address, metrics};
+use testkit::claim_address;
+use testkit::system::metrics;
 use testkit::until;
 use tokio::runtime::Handle;
 
@@ -85,7 +86,7 @@ async fn bench() -> Bench {
 }
 
 async fn start(bench: &Bench, settings: GroupSettings, handler: &Planned) -> Started {
-    let (host, listen, handler) = (bench.host(), free_address(), handler.clone());
+    let (host, listen, handler) = (bench.host(), claim_address(), handler.clone());
     let task_host = host.clone();
     let work = async move {
         group::run(&task_host, GROUP, &settings, listen, handler).await.unwrap();
@@ -387,6 +388,6 @@ async fn a_database_error_about_the_data_uses_up_tries_and_any_other_does_not() 
     assert!(matches!(failure(&url, "SELECT 1/0").await, Failure::Retriable(_)));
     assert!(matches!(failure(&url, "SELECT pg_sleep(5)").await, Failure::Unavailable(_)));
     assert!(matches!(failure(&url, "SELECT FROM not_there_yet").await, Failure::Unavailable(_)));
-    let nowhere = format!("postgres://unused@{}/none", free_address());
+    let nowhere = format!("postgres://unused@{}/none", claim_address());
     assert!(matches!(failure(&nowhere, "SELECT 1").await, Failure::Unavailable(_)));
 }

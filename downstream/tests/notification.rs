@@ -17,7 +17,7 @@ use process::walltime;
 use support::receiver::{Receiver, SECRET};
 use support::tls::Authority;
 use support::{Bench, Started, database};
-use testkit::system::free_address;
+use testkit::claim_address;
 use testkit::{MailServer, until};
 use tokio_postgres::Client;
 
@@ -67,7 +67,7 @@ impl Shop {
     }
 
     async fn notifications(&self, args: &[&str]) -> Started {
-        let (host, listen) = (self.bench.host(), free_address());
+        let (host, listen) = (self.bench.host(), claim_address());
         let own = ["test", "--notification-listen", &listen.to_string(), "--second-try-after-ms", "300"];
         let settings = Arguments::parse_from(own.iter().chain(args)).settings;
         let task_host = host.clone();

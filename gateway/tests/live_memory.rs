@@ -5,15 +5,15 @@
 //! ```
 
 use std::collections::VecDeque;
-use std::net::{SocketAddr, TcpListener};
-use std::process::{Child, Command, Stdio};
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use testkit::client::{order_body, terms};
 use testkit::system::Shape;
-use testkit::{Client, System, fresh};
+use testkit::{Client, Program, System, claim_address, fresh};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -23,23 +23,22 @@ const MOVES: usize = 500;
 const CONCURRENCY: usize = 32;
 
 struct Gateway {
-    process: Child,
+    program: Program,
     public: SocketAddr,
     admin: SocketAddr,
 }
 
 impl Gateway {
-    fn start(system: &System) -> Self {
-        let free =
-            || TcpListener::bind("127.0.0.1:0").and_then(|probe| probe.local_addr()).expect("a free port");
-        let (public, admin) = (free(), free());
-        let process = Command::new(env!("CARGO_BIN_EXE_gateway"))
+    async fn start(system: &System) -> Self {
+        let (public, admin) = (claim_address(), claim_address());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
+        command
             .args(["--dev-auth", "--listen", &public.to_string(), "--admin-listen", &admin.to_string()])
             .args(system.service_args())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the gateway starts");
-        Self { process, public, admin }
+            .stderr(Stdio::null());
+        let mut program = Program::spawn(&mut command);
+        program.wait_until_ready(admin).await;
+        Self { program, public, admin }
     }
 
     fn client(&self) -> Client {
@@ -48,15 +47,8 @@ impl Gateway {
 
     fn resident_bytes(&self) -> u64 {
         let process =
-            procfs::process::Process::new(self.process.id().cast_signed()).expect("the gateway runs");
+            procfs::process::Process::new(self.program.pid().cast_signed()).expect("the gateway runs");
         process.status().expect("its status").vmrss.expect("its resident memory") * 1024
-    }
-}
-
-impl Drop for Gateway {
-    fn drop(&mut self) {
-        let _ = self.process.kill(); // the process may have exited already
-        let _ = self.process.wait();
     }
 }
 
@@ -96,13 +88,8 @@ async fn read_until(stream: &mut TcpStream, wanted: &str) {
 }
 
 async fn cost_of_a_stream(system: &System, transport: &'static str, extra: &'static str) -> u64 {
-    let gateway = Gateway::start(system);
+    let gateway = Gateway::start(system).await;
     let client = gateway.client();
-    testkit::until("the gateway is ready", async || {
-        let answer = reqwest::get(format!("http://{}/health/ready", gateway.admin)).await;
-        answer.is_ok_and(|answer| answer.status() == 200)
-    })
-    .await;
     let sale = fresh("memory");
     client.open_sale(&sale, terms(&[("A", 1000, Some(STREAMS as u64))])).await;
     let orders: Arc<Vec<String>> = Arc::new(

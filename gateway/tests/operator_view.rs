@@ -7,8 +7,9 @@ use contract::record::OutboxId;
 use contract::wire;
 use process::kafka::{Message, Producer, ProducerSettings};
 use process::walltime;
+use testkit::claim_address;
 use testkit::client::terms;
-use testkit::system::{Shape, free_address};
+use testkit::system::Shape;
 use testkit::{Program, System, environment};
 
 /// Appends an order of more units than exist to the log, like a gateway that has promised them.
@@ -46,7 +47,7 @@ async fn oversell(system: &System, sale: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn operators_run_a_sale_in_a_browser_and_see_every_problem() {
     let system = System::start(Shape::default()).await;
-    let listen = free_address().to_string();
+    let listen = claim_address().to_string();
     let own = ["--log-filter", "warn", "analytics", "--analytics-listen", &listen].map(String::from);
     let _analytics = Program::start("downstream", system.service_args().into_iter().chain(own));
     let client = system.client();

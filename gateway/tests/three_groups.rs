@@ -13,8 +13,9 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 use reqwest::Method;
 use serde_json::{Value, json};
+use testkit::claim_address;
 use testkit::client::{order_body, terms};
-use testkit::system::{Shape, free_address};
+use testkit::system::Shape;
 use testkit::{Client, MailServer, Program, System, environment, fresh, until};
 use uuid::Uuid;
 
@@ -45,23 +46,25 @@ impl Shop {
         let settlement_args =
             words("--delivery-ship-after 1 --delivery-scan-after 1 --delivery-deliver-after 1");
         let system = System::start(Shape { gateway_args, settlement_args, ..Shape::default() }).await;
-        let listens = GROUPS.into_iter().chain(["provider"]).map(|part| (part, free_address())).collect();
+        let listens: BTreeMap<_, _> =
+            GROUPS.into_iter().chain(["provider"]).map(|part| (part, claim_address())).collect();
         let journal = std::env::temp_dir().join(fresh("provider")).join("payments.jsonl");
         let provider = words(&format!(
             "--log-filter warn provider --provider-listen {} --provider-journal {} --payment-webhook-secret {SECRET}",
-            BTreeMap::get(&listens, "provider").unwrap(),
+            listens["provider"],
             journal.display()
         ));
+        let mut provider = Program::start("downstream", provider);
+        provider.wait_until_ready(listens["provider"]).await;
         let mut shop = Self {
             groups: BTreeMap::new(),
-            _provider: Program::start("downstream", provider),
+            _provider: provider,
             mail: MailServer::start().await,
             listens,
             journal,
             database: system.database().await,
             system,
         };
-        until("the provider is ready", async || shop.is_ready("provider").await).await;
         for group in GROUPS {
             shop.start(group).await;
         }
@@ -79,17 +82,13 @@ impl Shop {
         };
         let own = format!("--log-filter warn {group} --{group}-listen {} {own}", self.listens[group]);
         let args = self.system.service_args().into_iter().chain(own.split_whitespace().map(str::to_owned));
-        self.groups.insert(group, Program::start("downstream", args));
-        until(&format!("{group} is ready"), async || self.is_ready(group).await).await;
+        let mut program = Program::start("downstream", args);
+        program.wait_until_ready(self.listens[group]).await;
+        self.groups.insert(group, program);
     }
 
     fn url(&self, part: &str, path: &str) -> String {
         format!("http://{}{path}", self.listens[part])
-    }
-
-    async fn is_ready(&self, part: &str) -> bool {
-        let answer = reqwest::get(self.url(part, "/health/ready")).await;
-        answer.is_ok_and(|answer| answer.status().is_success())
     }
 
     /// Places an order that is paid immediately by a card with this token. Mails go to the customer's address.

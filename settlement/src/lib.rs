@@ -30,5 +30,5 @@ pub mod store;
 
 mod run;
 
-pub use run::{RunError, run};
+pub use run::{RunError, bind, run};
 pub use settings::Settings;

@@ -68,9 +68,16 @@ pub enum RunError {
     Thread(#[from] io::Error),
 }
 
+/// Binds the listener of the settings. Port 0 binds a free port.
+pub async fn bind(settings: &Settings) -> Result<TcpListener, RunError> {
+    let address = settings.settlement.settlement_listen;
+    TcpListener::bind(address).await.map_err(|error| RunError::Listen(address, error))
+}
+
 /// Runs until `shutdown` is cancelled, and returns when all running work has finished.
 pub async fn run(
     settings: Settings,
+    listener: TcpListener,
     metrics: PrometheusHandle,
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
@@ -93,7 +100,7 @@ pub async fn run(
     for dependency in ["postgres", "kafka", "redis", "schema", "topics", LOG] {
         context.health.declare(dependency, true);
     }
-    serve(&context, metrics, &tasks).await?;
+    serve(&context, listener, metrics, &tasks);
     tasks.spawn(service_checks::check_postgres(context.clone()));
     tasks.spawn(service_checks::check_redis(context.clone()));
 
@@ -117,10 +124,9 @@ pub async fn run(
 }
 
 /// Serves metrics and health. It starts first, because they show which dependency the process waits for.
-async fn serve(context: &Context, metrics: PrometheusHandle, tasks: &TaskTracker) -> Result<(), RunError> {
-    let address = context.settings.settlement.settlement_listen;
-    let listener = TcpListener::bind(address).await.map_err(|error| RunError::Listen(address, error))?;
-    tracing::info!(address = %listener.local_addr().unwrap_or(address), "serving /metrics and /health");
+fn serve(context: &Context, listener: TcpListener, metrics: PrometheusHandle, tasks: &TaskTracker) {
+    let address = listener.local_addr().unwrap_or(context.settings.settlement.settlement_listen);
+    tracing::info!(%address, "serving /metrics and /health");
     tasks.spawn(telemetry::upkeep(metrics.clone(), context.stop.clone()));
     let health = context.health.clone();
     let handler = move |request: hyper::Request<hyper::body::Incoming>| {
@@ -128,7 +134,6 @@ async fn serve(context: &Context, metrics: PrometheusHandle, tasks: &TaskTracker
         std::future::ready(response.unwrap_or_else(health::not_found))
     };
     tasks.spawn(process::http::serve(listener, CONNECTIONS_MAX, handler, context.stop.clone()));
-    Ok(())
 }
 
 /// Prepares the schema and the topics, and retries until the services are available. Returns `None` at shutdown.

@@ -13,7 +13,7 @@ use contract::timestamp::Timestamp;
 use lua::Redis;
 use rdkafka::Message as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use support::{Bench, Process, acceptance, cancel, keyed_order, now, order, tick};
+use support::{Bench, acceptance, cancel, keyed_order, now, order, start_settler, tick};
 use testkit::until;
 
 async fn status(bench: &Bench, order: &Order) -> (String, Option<String>) {
@@ -120,7 +120,7 @@ async fn unpaid_holds_expire_and_each_unit_is_released_once_even_if_the_owner_ch
         let select = "SELECT count(*) FROM customer_order WHERE sale_id = $1 AND status = 'cancelled'";
         until("some orders are cancelled", async || bench.number(select, &sale).await >= cancelled).await;
         settler.kill();
-        settler = Process::start(&bench.system, &args);
+        settler = start_settler(&bench.system, &args);
     }
     let select = "SELECT count(*) FROM customer_order WHERE sale_id = $1 AND status = 'cancelled'";
     until("all orders are cancelled", async || bench.number(select, &sale).await == 400).await;

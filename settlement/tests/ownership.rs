@@ -18,7 +18,7 @@ use settlement::settle::settler::Settler;
 use settlement::store::StoreError;
 use settlement::store::database;
 use support::{Bench, acceptance, order, with_defaults};
-use testkit::until;
+use testkit::{Signal, until};
 
 /// Small batches, so that there are more points to crash between and within them.
 const SMALL: [&str; 4] = ["--batch-orders-max", "8", "--batch-wait-ms", "1"];
@@ -211,12 +211,12 @@ async fn a_settler_that_was_suspended_inside_a_transaction_cannot_harm_its_succe
     lock.batch_execute("BEGIN; LOCK TABLE order_event IN EXCLUSIVE MODE").await.unwrap();
     write(1).await;
     until_blocked(&bench).await;
-    zombie.signal("STOP");
+    zombie.signal(Signal::STOP);
     lock.batch_execute("COMMIT").await.unwrap();
     let _successor = bench.process(&SMALL).await;
     let last = write(2).await;
     bench.until_settled(0, last).await;
-    zombie.signal("CONT");
+    zombie.signal(Signal::CONT);
     let last = write(3).await;
     bench.until_settled(0, last).await;
     bench.until_orders(&sale, 3).await;
@@ -313,8 +313,8 @@ async fn sigterm_stops_the_process_within_its_time_limit_after_it_has_left_the_g
     let (sale, epoch) = bench.open(0, None, &[("A", Some(1_000_000))]).await;
     let stream = Stream::start(&bench, 0, &sale, epoch);
     until("orders are being settled", async || bench.orders(&sale).await > 20).await;
-    first.signal("TERM");
-    assert!(first.ended(Duration::from_secs(10)).await, "the process ends within 10 s");
+    first.signal(Signal::TERM);
+    assert!(first.ends_within(Duration::from_secs(10)).await, "the process ends within 10 s");
     // The process has left the group: its successor need not wait for a session timeout.
     let begun = std::time::Instant::now();
     let _second = bench.process(&SMALL).await;

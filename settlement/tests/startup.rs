@@ -28,14 +28,10 @@ async fn the_process_waits_for_a_missing_dependency_and_reports_it() {
     let url = environment("DATABASE_URL");
     let (server, _) = url.rsplit_once('/').unwrap();
     let database = format!("t{}", uuid::Uuid::now_v7().simple());
-    let listen = {
-        let probe = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        probe.local_addr().unwrap().to_string()
-    };
     let settings = settlement::Settings::parse_from([
         "settlement",
         "--settlement-listen",
-        &listen,
+        "127.0.0.1:0",
         "--kafka-brokers",
         &environment("KAFKA_BROKERS"),
         "--redis-url",
@@ -47,7 +43,9 @@ async fn the_process_waits_for_a_missing_dependency_and_reports_it() {
     ]);
     let stop = CancellationToken::new();
     let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
-    let running = tokio::spawn(settlement::run(settings, recorder.handle(), stop.clone()));
+    let listener = settlement::bind(&settings).await.unwrap();
+    let listen = listener.local_addr().unwrap();
+    let running = tokio::spawn(settlement::run(settings, listener, recorder.handle(), stop.clone()));
     let readiness_contains = async |text: &str| {
         let Ok(response) = reqwest::get(format!("http://{listen}/health/ready")).await else { return false };
         response.text().await.unwrap().contains(text)

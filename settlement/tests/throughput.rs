@@ -79,7 +79,7 @@ async fn settle_a_backlog() {
         behind += (RECORDS * ORDERS_PER_RECORD) as i64;
         until_at_least(&bench, &sale, settled, from + 1).await;
         let (begun, from) = (Instant::now(), bench.number(settled, &sale).await);
-        let (own, postgres) = (vec![process.id() as i32], backends(&bench).await);
+        let (own, postgres) = (vec![process.pid() as i32], backends(&bench).await);
         let (own_before, postgres_before) = (cpu_us(&own), cpu_us(&postgres));
         until_at_least(&bench, &sale, settled, behind).await;
         let took = begun.elapsed();

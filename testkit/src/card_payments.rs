@@ -1,9 +1,8 @@
 //! Card payments for a system: the payment service and the simulated provider, each as a separate process.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::system::free_address;
+use crate::program::claim_address;
 use crate::{Program, System, fresh};
 
 /// The secret with which the provider signs callbacks and gateways verify them.
@@ -24,32 +23,25 @@ impl CardPayments {
 
     /// Starts both processes and waits until they are ready.
     pub async fn start(system: &System) -> Self {
-        let (provider, payments) = (free_address(), free_address());
+        let (provider, payments) = (claim_address(), claim_address());
         let journal = std::env::temp_dir().join(fresh("provider")).join("payments.jsonl");
         let split = |text: String| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
         let provider_args = split(format!(
             "--log-filter warn provider --provider-listen {provider} --provider-journal {} --payment-webhook-secret {SECRET}",
             journal.display()
         ));
-        let _provider = Program::start("downstream", provider_args);
-        until_ready("the provider", provider).await;
+        let mut provider_program = Program::start("downstream", provider_args);
+        provider_program.wait_until_ready(provider).await;
         let payments_args = split(format!(
             "--log-filter warn payments --payments-listen {payments} --provider-url http://{provider} \
              --payment-callback-url {}/v1/payments/callback",
             system.gateways[0].0
         ));
-        let _payments = Program::start("downstream", system.service_args().into_iter().chain(payments_args));
-        until_ready("payments", payments).await;
-        Self { _payments, _provider, journal }
+        let args = system.service_args().into_iter().chain(payments_args);
+        let mut payments_program = Program::start("downstream", args);
+        payments_program.wait_until_ready(payments).await;
+        Self { _payments: payments_program, _provider: provider_program, journal }
     }
-}
-
-async fn until_ready(what: &str, listen: SocketAddr) {
-    let url = format!("http://{listen}/health/ready");
-    crate::until(&format!("{what} is ready"), async || {
-        reqwest::get(&url).await.is_ok_and(|answer| answer.status().is_success())
-    })
-    .await;
 }
 
 impl Drop for CardPayments {

@@ -6,7 +6,7 @@
 //! | [`system`] | gateways and settlers in the test's process |
 //! | [`client`] | an HTTP client for operators and customers |
 //! | [`live`] | clients of live updates (SSE and WebSocket) |
-//! | [`program`] | one of our programs as a separate process |
+//! | [`program`] | our programs and servers as separate processes, on ports that no other test uses |
 //! | [`browser`] | browser tests of the pages |
 //! | [`card_payments`] | the payment service and the simulated provider for a system |
 //! | [`mail_server`] | an SMTP server for one test, and the mails it received |
@@ -36,8 +36,9 @@ pub use client::{Answer, Client};
 pub use forwarder::Forwarder;
 pub use live::{EventStream, LiveSocket};
 pub use mail_server::MailServer;
-pub use program::Program;
+pub use program::{Program, claim_address};
 pub use redis_server::RedisServer;
+pub use stack::Signal;
 pub use system::{System, shared};
 pub use wait::{eventually, until};
 

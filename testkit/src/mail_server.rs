@@ -2,18 +2,17 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
-use tokio::net::TcpStream;
+use stack::Protocol;
 
-use crate::system::free_address;
-use crate::until;
+use crate::program::{Program, start_server};
 
 /// A running server, which ends when it is dropped.
 pub struct MailServer {
     address: SocketAddr,
     maildir: PathBuf,
-    child: Child,
+    program: Program,
 }
 
 impl MailServer {
@@ -24,19 +23,19 @@ impl MailServer {
 
     /// Starts a server with further arguments of its program, for example for TLS.
     pub async fn start_with(args: &[&str]) -> Self {
-        let (address, maildir) = (free_address(), std::env::temp_dir().join(crate::fresh("mail")));
-        let child = Command::new("aiosmtpd")
-            .args(args)
-            .args(["-n", "-l", &address.to_string(), "-c", "aiosmtpd.handlers.Mailbox"])
-            .arg(&maildir)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("aiosmtpd is installed");
-        let server = Self { address, maildir, child };
-        until("the mail server accepts connections", async || TcpStream::connect(address).await.is_ok())
-            .await;
-        server
+        let maildir = std::env::temp_dir().join(crate::fresh("mail"));
+        let (program, address) = start_server(Protocol::Tcp, |address| {
+            let mut command = Command::new("aiosmtpd");
+            command
+                .args(args)
+                .args(["-n", "-l", &address.to_string(), "-c", "aiosmtpd.handlers.Mailbox"])
+                .arg(&maildir)
+                .stdout(Stdio::null())
+                .stderr(Stdio::null());
+            command
+        })
+        .await;
+        Self { address, maildir, program }
     }
 
     /// Returns the server's URL.
@@ -63,8 +62,7 @@ impl MailServer {
 
 impl Drop for MailServer {
     fn drop(&mut self) {
-        let _ = self.child.kill(); // it may have ended already
-        let _ = self.child.wait();
+        self.program.kill();
         let _ = std::fs::remove_dir_all(&self.maildir); // a leftover in the temporary folder is harmless
     }
 }

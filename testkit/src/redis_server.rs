@@ -1,32 +1,35 @@
-//! A Redis for one test, on a free loopback port, with the settings that the system requires.
+//! A Redis for one test, with the settings that the system requires.
 
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use lua::Redis;
+use stack::{Protocol, Signal};
+
+use crate::program::{Program, start_server};
 
 /// A running server, which ends when it is dropped.
 pub struct RedisServer {
-    port: u16,
+    address: SocketAddr,
     directory: PathBuf,
-    child: Option<Child>,
+    program: Program,
 }
 
 impl RedisServer {
     /// Starts an empty server.
     pub async fn start() -> Self {
-        let port = crate::system::free_address().port();
         let directory = std::env::temp_dir().join(crate::fresh("redis"));
         std::fs::create_dir_all(&directory).expect("a directory");
-        let mut server = Self { port, directory, child: None };
-        server.run().await;
-        server
+        let (program, address) =
+            start_server(Protocol::Redis, |address| server_command(address, &directory)).await;
+        Self { address, directory, program }
     }
 
     /// Returns the server's URL.
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        format!("redis://{}", self.address)
     }
 
     /// Connects to the server, for the test's own commands.
@@ -36,50 +39,45 @@ impl RedisServer {
 
     /// Starts the server again, without the data of an earlier run.
     pub async fn run(&mut self) {
-        let port = self.port.to_string();
-        let child = Command::new("redis-server")
-            .args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-            .args(["--maxmemory-policy", "noeviction", "--repl-backlog-ttl", "0"])
-            .arg("--dir")
-            .arg(&self.directory)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("redis-server is installed");
-        self.child = Some(child);
-        let url = self.url();
-        crate::until("redis-server responds", async || {
-            match Redis::connect_once(&url, Duration::from_millis(200)).await {
-                Ok(redis) => redis.command::<String>("PING", vec![]).await.is_ok(),
-                Err(_) => false,
-            }
-        })
-        .await;
+        self.kill();
+        self.program = Program::spawn(&mut server_command(self.address, &self.directory));
+        self.program.wait_until_responding(self.address, Protocol::Redis).await;
     }
 
     /// Sends SIGSTOP: connections stay open, but the server does not respond.
     pub fn pause(&self) {
-        self.signal("STOP");
+        self.program.signal(Signal::STOP);
     }
 
     /// Sends SIGCONT: the server continues with its data.
     pub fn resume(&self) {
-        self.signal("CONT");
-    }
-
-    fn signal(&self, name: &str) {
-        let pid = self.child.as_ref().expect("it runs").id().to_string();
-        let sent = Command::new("kill").args([&format!("-{name}"), &pid]).status();
-        assert!(sent.expect("kill").success());
+        self.program.signal(Signal::CONT);
     }
 
     /// Sends SIGKILL: the server loses all data.
     pub fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill(); // it may have ended already
-            let _ = child.wait();
-        }
+        self.program.kill();
     }
+}
+
+fn server_command(address: SocketAddr, directory: &Path) -> Command {
+    let mut command = Command::new("redis-server");
+    command
+        .args([
+            "--port",
+            &address.port().to_string(),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+        ])
+        .args(["--maxmemory-policy", "noeviction", "--repl-backlog-ttl", "0", "--dir"])
+        .arg(directory)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command
 }
 
 impl Drop for RedisServer {

@@ -1,7 +1,6 @@
 //! Gateways and settlers in the test's process, each with its own runtime, on a database and topics that no other
 //! system uses.
 
-use std::net::{SocketAddr, TcpListener};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -56,12 +55,6 @@ pub struct System {
 pub fn metrics() -> PrometheusHandle {
     static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
     METRICS.get_or_init(|| telemetry::start_metrics().expect("the first recorder")).clone()
-}
-
-/// Returns a free loopback address.
-pub fn free_address() -> SocketAddr {
-    let probe = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    probe.local_addr().expect("its address")
 }
 
 /// Creates an empty database on the shared server, and returns its URL.
@@ -137,14 +130,18 @@ impl System {
 
     /// Adds a settler. The returned token stops it.
     pub fn add_settlement(&mut self, args: &[String]) -> CancellationToken {
-        let listen = free_address();
-        let own = ["settlement".into(), "--settlement-listen".into(), listen.to_string()];
+        let own = ["settlement", "--settlement-listen", "127.0.0.1:0"].map(str::to_string);
         let all = own.into_iter().chain(self.service_args()).chain(args.iter().cloned());
         let settings = settlement::Settings::parse_from(all);
-        self.settlements.push(format!("http://{listen}"));
-        self.run(move |stop| async move {
-            settlement::run(settings, metrics(), stop).await.expect("settlement runs");
-        })
+        let (bound, address) = std::sync::mpsc::channel();
+        let stop = self.run(move |stop| async move {
+            let listener = settlement::bind(&settings).await.expect("a free port");
+            let url = format!("http://{}", listener.local_addr().expect("its address"));
+            bound.send(url).expect("the test waits for the address");
+            settlement::run(settings, listener, metrics(), stop).await.expect("settlement runs");
+        });
+        self.settlements.push(address.recv().expect("settlement binds its listener"));
+        stop
     }
 
     /// Adds a gateway. The returned token stops it.

@@ -1,11 +1,12 @@
 //! The real programs, on the services of `./dev test`.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::path::Path;
+use std::process::Command;
 
-use testkit::system::{free_address, fresh_database};
-use testkit::{environment, fresh};
+use testkit::program::{Program, built};
+use testkit::system::fresh_database;
+use testkit::{claim_address, environment, fresh};
 
 /// The secret that signs the provider's callbacks and the notifications.
 const SECRET: &str = "whsec_Zmxhc2hzYWxlLWRhc2hib2FyZC10ZXN0LXNlY3JldA==";
@@ -18,26 +19,20 @@ pub(crate) struct Binaries {
     /// The addresses of provider, payments, notification and analytics.
     downstream: Vec<String>,
     pub(crate) topic_prefix: String,
-    children: Vec<Child>,
-}
-
-/// Returns the folder of the programs: `cargo build --bins` puts them next to the folder of test programs.
-fn folder() -> PathBuf {
-    let tests = std::env::current_exe().expect("this program");
-    tests.ancestors().nth(2).expect("target/debug/deps/…").to_owned()
+    programs: Vec<Program>,
 }
 
 impl Binaries {
     /// Starts them and waits until they are ready.
     pub(crate) async fn start() -> Self {
-        let (public, admin, settlement) = (free_address(), free_address(), free_address());
+        let (public, admin, settlement) = (claim_address(), claim_address(), claim_address());
         let mut binaries = Self {
             public: format!("http://{public}"),
             admin: format!("http://{admin}"),
             settlement: format!("http://{settlement}"),
             downstream: Vec::new(),
             topic_prefix: format!("{}-", fresh("t")),
-            children: Vec::new(),
+            programs: Vec::new(),
         };
         let services = [
             ("KAFKA_BROKERS", environment("KAFKA_BROKERS")),
@@ -69,7 +64,7 @@ impl Binaries {
     /// Starts the consumers of the events. No server receives the webhooks of notifications.
     fn spawn_downstream(&mut self, services: &[(&str, String)]) {
         let [provider, payments, notification, analytics] =
-            std::array::from_fn(|_| free_address().to_string());
+            std::array::from_fn(|_| claim_address().to_string());
         let journal = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.jsonl", self.topic_prefix));
         let parts = [
             (
@@ -92,7 +87,7 @@ impl Binaries {
                 "notification",
                 vec![
                     ("NOTIFICATION_LISTEN", notification.clone()),
-                    ("NOTIFICATION_WEBHOOK_URL", format!("http://{}", free_address())),
+                    ("NOTIFICATION_WEBHOOK_URL", format!("http://{}", claim_address())),
                     ("NOTIFICATION_WEBHOOK_SECRET", SECRET.into()),
                 ],
             ),
@@ -114,12 +109,9 @@ impl Binaries {
         let log = format!("dashboard-{}.log", part.unwrap_or(program));
         let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(log);
         let log = File::create(&log).unwrap_or_else(|error| panic!("{}: {error}", log.display()));
-        let program = folder().join(program);
         let settings = settings.map(|(name, value)| (name, value));
-        let child = Command::new(&program).args(part).envs(settings).stderr(log).spawn();
-        self.children.push(child.unwrap_or_else(|error| {
-            panic!("{}: {error}; ./dev test builds it (cargo build --bins)", program.display())
-        }));
+        let mut command = Command::new(built(program));
+        self.programs.push(Program::spawn(command.args(part).envs(settings).stderr(log)));
     }
 
     /// Returns the job and host:port of each program, for Prometheus.
@@ -127,14 +119,5 @@ impl Binaries {
         let jobs = ["gateway", "settlement", "provider", "payments", "notification", "analytics"];
         let urls = [&self.admin, &self.settlement].into_iter().chain(&self.downstream);
         jobs.into_iter().zip(urls.map(|url| url.trim_start_matches("http://"))).collect()
-    }
-}
-
-impl Drop for Binaries {
-    fn drop(&mut self) {
-        for child in &mut self.children {
-            let _ = child.kill(); // it may have exited already
-            let _ = child.wait();
-        }
     }
 }

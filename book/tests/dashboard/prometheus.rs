@@ -1,11 +1,11 @@
 //! A private Prometheus with the settings and rules of the repository, and its HTTP API.
 
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use serde_json::Value;
-use testkit::system::free_address;
-use testkit::{fresh, until};
+use testkit::fresh;
+use testkit::program::{Program, Protocol, start_server};
 
 use super::root;
 
@@ -13,7 +13,7 @@ use super::root;
 pub(crate) struct Prometheus {
     url: String,
     folder: PathBuf,
-    child: Child,
+    program: Program,
 }
 
 /// The result of a query: the labels of each series that has a number.
@@ -22,7 +22,7 @@ pub(crate) type Found = Vec<Value>;
 impl Prometheus {
     /// Starts a server for targets (job, host:port), with the same files as `./dev up`.
     pub(crate) async fn start(targets: &[(&str, &str)]) -> Self {
-        let (address, folder) = (free_address(), std::env::temp_dir().join(fresh("prometheus")));
+        let folder = std::env::temp_dir().join(fresh("prometheus"));
         std::fs::create_dir_all(folder.join("targets")).expect("a folder");
         for name in ["prometheus.yml", "rules"] {
             let link = std::os::unix::fs::symlink(root().join("grafana").join(name), folder.join(name));
@@ -32,21 +32,17 @@ impl Prometheus {
             format!("- targets: [\"{target}\"]\n  labels: {{ job: {job}, instance: {job}-1 }}\n")
         });
         std::fs::write(folder.join("targets/test.yml"), groups.collect::<String>()).expect("targets");
-        let child = Command::new("prometheus")
-            .arg(format!("--config.file={}/prometheus.yml", folder.display()))
-            .arg(format!("--storage.tsdb.path={}/data", folder.display()))
-            .arg(format!("--web.listen-address={address}"))
-            .arg("--log.level=error")
-            .stdin(Stdio::null())
-            .spawn()
-            .expect("prometheus is installed");
-        let server = Self { url: format!("http://{address}"), folder, child };
-        let ready = format!("{}/-/ready", server.url);
-        until("Prometheus is ready", async || {
-            reqwest::get(&ready).await.is_ok_and(|response| response.status().is_success())
+        let (program, address) = start_server(Protocol::Http("/-/ready"), |address| {
+            let mut command = Command::new("prometheus");
+            command
+                .arg(format!("--config.file={}/prometheus.yml", folder.display()))
+                .arg(format!("--storage.tsdb.path={}/data", folder.display()))
+                .arg(format!("--web.listen-address={address}"))
+                .arg("--log.level=error");
+            command
         })
         .await;
-        server
+        Self { url: format!("http://{address}"), folder, program }
     }
 
     async fn get(&self, path: &str, parameters: &[(&str, &str)]) -> Value {
@@ -104,8 +100,7 @@ fn percent_encode(text: &str) -> String {
 
 impl Drop for Prometheus {
     fn drop(&mut self) {
-        let _ = self.child.kill(); // it may have exited already
-        let _ = self.child.wait();
+        self.program.kill();
         let _ = std::fs::remove_dir_all(&self.folder); // remaining files in the temporary folder do no harm
     }
 }

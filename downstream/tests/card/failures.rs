@@ -2,7 +2,7 @@
 
 use testkit::{Forwarder, until};
 
-use crate::support::{Process, Shop, cancel, get_order, open_sale, order_by_card, until_order};
+use crate::support::{Shop, cancel, get_order, open_sale, order_by_card, start_process, until_order};
 
 const PAID: (&str, &str) = ("preparing", "captured");
 
@@ -108,7 +108,7 @@ async fn payments_that_crash_between_the_charge_and_the_log_charge_once() {
         let own = [name.to_string(), value.to_string()];
         without(args, name).into_iter().chain(own).collect()
     });
-    let mut payments = Process::start(patient.into_iter());
+    let mut payments = start_process(patient);
     let sale = open_sale(&client, 3600).await;
     let mut orders = Vec::new();
     for customer in ["a", "b", "c"] {
@@ -120,7 +120,7 @@ async fn payments_that_crash_between_the_charge_and_the_log_charge_once() {
         let order = get_order(&client, &sale, customer, order).await;
         assert_eq!(order["payment"]["status"], "requested", "the result is not in the log");
     }
-    let _again = Process::start(args.into_iter());
+    let _again = start_process(args);
     for (customer, order) in &orders {
         until_order(&client, &sale, customer, order, PAID).await;
     }

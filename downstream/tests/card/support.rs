@@ -1,9 +1,9 @@
 //! Helpers that the tests share: components of `downstream` in this process or as processes of their own, the
 //! provider's API, and a merchant that receives callbacks.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use clap::Parser;
@@ -13,7 +13,7 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use testkit::system::{Shape, System};
-use testkit::{Client, fresh, until};
+use testkit::{Client, Program, claim_address, fresh, until};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -23,11 +23,6 @@ pub(crate) mod tls;
 pub(crate) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 /// The delay of late actions in these tests, in milliseconds.
 pub(crate) const LATE_MS: u64 = 700;
-
-pub(crate) fn free_address() -> SocketAddr {
-    let probe = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    probe.local_addr().expect("its address")
-}
 
 fn words(text: &str) -> impl Iterator<Item = String> {
     text.split_whitespace().map(str::to_string)
@@ -63,26 +58,10 @@ impl Drop for ComponentThread {
     }
 }
 
-/// A component as a process of its own, which a test can kill.
-pub(crate) struct Process(Child);
-
-impl Process {
-    pub(crate) fn start(args: impl Iterator<Item = String>) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_downstream"));
-        command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        Self(command.spawn().expect("the binary starts"))
-    }
-    /// Kills the process with SIGKILL.
-    pub(crate) fn kill(&mut self) {
-        let _ = self.0.kill(); // the process may have ended already
-        let _ = self.0.wait();
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.kill();
-    }
+/// Starts a component as a process of its own, which a test can kill.
+pub(crate) fn start_process(args: impl IntoIterator<Item = String>) -> Program {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_downstream"));
+    Program::spawn(command.args(args).stdout(Stdio::null()).stderr(Stdio::null()))
 }
 
 /// A provider in this process, and a client of its API.
@@ -104,7 +83,7 @@ impl Provider {
         let journal = std::env::temp_dir().join(fresh("provider")).join("payments.jsonl");
         testkit::tls::install_crypto_provider();
         let http = reqwest::Client::new();
-        let mut this = Self { address: free_address(), journal, late_ms, part: None, http };
+        let mut this = Self { address: claim_address(), journal, late_ms, part: None, http };
         this.run().await;
         this
     }
@@ -291,7 +270,7 @@ impl Shop {
         let own = format!(
             "payments --payments-listen {} --provider-url {provider_url} --payment-callback-url {callback} \
              --provider-timeout-ms 1000 --payments-sweep-every-ms 200 --payments-sweep-after-ms 1500",
-            free_address()
+            claim_address()
         );
         let words: Vec<String> = words(&own).collect();
         self.system.service_args().into_iter().chain(words)

@@ -4,8 +4,8 @@
 
 pub(crate) mod shop;
 
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use contract::ids::{CustomerId, Epoch, IdempotencyKey, SaleId, Sequence, Sku};
 use contract::order::{Line, Order};
@@ -17,7 +17,7 @@ use contract::wire;
 use lua::outbox::{LogRecord, accepted_record};
 use process::kafka::{Message, Producer, ProducerSettings};
 use testkit::system::{Shape, System};
-use testkit::{environment, eventually, until};
+use testkit::{Program, environment, eventually, until};
 use tokio_postgres::Client;
 use uuid::Uuid;
 
@@ -58,8 +58,8 @@ impl Bench {
     }
 
     /// Starts a settler as a separate process, and waits until the schema and the topics exist.
-    pub(crate) async fn process(&self, args: &[&str]) -> Process {
-        let process = Process::start(&self.system, args);
+    pub(crate) async fn process(&self, args: &[&str]) -> Program {
+        let process = start_settler(&self.system, args);
         until("the schema and the topics exist", async || {
             self.db.query_one("SELECT FROM log_position LIMIT 1", &[]).await.is_ok()
         })
@@ -282,48 +282,11 @@ pub(crate) fn now() -> Timestamp {
     Timestamp(since.as_millis() as u64)
 }
 
-/// A settler as a separate process. It is killed when the value is dropped.
-pub(crate) struct Process(Child);
-
-impl Process {
-    pub(crate) fn start(system: &System, args: &[&str]) -> Self {
-        // Measurements use the release build.
-        let program = std::env::var("SETTLEMENT_PROGRAM");
-        let mut command = Command::new(program.as_deref().unwrap_or(env!("CARGO_BIN_EXE_settlement")));
-        command.args(["--settlement-listen", "127.0.0.1:0", "--log-filter", "warn"]);
-        command.args(system.service_args()).args(with_defaults(args)).stdin(Stdio::null());
-        Self(command.spawn().expect("settlement starts"))
-    }
-
-    pub(crate) fn id(&self) -> u32 {
-        self.0.id()
-    }
-
-    /// Sends SIGKILL, and waits until the process has ended.
-    pub(crate) fn kill(&mut self) {
-        let _ = self.0.kill(); // it may have ended already
-        let _ = self.0.wait();
-    }
-
-    /// Sends a signal.
-    pub(crate) fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([&format!("-{name}"), &self.id().to_string()]).status();
-        assert!(sent.expect("kill").success());
-    }
-
-    /// Waits until the process has ended. Returns false after the time limit.
-    pub(crate) async fn ended(&mut self, limit: Duration) -> bool {
-        let ended = async {
-            while self.0.try_wait().expect("a child").is_none() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        tokio::time::timeout(limit, ended).await.is_ok()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.kill();
-    }
+/// Starts a settler as a separate process. It is killed when the value is dropped.
+pub(crate) fn start_settler(system: &System, args: &[&str]) -> Program {
+    // Measurements use the release build.
+    let program = std::env::var("SETTLEMENT_PROGRAM");
+    let mut command = Command::new(program.as_deref().unwrap_or(env!("CARGO_BIN_EXE_settlement")));
+    command.args(["--settlement-listen", "127.0.0.1:0", "--log-filter", "warn"]);
+    Program::spawn(command.args(system.service_args()).args(with_defaults(args)))
 }

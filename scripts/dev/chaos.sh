@@ -7,8 +7,8 @@ TOXIPROXY=$CACHE_DIR/tools/toxiproxy-$TOXIPROXY_VERSION/server
 # Programs with failpoints, kept apart from cargo's other builds.
 CHAOS_BIN_DIR=$ROOT/.dev/chaos-programs
 CHAOS_PROGRAMS=("${SERVERS[@]}" chaos)
-# How many loopback ports the program needs: see loadtest/chaos/src/ports.rs.
-CHAOS_PORTS=26
+# Kafka's listeners for the gateways and for settlement, each followed by its proxy. The program chooses its other ports.
+CHAOS_PORTS=4
 
 cmd_chaos() {
     local name names=() ports=() number
@@ -22,7 +22,7 @@ cmd_chaos() {
     settle_ports "${names[@]}"
     for name in "${names[@]}"; do ports+=("$(port_of "$name")"); done
     # Kafka's metadata redirects its clients: clients of a proxied listener must be redirected to the proxy.
-    printf '%s\n' "GATEWAYS ${ports[1]} ${ports[2]}" "SETTLEMENTS ${ports[3]} ${ports[4]}" >"$STACK_DIR/kafka-listeners"
+    printf '%s\n' "GATEWAYS ${ports[0]} ${ports[1]}" "SETTLEMENTS ${ports[2]} ${ports[3]}" >"$STACK_DIR/kafka-listeners"
     QUIET=yes dev_here up --services-only
     say
     run_in_session env FLASHSALE_BIN_DIR="$CHAOS_BIN_DIR" FLASHSALE_TOXIPROXY="$TOXIPROXY" \

@@ -260,3 +260,93 @@ fn grace_period(name: &str) -> Duration {
         _ => 15,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Stack {
+        folder: StackFolder,
+        events: Vec<String>,
+    }
+
+    impl Stack {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("stack-folder-{name}-{}", std::process::id()));
+            for part in ["run", "logs"] {
+                fs::create_dir_all(path.join(part)).unwrap();
+            }
+            Self { folder: StackFolder::new(path), events: vec![] }
+        }
+
+        fn spawn(&self, name: &str, words: &[&str]) -> Identity {
+            let words: Vec<String> = words.iter().map(ToString::to_string).collect();
+            self.folder.spawn(name, Command::new("setsid"), &words).unwrap();
+            let identity = self.folder.identity(name).unwrap();
+            // Before that, the child still has the environment of this process.
+            let is_marked = || {
+                self.folder.marked().iter().any(|process| process.identity == identity)
+                    || !identity.is_alive()
+            };
+            assert!(block_until(Duration::from_secs(10), is_marked));
+            identity
+        }
+
+        fn stop(&mut self, name: &str) {
+            let report = &mut |name: &str, event: &str| self.events.push(format!("{name} {event}"));
+            self.folder.stop(&[name.to_owned()], report).unwrap();
+        }
+
+        fn stop_strays(&mut self) {
+            self.folder
+                .stop_strays(&mut |name: &str, event: &str| self.events.push(format!("{name} {event}")));
+        }
+    }
+
+    impl Drop for Stack {
+        fn drop(&mut self) {
+            self.stop_strays();
+            let _ = fs::remove_dir_all(&self.folder.path); // a leftover in the temporary folder is harmless
+        }
+    }
+
+    #[test]
+    fn a_process_is_found_stopped_and_forgotten_even_if_it_was_not_recorded() {
+        let mut stack = Stack::new("adopted");
+        let identity = stack.spawn("redis", &["sleep", "60"]);
+        assert_eq!(
+            (stack.folder.alive("redis"), stack.folder.names()),
+            (Some(identity), vec!["redis".into()])
+        );
+        assert_eq!(stack.folder.launch("redis").unwrap(), ["sleep", "60"]);
+        fs::remove_file(stack.folder.run_file("redis", "pid")).unwrap();
+        stack.folder.adopt().unwrap();
+        assert_eq!(stack.folder.alive("redis"), Some(identity));
+        identity.signal(Signal::STOP);
+        stack.stop("redis");
+        assert!(!identity.is_alive() && stack.events[0].starts_with("redis stopped"), "{:?}", stack.events);
+        assert!(stack.folder.names().is_empty() && stack.folder.launch("redis").is_err());
+    }
+
+    #[test]
+    fn only_processes_without_a_record_are_strays() {
+        let mut stack = Stack::new("strays");
+        let (kept, stray) = (stack.spawn("kept", &["sleep", "60"]), stack.spawn("stray", &["sleep", "60"]));
+        stack.folder.forget("stray");
+        stack.stop_strays();
+        assert!(kept.is_alive() && !stray.is_alive());
+        assert_eq!(stack.events, [format!("strays stopping {}", stray.pid())]);
+        stack.stop("kept");
+    }
+
+    #[test]
+    fn a_wait_for_readiness_ends_with_the_process() {
+        let stack = Stack::new("exited");
+        stack.spawn("kafka", &["sh", "-c", "echo no space left; exit 1"]);
+        let begun = Instant::now();
+        let error = stack.folder.block_until_ready("kafka", Duration::from_secs(60)).unwrap_err();
+        assert!(begun.elapsed() < Duration::from_secs(30), "the wait ends before its limit");
+        assert_eq!(error, "kafka exited while starting");
+        assert_eq!(fs::read_to_string(stack.folder.log("kafka")).unwrap(), "no space left\n");
+    }
+}

@@ -113,7 +113,7 @@ fn own_ancestors() -> BTreeSet<u32> {
 /// A process that has a mark in its environment.
 #[derive(Debug, Clone)]
 pub struct MarkedProcess {
-    /// The process.
+    /// The pid and start time of the process.
     pub identity: Identity,
     /// The pid of its parent.
     pub parent: u32,

@@ -97,7 +97,7 @@ fn listening_ports() -> io::Result<BTreeSet<u16>> {
 pub struct NamedPort {
     /// The name of the listener.
     pub name: String,
-    /// Its port.
+    /// The port, which may not be bound yet.
     pub port: u16,
 }
 

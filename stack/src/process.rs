@@ -266,6 +266,8 @@ mod waits {
 
 #[cfg(all(test, feature = "tokio"))]
 mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
     use super::*;
 
     fn log(name: &str) -> PathBuf {
@@ -284,7 +286,8 @@ mod tests {
         first.wait_until_stopped(Duration::from_secs(5)).await.unwrap();
         assert!(first.is_alive());
         first.terminate().await.unwrap();
-        assert!(!first.is_alive());
+        let signal = first.exit_status().and_then(|status| status.signal());
+        assert_eq!(signal, Some(Signal::TERM.as_raw()), "a stopped process handles SIGTERM");
         let mut second = sleeper();
         let late = second.wait_until_stopped(Duration::from_millis(50)).await.unwrap_err();
         assert!(matches!(late, ProcessError::TimedOut { event: "stop", .. }), "{late}");
@@ -310,14 +313,12 @@ mod tests {
         std::fs::remove_file(log).unwrap();
     }
 
-    #[tokio::test]
-    async fn a_process_is_killed_when_it_is_dropped_only_if_requested() {
-        let mut kept = sleeper();
-        let identity = kept.identity();
-        let killed = sleeper().kill_on_drop();
-        let dropped = killed.identity();
-        drop(killed);
-        assert!(identity.is_alive() && !dropped.is_alive());
-        kept.kill().await.unwrap();
+    #[test]
+    fn a_process_is_killed_when_it_is_dropped_only_if_requested() {
+        let (kept, killed) = (sleeper(), sleeper().kill_on_drop());
+        let identities = [kept.identity(), killed.identity()];
+        drop((kept, killed));
+        assert_eq!(identities.map(Identity::is_alive), [true, false]);
+        identities[0].signal(Signal::KILL);
     }
 }

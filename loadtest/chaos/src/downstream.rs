@@ -1,11 +1,13 @@
 //! The downstream programs: the consumers of order events and the card provider, with their addresses, their
 //! commands and their proxies. They run only in scenarios in which customers pay.
 
-use anyhow::Context;
-use tokio::process::Command;
+use std::process::Command;
 
-use super::ports::{Ports, local};
-use super::process::Process;
+use anyhow::Context;
+use stack::Process;
+use stack::ports::local;
+
+use super::ports::Ports;
 use super::receiver;
 use super::stack::{Stack, proxies};
 
@@ -119,7 +121,7 @@ impl Stack {
         command.arg(which.name());
         let program = &mut self.downstream[which as usize];
         let log = self.folder.join("logs").join(format!("{}.log", program.name));
-        program.process = Some(Process::spawn(&program.name, &mut command, &log)?);
+        program.process = Some(Process::spawn_with_log(&program.name, &mut command, &log)?);
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use contract::topics;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
-use rustix::process::Signal;
+use stack::Signal;
 use tokio_postgres::error::SqlState;
 
 use super::downstream::{self, DownstreamProgram};

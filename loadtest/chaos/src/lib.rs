@@ -22,7 +22,6 @@ mod environment;
 pub mod load;
 pub mod mutation_testing;
 pub mod ports;
-pub mod process;
 pub mod proxy;
 pub mod receiver;
 pub mod redis;

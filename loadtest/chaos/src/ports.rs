@@ -1,7 +1,4 @@
-//! The loopback ports that `./dev chaos` has reserved, in the order in which `scripts/dev/chaos.sh` passes
-//! them.
-
-use std::net::{Ipv4Addr, SocketAddr};
+//! The loopback ports of the harness. No other stack or test gets them while the harness runs.
 
 use anyhow::Context;
 
@@ -30,46 +27,31 @@ pub struct Ports {
 }
 
 impl Ports {
-    /// Parses numbers separated by commas.
-    pub fn parse(text: &str) -> anyhow::Result<Self> {
-        let ports: Vec<u16> = text.split(',').map(|port| port.trim().parse()).collect::<Result<_, _>>()?;
-        let mut left = ports.into_iter();
-        let mut next = || left.next().with_context(|| format!("there are too few ports: {text:?}"));
-        let all = Self {
-            proxy_api: next()?,
-            kafka_gateways: [next()?, next()?],
-            kafka_settlements: [next()?, next()?],
-            redis_second: next()?,
-            redis: [next()?, next()?, next()?, next()?],
-            postgres: [next()?, next()?],
-            gateways: [[next()?, next()?], [next()?, next()?]],
-            settlements: [next()?, next()?],
-            downstream: [next()?, next()?, next()?, next()?],
-            provider: next()?,
-            callbacks: next()?,
-            notification_target: next()?,
-            receiver: next()?,
+    /// Claims a port for each listener. `kafka` has those of Kafka's listeners and their proxies, which `./dev chaos` has
+    /// chosen, because Kafka is already running: four numbers separated by commas.
+    pub fn claim(kafka: &str) -> anyhow::Result<Self> {
+        let kafka: Vec<u16> = kafka.split(',').map(|port| port.trim().parse()).collect::<Result<_, _>>()?;
+        let [gateways, gateways_proxy, settlements, settlements_proxy] = kafka[..] else {
+            anyhow::bail!("four ports were expected: {kafka:?}")
         };
-        anyhow::ensure!(left.next().is_none(), "there are too many ports: {text:?}");
-        Ok(all)
+        Ok(Self {
+            proxy_api: claim_port()?,
+            kafka_gateways: [gateways, gateways_proxy],
+            kafka_settlements: [settlements, settlements_proxy],
+            redis_second: claim_port()?,
+            redis: [claim_port()?, claim_port()?, claim_port()?, claim_port()?],
+            postgres: [claim_port()?, claim_port()?],
+            gateways: [[claim_port()?, claim_port()?], [claim_port()?, claim_port()?]],
+            settlements: [claim_port()?, claim_port()?],
+            downstream: [claim_port()?, claim_port()?, claim_port()?, claim_port()?],
+            provider: claim_port()?,
+            callbacks: claim_port()?,
+            notification_target: claim_port()?,
+            receiver: claim_port()?,
+        })
     }
 }
 
-/// Returns a loopback address.
-pub fn local(port: u16) -> SocketAddr {
-    (Ipv4Addr::LOCALHOST, port).into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn as_many_ports_are_parsed_as_the_script_reserves() {
-        let text = |count: u16| (1..=count).map(|n| n.to_string()).collect::<Vec<_>>().join(",");
-        let ports = Ports::parse(&text(26)).unwrap();
-        assert_eq!((ports.proxy_api, ports.settlements, ports.receiver), (1, [17, 18], 26));
-        assert!(Ports::parse(&text(25)).is_err() && Ports::parse(&text(27)).is_err());
-        assert!(Ports::parse("a").is_err());
-    }
+fn claim_port() -> anyhow::Result<u16> {
+    Ok(stack::ports::claim().context("claiming a port")?.port())
 }

@@ -31,11 +31,6 @@ impl Proxies {
         Self(Authority { host: address.to_string(), address })
     }
 
-    /// Returns whether the API responds.
-    pub async fn is_up(&self) -> bool {
-        self.call("GET", "/version", None).await.is_ok()
-    }
-
     /// Creates a proxy.
     pub async fn create(&self, name: &str, listen: SocketAddr, upstream: SocketAddr) -> anyhow::Result<()> {
         let body = json!({"name": name, "listen": listen.to_string(), "upstream": upstream.to_string()});

@@ -2,16 +2,15 @@
 //! stack's own, so that `./dev` recognizes its process; the second one runs only while a scenario needs it.
 
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use fred::prelude::*;
 use fred::types::{ClusterHash, CustomCommand};
-use rustix::process::Signal;
-use tokio::process::Command;
-
-use super::process::Process;
+use stack::{Process, Protocol, Signal, StackFolder};
 
 /// The longest wait until a server responds or a replica is in sync.
 const RESPONSE_LIMIT: Duration = Duration::from_secs(20);
@@ -40,14 +39,12 @@ pub struct RedisPair {
 impl RedisPair {
     /// Creates the pair. The first server is already running, as the stack's `redis`.
     pub fn new(folder: &Path, first: SocketAddr, second: SocketAddr) -> anyhow::Result<Self> {
-        let launch = folder.join("run").join("redis.launch");
-        let command_line =
-            std::fs::read_to_string(&launch).with_context(|| format!("reading {}", launch.display()))?;
+        let stack = StackFolder::new(folder);
+        let command_line = stack.launch("redis").context("reading the command line of Redis")?;
         let node =
             |name, address| Node { name, address, data: folder.join("data").join(name), process: None };
         let mut nodes = [node("redis", first), node("redis-second", second)];
-        nodes[0].process = Some(Process::from_pid_file("redis", folder)?);
-        let command_line = command_line.lines().map(str::to_owned).collect();
+        nodes[0].process = Some(Process::recorded("redis", &stack)?);
         Ok(Self { folder: folder.to_owned(), command_line, nodes, primary: 0 })
     }
 
@@ -84,7 +81,7 @@ impl RedisPair {
     /// Kills a server with SIGKILL.
     pub async fn kill(&mut self, node: usize) -> anyhow::Result<()> {
         match self.nodes[node].process.take() {
-            Some(mut process) => process.kill().await,
+            Some(mut process) => Ok(process.kill().await?),
             None => Ok(()),
         }
     }
@@ -134,18 +131,14 @@ impl RedisPair {
         // Redis uses the last value of an option that is given twice.
         command.arg("--port").arg(address.port().to_string()).arg("--dir").arg(data);
         let log = self.folder.join("logs").join(format!("{name}.log"));
-        let process = Process::spawn(name, &mut command, &log)?;
+        // Ctrl-C must reach only the harness, which ends its processes in order.
+        let mut process = Process::spawn_with_log(name, command.process_group(0), &log)?;
         if node == 0 {
-            // In the format of ./dev, so that ./dev recognizes the process.
-            let identity = process.identity().context("Redis exited immediately")?;
-            std::fs::write(self.folder.join("run").join("redis.pid"), identity + "\n")?;
+            // Then ./dev recognizes the process.
+            StackFolder::new(&self.folder).record(name, process.identity())?;
         }
+        process.wait_until_ready(*address, Protocol::Redis, RESPONSE_LIMIT).await?;
         self.nodes[node].process = Some(process);
-        let begun = Instant::now();
-        while self.command::<String>(node, "PING", &[]).await.is_err() {
-            anyhow::ensure!(begun.elapsed() < RESPONSE_LIMIT, "{} does not respond", self.nodes[node].name);
-            tokio::time::sleep(POLL_EVERY).await;
-        }
         Ok(())
     }
 

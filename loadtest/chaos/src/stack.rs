@@ -1,29 +1,29 @@
 //! The stack of the harness: services that `./dev chaos` has started, a Toxiproxy, and for each scenario a
 //! fresh database, fresh topics, an empty Redis, two gateways and two settlements.
 
+use std::ffi::OsStr;
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::Context;
-use rustix::process::Signal;
-use tokio::process::Command;
+use stack::ports::local;
+use stack::{Process, Protocol, Signal, StackFolder};
 
 use super::downstream::{self, DownstreamProgram};
-use super::ports::{Ports, local};
-use super::process::Process;
+use super::ports::Ports;
 use super::proxy::Proxies;
 use super::receiver::Receiver;
 use super::redis::RedisPair;
 use checker::postgres;
 use checker::settings::Services;
-use customers::admin::{self, Admin};
+use customers::admin::Admin;
 use customers::http::Authority;
 
 /// The longest wait until a program is ready.
 const READY_LIMIT: Duration = Duration::from_secs(40);
-/// The polling interval.
-const POLL_EVERY: Duration = Duration::from_millis(20);
 /// The names of the proxies.
 pub mod proxies {
     /// The proxies from each gateway to Redis.
@@ -99,6 +99,13 @@ pub struct Stack {
     pub(super) schema_change: &'static str,
 }
 
+/// Returns a command in a process group of its own: Ctrl-C must reach only the harness, which ends its processes in order.
+fn own_group(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    command.process_group(0);
+    command
+}
+
 fn variable(name: &str) -> anyhow::Result<String> {
     std::env::var(name).with_context(|| format!("{name} is not set: this is run by ./dev chaos"))
 }
@@ -108,7 +115,7 @@ impl Stack {
     pub async fn start() -> anyhow::Result<Self> {
         let folder = PathBuf::from(variable("FLASHSALE_STACK_DIR")?);
         let binaries = PathBuf::from(variable("FLASHSALE_BIN_DIR")?);
-        let ports = Ports::parse(&variable("FLASHSALE_CHAOS_PORTS")?)?;
+        let ports = Ports::claim(&variable("FLASHSALE_CHAOS_PORTS")?)?;
         let database_url = variable("DATABASE_URL")?;
         let (server, _) = database_url.rsplit_once('/').context("DATABASE_URL has no database")?;
         let kafka = variable("KAFKA_BROKERS")?;
@@ -116,19 +123,12 @@ impl Stack {
         let first: SocketAddr = first.trim_start_matches("redis://").parse().context("REDIS_URL")?;
 
         let log = folder.join("logs").join("toxiproxy.log");
-        let mut command = Command::new(variable("FLASHSALE_TOXIPROXY")?);
+        let mut command = own_group(variable("FLASHSALE_TOXIPROXY")?);
         command.args(["-host", "127.0.0.1", "-port", &ports.proxy_api.to_string()]);
-        let toxiproxy = Process::spawn("toxiproxy", &mut command, &log)?;
-        let proxies = Proxies::new(local(ports.proxy_api));
-        let begun = Instant::now();
-        while !proxies.is_up().await {
-            anyhow::ensure!(
-                begun.elapsed() < READY_LIMIT,
-                "toxiproxy does not respond; see {}",
-                log.display()
-            );
-            tokio::time::sleep(POLL_EVERY).await;
-        }
+        let mut toxiproxy = Process::spawn_with_log("toxiproxy", &mut command, &log)?;
+        let proxy_api = local(ports.proxy_api);
+        toxiproxy.wait_until_ready(proxy_api, Protocol::Http("/version"), READY_LIMIT).await?;
+        let proxies = Proxies::new(proxy_api);
         let program = |name: &str, admin| Program { name: name.into(), admin: local(admin), process: None };
         let mut stack = Self {
             proxies,
@@ -261,7 +261,7 @@ impl Stack {
     }
 
     fn base_command(&self, binary: &str, faults: &str) -> Command {
-        let mut command = Command::new(self.binaries.join(binary));
+        let mut command = own_group(self.binaries.join(binary));
         command
             .env("TOPIC_PREFIX", &self.topic_prefix)
             .env("LOG_FORMAT", "json")
@@ -286,7 +286,7 @@ impl Stack {
             .env("GATEWAY_DEV_AUTH", "true");
         downstream::configure_gateway(&mut command);
         let (name, log) = (self.gateways[n].name.clone(), self.log(&self.gateways[n].name));
-        self.gateways[n].process = Some(Process::spawn(&name, &mut command, &log)?);
+        self.gateways[n].process = Some(Process::spawn_with_log(&name, &mut command, &log)?);
         Ok(())
     }
 
@@ -297,7 +297,7 @@ impl Stack {
         command.env("SETTLEMENT_LISTEN", local(settlements[n]).to_string());
         downstream::configure_settlement(&mut command);
         let (name, log) = (self.settlements[n].name.clone(), self.log(&self.settlements[n].name));
-        self.settlements[n].process = Some(Process::spawn(&name, &mut command, &log)?);
+        self.settlements[n].process = Some(Process::spawn_with_log(&name, &mut command, &log)?);
         Ok(())
     }
 
@@ -313,15 +313,9 @@ impl Stack {
 
     /// Waits until every program is ready.
     pub async fn wait_until_ready(&mut self) -> anyhow::Result<()> {
-        let begun = Instant::now();
-        let downstream = self.downstream.iter_mut().filter(|program| program.process.is_some());
-        for program in self.gateways.iter_mut().chain(&mut self.settlements).chain(downstream) {
-            let url = format!("http://{}", program.admin);
-            while !admin::is_ready(&url).await {
-                let alive = program.process.as_mut().is_some_and(Process::is_alive);
-                anyhow::ensure!(alive, "{} exited; see its log", program.name);
-                anyhow::ensure!(begun.elapsed() < READY_LIMIT, "{} is not ready; see its log", program.name);
-                tokio::time::sleep(POLL_EVERY).await;
+        for program in self.gateways.iter_mut().chain(&mut self.settlements).chain(&mut self.downstream) {
+            if let Some(process) = &mut program.process {
+                process.wait_until_ready(program.admin, Protocol::HEALTH, READY_LIMIT).await?;
             }
         }
         Ok(())
@@ -354,15 +348,15 @@ impl Stack {
 
     /// Returns the process of a service that `./dev` runs: kafka or postgres.
     pub fn service(&self, name: &str) -> anyhow::Result<Process> {
-        Process::from_pid_file(name, &self.folder)
+        Ok(Process::recorded(name, &StackFolder::new(&self.folder))?)
     }
 
     /// Starts services that were killed, and waits until they are ready.
     pub async fn restart_services(&self) -> anyhow::Result<()> {
-        let done = Command::new(&self.dev)
+        let done = tokio::process::Command::new(&self.dev)
             .args(["up", "--services-only"])
             .env("QUIET", "yes")
-            .stdin(std::process::Stdio::null())
+            .stdin(Stdio::null())
             .output()
             .await
             .context("running ./dev up --services-only")?;

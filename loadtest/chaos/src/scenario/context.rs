@@ -105,7 +105,7 @@ impl Stage<'_> {
         let begun = Instant::now();
         while begun.elapsed() < limit {
             for n in 0..2 {
-                if self.stack.settlement(n)?.is_stopped() {
+                if self.stack.settlement(n)?.identity().is_stopped() {
                     return Ok(Some(n));
                 }
             }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rustix::process::Signal;
+use stack::Signal;
 
 use super::Stage;
 use crate::stack::Faults;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rustix::process::Signal;
+use stack::Signal;
 
 use super::Stage;
 use crate::proxy::Direction;
@@ -20,7 +20,7 @@ pub(super) async fn killed(stage: &mut Stage<'_>) -> anyhow::Result<()> {
 
 pub(super) async fn stopped(stage: &mut Stage<'_>) -> anyhow::Result<()> {
     stage.pause(500, 2500).await;
-    let mut kafka = stage.stack.service("kafka")?;
+    let kafka = stage.stack.service("kafka")?;
     kafka.signal(Signal::STOP);
     tokio::time::sleep(STOPPED).await;
     kafka.signal(Signal::CONT);

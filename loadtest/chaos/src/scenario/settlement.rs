@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use rustix::process::Signal;
+use stack::Signal;
 
 use super::Stage;
 use crate::stack::Faults;

@@ -1,11 +1,13 @@
 //! The invariants, which must hold in every state, and the examples, which must happen in some state: a search
 //! that makes no progress would find no violation either.
 
+use invariants::stock::Stock;
+use invariants::{orders, position, sequence, stock};
 use stateright::Property;
 
 use crate::World;
 use crate::config::Protections;
-use crate::state::{Phase, RebuildStep, Record, SERVERS, State};
+use crate::state::{Phase, RebuildStep, Record, SERVERS, State, TRIES};
 
 /// A predicate on a state.
 pub(crate) type Predicate = fn(&World, &State) -> bool;
@@ -135,14 +137,16 @@ fn never_oversold(world: &World, state: &State) -> bool {
         }
     }
     let taken = promised.with(state.postgres.rows).without(state.postgres.cancelled);
-    taken.iter().map(|order| world.request(order).units).sum::<u8>() <= world.config.total
+    let held = taken.iter().map(|order| u64::from(world.request(order).units)).sum();
+    stock::never_oversold(&Stock { held, ..world.total_stock() }).is_ok()
 }
 
 fn every_202_has_its_row(world: &World, state: &State) -> bool {
     !is_settled(state)
         || world
             .orders()
-            .all(|t| acknowledged_order(world, state, t).is_none_or(|order| state.postgres.rows.has(order)))
+            .filter_map(|attempt| acknowledged_order(world, state, attempt))
+            .all(|order| orders::acceptance_settled(state.postgres.rows.has(order)).is_ok())
 }
 
 fn nothing_refused(_: &World, state: &State) -> bool {
@@ -156,18 +160,18 @@ fn within_limit(world: &World, state: &State) -> bool {
     requested
         && live.iter().all(|order| {
             let customer = world.request(order).customer;
-            live.iter().filter(|other| world.request(*other).customer == customer).count()
-                <= usize::from(world.config.limit)
+            let orders = live.iter().filter(|other| world.request(*other).customer == customer).count();
+            orders::within_limit(orders as u64, Some(world.config.limit.into())).is_ok()
         })
 }
 
 fn one_key_one_order(world: &World, state: &State) -> bool {
     world.orders().all(|attempt| {
         let Some(order) = acknowledged_order(world, state, attempt) else { return true };
-        world.same_key(attempt).all(|other| {
-            acknowledged_order(world, state, other).is_none_or(|same| same == order)
-                && !(state.postgres.rows.has(other) && order != other)
-        })
+        let others = world.same_key(attempt);
+        let acknowledged = others.filter_map(|other| acknowledged_order(world, state, other));
+        let stored = world.same_key(attempt).filter(|other| state.postgres.rows.has(*other));
+        orders::one_order_per_key([order].into_iter().chain(acknowledged).chain(stored)).is_ok()
     })
 }
 
@@ -175,7 +179,7 @@ fn refusal_leaves_no_order(world: &World, state: &State) -> bool {
     let live = state.postgres.rows.without(state.postgres.cancelled);
     world.orders().all(|attempt| match state.tries[usize::from(attempt)].phase {
         Phase::SoldOut { denied: true, .. } | Phase::Duplicate { denied: true } => {
-            !world.same_key(attempt).any(|other| live.has(other))
+            orders::refusal_leaves_no_order(world.same_key(attempt).filter(|o| live.has(*o)).count()).is_ok()
         }
         _ => true,
     })
@@ -190,22 +194,29 @@ fn conserved_at_rest(world: &World, state: &State) -> bool {
     if !world.is_at_rest(state) {
         return true;
     }
-    state.keys(server, state.postgres.epoch).available + world.held(state) == world.config.total
+    let available = state.keys(server, state.postgres.epoch).available;
+    let item = Stock { held: world.held(state).into(), ..world.total_stock() };
+    stock::conserved(&item, available.into()).is_ok()
 }
 
 fn sequences(world: &World, state: &State) -> bool {
-    let mut numbers = crate::state::Set::default();
+    let mut numbers = [0; TRIES];
+    let mut count = 0;
     for order in state.postgres.rows.iter() {
-        let sequence = state.tries[usize::from(order)].sequence;
-        if numbers.has(sequence) {
-            return false;
-        }
-        numbers.add(sequence);
+        numbers[count] = u64::from(state.tries[usize::from(order)].sequence);
+        count += 1;
     }
+    let numbers = &mut numbers[..count];
+    numbers.sort_unstable();
+    let numbers = numbers.iter().copied();
     // A gap is impossible if Redis has lost nothing and no rebuild has voided a record.
     let undisturbed = state.postgres.epoch == 1 && state.budget.faults == world.config.faults.0;
-    !(undisturbed && world.is_at_rest(state))
-        || (1..state.postgres.position.next_sequence).all(|sequence| numbers.has(sequence))
+    if undisturbed && world.is_at_rest(state) {
+        let next = u64::from(state.postgres.position.next_sequence);
+        sequence::complete(1, numbers.chain([next])).is_ok()
+    } else {
+        sequence::unique(numbers).is_ok()
+    }
 }
 
 fn sold_out_is_true(_: &World, state: &State) -> bool {
@@ -213,7 +224,9 @@ fn sold_out_is_true(_: &World, state: &State) -> bool {
 }
 
 fn no_lease_outlives_its_epoch(_: &World, state: &State) -> bool {
-    state.views.iter().all(|view| *view == 0 || *view >= state.postgres.position.settled_epoch)
+    let settled = u64::from(state.postgres.position.settled_epoch);
+    let mut leases = state.views.iter().filter(|view| **view != 0);
+    leases.all(|epoch| position::lease_is_current(u64::from(*epoch), settled).is_ok())
 }
 
 fn position_and_effects(_: &World, state: &State) -> bool {
@@ -239,6 +252,11 @@ fn nothing_hangs(world: &World, state: &State) -> bool {
 }
 
 impl World {
+    /// Returns the stock of the single item, with nothing held or sold.
+    fn total_stock(&self) -> Stock {
+        Stock { total: Some(self.config.total.into()), ..Stock::default() }
+    }
+
     /// Returns the server from which gateways sell, if any.
     pub(crate) fn serving(&self, state: &State) -> Option<u8> {
         let epoch = state.postgres.epoch;

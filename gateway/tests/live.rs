@@ -254,8 +254,7 @@ async fn a_change_that_happens_while_the_history_is_in_transit_is_not_lost() {
     postgres.hold_responses();
     let opening = tokio::spawn(open());
     let answered = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle' \
-                 AND query LIKE '%ORDER BY e.seq%' AND query LIKE '-- What happened to one order%' \
-                 AND state_change > $1";
+                 AND query LIKE '%JOIN order_event%ORDER BY e.seq%' AND state_change > $1";
     testkit::until("Postgres has sent its answer", async || {
         database.query_one(answered, &[&since]).await.expect("a number").get::<_, i64>(0) > 0
     })

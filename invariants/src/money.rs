@@ -47,6 +47,11 @@ pub fn captured_while_paid(is_paid: bool, is_captured: bool) -> Check {
     })
 }
 
+/// A wallet is never debited below zero.
+pub fn wallet_covers(balance: i64) -> Check {
+    require(MoneyBalanced, balance >= 0, || format!("the wallet has {balance} after a debit"))
+}
+
 /// A wallet's balance is not negative and equals the sum of its entries.
 pub fn wallet_balanced(balance: i64, entries: i64) -> Check {
     require(MoneyBalanced, balance >= 0, || format!("the wallet has {balance}"))?;

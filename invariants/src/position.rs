@@ -53,6 +53,11 @@ pub fn events_complete(events: &EventSequences) -> Check {
     })
 }
 
+/// A rebuild begins an epoch above the one before.
+pub fn epoch_advances(before: u64, begun: u64) -> Check {
+    require(EpochMonotonic, begun > before, || format!("the rebuild of epoch {before} begins epoch {begun}"))
+}
+
 /// An epoch never decreases.
 pub fn epoch_never_decreases(before: u64, after: u64) -> Check {
     require(EpochMonotonic, after >= before, || format!("the epoch changes from {before} to {after}"))

@@ -27,6 +27,13 @@ pub fn complete(first: u64, ascending: impl IntoIterator<Item = u64>) -> Check {
     Ok(())
 }
 
+/// An acceptance of `accepted` orders gives each one sequence: there are as many as orders.
+pub fn all_numbered(accepted: u64, sequences: u64) -> Check {
+    require(SequenceComplete, accepted == sequences, || {
+        format!("{accepted} orders were accepted with {sequences} sequences")
+    })
+}
+
 /// Sequences in ascending order contain no duplicate; gaps are allowed.
 pub fn unique(ascending: impl IntoIterator<Item = u64>) -> Check {
     let mut expected = 0;
@@ -48,6 +55,13 @@ pub fn never_decreases(before: u64, after: u64) -> Check {
 pub fn events_counted(from: i64, to: i64, events: i64) -> Check {
     require(SequenceComplete, to.checked_sub(from) == Some(events) && events >= 0, || {
         format!("{events} events for the sequences {from} to {to}, exclusively")
+    })
+}
+
+/// The cursor of published events moves forward.
+pub fn cursor_advances(from: i64, to: i64) -> Check {
+    require(SequenceComplete, to > from, || {
+        format!("the cursor of published events moves from {from} to {to}")
     })
 }
 

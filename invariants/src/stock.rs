@@ -78,6 +78,13 @@ pub fn flow_balanced(flow: &UnitFlow) -> Check {
     })
 }
 
+/// Invariant 6: an order is refused as sold out only if fewer units are available than it requests.
+pub fn refusal_is_true(requested: u64, available: u64) -> Check {
+    require(NothingLeftOver, available < requested, || {
+        format!("an order of {requested} units was refused with {available} available")
+    })
+}
+
 /// Invariant 6: after a refusal with `remaining` units and without releases since, no more than these are left.
 pub fn nothing_left_over(left: i128, remaining: u64) -> Check {
     require(NothingLeftOver, left <= remaining.into(), || {

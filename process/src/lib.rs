@@ -13,6 +13,7 @@
 //! | [`boottime`]        | the clock of leases                                     |
 //! | [`walltime`]        | the wall clock                                          |
 //! | [`health`]          | whether each dependency is up; readiness                |
+//! | [`invariant`]       | checks what must hold, while the program runs            |
 //! | [`http`]            | the HTTP server: connection limits and draining         |
 //! | [`postgres`]        | the connection pool, and errors with their causes       |
 //! | [`kafka`]           | the producer, the watchdog of consumers, topics, client settings |
@@ -21,6 +22,7 @@ pub mod backoff;
 pub mod boottime;
 pub mod health;
 pub mod http;
+pub mod invariant;
 pub mod kafka;
 pub mod metric;
 pub mod postgres;

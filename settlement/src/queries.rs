@@ -2127,7 +2127,7 @@ pub struct SelectSnapshotItems<'a> {
 
 impl SelectSnapshotItems<'_> {
     const SQL: &'static str = r#"
-SELECT sku, total, total - held - sold - dead_lettered AS available
+SELECT sku, total, held, sold, total - held - sold - dead_lettered AS available
   FROM sale_item
  WHERE sale_id = $1 AND offered
  ORDER BY position
@@ -2145,12 +2145,20 @@ SELECT sku, total, total - held - sold - dead_lettered AS available
 pub struct SelectSnapshotItemsRow {
     pub sku: contract::ids::Sku,
     pub total: Option<i64>,
+    pub held: i64,
+    pub sold: i64,
     pub available: Option<i64>,
 }
 
 impl SelectSnapshotItemsRow {
     fn read(row: &Row) -> Result<Self, Error> {
-        Ok(Self { sku: row.try_get(0)?, total: row.try_get(1)?, available: row.try_get(2)? })
+        Ok(Self {
+            sku: row.try_get(0)?,
+            total: row.try_get(1)?,
+            held: row.try_get(2)?,
+            sold: row.try_get(3)?,
+            available: row.try_get(4)?,
+        })
     }
 }
 

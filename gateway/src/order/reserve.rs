@@ -12,9 +12,11 @@ use contract::problem::Code;
 use contract::publication::ScriptDigests;
 use contract::record::{BATCH_ORDERS_MAX, OutboxId};
 use contract::timestamp::Timestamp;
+use invariants::{sequence, stock};
 use lua::reply::Rejection;
 use lua::reserve::{ReserveReply, Terms, Verdict, reserve};
 use lua::{Redis, RedisError, outbox};
+use process::invariant;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -259,7 +261,8 @@ impl Batcher {
     ) {
         let covered = self.leases.load().covers(&self.sale, view.epoch()) || fault::removed!("lease_check");
         let id = decided.outbox_id();
-        let mut accepted = Vec::with_capacity(decided.accepted as usize);
+        let (first, count) = (decided.first, decided.accepted);
+        let mut accepted = Vec::with_capacity(count as usize);
         for (job, verdict) in batch.into_iter().zip(decided.verdicts) {
             let outcome = match verdict {
                 Verdict::Accepted(sequence) => {
@@ -277,10 +280,18 @@ impl Batcher {
                 Verdict::NotOpen => Outcome::Refused(Code::SaleNotOpen),
                 Verdict::Paused => Outcome::Refused(Code::SalePaused),
                 Verdict::Closed => Outcome::Refused(Code::SaleClosed),
-                Verdict::SoldOut { sku, remaining } => Outcome::SoldOut { sku, remaining },
+                Verdict::SoldOut { sku, remaining } => {
+                    let requested = job.order.lines.iter().find(|line| line.sku == sku);
+                    let requested = requested.map_or(0, |line| line.quantity.into());
+                    invariant::check(&self.sale, stock::refusal_is_true(requested, remaining));
+                    Outcome::SoldOut { sku, remaining }
+                }
             };
             job.finish(outcome);
         }
+        let sequences = || accepted.iter().map(|(_, sequence)| sequence.0);
+        invariant::check(&self.sale, sequence::all_numbered(count, accepted.len() as u64));
+        invariant::check(&self.sale, sequence::complete(first.0, sequences()));
         if !accepted.is_empty() {
             fault::point!("gateway.after_reserve");
             self.hand_off_batch(view, accepted, id, decided.at, permit);

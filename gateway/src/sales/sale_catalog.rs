@@ -7,6 +7,8 @@ use contract::ids::SaleId;
 use contract::keys::SaleKeys;
 use contract::publication::{self, Position, SalePublication, SalesMessage};
 use contract::topics::SALES;
+use invariants::position;
+use process::invariant;
 
 use crate::sales::sale_view::SaleView;
 
@@ -56,6 +58,10 @@ impl SaleCatalog {
             sale_id = %publication.sale_id, epoch = %publication.epoch, version = publication.version,
             state = publication.state.as_str(), ready = publication.ready, "sale definition was read"
         );
+        if let Some(current) = current {
+            let (before, after) = (current.epoch().0, publication.epoch.0);
+            invariant::check(&publication.sale_id, position::epoch_never_decreases(before, after));
+        }
         let keys = SaleKeys::new(&publication.sale_id, publication.epoch);
         self.sales.insert(publication.sale_id.clone(), Arc::new(SaleView { publication, keys }));
         true

@@ -19,6 +19,8 @@ use super::event::{Event, EventMessage};
 use crate::context::Context;
 use crate::queries::{MovePublishCursor, SelectEvents, SelectNextSeq, SelectPublishCursor};
 use crate::store::database::DatabaseError;
+use invariants::sequence;
+use process::invariant;
 
 /// The maximum number of events that are read and published at once.
 const EVENTS_MAX: i64 = 2000;
@@ -187,6 +189,7 @@ impl EventPublisher {
             self.produce(&events).await?;
         }
         PUBLISHED.increment(events.len() as u64);
+        invariant::check(partition, sequence::cursor_advances(next, to_seq));
         state.next = Some(to_seq);
         Ok(true)
     }

@@ -18,6 +18,8 @@ use crate::context::Context;
 use crate::context::task_error::TaskError;
 use crate::queries::{SelectNextSeq, SelectReleases, SelectReleasesRow};
 use crate::store::database::DatabaseError;
+use invariants::position;
+use process::invariant;
 
 /// The interval at which sales are polled when the settle loop reports no release.
 const EVERY: Duration = Duration::from_secs(1);
@@ -85,6 +87,7 @@ async fn release_all(pool: &Pool, redis: &Redis, sale: &ReadySale) -> Result<(),
                 RELEASES.increment(due.units.len() as u64);
                 let units: u64 = due.units.iter().map(|(_, units)| units).sum();
                 tracing::info!(sale_id = %sale.sale, units, to = due.to, changes = due.settled_changes.len(), cancelled = due.cancelled.len(), "released units to Redis");
+                invariant::check(&sale.sale, position::watermark_advances(due.after, due.to));
                 watermark = due.to;
             }
             // Another process was faster: what it has applied must not be applied again.

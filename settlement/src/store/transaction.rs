@@ -5,6 +5,8 @@ use contract::topics::ORDERS;
 use deadpool_postgres::{Client, Transaction};
 use futures_util::future::try_join_all;
 use futures_util::{FutureExt, future::BoxFuture};
+use invariants::{position, sequence};
+use process::invariant;
 use tokio_postgres::types::Json;
 
 use super::{BatchSpan, StoreError, upsert_rows};
@@ -17,6 +19,10 @@ use crate::queries::{
 
 /// Commits a batch. On an error nothing of it is stored, except that after a failed commit the outcome is unknown.
 pub async fn commit(client: &mut Client, span: BatchSpan, effects: &Effects<'_>) -> Result<(), StoreError> {
+    let events = effects.order_seqs()
+        + effects.changes.iter().map(|(change, _)| change.items.len() as i64).sum::<i64>();
+    invariant::check(span.partition, position::advances(span.from_offset, span.to_offset));
+    invariant::check(span.partition, sequence::events_counted(span.from_seq, span.to_seq, events));
     fault::point!("settlement.before_transaction");
     let transaction = client.transaction().await?;
     // The position moves first: its row lock fences off a former owner.
@@ -54,6 +60,7 @@ pub async fn move_to(tx: &Transaction<'_>, span: BatchSpan) -> Result<(), StoreE
 }
 
 async fn insert_all(tx: &Transaction<'_>, span: BatchSpan, effects: &Effects<'_>) -> Result<(), StoreError> {
+    effects.check_units();
     // The statements do not depend on each other: they are pipelined.
     let mut work: Vec<BoxFuture<'_, Result<(), StoreError>>> = Vec::new();
     // Sales are locked before their items, as by operators and rebuilds, so that no two transactions deadlock.

@@ -17,13 +17,17 @@ mod money_properties;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use contract::ids::{Epoch, OrderId, SaleId, Sequence, Sku};
 use contract::money::Currency;
 use contract::order::Order;
 use contract::record::{AcceptedBatch, TotalsChange};
 use contract::timestamp::Timestamp;
+use invariants::stock::UnitFlow;
+use invariants::{position, sequence, stock};
+use process::invariant;
 use rustc_hash::FxHashMap;
 use time::OffsetDateTime;
 
@@ -155,6 +159,20 @@ impl<'a> Effects<'a> {
         }
     }
 
+    /// Checks that units only move: what new orders request becomes held or sold, and what is no longer held or sold
+    /// is released.
+    pub fn check_units(&self) {
+        let sum = |values: &mut dyn Iterator<Item = i64>| values.sum::<i64>();
+        let flow = UnitFlow {
+            ordered: sum(&mut self.lines.quantity.iter().copied().map(i64::from)) as u64,
+            released: sum(&mut self.releases.units.iter().copied()) as u64,
+            held: sum(&mut self.units.values().map(|change| change.held)),
+            sold: sum(&mut self.units.values().map(|change| change.sold)),
+        };
+        let sales = || self.units.keys().map(|(sale, _)| sale.as_str()).collect::<BTreeSet<_>>();
+        invariant::check(fmt::from_fn(|f| write!(f, "sales {:?}", sales())), stock::flow_balanced(&flow));
+    }
+
     /// Returns the number of event sequences that orders use: first the new orders, then the transitions, then the
     /// releases. The sequences of changes of totals follow.
     pub fn order_seqs(&self) -> i64 {
@@ -194,10 +212,16 @@ pub struct StateUpdate {
 impl StateUpdate {
     /// Applies the change after the batch is committed up to `next_offset`.
     pub fn apply(self, state: &mut PartitionState, next_offset: i64) {
+        invariant::check("position", position::advances(state.next_offset, next_offset));
         state.next_offset = next_offset;
         state.next_seq += self.seqs;
         for (name, (next_sequence, settled_epoch)) in self.sales {
             if let Some(sale) = state.sales.get_mut(&name) {
+                invariant::check(&name, sequence::never_decreases(sale.next_sequence, next_sequence.0));
+                invariant::check(
+                    &name,
+                    position::epoch_never_decreases(sale.settled_epoch.0, settled_epoch.0),
+                );
                 sale.next_sequence = sale.next_sequence.max(next_sequence.0);
                 sale.settled_epoch = sale.settled_epoch.max(settled_epoch);
             }

@@ -6,6 +6,8 @@ use contract::lifecycle::{CancelReason, OrderStatus, Trigger};
 use contract::order::{Fulfilment, PaymentMethod, PaymentRequest};
 use contract::payment::PaymentStatus;
 use contract::record::PaymentOutcome;
+use invariants::money;
+use process::invariant;
 
 use super::Effects;
 use crate::decide::order_state::{DeliveryState, OrderState, PaymentState};
@@ -31,6 +33,9 @@ impl<'a> Effects<'a> {
 
     /// Replaces the state of an order; its rows are written with the batch.
     pub(super) fn update_order(&mut self, id: OrderId, order: OrderState<'a>) {
+        let is_paid = order.status.is_paid() && order.status != OrderStatus::RefundRequested;
+        let is_captured = order.payment.is_some_and(|payment| payment.status == PaymentStatus::Captured);
+        invariant::check(id, money::captured_while_paid(is_paid, is_captured));
         self.order_states.update(id, order);
         self.changed.push(id);
     }
@@ -178,7 +183,12 @@ impl<'a> Effects<'a> {
     }
 
     fn change_balance(&mut self, id: OrderId, order: &OrderState<'a>, amount: i64, reason: &'static str) {
-        self.order_states.change_balance(order.customer.as_str(), order.currency, amount);
+        let customer = order.customer.as_str();
+        self.order_states.change_balance(customer, order.currency, amount);
+        if amount < 0 {
+            let balance = self.order_states.balance(customer, order.currency);
+            invariant::check(id, money::wallet_covers(balance));
+        }
         self.wallets.push(order.customer, order.currency, amount, reason, id);
     }
 }

@@ -19,6 +19,8 @@ use super::{NewEpoch, RebuildTarget, fence, items, snapshot};
 use crate::context::Context;
 use crate::publish::publication::{self, PublishError};
 use crate::queries::{BeginEpoch, FinishEpoch};
+use invariants::position;
+use process::invariant;
 
 /// The time for which a gateway may still respond under an old epoch: its lease, and a margin for two clocks that do not
 /// run equally fast.
@@ -136,6 +138,9 @@ async fn begin_epoch(
     let client = context.pool.get().await?;
     let update = BeginEpoch { sale_id: &target.sale, epoch: target.epoch, rebuild_by: owner };
     let begun = update.fetch(&client).await?.ok_or(RebuildError::Superseded)?;
+    let sale = &target.sale;
+    invariant::check(sale, position::epoch_advances(target.epoch.0, begun.epoch.0));
+    invariant::check(sale, position::epoch_never_decreases(begun.settled_epoch.0, begun.epoch.0));
     Ok(NewEpoch { epoch: begun.epoch, was_ready: begun.was_ready, settled_epoch: begun.settled_epoch })
 }
 

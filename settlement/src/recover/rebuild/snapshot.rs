@@ -22,6 +22,8 @@ use super::journal::Journal;
 use crate::context::Context;
 use crate::queries::{SelectSnapshot, SelectSnapshotItems, SelectSnapshotOrders, SelectSnapshotOrdersRow};
 use crate::store::database::{DatabaseError, snapshot};
+use invariants::stock::{Stock, never_oversold};
+use process::invariant;
 
 /// The number of orders that are written at once: about 100 KB.
 const CHUNK_ORDERS: usize = 1000;
@@ -97,6 +99,9 @@ async fn write_stock(
         let sku = item.sku;
         match (item.total, item.available) {
             (Some(total), Some(available)) => {
+                let (held, sold) = (item.held as u64, item.sold as u64); // the table refuses negative numbers
+                let stock = Stock { total: Some(total as u64), held, sold, dead_lettered: 0 };
+                invariant::check(sale_id, never_oversold(&stock));
                 // Dead letters may have taken more than the total: then nothing is left.
                 field(sku.to_string(), available.max(0).to_string());
                 field(format!("{}{sku}", stock_fields::TOTAL), total.to_string());

@@ -104,6 +104,16 @@ BOARD = board(
                 """Acknowledged orders that Postgres refused, since settlement started. Must stay 0: runbook
                  GuardTripped.""",
                 "green 1:red",
+                w=3,
+                h=8,
+            ),
+            stat(
+                "Violated invariants",
+                "sum(invariant_violations_total) or vector(0)",
+                "short",
+                """Values that a program decided although an invariant forbids them, over all programs. Must stay 0:
+                 runbook InvariantViolated.""",
+                "green 1:red",
                 w=4,
                 h=8,
             ),
@@ -114,7 +124,7 @@ BOARD = board(
                 """Records that could not be applied and wait for a decision. Their units are held back:
                  runbook DeadLetters.""",
                 "green 1:red",
-                w=4,
+                w=3,
                 h=8,
             ),
             series(
@@ -124,6 +134,7 @@ BOARD = board(
                 """Dead letters since settlement started, by reason. unsupported_version: a gateway is
                    newer than settlement; upgrade settlement and replay. Others: runbook DeadLetters.""",
                 "green 1:red",
+                w=7,
             ),
             series(
                 "Void and duplicate orders",
@@ -135,6 +146,7 @@ BOARD = board(
                 """Void: orders of an ended epoch, which were never acknowledged to a client. Duplicate:
                    orders that Postgres already had (the relay and the producer both wrote them). The protocol
                    expects both, and both are rare.""",
+                w=7,
             ),
         ],
         "Outbox and events": [

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use contract::ids::{CustomerId, Epoch, IdempotencyKey, OrderId, RequestDigest, SaleId, Sequence, Sku};
 use contract::order::Amounts;
 use contract::record::{Headers, Record};
+use invariants::position::EventSequences;
 use rustc_hash::FxHashMap;
 use uuid::Uuid;
 
@@ -190,14 +191,8 @@ pub struct DeadLetterRow {
 pub struct Position {
     /// The offset of the first record that is not settled.
     pub next_offset: i64,
-    /// The sequence of the next event.
-    pub next_seq: i64,
-    /// The number of event rows of the partition.
-    pub seq_rows: i64,
-    /// The number of different event sequences of the partition.
-    pub seq_distinct: i64,
-    /// The highest event sequence of the partition.
-    pub seq_max: i64,
+    /// The event sequences of the partition.
+    pub events: EventSequences,
 }
 
 /// The state of the sale in Redis.

@@ -1,5 +1,7 @@
 //! The finding of a check of one invariant.
 
+use std::fmt;
+
 use serde::Serialize;
 
 /// The number of examples kept of a violation; the count includes the others.
@@ -66,6 +68,14 @@ impl FindingBuilder {
         if !holds {
             self.add_violation(example());
         }
+    }
+
+    /// Adds a violation unless the invariant holds. Returns whether it holds.
+    pub fn require(&mut self, subject: impl fmt::Display, check: invariants::Check) -> bool {
+        if let Err(violation) = &check {
+            self.add_violation(format!("{subject}: {}", violation.detail));
+        }
+        check.is_ok()
     }
 
     /// Adds a violation.

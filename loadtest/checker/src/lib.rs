@@ -86,7 +86,7 @@ pub async fn gather(
     .await??;
     // Events after the snapshot of Postgres are not compared with it: holds expire and orders advance
     // meanwhile.
-    let later = stored.position.next_seq..postgres::next_seq(&client, partition).await?;
+    let later = stored.position.events.next..postgres::next_seq(&client, partition).await?;
     let published =
         published.into_iter().filter(|event| !has_sequence(&event.id, partition, &later)).collect();
     let movements =

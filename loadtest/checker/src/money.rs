@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use contract::ids::OrderId;
 use contract::lifecycle::OrderStatus;
+use invariants::money;
 
 use super::evidence::{Evidence, OrderRow, PaymentRow};
 use super::finding::{Finding, FindingBuilder};
@@ -50,15 +51,9 @@ pub fn payments_balance(evidence: &Evidence) -> Finding {
     for order in payments.keys() {
         finding.add_violation(format!("a payment of {order}, which is no order of the sale"));
     }
-    finding.expect(captured - refunded == paid_total, || {
-        format!("{captured} captured - {refunded} refunded, and the paid orders' totals are {paid_total}")
-    });
+    finding.require("payments", money::balanced(captured, refunded, paid_total));
     for wallet in &evidence.stored.wallets {
-        let (customer, balance, entries) = (&wallet.customer, wallet.balance, wallet.entries);
-        finding.expect(balance >= 0, || format!("the wallet of {customer} has {balance}"));
-        finding.expect(balance == entries, || {
-            format!("the wallet of {customer} has {balance}, the sum of its entries is {entries}")
-        });
+        finding.require(&wallet.customer, money::wallet_balanced(wallet.balance, wallet.entries));
     }
     finding.count("payments", evidence.stored.payments.len());
     finding.count("paid orders", paid);
@@ -77,9 +72,7 @@ fn check_payment(
     let Some(payment) = payment else {
         return finding.expect(!expects_capture, || format!("{id} is {status} and has no payment"));
     };
-    finding.expect(payment.amount == order.total, || {
-        format!("{id} costs {}, its payment is {}", order.total, payment.amount)
-    });
+    finding.require(id, money::payment_matches(order.total, payment.amount));
     let expected: &[&str] = match status.as_str() {
         "payment_requested" => &["requested"],
         "payment_failed" => &["failed"],
@@ -142,13 +135,10 @@ fn check_wallet_entries(
     payment: Option<&PaymentRow>,
     amounts: &[i64],
 ) {
-    let total = i64::try_from(order.total).unwrap_or(i64::MAX);
-    let expected: &[i64] = match payment.filter(|payment| payment.method == "wallet") {
-        Some(payment) if payment.status == "captured" => &[-total],
-        Some(payment) if payment.status == "refunded" => &[-total, total],
-        _ => &[],
+    let (captured, refunded) = match payment.filter(|payment| payment.method == "wallet") {
+        Some(payment) if payment.status == "captured" => (order.total, 0),
+        Some(payment) if payment.status == "refunded" => (order.total, order.total),
+        _ => (0, 0),
     };
-    finding.expect(amounts == expected, || {
-        format!("{}: its wallet entries are {amounts:?}, expected {expected:?}", order.id)
-    });
+    finding.require(order.id, money::wallet_entries_match(amounts, captured, refunded));
 }

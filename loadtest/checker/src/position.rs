@@ -2,6 +2,7 @@
 
 use contract::ids::Epoch;
 use contract::record::{AcceptedBatch, Record};
+use invariants::position;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::evidence::{Evidence, OrderRow};
@@ -112,24 +113,7 @@ fn applied(
 fn bounds(finding: &mut FindingBuilder, evidence: &Evidence) {
     let position = &evidence.stored.position;
     let (rest, end) = (*evidence.log_end.start(), *evidence.log_end.end());
-    finding.expect(position.next_offset >= rest, || {
-        format!("the position is {}, the end of the log was {rest}", position.next_offset)
-    });
-    finding.expect(position.next_offset <= end, || {
-        format!("the position is {}, the log ends at {end}", position.next_offset)
-    });
-    finding.expect(position.next_seq == position.seq_max + 1, || {
-        format!("next_seq is {}, the highest event sequence is {}", position.next_seq, position.seq_max)
-    });
-    finding.expect(position.seq_rows == position.seq_distinct, || {
-        format!("{} event rows share {} sequences", position.seq_rows, position.seq_distinct)
-    });
-    finding.expect(position.seq_distinct == position.seq_max, || {
-        format!(
-            "{} of {} event sequences are missing",
-            position.seq_max - position.seq_distinct,
-            position.seq_max
-        )
-    });
-    finding.count("event sequences", position.seq_max.max(0) as usize);
+    finding.require("settled", position::within_log(position.next_offset, rest, end));
+    finding.require("events", position::events_complete(&position.events));
+    finding.count("event sequences", position.events.max.max(0) as usize);
 }

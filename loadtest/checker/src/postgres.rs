@@ -6,6 +6,7 @@ use anyhow::Context;
 use contract::ids::{CustomerId, Epoch, IdempotencyKey, OrderId, RequestDigest, SaleId, Sequence, Sku};
 use contract::order::Amounts;
 use contract::topics;
+use invariants::position::EventSequences;
 use rustc_hash::FxHashMap;
 use tokio_postgres::{Client, IsolationLevel, Row, Transaction};
 use uuid::Uuid;
@@ -129,18 +130,13 @@ async fn read_sale(snapshot: &Transaction<'_>, sale_id: &SaleId) -> anyhow::Resu
 /// Reads the position; a partition that was never settled is at its beginning.
 async fn read_position(snapshot: &Transaction<'_>, partition: i32) -> anyhow::Result<Position> {
     let position = snapshot.query_opt(POSITION, &[&topics::ORDERS.name, &partition]).await?;
-    let (next_offset, next_seq) = match position {
+    let (next_offset, next) = match position {
         Some(row) => (row.try_get(0)?, row.try_get(1)?),
         None => (0, 1),
     };
     let row = snapshot.query_one(SEQUENCES, &[&partition]).await?;
-    Ok(Position {
-        next_offset,
-        next_seq,
-        seq_rows: row.try_get(0)?,
-        seq_distinct: row.try_get(1)?,
-        seq_max: row.try_get(2)?,
-    })
+    let (rows, distinct, max) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+    Ok(Position { next_offset, events: EventSequences { next, max, rows, distinct } })
 }
 
 fn unsigned(row: &Row, column: usize) -> anyhow::Result<u64> {

@@ -1,6 +1,7 @@
 //! Invariant 7: the order of admission can be proved.
 
 use contract::record::Record;
+use invariants::sequence;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::evidence::Evidence;
@@ -48,18 +49,18 @@ fn gaps_and_duplicates(finding: &mut FindingBuilder, evidence: &Evidence) -> u64
     let mut expected = 1;
     let mut lost = 0;
     for (sequence, epoch) in &sequences {
-        if *sequence < expected {
-            finding.add_violation(format!("sequence {sequence} exists twice"));
+        if !finding.require("orders", sequence::no_duplicate(expected, *sequence)) {
             continue;
         }
-        if *sequence > expected {
+        let gap = sequence::no_gap(expected, *sequence);
+        if gap.is_err() {
             // A gap is explained only when Redis lost its state, after which a rebuild begins a new epoch.
             let explained = *epoch < evidence.stored.sale.settled_epoch.0
                 && !(expected..*sequence).any(|missing| acknowledged.contains(&missing));
             if explained {
                 lost += sequence - expected;
             } else {
-                finding.add_violation(format!("sequences {expected} to {} are missing", sequence - 1));
+                finding.require("orders", gap);
             }
         }
         expected = sequence + 1;

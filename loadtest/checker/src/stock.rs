@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use contract::ids::OrderId;
+use invariants::stock::{self, Stock};
 
 use super::evidence::{Evidence, ItemRow};
 use super::finding::{Finding, FindingBuilder};
@@ -18,10 +19,9 @@ fn units_ordered(evidence: &Evidence) -> BTreeMap<&str, u64> {
     units
 }
 
-/// Returns the available units of an item in Postgres; negative when oversold.
-fn database_available(item: &ItemRow) -> Option<i128> {
-    let taken = i128::from(item.held) + i128::from(item.sold) + i128::from(item.dead_lettered);
-    item.total.map(|total| i128::from(total) - taken)
+/// Returns where the units of an item are, by Postgres.
+fn stock_of(item: &ItemRow) -> Stock {
+    Stock { total: item.total, held: item.held, sold: item.sold, dead_lettered: item.dead_lettered }
 }
 
 /// Invariant 1: held + sold <= total, and both equal the units of the orders.
@@ -29,20 +29,11 @@ pub fn never_oversold(evidence: &Evidence) -> Finding {
     let mut finding = FindingBuilder::new(1, "never oversold: held + sold <= total for every limited item");
     let ordered = units_ordered(evidence);
     for item in &evidence.stored.items {
-        let taken = item.held + item.sold;
-        if let Some(total) = item.total {
-            finding.expect(taken <= total, || {
-                format!("{}: {} held + {} sold of {total}", item.sku, item.held, item.sold)
-            });
-            let lines = ordered.get(item.sku.as_str()).copied().unwrap_or(0);
-            finding.expect(lines <= total, || {
-                format!("{}: the order lines add up to {lines} of {total}", item.sku)
-            });
-        }
-        let lines = ordered.get(item.sku.as_str()).copied().unwrap_or(0);
-        finding.expect(taken == lines, || {
-            format!("{}: held + sold is {taken}, the order lines add up to {lines}", item.sku)
-        });
+        let (sku, stock) = (&item.sku, stock_of(item));
+        let lines = ordered.get(sku.as_str()).copied().unwrap_or(0);
+        finding.require(sku, stock::never_oversold(&stock));
+        finding.require(sku, stock::never_oversold(&Stock { held: lines, sold: 0, ..stock }));
+        finding.require(sku, stock::orders_match(&stock, lines));
     }
     for sku in
         ordered.keys().filter(|sku| !evidence.stored.items.iter().any(|item| item.sku.as_str() == **sku))
@@ -86,14 +77,7 @@ pub fn every_unit_accounted_for(evidence: &Evidence) -> Finding {
         let returning = redis.returning.get(sku).copied().unwrap_or(0);
         match (item.total, redis.available.get(sku)) {
             (Some(total), Some(Some(available))) => {
-                let sum = available + returning + item.held + item.sold + item.dead_lettered;
-                finding.expect(sum == total, || {
-                    format!(
-                        "{sku}: {available} available + {returning} returning in Redis + {} held + {} sold + \
-                         {} dead-lettered = {sum}, the total is {total}",
-                        item.held, item.sold, item.dead_lettered
-                    )
-                });
+                finding.require(sku, stock::conserved(&stock_of(item), available + returning));
                 let redis_total = redis.totals.get(sku).copied();
                 finding.expect(redis_total == Some(total), || {
                     format!("{sku}: the total is {total} in Postgres, {redis_total:?} in Redis")
@@ -147,16 +131,14 @@ pub fn nothing_left_over(evidence: &Evidence) -> Finding {
     }
     let mut checked = 0;
     for item in &evidence.stored.items {
-        let Some(left) = database_available(item) else { continue };
+        let Some(left) = stock_of(item).available() else { continue };
         let sku = item.sku.as_str();
         if evidence.expectations.sold_out {
             checked += 1;
             finding.expect(left == 0, || format!("{sku}: {left} units are left over"));
         } else if let Some(remaining) = least.get(sku).filter(|_| !evidence.came_back(sku)) {
             checked += 1;
-            finding.expect(left <= i128::from(*remaining), || {
-                format!("{sku}: a customer was refused with {remaining} remaining, and {left} are left over")
-            });
+            finding.require(sku, stock::nothing_left_over(left, *remaining));
         }
     }
     finding.count("items checked", checked);

@@ -8,12 +8,15 @@ use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use contract::ids::{CustomerId, Epoch, IdempotencyKey, SaleId, Sequence, Sku};
+use contract::lifecycle::OrderStatus;
 use contract::order::{Line, Order};
 use contract::record::{
     Action, Command as OrderCommand, Headers, NewTotal, OutboxId, RecordType, TotalsChange,
 };
 use contract::timestamp::Timestamp;
 use contract::wire;
+use invariants::money;
+use invariants::stock::{self, Stock};
 use lua::outbox::{LogRecord, accepted_record};
 use process::kafka::{Message, Producer, ProducerSettings};
 use testkit::system::{Shape, System};
@@ -167,29 +170,35 @@ impl Bench {
 
     /// Checks the invariants that hold whenever nothing is in flight.
     pub(crate) async fn check(&self, sale: &SaleId) {
-        for (column, statuses) in [
-            ("held", "status IN ('created', 'payment_requested', 'payment_failed')"),
-            ("sold", "status NOT IN ('created', 'payment_requested', 'payment_failed', 'cancelled')"),
-        ] {
-            let units = format!(
-                "SELECT coalesce(sum(abs(i.{column} - coalesce(l.units, 0))), 0)::bigint FROM sale_item i LEFT JOIN \
-                 (SELECT sale_id, sku, sum(quantity) AS units FROM order_line JOIN customer_order USING (order_id) \
-                  WHERE {statuses} GROUP BY sale_id, sku) l USING (sale_id, sku) WHERE i.sale_id = $1"
-            );
-            assert_eq!(
-                self.number(&units, sale).await,
-                0,
-                "the {column} units equal those of the lines of {column} orders"
-            );
+        let holds =
+            |check: invariants::Check| check.unwrap_or_else(|violation| panic!("{sale}: {violation}"));
+        let units = "SELECT i.total, i.held, i.sold, i.dead_lettered, coalesce(l.held, 0)::bigint, coalesce(l.sold, 0)::bigint \
+                     FROM sale_item i LEFT JOIN (SELECT sku, sum(quantity) FILTER (WHERE status = ANY ($2)) AS held, \
+                     sum(quantity) FILTER (WHERE status <> ALL ($2) AND status <> 'cancelled') AS sold \
+                     FROM order_line JOIN customer_order USING (order_id) WHERE sale_id = $1 GROUP BY sku) l USING (sku) \
+                     WHERE i.sale_id = $1";
+        let held = OrderStatus::ALL.into_iter().filter(|status| status.holds_units());
+        let held: Vec<_> = held.map(OrderStatus::as_str).collect();
+        for row in self.db.query(units, &[&sale.as_str(), &held]).await.expect("items") {
+            let number = |column| row.get::<_, i64>(column) as u64;
+            let total = row.get::<_, Option<i64>>(0).map(|total| total as u64);
+            let item = Stock { total, held: number(1), sold: number(2), dead_lettered: number(3) };
+            holds(stock::never_oversold(&item));
+            holds(stock::orders_match(&Stock { sold: 0, ..item }, number(4)));
+            holds(stock::orders_match(&Stock { held: 0, ..item }, number(5)));
         }
-        let wallets = "SELECT coalesce(sum(abs(w.balance - coalesce(e.amount, 0))), 0)::bigint FROM wallet w LEFT JOIN \
-                       (SELECT customer_id, currency, sum(amount)::bigint AS amount FROM wallet_entry GROUP BY 1, 2) e \
-                       USING (customer_id, currency) WHERE $1 <> ''";
-        assert_eq!(self.number(wallets, sale).await, 0, "a wallet's balance equals the sum of its entries");
-        let money = "SELECT count(*) FROM customer_order o LEFT JOIN payment p USING (order_id) WHERE o.sale_id = $1 AND \
-                     (p.status IS NOT DISTINCT FROM 'captured') <> (o.status IN ('payment_completed', 'preparing', \
-                     'in_warehouse', 'shipped', 'in_transit', 'delivered'))";
-        assert_eq!(self.number(money, sale).await, 0, "exactly the payments of paid orders are captured");
+        let wallets = "SELECT w.balance, coalesce(sum(e.amount), 0)::bigint FROM wallet w \
+                       LEFT JOIN wallet_entry e USING (customer_id, currency) GROUP BY w.customer_id, w.currency, w.balance";
+        for row in self.db.query(wallets, &[]).await.expect("wallets") {
+            holds(money::wallet_balanced(row.get(0), row.get(1)));
+        }
+        let payments = "SELECT o.status, p.status IS NOT DISTINCT FROM 'captured' FROM customer_order o \
+                        LEFT JOIN payment p USING (order_id) WHERE o.sale_id = $1";
+        for row in self.db.query(payments, &[&sale.as_str()]).await.expect("payments") {
+            let status = OrderStatus::parse(row.get(0)).expect("a status");
+            let is_paid = status.is_paid() && status != OrderStatus::RefundRequested;
+            holds(money::captured_while_paid(is_paid, row.get(1)));
+        }
         let released = "SELECT coalesce(sum(abs(coalesce(r.units, 0) - l.quantity)), 0)::bigint \
                         FROM order_line l JOIN customer_order o USING (order_id) LEFT JOIN \
                         (SELECT order_id, sku, sum(units) AS units FROM stock_release GROUP BY order_id, sku) r \

@@ -10,6 +10,7 @@ use contract::record::{AcceptedBatch, Barrier, Headers, Record, RecordType, unit
 use contract::timestamp::Timestamp;
 use customers::journal::{Class, Entry};
 use customers::request;
+use invariants::position::EventSequences;
 
 pub(crate) const PARTITION: i32 = 2;
 const PRICE: u64 = 100;
@@ -192,7 +193,10 @@ fn stored(sale: SaleId, orders: Vec<OrderRow>, events: Vec<EventRow>) -> Stored 
         releases: Vec::new(),
         changes: Vec::new(),
         dead_letters: Vec::new(),
-        position: Position { next_offset: 6, next_seq: 5, seq_rows: 4, seq_distinct: 4, seq_max: 4 },
+        position: Position {
+            next_offset: 6,
+            events: EventSequences { next: 5, max: 4, rows: 4, distinct: 4 },
+        },
         payments: Vec::new(),
         wallet_entries: Vec::new(),
         wallets: Vec::new(),

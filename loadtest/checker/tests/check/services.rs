@@ -105,11 +105,11 @@ impl Planted {
         let position = &evidence.stored.position;
         pg.execute(
             "INSERT INTO log_position VALUES ('orders', $1, $2, $3)",
-            &[&sale.partition, &position.next_offset, &position.next_seq],
+            &[&sale.partition, &position.next_offset, &position.events.next],
         )
         .await
         .unwrap();
-        pg.execute("INSERT INTO publish_cursor VALUES ($1, $2)", &[&sale.partition, &position.next_seq])
+        pg.execute("INSERT INTO publish_cursor VALUES ($1, $2)", &[&sale.partition, &position.events.next])
             .await
             .unwrap();
     }

@@ -6,6 +6,7 @@ use checker::finding::{Finding, Verdict};
 use checker::ledger::LedgerEntry;
 use contract::ids::{Epoch, OrderId, RequestDigest, Sequence};
 use customers::journal::Entry;
+use invariants::position::EventSequences;
 
 use super::sale::{accepted, amounts, batch, dead_letter, healthy, order, response, row, sku, sold_out};
 
@@ -395,11 +396,11 @@ fn invariant_10_finds_records_skipped_duplicated_or_invented() {
     finds(10, "settled_epoch is 1", |e| e.stored.sale.settled_epoch = Epoch(1));
     finds(10, "the end of the log was 6", |e| e.stored.position.next_offset = 5);
     finds(10, "the log ends at 6", |e| e.stored.position.next_offset = 9);
-    finds(10, "next_seq is 7", |e| e.stored.position.next_seq = 7);
+    finds(10, "next_seq is 7", |e| e.stored.position.events.next = 7);
     finds(10, "1 of 5 event sequences are missing", |e| {
-        e.stored.position = Position { seq_max: 5, next_seq: 6, ..e.stored.position };
+        e.stored.position.events = EventSequences { max: 5, next: 6, ..e.stored.position.events };
     });
-    finds(10, "5 event rows share 4 sequences", |e| e.stored.position.seq_rows = 5);
+    finds(10, "5 event rows share 4 sequences", |e| e.stored.position.events.rows = 5);
     finds(10, "the log has no command for it", |e| {
         e.stored.orders[0].status = "cancelled".into();
         e.stored.orders[0].cancel_reason = Some("customer".into());

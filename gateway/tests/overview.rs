@@ -9,6 +9,7 @@ use process::kafka::{Message, Producer, ProducerSettings};
 use reqwest::Method;
 use serde_json::{Value, json};
 use testkit::client::{order_body, terms};
+use testkit::control::timed;
 use testkit::system::Shape;
 use testkit::{Client, Forwarder, RedisServer, System, environment, fresh, shared};
 
@@ -17,10 +18,9 @@ use testkit::{Client, Forwarder, RedisServer, System, environment, fresh, shared
 const ANSWERED_WITHIN: Duration = Duration::from_millis(1500);
 
 async fn overview(client: &Client) -> Value {
-    let started = Instant::now();
-    let answer = client.admin(Method::GET, "/admin/v1/overview", None).await;
+    let (answer, timing) = timed(client, client.admin(Method::GET, "/admin/v1/overview", None)).await;
     assert_eq!(answer.status, 200, "{:?}", answer.body);
-    assert!(started.elapsed() < ANSWERED_WITHIN, "took {:?}", started.elapsed());
+    timing.assert_within(ANSWERED_WITHIN, "the overview is returned");
     answer.body
 }
 

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`system`] | gateways and settlers in the test's process |
 //! | [`client`] | an HTTP client for operators and customers |
+//! | [`control`] | time limits that hold on a busy machine, too |
 //! | [`live`] | clients of live updates (SSE and WebSocket) |
 //! | [`program`] | our programs and servers as separate processes, on ports that no other test uses |
 //! | [`browser`] | browser tests of the pages |
@@ -20,6 +21,7 @@
 pub mod browser;
 pub mod card_payments;
 pub mod client;
+pub mod control;
 pub mod forwarder;
 pub mod live;
 pub mod mail_server;

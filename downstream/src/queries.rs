@@ -568,6 +568,42 @@ pub struct HourCounts<'a> {
     pub delivery_ms: Vec<i64>,
 }
 
+/// The values of one row of [`HourCounts`].
+#[derive(Debug)]
+pub struct HourCountsValues<'a> {
+    pub sale_id: &'a contract::ids::SaleId,
+    pub at: time::OffsetDateTime,
+    pub shipped: i64,
+    pub delivered: i64,
+    pub preparation_ms: i64,
+    pub on_the_way: i64,
+    pub delivery_ms: i64,
+}
+
+impl<'a> HourCounts<'a> {
+    /// Reserves capacity for more rows.
+    pub fn reserve(&mut self, rows: usize) {
+        self.sale_id.reserve(rows);
+        self.at.reserve(rows);
+        self.shipped.reserve(rows);
+        self.delivered.reserve(rows);
+        self.preparation_ms.reserve(rows);
+        self.on_the_way.reserve(rows);
+        self.delivery_ms.reserve(rows);
+    }
+
+    /// Adds a row.
+    pub fn push(&mut self, row: HourCountsValues<'a>) {
+        self.sale_id.push(row.sale_id);
+        self.at.push(row.at);
+        self.shipped.push(row.shipped);
+        self.delivered.push(row.delivered);
+        self.preparation_ms.push(row.preparation_ms);
+        self.on_the_way.push(row.on_the_way);
+        self.delivery_ms.push(row.delivery_ms);
+    }
+}
+
 /// Rows as columns: each vector has one entry per row.
 #[derive(Debug, Default)]
 pub struct OrderTimes<'a> {
@@ -576,6 +612,36 @@ pub struct OrderTimes<'a> {
     pub seen: Vec<i32>,
     pub paid_at: Vec<Option<time::OffsetDateTime>>,
     pub shipped_at: Vec<Option<time::OffsetDateTime>>,
+}
+
+/// The values of one row of [`OrderTimes`].
+#[derive(Debug)]
+pub struct OrderTimesValues<'a> {
+    pub order_id: contract::ids::OrderId,
+    pub sale_id: &'a contract::ids::SaleId,
+    pub seen: i32,
+    pub paid_at: Option<time::OffsetDateTime>,
+    pub shipped_at: Option<time::OffsetDateTime>,
+}
+
+impl<'a> OrderTimes<'a> {
+    /// Reserves capacity for more rows.
+    pub fn reserve(&mut self, rows: usize) {
+        self.order_id.reserve(rows);
+        self.sale_id.reserve(rows);
+        self.seen.reserve(rows);
+        self.paid_at.reserve(rows);
+        self.shipped_at.reserve(rows);
+    }
+
+    /// Adds a row.
+    pub fn push(&mut self, row: OrderTimesValues<'a>) {
+        self.order_id.push(row.order_id);
+        self.sale_id.push(row.sale_id);
+        self.seen.push(row.seen);
+        self.paid_at.push(row.paid_at);
+        self.shipped_at.push(row.shipped_at);
+    }
 }
 
 /// Rows as columns: each vector has one entry per row.
@@ -599,10 +665,97 @@ pub struct SaleCounts<'a> {
     pub last_order_at: Vec<Option<time::OffsetDateTime>>,
 }
 
+/// The values of one row of [`SaleCounts`].
+#[derive(Debug)]
+pub struct SaleCountsValues<'a> {
+    pub sale_id: &'a contract::ids::SaleId,
+    pub currency: contract::money::Currency,
+    pub accepted: i64,
+    pub payment_requested: i64,
+    pub paid: i64,
+    pub payment_failed: i64,
+    pub expired: i64,
+    pub cancelled: i64,
+    pub shipped: i64,
+    pub delivered: i64,
+    pub refund_requested: i64,
+    pub refunded: i64,
+    pub captured: i64,
+    pub returned: i64,
+    pub first_order_at: Option<time::OffsetDateTime>,
+    pub last_order_at: Option<time::OffsetDateTime>,
+}
+
+impl<'a> SaleCounts<'a> {
+    /// Reserves capacity for more rows.
+    pub fn reserve(&mut self, rows: usize) {
+        self.sale_id.reserve(rows);
+        self.currency.reserve(rows);
+        self.accepted.reserve(rows);
+        self.payment_requested.reserve(rows);
+        self.paid.reserve(rows);
+        self.payment_failed.reserve(rows);
+        self.expired.reserve(rows);
+        self.cancelled.reserve(rows);
+        self.shipped.reserve(rows);
+        self.delivered.reserve(rows);
+        self.refund_requested.reserve(rows);
+        self.refunded.reserve(rows);
+        self.captured.reserve(rows);
+        self.returned.reserve(rows);
+        self.first_order_at.reserve(rows);
+        self.last_order_at.reserve(rows);
+    }
+
+    /// Adds a row.
+    pub fn push(&mut self, row: SaleCountsValues<'a>) {
+        self.sale_id.push(row.sale_id);
+        self.currency.push(row.currency);
+        self.accepted.push(row.accepted);
+        self.payment_requested.push(row.payment_requested);
+        self.paid.push(row.paid);
+        self.payment_failed.push(row.payment_failed);
+        self.expired.push(row.expired);
+        self.cancelled.push(row.cancelled);
+        self.shipped.push(row.shipped);
+        self.delivered.push(row.delivered);
+        self.refund_requested.push(row.refund_requested);
+        self.refunded.push(row.refunded);
+        self.captured.push(row.captured);
+        self.returned.push(row.returned);
+        self.first_order_at.push(row.first_order_at);
+        self.last_order_at.push(row.last_order_at);
+    }
+}
+
 /// Rows as columns: each vector has one entry per row.
 #[derive(Debug, Default)]
 pub struct SecondCounts<'a> {
     pub sale_id: Vec<&'a contract::ids::SaleId>,
     pub at: Vec<time::OffsetDateTime>,
     pub accepted: Vec<i64>,
+}
+
+/// The values of one row of [`SecondCounts`].
+#[derive(Debug)]
+pub struct SecondCountsValues<'a> {
+    pub sale_id: &'a contract::ids::SaleId,
+    pub at: time::OffsetDateTime,
+    pub accepted: i64,
+}
+
+impl<'a> SecondCounts<'a> {
+    /// Reserves capacity for more rows.
+    pub fn reserve(&mut self, rows: usize) {
+        self.sale_id.reserve(rows);
+        self.at.reserve(rows);
+        self.accepted.reserve(rows);
+    }
+
+    /// Adds a row.
+    pub fn push(&mut self, row: SecondCountsValues<'a>) {
+        self.sale_id.push(row.sale_id);
+        self.at.push(row.at);
+        self.accepted.push(row.accepted);
+    }
 }

@@ -2472,6 +2472,60 @@ pub struct DeliveryColumns<'a> {
     pub next_move_at: Vec<Option<time::OffsetDateTime>>,
 }
 
+/// The values of one row of [`DeliveryColumns`].
+#[derive(Debug)]
+pub struct DeliveryValues<'a> {
+    pub delivery_id: uuid::Uuid,
+    pub order_id: contract::ids::OrderId,
+    pub sale_id: &'a contract::ids::SaleId,
+    pub kind: &'a str,
+    pub status: &'a str,
+    pub tracking_number: Option<&'a str>,
+    pub courier: Option<&'a str>,
+    pub started_at: time::OffsetDateTime,
+    pub shipped_at: Option<time::OffsetDateTime>,
+    pub completed_at: Option<time::OffsetDateTime>,
+    pub estimated_arrival: Option<time::OffsetDateTime>,
+    pub last_status_message: Option<&'a str>,
+    pub next_move_at: Option<time::OffsetDateTime>,
+}
+
+impl<'a> DeliveryColumns<'a> {
+    /// Reserves capacity for more rows.
+    pub fn reserve(&mut self, rows: usize) {
+        self.delivery_id.reserve(rows);
+        self.order_id.reserve(rows);
+        self.sale_id.reserve(rows);
+        self.kind.reserve(rows);
+        self.status.reserve(rows);
+        self.tracking_number.reserve(rows);
+        self.courier.reserve(rows);
+        self.started_at.reserve(rows);
+        self.shipped_at.reserve(rows);
+        self.completed_at.reserve(rows);
+        self.estimated_arrival.reserve(rows);
+        self.last_status_message.reserve(rows);
+        self.next_move_at.reserve(rows);
+    }
+
+    /// Adds a row.
+    pub fn push(&mut self, row: DeliveryValues<'a>) {
+        self.delivery_id.push(row.delivery_id);
+        self.order_id.push(row.order_id);
+        self.sale_id.push(row.sale_id);
+        self.kind.push(row.kind);
+        self.status.push(row.status);
+        self.tracking_number.push(row.tracking_number);
+        self.courier.push(row.courier);
+        self.started_at.push(row.started_at);
+        self.shipped_at.push(row.shipped_at);
+        self.completed_at.push(row.completed_at);
+        self.estimated_arrival.push(row.estimated_arrival);
+        self.last_status_message.push(row.last_status_message);
+        self.next_move_at.push(row.next_move_at);
+    }
+}
+
 /// Rows as columns: each vector has one entry per row.
 #[derive(Debug, Default)]
 pub struct ItemColumns<'a> {
@@ -2481,6 +2535,39 @@ pub struct ItemColumns<'a> {
     pub price: Vec<i64>,
     pub max_quantity_per_order: Vec<i32>,
     pub total: Vec<Option<i64>>,
+}
+
+/// The values of one row of [`ItemColumns`].
+#[derive(Debug)]
+pub struct ItemValues<'a> {
+    pub sku: &'a contract::ids::Sku,
+    pub position: i32,
+    pub name: &'a str,
+    pub price: i64,
+    pub max_quantity_per_order: i32,
+    pub total: Option<i64>,
+}
+
+impl<'a> ItemColumns<'a> {
+    /// Reserves capacity for more rows.
+    pub fn reserve(&mut self, rows: usize) {
+        self.sku.reserve(rows);
+        self.position.reserve(rows);
+        self.name.reserve(rows);
+        self.price.reserve(rows);
+        self.max_quantity_per_order.reserve(rows);
+        self.total.reserve(rows);
+    }
+
+    /// Adds a row.
+    pub fn push(&mut self, row: ItemValues<'a>) {
+        self.sku.push(row.sku);
+        self.position.push(row.position);
+        self.name.push(row.name);
+        self.price.push(row.price);
+        self.max_quantity_per_order.push(row.max_quantity_per_order);
+        self.total.push(row.total);
+    }
 }
 
 /// Rows as columns: each vector has one entry per row.
@@ -2493,12 +2580,66 @@ pub struct LineColumns<'a> {
     pub unit_price: Vec<i64>,
 }
 
+/// The values of one row of [`LineColumns`].
+#[derive(Debug)]
+pub struct LineValues<'a> {
+    pub order_id: contract::ids::OrderId,
+    pub line: i32,
+    pub sku: &'a contract::ids::Sku,
+    pub quantity: i32,
+    pub unit_price: i64,
+}
+
+impl<'a> LineColumns<'a> {
+    /// Reserves capacity for more rows.
+    pub fn reserve(&mut self, rows: usize) {
+        self.order_id.reserve(rows);
+        self.line.reserve(rows);
+        self.sku.reserve(rows);
+        self.quantity.reserve(rows);
+        self.unit_price.reserve(rows);
+    }
+
+    /// Adds a row.
+    pub fn push(&mut self, row: LineValues<'a>) {
+        self.order_id.push(row.order_id);
+        self.line.push(row.line);
+        self.sku.push(row.sku);
+        self.quantity.push(row.quantity);
+        self.unit_price.push(row.unit_price);
+    }
+}
+
 /// Rows as columns: each vector has one entry per row.
 #[derive(Debug, Default)]
 pub struct MoveColumns<'a> {
     pub order_id: Vec<contract::ids::OrderId>,
     pub status: Vec<contract::lifecycle::OrderStatus>,
     pub reason: Vec<Option<&'a str>>,
+}
+
+/// The values of one row of [`MoveColumns`].
+#[derive(Debug)]
+pub struct MoveValues<'a> {
+    pub order_id: contract::ids::OrderId,
+    pub status: contract::lifecycle::OrderStatus,
+    pub reason: Option<&'a str>,
+}
+
+impl<'a> MoveColumns<'a> {
+    /// Reserves capacity for more rows.
+    pub fn reserve(&mut self, rows: usize) {
+        self.order_id.reserve(rows);
+        self.status.reserve(rows);
+        self.reason.reserve(rows);
+    }
+
+    /// Adds a row.
+    pub fn push(&mut self, row: MoveValues<'a>) {
+        self.order_id.push(row.order_id);
+        self.status.push(row.status);
+        self.reason.push(row.reason);
+    }
 }
 
 /// Rows as columns: each vector has one entry per row.
@@ -2509,6 +2650,36 @@ pub struct NoteColumns<'a> {
     pub command: Vec<&'a str>,
     pub result: Vec<&'a str>,
     pub found: Vec<&'a str>,
+}
+
+/// The values of one row of [`NoteColumns`].
+#[derive(Debug)]
+pub struct NoteValues<'a> {
+    pub log_offset: i64,
+    pub order_id: contract::ids::OrderId,
+    pub command: &'a str,
+    pub result: &'a str,
+    pub found: &'a str,
+}
+
+impl<'a> NoteColumns<'a> {
+    /// Reserves capacity for more rows.
+    pub fn reserve(&mut self, rows: usize) {
+        self.log_offset.reserve(rows);
+        self.order_id.reserve(rows);
+        self.command.reserve(rows);
+        self.result.reserve(rows);
+        self.found.reserve(rows);
+    }
+
+    /// Adds a row.
+    pub fn push(&mut self, row: NoteValues<'a>) {
+        self.log_offset.push(row.log_offset);
+        self.order_id.push(row.order_id);
+        self.command.push(row.command);
+        self.result.push(row.result);
+        self.found.push(row.found);
+    }
 }
 
 /// Rows as columns: each vector has one entry per row.
@@ -2534,12 +2705,105 @@ pub struct OrderColumns<'a> {
     pub accepted_at: Vec<time::OffsetDateTime>,
 }
 
+/// The values of one row of [`OrderColumns`].
+#[derive(Debug)]
+pub struct OrderValues<'a> {
+    pub order_id: contract::ids::OrderId,
+    pub sale_id: &'a contract::ids::SaleId,
+    pub customer_id: &'a contract::ids::CustomerId,
+    pub customer_email: Option<&'a str>,
+    pub sequence: contract::ids::Sequence,
+    pub epoch: contract::ids::Epoch,
+    pub subtotal: i64,
+    pub discount_policy_id: Option<&'a str>,
+    pub discount: i64,
+    pub delivery_fee: i64,
+    pub currency: contract::money::Currency,
+    pub idempotency_key: &'a str,
+    pub request_digest: &'a [u8],
+    pub hold_seconds: i32,
+    pub fulfilment: contract::order::Fulfilment,
+    pub shipping_address: Option<tokio_postgres::types::Json<&'a contract::order::Address>>,
+    pub payment_request: Option<tokio_postgres::types::Json<&'a contract::order::PaymentRequest>>,
+    pub accepted_at: time::OffsetDateTime,
+}
+
+impl<'a> OrderColumns<'a> {
+    /// Reserves capacity for more rows.
+    pub fn reserve(&mut self, rows: usize) {
+        self.order_id.reserve(rows);
+        self.sale_id.reserve(rows);
+        self.customer_id.reserve(rows);
+        self.customer_email.reserve(rows);
+        self.sequence.reserve(rows);
+        self.epoch.reserve(rows);
+        self.subtotal.reserve(rows);
+        self.discount_policy_id.reserve(rows);
+        self.discount.reserve(rows);
+        self.delivery_fee.reserve(rows);
+        self.currency.reserve(rows);
+        self.idempotency_key.reserve(rows);
+        self.request_digest.reserve(rows);
+        self.hold_seconds.reserve(rows);
+        self.fulfilment.reserve(rows);
+        self.shipping_address.reserve(rows);
+        self.payment_request.reserve(rows);
+        self.accepted_at.reserve(rows);
+    }
+
+    /// Adds a row.
+    pub fn push(&mut self, row: OrderValues<'a>) {
+        self.order_id.push(row.order_id);
+        self.sale_id.push(row.sale_id);
+        self.customer_id.push(row.customer_id);
+        self.customer_email.push(row.customer_email);
+        self.sequence.push(row.sequence);
+        self.epoch.push(row.epoch);
+        self.subtotal.push(row.subtotal);
+        self.discount_policy_id.push(row.discount_policy_id);
+        self.discount.push(row.discount);
+        self.delivery_fee.push(row.delivery_fee);
+        self.currency.push(row.currency);
+        self.idempotency_key.push(row.idempotency_key);
+        self.request_digest.push(row.request_digest);
+        self.hold_seconds.push(row.hold_seconds);
+        self.fulfilment.push(row.fulfilment);
+        self.shipping_address.push(row.shipping_address);
+        self.payment_request.push(row.payment_request);
+        self.accepted_at.push(row.accepted_at);
+    }
+}
+
 /// Rows as columns: each vector has one entry per row.
 #[derive(Debug, Default)]
 pub struct OrderMoveColumns<'a> {
     pub order_id: Vec<contract::ids::OrderId>,
     pub status: Vec<contract::lifecycle::OrderStatus>,
     pub reason: Vec<Option<&'a str>>,
+}
+
+/// The values of one row of [`OrderMoveColumns`].
+#[derive(Debug)]
+pub struct OrderMoveValues<'a> {
+    pub order_id: contract::ids::OrderId,
+    pub status: contract::lifecycle::OrderStatus,
+    pub reason: Option<&'a str>,
+}
+
+impl<'a> OrderMoveColumns<'a> {
+    /// Reserves capacity for more rows.
+    pub fn reserve(&mut self, rows: usize) {
+        self.order_id.reserve(rows);
+        self.status.reserve(rows);
+        self.reason.reserve(rows);
+    }
+
+    /// Adds a row.
+    pub fn push(&mut self, row: OrderMoveValues<'a>) {
+        self.order_id.push(row.order_id);
+        self.status.push(row.status);
+        self.reason.push(row.reason);
+    }
 }
 
 /// Rows as columns: each vector has one entry per row.
@@ -2561,6 +2825,63 @@ pub struct PaymentColumns<'a> {
     pub refunded_at: Vec<Option<time::OffsetDateTime>>,
 }
 
+/// The values of one row of [`PaymentColumns`].
+#[derive(Debug)]
+pub struct PaymentValues<'a> {
+    pub payment_id: uuid::Uuid,
+    pub order_id: contract::ids::OrderId,
+    pub sale_id: &'a contract::ids::SaleId,
+    pub customer_id: &'a contract::ids::CustomerId,
+    pub method: contract::order::PaymentMethod,
+    pub token: Option<&'a str>,
+    pub status: contract::payment::PaymentStatus,
+    pub amount: i64,
+    pub currency: contract::money::Currency,
+    pub reason: Option<&'a str>,
+    pub requested_at: time::OffsetDateTime,
+    pub captured_at: Option<time::OffsetDateTime>,
+    pub refund_requested_at: Option<time::OffsetDateTime>,
+    pub refunded_at: Option<time::OffsetDateTime>,
+}
+
+impl<'a> PaymentColumns<'a> {
+    /// Reserves capacity for more rows.
+    pub fn reserve(&mut self, rows: usize) {
+        self.payment_id.reserve(rows);
+        self.order_id.reserve(rows);
+        self.sale_id.reserve(rows);
+        self.customer_id.reserve(rows);
+        self.method.reserve(rows);
+        self.token.reserve(rows);
+        self.status.reserve(rows);
+        self.amount.reserve(rows);
+        self.currency.reserve(rows);
+        self.reason.reserve(rows);
+        self.requested_at.reserve(rows);
+        self.captured_at.reserve(rows);
+        self.refund_requested_at.reserve(rows);
+        self.refunded_at.reserve(rows);
+    }
+
+    /// Adds a row.
+    pub fn push(&mut self, row: PaymentValues<'a>) {
+        self.payment_id.push(row.payment_id);
+        self.order_id.push(row.order_id);
+        self.sale_id.push(row.sale_id);
+        self.customer_id.push(row.customer_id);
+        self.method.push(row.method);
+        self.token.push(row.token);
+        self.status.push(row.status);
+        self.amount.push(row.amount);
+        self.currency.push(row.currency);
+        self.reason.push(row.reason);
+        self.requested_at.push(row.requested_at);
+        self.captured_at.push(row.captured_at);
+        self.refund_requested_at.push(row.refund_requested_at);
+        self.refunded_at.push(row.refunded_at);
+    }
+}
+
 /// Rows as columns: each vector has one entry per row.
 #[derive(Debug, Default)]
 pub struct ReleaseColumns<'a> {
@@ -2570,12 +2891,63 @@ pub struct ReleaseColumns<'a> {
     pub order_id: Vec<Option<contract::ids::OrderId>>,
 }
 
+/// The values of one row of [`ReleaseColumns`].
+#[derive(Debug)]
+pub struct ReleaseValues<'a> {
+    pub sale_id: &'a contract::ids::SaleId,
+    pub sku: &'a contract::ids::Sku,
+    pub units: i64,
+    pub order_id: Option<contract::ids::OrderId>,
+}
+
+impl<'a> ReleaseColumns<'a> {
+    /// Reserves capacity for more rows.
+    pub fn reserve(&mut self, rows: usize) {
+        self.sale_id.reserve(rows);
+        self.sku.reserve(rows);
+        self.units.reserve(rows);
+        self.order_id.reserve(rows);
+    }
+
+    /// Adds a row.
+    pub fn push(&mut self, row: ReleaseValues<'a>) {
+        self.sale_id.push(row.sale_id);
+        self.sku.push(row.sku);
+        self.units.push(row.units);
+        self.order_id.push(row.order_id);
+    }
+}
+
 /// Rows as columns: each vector has one entry per row.
 #[derive(Debug, Default)]
 pub struct SaleColumns<'a> {
     pub sale_id: Vec<&'a contract::ids::SaleId>,
     pub next_sequence: Vec<contract::ids::Sequence>,
     pub settled_epoch: Vec<contract::ids::Epoch>,
+}
+
+/// The values of one row of [`SaleColumns`].
+#[derive(Debug)]
+pub struct SaleValues<'a> {
+    pub sale_id: &'a contract::ids::SaleId,
+    pub next_sequence: contract::ids::Sequence,
+    pub settled_epoch: contract::ids::Epoch,
+}
+
+impl<'a> SaleColumns<'a> {
+    /// Reserves capacity for more rows.
+    pub fn reserve(&mut self, rows: usize) {
+        self.sale_id.reserve(rows);
+        self.next_sequence.reserve(rows);
+        self.settled_epoch.reserve(rows);
+    }
+
+    /// Adds a row.
+    pub fn push(&mut self, row: SaleValues<'a>) {
+        self.sale_id.push(row.sale_id);
+        self.next_sequence.push(row.next_sequence);
+        self.settled_epoch.push(row.settled_epoch);
+    }
 }
 
 /// Rows as columns: each vector has one entry per row.
@@ -2587,6 +2959,33 @@ pub struct UnitColumns<'a> {
     pub sold: Vec<i64>,
 }
 
+/// The values of one row of [`UnitColumns`].
+#[derive(Debug)]
+pub struct UnitValues<'a> {
+    pub sale_id: &'a contract::ids::SaleId,
+    pub sku: &'a contract::ids::Sku,
+    pub held: i64,
+    pub sold: i64,
+}
+
+impl<'a> UnitColumns<'a> {
+    /// Reserves capacity for more rows.
+    pub fn reserve(&mut self, rows: usize) {
+        self.sale_id.reserve(rows);
+        self.sku.reserve(rows);
+        self.held.reserve(rows);
+        self.sold.reserve(rows);
+    }
+
+    /// Adds a row.
+    pub fn push(&mut self, row: UnitValues<'a>) {
+        self.sale_id.push(row.sale_id);
+        self.sku.push(row.sku);
+        self.held.push(row.held);
+        self.sold.push(row.sold);
+    }
+}
+
 /// Rows as columns: each vector has one entry per row.
 #[derive(Debug, Default)]
 pub struct WalletColumns<'a> {
@@ -2595,4 +2994,34 @@ pub struct WalletColumns<'a> {
     pub amount: Vec<i64>,
     pub reason: Vec<&'a str>,
     pub order_id: Vec<contract::ids::OrderId>,
+}
+
+/// The values of one row of [`WalletColumns`].
+#[derive(Debug)]
+pub struct WalletValues<'a> {
+    pub customer_id: &'a contract::ids::CustomerId,
+    pub currency: contract::money::Currency,
+    pub amount: i64,
+    pub reason: &'a str,
+    pub order_id: contract::ids::OrderId,
+}
+
+impl<'a> WalletColumns<'a> {
+    /// Reserves capacity for more rows.
+    pub fn reserve(&mut self, rows: usize) {
+        self.customer_id.reserve(rows);
+        self.currency.reserve(rows);
+        self.amount.reserve(rows);
+        self.reason.reserve(rows);
+        self.order_id.reserve(rows);
+    }
+
+    /// Adds a row.
+    pub fn push(&mut self, row: WalletValues<'a>) {
+        self.customer_id.push(row.customer_id);
+        self.currency.push(row.currency);
+        self.amount.push(row.amount);
+        self.reason.push(row.reason);
+        self.order_id.push(row.order_id);
+    }
 }

@@ -77,6 +77,30 @@ fn write_columns(source: &mut String, name: &str, fields: &[Field]) {
         let _ = writeln!(source, "    pub {name}: {rust},");
     }
     source.push_str("}\n");
+    write_values(source, name, declared, fields);
+}
+
+/// The values of one row of columns: a struct literal, which does not compile while one of them is missing.
+fn write_values(source: &mut String, columns: &str, declared: &str, fields: &[Field]) {
+    let values = format!("{}Values", columns.trim_end_matches("Columns"));
+    let _ = writeln!(source, "\n/// The values of one row of [`{columns}`].");
+    let _ = writeln!(source, "#[derive(Debug)]\npub struct {values}{declared} {{");
+    for Field { name, rust, .. } in fields {
+        let value = rust.strip_prefix("Vec<").and_then(|rust| rust.strip_suffix('>')).unwrap_or(rust);
+        let _ = writeln!(source, "    pub {name}: {value},");
+    }
+    let _ = writeln!(source, "}}\n\nimpl{declared} {columns}{declared} {{");
+    let _ = writeln!(source, "    /// Reserves capacity for more rows.");
+    let _ = writeln!(source, "    pub fn reserve(&mut self, rows: usize) {{");
+    for Field { name, .. } in fields {
+        let _ = writeln!(source, "        self.{name}.reserve(rows);");
+    }
+    let _ = writeln!(source, "    }}\n\n    /// Adds a row.");
+    let _ = writeln!(source, "    pub fn push(&mut self, row: {values}{declared}) {{");
+    for Field { name, .. } in fields {
+        let _ = writeln!(source, "        self.{name}.push(row.{name});");
+    }
+    source.push_str("    }\n}\n");
 }
 
 /// The fields of a query's struct: its scalars, and its columns as one field.

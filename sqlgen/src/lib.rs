@@ -18,7 +18,7 @@
 //! | `-- @returns one` (`optional`, `many`, `stream`) | how many rows a caller expects; required where a statement returns columns |
 //! | `-- @nullable reason, emails[]` | parameters and columns that may be null, and arrays whose elements may be null |
 //! | `-- @type status = contract::payment::PaymentStatus` | the Rust type of a parameter or column that its name does not determine |
-//! | `-- @columns OrderColumns` | collects the array parameters in a struct of vectors, shared by all queries that give the same name |
+//! | `-- @columns OrderColumns` | collects the array parameters in a struct of vectors, shared by all queries that give the same name; `OrderValues` is one row of it |
 //! | `-- @row StoredOrder` | the name of the row struct, shared by all queries that give the same name |
 
 pub mod emit;

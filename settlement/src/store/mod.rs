@@ -3,12 +3,12 @@
 //! | module             | what it does                                                              |
 //! |--------------------|---------------------------------------------------------------------------|
 //! | [`database`]       | configures the connection pool                                            |
-//! | [`insert_columns`] | collects new rows as columns                                              |
+//! | [`insert_rows`] | collects new rows as columns                                              |
 //! | [`upsert_rows`]    | writes the rows of orders that changed                                    |
 //! | [`transaction`]    | commits a batch: the compare-and-set of the position, and all its effects |
 
 pub mod database;
-pub mod insert_columns;
+pub mod insert_rows;
 pub mod transaction;
 pub mod upsert_rows;
 

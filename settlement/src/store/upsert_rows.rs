@@ -11,9 +11,10 @@ use time::OffsetDateTime;
 
 use super::{BatchSpan, StoreError};
 use crate::decide::delivery_schedule::COURIER;
-use crate::decide::order_state::OrderState;
+use crate::decide::order_state::{DeliveryState, OrderState, PaymentState};
 use crate::queries::{
-    DeliveryColumns, MoveOrders, OrderMoveColumns, PaymentColumns, UpsertDeliveries, UpsertPayments,
+    DeliveryColumns, DeliveryValues, MoveOrders, OrderMoveColumns, OrderMoveValues, PaymentColumns,
+    PaymentValues, UpsertDeliveries, UpsertPayments,
 };
 
 /// Writes the rows of changed orders.
@@ -29,9 +30,17 @@ pub async fn write(
     let mut payments = PaymentColumns::default();
     let mut deliveries = DeliveryColumns::default();
     for ((id, order), tracking_number) in changed.iter().zip(&tracking_numbers) {
-        orders.push(*id, order);
-        payments.push(*id, order);
-        deliveries.push(*id, order, tracking_number);
+        orders.push(OrderMoveValues {
+            order_id: *id,
+            status: order.status,
+            reason: order.cancel_reason.map(CancelReason::as_str),
+        });
+        if let Some(payment) = &order.payment {
+            payments.push(PaymentValues::new(*id, order, payment));
+        }
+        if let Some(delivery) = &order.delivery {
+            deliveries.push(DeliveryValues::new(*id, order, delivery, tracking_number));
+        }
     }
     if (MoveOrders { updated_at, columns: &orders }.execute(tx).await?) != changed.len() as u64 {
         return Err(StoreError::Refused("an order to update does not exist".into()));
@@ -50,51 +59,45 @@ fn tracking_number(id: OrderId, order: &OrderState<'_>) -> String {
     order.delivery.map_or_else(String::new, |delivery| format!("TRACK-{id}-{}", delivery.started_at.0))
 }
 
-impl OrderMoveColumns<'_> {
-    fn push(&mut self, id: OrderId, order: &OrderState<'_>) {
-        self.order_id.push(id);
-        self.status.push(order.status);
-        self.reason.push(order.cancel_reason.map(CancelReason::as_str));
+impl<'a> PaymentValues<'a> {
+    fn new(id: OrderId, order: &OrderState<'a>, payment: &PaymentState<'a>) -> Self {
+        Self {
+            payment_id: payment_id(id),
+            order_id: id,
+            sale_id: order.sale,
+            customer_id: order.customer,
+            method: payment.method,
+            token: payment.token,
+            status: payment.status,
+            amount: order.total() as i64,
+            currency: order.currency,
+            reason: payment.reason,
+            requested_at: payment.requested_at.to_datetime(),
+            captured_at: to_datetime(payment.captured_at),
+            refund_requested_at: to_datetime(payment.refund_requested_at),
+            refunded_at: to_datetime(payment.refunded_at),
+        }
     }
 }
 
-impl<'a> PaymentColumns<'a> {
-    fn push(&mut self, id: OrderId, order: &OrderState<'a>) {
-        let Some(payment) = order.payment else { return };
-        self.payment_id.push(payment_id(id));
-        self.order_id.push(id);
-        self.sale_id.push(order.sale);
-        self.customer_id.push(order.customer);
-        self.method.push(payment.method);
-        self.token.push(payment.token);
-        self.status.push(payment.status);
-        self.amount.push(order.total() as i64);
-        self.currency.push(order.currency);
-        self.reason.push(payment.reason);
-        self.requested_at.push(payment.requested_at.to_datetime());
-        self.captured_at.push(to_datetime(payment.captured_at));
-        self.refund_requested_at.push(to_datetime(payment.refund_requested_at));
-        self.refunded_at.push(to_datetime(payment.refunded_at));
-    }
-}
-
-impl<'a> DeliveryColumns<'a> {
-    fn push(&mut self, id: OrderId, order: &OrderState<'a>, tracking_number: &'a str) {
-        let Some(delivery) = order.delivery else { return };
+impl<'a> DeliveryValues<'a> {
+    fn new(id: OrderId, order: &OrderState<'a>, delivery: &DeliveryState, tracking_number: &'a str) -> Self {
         let is_shipped = order.fulfilment == Fulfilment::Ship;
-        self.delivery_id.push(delivery_id(id));
-        self.order_id.push(id);
-        self.sale_id.push(order.sale);
-        self.kind.push(order.fulfilment.as_str());
-        self.status.push(order.status.as_str());
-        self.tracking_number.push(is_shipped.then_some(tracking_number));
-        self.courier.push(is_shipped.then_some(COURIER));
-        self.started_at.push(delivery.started_at.to_datetime());
-        self.shipped_at.push(to_datetime(delivery.shipped_at));
-        self.completed_at.push(to_datetime(delivery.completed_at));
-        self.estimated_arrival.push(to_datetime(delivery.estimated_arrival));
-        self.last_status_message.push(Some(order.status.description(Language::English)));
-        self.next_move_at.push(to_datetime(delivery.next_move_at));
+        Self {
+            delivery_id: delivery_id(id),
+            order_id: id,
+            sale_id: order.sale,
+            kind: order.fulfilment.as_str(),
+            status: order.status.as_str(),
+            tracking_number: is_shipped.then_some(tracking_number),
+            courier: is_shipped.then_some(COURIER),
+            started_at: delivery.started_at.to_datetime(),
+            shipped_at: to_datetime(delivery.shipped_at),
+            completed_at: to_datetime(delivery.completed_at),
+            estimated_arrival: to_datetime(delivery.estimated_arrival),
+            last_status_message: Some(order.status.description(Language::English)),
+            next_move_at: to_datetime(delivery.next_move_at),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use contract::record::{Action, Command, PaymentOutcome, PaymentResult, RefundRes
 
 use super::Effects;
 use crate::decide::order_state::{OrderState, PaymentState};
+use crate::queries::NoteValues;
 
 /// The result of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +53,13 @@ impl<'a> Effects<'a> {
             self.update_order(id, order);
         }
         if result != CommandResult::Applied {
-            self.notes.push(offset, id, name, result.as_str(), prior_status.as_str());
+            self.notes.push(NoteValues {
+                log_offset: offset,
+                order_id: id,
+                command: name,
+                result: result.as_str(),
+                found: prior_status.as_str(),
+            });
         }
         if result == CommandResult::Mismatch {
             tracing::error!(sale_id = %command.sale_id, order_id = %id, command = name, "the command names another payment or amount than the order's");

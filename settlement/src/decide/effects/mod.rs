@@ -37,7 +37,10 @@ use super::order_state::{OrderState, OrderStates};
 use super::partition_state::PartitionState;
 use super::prior_state::PriorState;
 use crate::consume::decoded_record::{DecodedRecord, Refusal};
-use crate::queries::{LineColumns, MoveColumns, NoteColumns, OrderColumns, ReleaseColumns, WalletColumns};
+use crate::queries::{
+    LineColumns, LineValues, MoveColumns, NoteColumns, OrderColumns, OrderValues, ReleaseColumns,
+    WalletColumns,
+};
 
 /// The effects of one batch.
 #[derive(Debug, Default)]
@@ -138,8 +141,10 @@ impl<'a> Effects<'a> {
 
     fn push_order(&mut self, created: CreatedOrder<'a>, accepted_at: OffsetDateTime) {
         let CreatedOrder { batch, order, sequence, currency } = created;
-        self.orders.push(batch, order, sequence, *currency, accepted_at);
-        self.lines.push(order);
+        self.orders.push(OrderValues::new(batch, order, sequence, *currency, accepted_at));
+        for (line, number) in order.lines.iter().zip(1..) {
+            self.lines.push(LineValues::new(order.id, number, line));
+        }
         self.created.push(created);
         let payment = order.payment.as_deref();
         let state = || OrderState::created(batch, order, sequence, *currency);

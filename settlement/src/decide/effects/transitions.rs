@@ -11,6 +11,7 @@ use process::invariant;
 
 use super::Effects;
 use crate::decide::order_state::{DeliveryState, OrderState, PaymentState};
+use crate::queries::{MoveValues, ReleaseValues, WalletValues};
 
 impl<'a> Effects<'a> {
     /// Moves an order to its next status, if the lifecycle allows the transition. An order that no longer holds its
@@ -25,7 +26,11 @@ impl<'a> Effects<'a> {
         let Ok(next) = order.status.next(trigger) else { return false };
         let previous = std::mem::replace(&mut order.status, next);
         let reason = order.cancel_reason.filter(|_| next == OrderStatus::Cancelled);
-        self.moves.push(id, next, reason.map(CancelReason::as_str).or(detail));
+        self.moves.push(MoveValues {
+            order_id: id,
+            status: next,
+            reason: reason.map(CancelReason::as_str).or(detail),
+        });
         self.move_units(id, order, previous);
         self.update_delivery(order, previous);
         true
@@ -51,7 +56,7 @@ impl<'a> Effects<'a> {
             change.held += units * (i64::from(holds) - i64::from(held));
             change.sold += units * (i64::from(sells) - i64::from(sold));
             if !holds && !sells {
-                self.releases.push(order.sale, sku, units, id);
+                self.releases.push(ReleaseValues { sale_id: order.sale, sku, units, order_id: Some(id) });
             }
         }
     }
@@ -189,6 +194,12 @@ impl<'a> Effects<'a> {
             let balance = self.order_states.balance(customer, order.currency);
             invariant::check(id, money::wallet_covers(balance));
         }
-        self.wallets.push(order.customer, order.currency, amount, reason, id);
+        self.wallets.push(WalletValues {
+            customer_id: order.customer,
+            currency: order.currency,
+            amount,
+            reason,
+            order_id: id,
+        });
     }
 }

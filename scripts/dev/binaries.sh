@@ -35,19 +35,30 @@ build_on_demand() {
     WITH_PROGRAM=$1 dev_here up --build-only
 }
 
+# Prints the arguments that name the crates of these programs and of the servers. Without them Cargo would select the
+# features that the whole workspace needs: the servers would be built with the TLS library of the load tests.
+crates_of() {
+    local name
+    for name in "${SERVERS[@]}" "$@"; do
+        [ "$name" != flashsale ] || name=cli
+        printf -- '--package=%s\n' "$name"
+    done | sort -u
+}
+
 # build_binaries NAME…: builds these programs in release mode unless they are fresh.
 build_binaries() {
-    local begun_ms shown_ms log=$LOG_DIR/build.log cargo line name
+    local begun_ms shown_ms log=$LOG_DIR/build.log cargo crates line name
     [ -z "${FLASHSALE_BIN_DIR:-}" ] || return 0
     binaries_are_fresh "$@" && return
     begun_ms=$(now_ms)
     say_step build "cargo build --release (the first one takes minutes)"
     mkdir -p "$TARGET_DIR/release"
+    mapfile -t crates < <(crates_of "$@")
     for name in "$@"; do touch "$(build_stamp "$name").new"; done # a later change to a source is not in this build
     (
         cd "$ROOT"
         CARGO_TERM_COLOR=never CARGO_TERM_PROGRESS_WHEN=always CARGO_TERM_PROGRESS_WIDTH=100 \
-            exec cargo build --release --locked "${@/#/--bin=}" </dev/null >"$log" 2>&1
+            exec cargo build --release --locked "${crates[@]}" "${@/#/--bin=}" </dev/null >"$log" 2>&1
     ) &
     cargo=$!
     shown_ms=$(now_ms)

@@ -33,6 +33,13 @@ pub fn never_oversold(stock: &Stock) -> Check {
     })
 }
 
+/// Invariant 1: the units of an item's live orders never exceed the total; `None` means unlimited.
+pub fn orders_within(total: Option<u64>, ordered: u64) -> Check {
+    require(NeverOversold, total.is_none_or(|total| ordered <= total), || {
+        format!("the order lines add up to {ordered} of {}", total.unwrap_or_default())
+    })
+}
+
 /// Invariant 1: the units of an item that are held or sold equal the units of its live orders.
 pub fn orders_match(stock: &Stock, ordered: u64) -> Check {
     let taken = u128::from(stock.held) + u128::from(stock.sold);

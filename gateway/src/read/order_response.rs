@@ -227,15 +227,38 @@ pub(crate) fn listed(
 }
 
 pub(super) fn from_row(view: &SaleView, row: StoredOrder, language: Language) -> Result<OrderBody, Problem> {
-    let status = row.status;
-    let history: Option<Vec<HistoryRow>> = decode_optional(row.history.as_ref(), "history")?;
+    // Every column is named, so that a new one cannot be forgotten here.
+    let StoredOrder {
+        order_id,
+        sale_id: _,
+        customer_id,
+        customer_email,
+        sequence,
+        status,
+        cancel_reason,
+        subtotal,
+        discount,
+        delivery_fee,
+        total,
+        currency,
+        hold_expires_at,
+        accepted_at,
+        updated_at,
+        fulfilment,
+        lines,
+        payment,
+        delivery,
+        history,
+        notes,
+    } = row;
+    let history: Option<Vec<HistoryRow>> = decode_optional(history.as_ref(), "history")?;
     let history = history.unwrap_or_default().into_iter().map(|HistoryRow { status, at_ms, reason }| {
         let (description, at) = (status.description(language), Timestamp(at_ms));
         HistoryEntry { status, description, at, reason }
     });
-    let hold_expires_at = Timestamp::from_datetime(row.hold_expires_at);
-    let updated_at = Timestamp::from_datetime(row.updated_at);
-    let delivery: Option<DeliveryBody> = decode_optional(row.delivery.as_ref(), "delivery")?;
+    let hold_expires_at = Timestamp::from_datetime(hold_expires_at);
+    let updated_at = Timestamp::from_datetime(updated_at);
+    let delivery: Option<DeliveryBody> = decode_optional(delivery.as_ref(), "delivery")?;
     let arrival = delivery.as_ref().and_then(|delivery| delivery.estimated_arrival);
     let expected_completion_at = match (status, arrival) {
         (OrderStatus::Created, _) => hold_expires_at,
@@ -244,31 +267,31 @@ pub(super) fn from_row(view: &SaleView, row: StoredOrder, language: Language) ->
         (status, None) => updated_at.plus_seconds(status.expected_seconds().unwrap_or_default()),
     };
     Ok(OrderBody {
-        order_id: row.order_id,
+        order_id,
         sale_id: view.publication.sale_id.to_string(),
-        customer_id: row.customer_id.to_string(),
-        customer_email: row.customer_email,
-        sequence: row.sequence.0,
+        customer_id: customer_id.to_string(),
+        customer_email,
+        sequence: sequence.0,
         status,
         status_description: status.description(language),
         progress_percentage: status.progress_percentage(),
         can_cancel: status.can_cancel(),
-        cancel_reason: row.cancel_reason.as_deref().and_then(CancelReason::parse),
-        accepted_at: Timestamp::from_datetime(row.accepted_at),
+        cancel_reason: cancel_reason.as_deref().and_then(CancelReason::parse),
+        accepted_at: Timestamp::from_datetime(accepted_at),
         last_updated: updated_at,
         expected_completion_at,
         hold_expires_at,
-        lines: decode_optional(row.lines.as_ref(), "lines")?,
-        subtotal: row.subtotal as u64,
-        discount: row.discount as u64,
-        delivery_fee: row.delivery_fee as u64,
-        total: row.total as u64,
-        currency: row.currency,
-        payment: decode_optional(row.payment.as_ref(), "payment")?,
-        fulfilment: Some(row.fulfilment),
+        lines: decode_optional(lines.as_ref(), "lines")?,
+        subtotal: subtotal as u64,
+        discount: discount as u64,
+        delivery_fee: delivery_fee as u64,
+        total: total as u64,
+        currency,
+        payment: decode_optional(payment.as_ref(), "payment")?,
+        fulfilment: Some(fulfilment),
         delivery,
         history: history.collect(),
-        notes: decode_optional(row.notes.as_ref(), "notes")?,
+        notes: decode_optional(notes.as_ref(), "notes")?,
     })
 }
 

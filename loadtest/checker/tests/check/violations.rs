@@ -345,8 +345,8 @@ fn invariant_9_finds_money_that_is_missing_duplicated_or_without_an_order() {
     });
     finds("and the paid orders' totals are", &|e| e.stored.payments[1].status = "captured".into());
     finds("which is no order of the sale", &|e| e.stored.payments[1].order_id = OrderId(uuid::Uuid::nil()));
-    finds("its wallet entries are []", &|e| e.stored.wallet_entries.clear());
-    finds("its wallet entries are [-", &|e| e.stored.wallet_entries.push(e.stored.wallet_entries[0].clone()));
+    finds("the wallet entries are []", &|e| e.stored.wallet_entries.clear());
+    finds("the wallet entries are [-", &|e| e.stored.wallet_entries.push(e.stored.wallet_entries[0].clone()));
     finds("the sum of its entries is 8", &|e| e.stored.wallets[0].entries = 8);
     finds("has -1", &|e| e.stored.wallets[0].balance = -1);
 }

@@ -148,7 +148,7 @@ is_current() {
     local name=$1 pid command
     pid=$(pid_of "$name") || return 1
     mapfile -t command < <(program_command "$name")
-    same_launch "$name" "${command[@]}" && [ "/proc/$pid/exe" -ef "$(binary_of "$name")" ]
+    was_launched "$name" "${command[@]}" && [ "/proc/$pid/exe" -ef "$(binary_of "$name")" ]
 }
 
 PROGRAM_READY_SECONDS=60

@@ -51,6 +51,10 @@ begin_session() {
     exec {SESSION_STDERR}>&2
     trap 'end_session' EXIT
     trap 'exit 130' INT TERM
+    # The ports of the services are claimed until the session ends.
+    export FLASHSALE_CLAIM_HOLDER=$$
+    # The messages of reset are of no interest, those of this build are.
+    [ ! -d "$RUN_DIR" ] || build_process_tool
     dev_here reset 2>/dev/null
 }
 

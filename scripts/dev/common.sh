@@ -62,9 +62,6 @@ wait_until() {
     done
 }
 
-# Sorts numbered instances numerically.
-sorted_names() { sort -V; }
-
 for part in toolchain packages process ports lock redis postgres kafka binaries downstream prometheus up down status help commands lint chaos; do
     # shellcheck source=/dev/null
     . "$ROOT/scripts/dev/$part.sh"

@@ -3,6 +3,7 @@
 
 cmd_down() {
     [ $# -eq 0 ] || die "./dev down takes no arguments"
+    if nothing_was_started; then return; fi
     as_worker down
     lock_stack
     stop_stack
@@ -11,20 +12,30 @@ cmd_down() {
 
 cmd_reset() {
     [ $# -eq 0 ] || die "./dev reset takes no arguments"
-    as_worker reset
-    lock_stack
-    stop_stack
-    remove_stack_data
-    unlock_stack
+    if nothing_was_started; then
+        remove_stack_data
+    else
+        as_worker reset
+        lock_stack
+        stop_stack
+        remove_stack_data
+        unlock_stack
+    fi
     say "stack '$STACK': data, logs and stored ports are deleted"
+}
+
+# Without this the process manager would be built, or Rust requested, only to stop nothing.
+nothing_was_started() {
+    [ ! -d "$RUN_DIR" ] || return 1
+    say "stack '$STACK': nothing is running"
 }
 
 # Stops the gateways first, so that no order is accepted after settlement has stopped; then settlement and the event
 # consumers; the services last.
 stop_stack() {
     local name kind names=()
-    adopt_strays
-    stop_unnamed
+    process_tool adopt
+    process_tool stop-strays
     if [ -z "$(recorded_names)" ]; then
         say "stack '$STACK': nothing is running"
         return
@@ -38,38 +49,12 @@ stop_stack() {
     for name in prometheus provider mail kafka postgres redis-cluster redis; do
         [ ! -e "$RUN_DIR/$name.pid" ] || stop_processes "$name"
     done
-    stop_unnamed
+    process_tool stop-strays
 }
 
-STRAY_SECONDS=12
-STRAY_GENERATIONS_MAX=8 # for a test run: cargo, a test, a server that it started, …
-
-# Stops marked processes without a pid file, left by killed tests or by a crash of this script. A parent is stopped
-# before its children, which may exit with it.
-stop_unnamed() {
-    local name pid generation recorded strays
-    for ((generation = 1; generation <= STRAY_GENERATIONS_MAX; generation++)); do
-        recorded=" "
-        strays=()
-        for name in $(recorded_names); do recorded+="$(pid_of "$name" || :) "; done
-        for pid in $(marked_pids); do
-            [[ $recorded == *" $pid "* ]] || strays+=("$pid")
-        done
-        [ "${#strays[@]}" -gt 0 ] || return 0
-        say_step strays "stopping ${strays[*]}"
-        kill -s TERM "${strays[@]}" 2>/dev/null || :
-        wait_until "$STRAY_SECONDS" all_gone "${strays[@]}" || kill -s KILL "${strays[@]}" 2>/dev/null || :
-    done
-}
-
-all_gone() {
-    local pid
-    for pid in "$@"; do ! start_time_of "$pid" >/dev/null || return 1; done
-}
-
-# Removes everything except the lock that this script holds.
+# Removes everything except the lock that this script may hold.
 remove_stack_data() {
+    [ -d "$STACK_DIR" ] || return 0
     remove_postgres_home
-    forget_claims
     find "$STACK_DIR" -mindepth 1 -maxdepth 1 ! -name 'lock*' -exec rm -rf -- {} +
 }

@@ -44,12 +44,3 @@ start_mail() {
     await_ready mail 20
     say_step mail "ready on 127.0.0.1:$(port_of mail) ($(since_ms "$begun_ms"))"
 }
-
-# Whether it sends the greeting of an SMTP server.
-mail_answers() {
-    (
-        local greeting
-        exec 3<>"/dev/tcp/127.0.0.1/$(port_of mail)" || exit 1
-        read -r -t 2 greeting <&3 && [[ $greeting == 220* ]]
-    ) 2>/dev/null
-}

@@ -102,7 +102,7 @@ usage: ./dev up [--gateways N] [--settlements N] [--services-only | --build-only
 Builds programs that are older than their sources, and starts every process that is not running, including killed
 ones. Without a number it starts as many as last time, at first one. With a smaller number the surplus is stopped.
 A program with an older build or other addresses is restarted.
-  --services-only   only Redis, Postgres and Kafka (builds nothing and does not need Rust)
+  --services-only   only Redis, Postgres and Kafka (builds only the process manager of ./dev)
   --build-only      only install the packages and build the programs
   --core            without the event consumers (payments with the simulated card provider, notification with a
                     mail server that stores mail in .dev/<stack>/data/mail, analytics) and without Prometheus

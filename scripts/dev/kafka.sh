@@ -135,13 +135,3 @@ keep_class_archive() {
     archive=$(class_archive)
     mv -f "$made" "$archive.$STACK" && mv -f "$archive.$STACK" "$archive"
 }
-
-# Sends an ApiVersions request (version 0), which a broker answers once it serves clients.
-kafka_answers() {
-    (
-        local byte
-        exec 3<>"/dev/tcp/127.0.0.1/$(port_of kafka)" || exit 1
-        printf '\0\0\0\12\0\22\0\0\0\0\0\1\377\377' >&3
-        LC_ALL=C read -r -t 2 -N 1 byte <&3 && [ -n "$byte" ]
-    ) 2>/dev/null
-}

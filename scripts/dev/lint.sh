@@ -31,7 +31,7 @@ cmd_lint() {
 tracked() { git ls-files --cached --others --exclude-standard -- "$@"; }
 
 lint_rust() {
-    find_cargo || die "cargo is missing: install Rust 1.88 or newer (for instance with rustup), then run this again"
+    find_cargo || die "$CARGO_MISSING"
     if [ -n "$LINT_FIX" ]; then cargo fmt --all; else cargo fmt --all --check; fi
 }
 

@@ -15,35 +15,24 @@ as_worker() {
 
 lock_stack() {
     local holder start
+    build_process_tool
     mkdir -p "$RUN_DIR" "$LOG_DIR" "$DATA_DIR"
     exec {LOCK_FD}>>"$STACK_DIR/lock"
     if ! flock -n "$LOCK_FD"; then
         read -r holder start <"$STACK_DIR/lock.holder" 2>/dev/null || :
-        if [ -n "${holder:-}" ] && [ "$(start_time_of "$holder")" != "$start" ]; then
-            end_steps_of "$holder"
+        if [ -n "${holder:-}" ] && ! process_tool alive "$holder" "$start"; then
+            process_tool kill-steps "$holder"
         else
             say "waiting for another ./dev on stack '$STACK' (pid ${holder:-unknown})"
         fi
         flock -w "$LOCK_WAIT_SECONDS" "$LOCK_FD" || die "another ./dev still holds the lock of stack '$STACK' after $LOCK_WAIT_SECONDS s"
     fi
-    printf '%s %s\n' "$$" "$(start_time_of $$)" >"$STACK_DIR/lock.holder"
+    process_tool identity $$ >"$STACK_DIR/lock.holder"
     # Ctrl-C must not leave a build running.
-    trap 'end_steps_of $$; exit 130' INT TERM
+    trap '{ process_tool kill-steps $$; } 2>/dev/null; exit 130' INT TERM
 }
 
 unlock_stack() {
     trap - INT TERM
     exec {LOCK_FD}>&-
-}
-
-# end_steps_of PID: kills the background steps of that ./dev, but not this script and its ancestors.
-end_steps_of() {
-    local spared pid file files
-    spared=$(own_ancestors)
-    files=$(grep -lzsxF "FLASHSALE_WORKER=$STACK_DIR:$1" /proc/[0-9]*/environ 2>/dev/null) || :
-    for file in $files; do
-        pid=${file#/proc/}
-        pid=${pid%/environ}
-        [[ $spared == *" $pid "* ]] || kill -s KILL "$pid" 2>/dev/null || :
-    done
 }

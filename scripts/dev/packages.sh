@@ -3,6 +3,7 @@
 # shellcheck shell=bash
 
 JAVA_MAJOR_MIN=17 # Kafka 4's brokers need it
+CARGO_MISSING="cargo is missing: install Rust 1.88 or newer (for instance with rustup), then run this again"
 
 # require_packages services|programs|tests|lint: installs what the services need; for `programs` also what building and
 # running them needs; for `tests` also what only the tests need; for `lint` only what ./dev lint needs.
@@ -25,12 +26,14 @@ require_packages() {
         install_or_list
     fi
     if [ "$1" = programs ] || [ "$1" = tests ]; then
-        find_cargo || die "cargo is missing: install Rust 1.88 or newer (for instance with rustup), then run this again"
+        find_cargo || die "$CARGO_MISSING"
     fi
 }
 
 # Each of these adds to `missing` (Debian package names) and `what` (generic names).
 need_for_services() {
+    command -v gcc >/dev/null && [ -e /usr/include/stdio.h ] || # the process manager is linked with it
+        { missing+=(gcc libc6-dev) what+=("a C compiler with its headers"); }
     command -v redis-server >/dev/null && command -v redis-cli >/dev/null ||
         { missing+=(redis-server) what+=("Redis 7 (redis-server, redis-cli)"); }
     postgres_bin_dir >/dev/null && command -v psql >/dev/null ||
@@ -45,8 +48,6 @@ need_for_programs() {
     command -v aiosmtpd >/dev/null || { missing+=(python3-aiosmtpd) what+=("aiosmtpd (an SMTP server in Python)"); }
     command -v prometheus >/dev/null && command -v promtool >/dev/null ||
         { missing+=(prometheus) what+=("Prometheus 2.42 or newer (prometheus, promtool)"); }
-    command -v gcc >/dev/null && [ -e /usr/include/stdio.h ] ||
-        { missing+=(gcc libc6-dev) what+=("a C compiler with its headers"); }
     # librdkafka's configure requires a C++ compiler, although no C++ is compiled here.
     command -v c++ >/dev/null || { missing+=(g++) what+=("a C++ compiler (c++)"); }
     command -v make >/dev/null || { missing+=(make) what+=("make"); }

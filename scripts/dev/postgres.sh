@@ -114,8 +114,6 @@ no_process_uses() {
     done
 }
 
-postgres_answers() { "$(postgres_bin_dir)/pg_isready" -q -t 2 -U postgres -d postgres -h 127.0.0.1 -p "$(port_of postgres)"; }
-
 make_database() {
     local bin=$1 port=$2
     as_admin() { PGOPTIONS='' "$bin/psql" -X -q -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$port" -U postgres -d postgres -tA "$@" </dev/null; }

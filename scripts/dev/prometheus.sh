@@ -42,7 +42,7 @@ start_prometheus() {
     begun_ms=$(now_ms)
     lay_out_prometheus
     mapfile -t command < <(prometheus_command_line)
-    if is_alive prometheus && ! same_launch prometheus "${command[@]}"; then stop_processes prometheus; fi
+    if is_alive prometheus && ! was_launched prometheus "${command[@]}"; then stop_processes prometheus; fi
     if pid=$(pid_of prometheus); then
         kill -s HUP "$pid" # the rules may have changed
         await_ready prometheus 20

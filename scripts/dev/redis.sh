@@ -51,11 +51,3 @@ redis_replies() {
         read -r -t 2 reply <&3 && [[ $reply == "$3"* ]]
     ) 2>/dev/null
 }
-
-redis_answers() {
-    if [ "$1" = redis ]; then
-        redis_replies redis PING '+PONG'
-    else
-        redis-cli -p "$(port_of redis-cluster)" CLUSTER INFO 2>/dev/null | grep '^cluster_state:ok' >/dev/null
-    fi
-}

@@ -12,35 +12,32 @@ cmd_status() {
 address_of() { printf '127.0.0.1:%s' "$(port_of "$1")"; }
 
 status_table() {
-    local name pid state admin
+    local name pid ready state admin
     if [ -z "$(recorded_names)" ]; then
         say "stack '$STACK': nothing is running (./dev up starts it)"
         return
     fi
     printf '%-14s %-8s %-22s %-22s %s\n' "stack '$STACK'" PID ADDRESS ADMIN STATE
-    for name in $(recorded_names); do
-        pid=$(pid_of "$name") || pid=-
+    while read -r name pid ready; do
         state=ready
-        is_ready "$name" || state='not ready'
+        [ "$ready" = true ] || state='not ready'
         [ "$pid" != - ] || state='not running'
         admin=
         [[ $name != gateway-* ]] || admin=$(address_of "$name-admin")
         printf '%-14s %-8s %-22s %-22s %s\n' "$name" "$pid" "$(address_of "$name")" "$admin" "$state"
-    done
+    done < <(process_tool list)
 }
 
 status_json() {
     local name pid ready separator=''
     printf '{"processes":['
-    for name in $(recorded_names); do
-        pid=$(pid_of "$name") || pid=null
-        ready=true
-        is_ready "$name" || ready=false
+    while read -r name pid ready; do
+        [ "$pid" != - ] || pid=null
         printf '%s\n  {"name":"%s","pid":%s,"address":"%s",' "$separator" "$name" "$pid" "$(address_of "$name")"
         [[ $name != gateway-* ]] || printf '"admin_address":"%s",' "$(address_of "$name-admin")"
         printf '"ready":%s}' "$ready"
         separator=,
-    done
+    done < <([ -z "$(recorded_names)" ] || process_tool list)
     printf '\n]}\n'
 }
 

@@ -76,7 +76,7 @@ wanted() {
 # up_services [STEP…]: starts the services in parallel, together with other long steps.
 up_services() {
     local unsettled=() steps=(start_redis start_postgres start_kafka "$@")
-    adopt_strays
+    process_tool adopt
     is_alive redis || unsettled+=(redis)
     is_alive postgres || unsettled+=(postgres)
     is_alive kafka || unsettled+=(kafka kafka-controller)
@@ -99,7 +99,8 @@ in_parallel() {
     done
     for pid in "${pids[@]}"; do
         if ! wait "$pid"; then
-            end_steps_of $$
+            # Bash would report each killed step.
+            { process_tool kill-steps $$ && wait "${pids[@]}" || :; } 2>/dev/null
             say "Processes that did start are still running: ./dev down stops them."
             exit 1
         fi

@@ -275,7 +275,8 @@ mod tests {
     }
 
     fn sleeper() -> Process {
-        Process::spawn_with_log("sleeper", Command::new("sleep").arg("60"), &log("sleeper")).unwrap()
+        Process::spawn_with_log("sleeper", Command::new("sleep").arg("60"), &log("sleeper"))
+            .expect("sleep is installed")
     }
 
     #[tokio::test]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use deadpool_postgres::Pool;
 use metrics::Counter;
 use process::backoff::Backoff;
-use process::kafka::{ConsumerFailure, Producer};
+use process::kafka::{CLIENTS_REPLACED, ConsumerFailure, Producer};
 use process::postgres::DatabaseError;
 use rdkafka::Message as _;
 use rdkafka::TopicPartitionList;
@@ -82,7 +82,7 @@ pub fn consume(
             ended
         });
         if let Err(failure) = ended {
-            failure.report_replacement();
+            failure.report_replacement(&CLIENTS_REPLACED.with(["consumer"]));
             host.health.mark_down(consumer::GROUP, failure.to_string());
         }
         if !host.stop.is_cancelled() {
@@ -194,7 +194,6 @@ impl AnalyticsConsumer<'_> {
             match self.consumer.poll(timeout) {
                 None => return Ok(()),
                 Some(Ok(message)) => {
-                    self.liveness.record_progress();
                     let (partition, offset) = (message.partition(), message.offset());
                     let key = (message.topic().to_string(), partition);
                     let Some(next) = self.next.get_mut(&key) else { continue };
@@ -246,7 +245,7 @@ impl AnalyticsConsumer<'_> {
     fn start_partitions(&mut self, partitions: &[i32]) -> Result<(), StartError> {
         self.drop_batch();
         self.next.clear();
-        self.liveness.record_progress();
+        self.liveness.restart_progress();
         let mut first = BTreeMap::new();
         for retry in [false, true] {
             for partition in partitions {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use contract::topics::ORDER_EVENTS;
 use process::backoff::Backoff;
 use process::kafka::topics::TopicError;
-use process::kafka::{ConsumerFailure, LogContext};
+use process::kafka::{CLIENTS_REPLACED, ConsumerFailure, LogContext};
 use process::settings::Services;
 use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
@@ -52,7 +52,7 @@ pub fn consume<H: Handler>(host: &Host, group: Group, dispatcher: &Arc<Dispatche
         match GroupConsumer::start(host, group, dispatcher, runtime) {
             Ok(mut consumer) => {
                 if let Err(failure) = consumer.run(&host.stop) {
-                    failure.report_replacement();
+                    failure.report_replacement(&CLIENTS_REPLACED.with(["consumer"]));
                     host.health.mark_down(GROUP, failure.to_string());
                 }
                 consumer.consumer.context().finish_work(&consumer.consumer);
@@ -136,7 +136,6 @@ impl<'a, H: Handler> GroupConsumer<'a, H> {
                 None => return Ok(()),
                 Some(Ok(message)) => {
                     let retry = message.topic() == self.topics.retry;
-                    self.liveness.record_progress();
                     self.next.insert((retry, message.partition()), message.offset() + 1);
                     if let Some(inbox) = self.inboxes.get(&message.partition()) {
                         let origin = Origin { retry, offset: message.offset() };
@@ -206,7 +205,7 @@ impl<'a, H: Handler> GroupConsumer<'a, H> {
         }
         self.inboxes = inboxes;
         self.next = positions.clone();
-        self.liveness.record_progress();
+        self.liveness.restart_progress();
         self.committed = positions;
         self.consumer.context().set_work(work);
         self.resume_all()?; // the client keeps a partition paused across assignments

@@ -1,11 +1,11 @@
-//! The liveness check of a group's consumer. When the consumer has read nothing for a while, a client that is created
-//! for this purpose queries the end offsets of the partitions. A consumer that has lost its brokers permanently is
-//! detected and replaced. One that has nothing to read, or whose brokers respond to no client, is kept.
+//! The liveness check of a group's consumer. Periodically, a client that is created for this purpose queries the end
+//! offsets of the partitions. A consumer that does not advance in one of them, or that has lost its brokers
+//! permanently, is detected and replaced. One that has nothing to read, or whose brokers respond to no client, is kept.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use process::kafka::{ConsumerFailure, LogContext, STALL_MAX, Watchdog};
+use process::kafka::{ConsumerFailure, LogContext, PartitionProgress, STALL_MAX, Watchdog, WatchdogLimits};
 use rdkafka::ClientConfig;
 use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -19,20 +19,19 @@ use crate::host::Host;
 pub type TopicPartition = (String, i32);
 type EndOffsets = BTreeMap<TopicPartition, i64>;
 
-/// The interval between two queries, and the time without a record before the first one.
+/// The interval between two queries, and the time before the first one.
 const QUERY_EVERY: Duration = STALL_MAX;
 /// The time limit of one response of the brokers.
 const RESPONSE_MAX: Duration = Duration::from_secs(2);
 
 /// Checks one consumer.
 pub struct LivenessCheck {
-    watchdog: Watchdog,
+    watchdog: Watchdog<TopicPartition>,
     config: ClientConfig,
     /// The topic whose metadata is requested, also when no partition is assigned.
     topic: String,
     runtime: Handle,
-    idle_since: Instant,
-    queried_at: Option<Instant>,
+    queried_at: Instant,
     query: Option<oneshot::Receiver<EndOffsets>>,
     response_at: Option<Instant>,
     ends: EndOffsets,
@@ -44,51 +43,50 @@ impl LivenessCheck {
         let mut config = process::kafka::client(&host.services.kafka_brokers, "watch");
         config.set("group.id", "none"); // the client never joins it
         Self {
-            watchdog: Watchdog::default(),
+            watchdog: Watchdog::new(WatchdogLimits::GROUP, Instant::now()),
             config,
             topic: topic.into(),
             runtime: runtime.clone(),
-            idle_since: Instant::now(),
-            queried_at: None,
+            queried_at: Instant::now(),
             query: None,
             response_at: None,
             ends: EndOffsets::new(),
         }
     }
 
-    /// Records that the consumer has read a record, or that it reads from other positions now.
-    pub fn record_progress(&mut self) {
-        self.idle_since = Instant::now();
-        self.watchdog.record_progress();
+    /// Records that the consumer reads from other positions now.
+    pub fn restart_progress(&mut self) {
+        self.watchdog.restart_progress();
     }
 
     /// Records that the assignment could not be started for a reason other than Kafka.
     pub fn restart_assignment_timer(&mut self) {
-        self.watchdog.restart_assignment_timer();
+        self.watchdog.restart_assignment_timer(Instant::now());
     }
 
     /// Returns an error if the consumer must be replaced. `working` says whether the assignment is started; `next`
     /// returns the next offset of each partition that the consumer should read now.
     pub fn check(&mut self, working: bool, next: impl FnOnce() -> EndOffsets) -> Result<(), ConsumerFailure> {
-        self.watchdog.set_assigned(working);
-        if !self.watchdog.is_due() {
+        let now = Instant::now();
+        self.watchdog.set_assigned(working, now);
+        if !self.watchdog.is_due(now) {
             return Ok(());
         }
         let next = if working { next() } else { EndOffsets::new() };
         self.receive_response();
-        if self.idle_since.elapsed() >= QUERY_EVERY
-            && self.queried_at.is_none_or(|at| at.elapsed() >= QUERY_EVERY)
-        {
+        if self.queried_at.elapsed() >= QUERY_EVERY {
             self.query_ends(next.keys().cloned().collect());
         }
-        let behind =
-            next.iter().any(|(partition, next)| self.ends.get(partition).is_some_and(|end| end > next));
         let responsive = self.response_at.is_some_and(|at| at.elapsed() < 2 * QUERY_EVERY);
-        self.watchdog.judge(behind, responsive)
+        let progress = next.into_iter().filter_map(|(partition, next)| {
+            let end = *self.ends.get(&partition)?;
+            Some(PartitionProgress { partition, next, end })
+        });
+        self.watchdog.judge(progress, responsive, now)
     }
 
     fn query_ends(&mut self, partitions: Vec<TopicPartition>) {
-        self.queried_at = Some(Instant::now());
+        self.queried_at = Instant::now();
         let (sender, query) = oneshot::channel();
         self.query = Some(query);
         let (config, topic) = (self.config.clone(), self.topic.clone());

@@ -1,24 +1,18 @@
-//! A consumer of `order-events` with a position in each partition. A stalled Kafka client is replaced by another one
+//! The consumer of `order-events`: it begins at the end of each partition. A stalled client is replaced by another one
 //! that continues at the same positions, so that no event is skipped.
 //!
-//! The client itself is queried for the end offsets of the partitions. It counts as stalled if it gets no response
-//! for too long, or if its position does not advance towards a known end. While Kafka is down, clients are replaced
+//! The client itself is queried for the end offsets of the partitions. While Kafka is down, clients are replaced
 //! repeatedly: that is cheap, and a new client is no worse than its predecessor.
 
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use metrics::Counter;
-use process::kafka::{self, LogContext};
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use process::kafka::{self, AssignedConsumer, AssignedConsumerSettings, WatchdogLimits};
+use process::metric::Counter;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
-use rdkafka::{Message, Offset, TopicPartitionList};
 
 /// The time for which one poll waits.
 const POLL: Duration = Duration::from_millis(100);
-/// The time limit of one request to the brokers.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The topic to consume and the settings of its client.
 #[derive(Debug, Clone)]
@@ -44,137 +38,62 @@ pub(super) enum Error {
     OffsetDeleted,
 }
 
-/// A Kafka client and its positions.
-pub(super) struct Reader {
-    source: Source,
-    consumer: BaseConsumer<LogContext>,
-    positions: BTreeMap<i32, Position>,
-    checked: Instant,
-    answered: Instant,
-}
-
-/// The position in one partition.
-struct Position {
-    next: i64,
-    /// The offset at which the client is stalled before the end of the partition, and since when.
-    stalled: Option<(i64, Instant)>,
-}
+/// The consumer and its positions.
+pub(super) struct Reader(AssignedConsumer);
 
 impl Source {
-    fn client(&self) -> Result<BaseConsumer<LogContext>, KafkaError> {
-        kafka::client(&self.brokers, &self.name)
-            .set("group.id", format!("{}-live", self.name)) // required by the client but never used, because no group is joined
+    /// Opens a reader at the end of each partition, which reads everything that is published afterwards.
+    pub(super) fn open(&self) -> Result<Reader, Error> {
+        let mut client = kafka::client(&self.brokers, &self.name);
+        client
+            .set("group.id", format!("{}-live", self.name)) // required by the client, but no group is joined
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "error")
             .set("fetch.wait.max.ms", "100")
             .set("fetch.error.backoff.ms", "100")
-            .set("queued.max.messages.kbytes", "8192")
-            .create_with_context(LogContext)
-    }
-
-    /// Opens a reader at the end of each partition, which reads everything that is published afterwards.
-    pub(super) fn open(&self) -> Result<Reader, Error> {
-        let consumer = self.client()?;
-        let metadata = consumer.fetch_metadata(Some(&self.topic), REQUEST_TIMEOUT)?;
-        let topic = metadata.topics().iter().find(|topic| topic.name() == self.topic);
-        let partitions = topic.map(|topic| topic.partitions()).unwrap_or_default();
-        if partitions.is_empty() {
-            return Err(Error::NoTopic);
-        }
-        let end = |partition: i32| {
-            let (_, next) = consumer.fetch_watermarks(&self.topic, partition, REQUEST_TIMEOUT)?;
-            Ok((partition, Position { next, stalled: None }))
+            .set("queued.max.messages.kbytes", "8192");
+        let limits = WatchdogLimits {
+            check_interval: self.stall_max / 2,
+            stalled: self.stall_max,
+            unresponsive: Some(self.stall_max),
+            ..WatchdogLimits::REQUESTS
         };
-        let positions =
-            partitions.iter().map(|partition| end(partition.id())).collect::<Result<_, KafkaError>>()?;
-        let now = Instant::now();
-        let reader = Reader { source: self.clone(), consumer, positions, checked: now, answered: now };
-        reader.assign(&reader.consumer)?;
-        Ok(reader)
+        let (topic, replaced) = (self.topic.clone(), self.replaced.clone());
+        let opened =
+            AssignedConsumer::open_at_end(AssignedConsumerSettings { client, topic, limits, replaced })?;
+        opened.map(Reader).ok_or(Error::NoTopic)
     }
 }
 
 impl Reader {
-    /// Assigns the current positions to a client.
-    fn assign(&self, consumer: &BaseConsumer<LogContext>) -> Result<(), KafkaError> {
-        let mut assigned = TopicPartitionList::new();
-        for (partition, position) in &self.positions {
-            assigned.add_partition_offset(&self.source.topic, *partition, Offset::Offset(position.next))?;
-        }
-        consumer.assign(&assigned)
-    }
-
     /// Returns the next event, if one arrives within [`POLL`].
     pub(super) fn poll(&mut self) -> Result<Option<BorrowedMessage<'_>>, Error> {
-        match self.consumer.poll(POLL) {
-            Some(Ok(message)) => {
-                self.positions
-                    .insert(message.partition(), Position { next: message.offset() + 1, stalled: None });
-                Ok(Some(message))
-            }
-            Some(Err(KafkaError::MessageConsumption(
+        match self.0.poll(POLL) {
+            Ok(message) => Ok(message),
+            Err(KafkaError::MessageConsumption(
                 RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange,
-            ))) => Err(Error::OffsetDeleted),
-            Some(Err(error)) => {
+            )) => Err(Error::OffsetDeleted),
+            Err(error) => {
                 tracing::debug!(%error, "polling order events failed");
                 Ok(None)
             }
-            None => Ok(None),
         }
     }
 
     /// Checks periodically whether the client is stalled, and replaces it if so.
-    pub(super) fn check(&mut self) -> Result<(), KafkaError> {
-        let stall_max = self.source.stall_max;
-        if self.checked.elapsed() < stall_max / 2 {
-            return Ok(());
-        }
-        self.checked = Instant::now();
-        let reason = match self.is_stalled() {
-            Ok(stalled) => {
-                self.answered = Instant::now();
-                if !stalled {
-                    return Ok(());
-                }
-                "the end offset advances, but no event is received".to_owned()
-            }
-            Err(error) if self.answered.elapsed() < stall_max => {
-                tracing::debug!(%error, "fetching end offsets failed");
-                return Ok(());
-            }
-            Err(error) => format!("the brokers have not responded for too long: {error}"),
-        };
-        let fresh = self.source.client()?;
-        self.assign(&fresh)?;
-        self.consumer = fresh;
-        self.positions.values_mut().for_each(|position| position.stalled = None);
-        self.answered = Instant::now();
-        self.source.replaced.increment(1);
-        tracing::warn!(reason, topic = self.source.topic, "replaced the stalled consumer of live updates");
-        Ok(())
-    }
-
-    /// Returns whether the position in any partition has not advanced towards its end for too long.
-    fn is_stalled(&mut self) -> Result<bool, KafkaError> {
-        let mut is_stalled = false;
-        for (partition, position) in &mut self.positions {
-            let (_, end) = self.consumer.fetch_watermarks(&self.source.topic, *partition, REQUEST_TIMEOUT)?;
-            position.stalled = match position.stalled {
-                _ if end <= position.next => None,
-                Some((next, since)) if next == position.next => Some((next, since)),
-                _ => Some((position.next, Instant::now())),
-            };
-            is_stalled |= position.stalled.is_some_and(|(_, since)| since.elapsed() >= self.source.stall_max);
-        }
-        Ok(is_stalled)
+    pub(super) fn check(&mut self) {
+        self.0.check();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use process::kafka::{Message as Record, Producer, ProducerSettings};
+    use rdkafka::Message as _;
+    use rdkafka::consumer::Consumer as _;
     use rdkafka::mocking::MockCluster;
+    use std::time::Instant;
 
     use super::*;
 
@@ -203,7 +122,7 @@ mod tests {
                 return numbers;
             }
             numbers.extend(number);
-            reader.check().unwrap();
+            reader.check();
             assert!(started.elapsed() < PATIENCE, "only {numbers:?} of {count}");
         }
     }
@@ -224,16 +143,17 @@ mod tests {
         assert_eq!(read(&mut reader, 4), [2, 3, 4, 5]);
 
         // A client that gets responses but does not receive events.
-        reader.consumer.pause(&reader.consumer.assignment().unwrap()).unwrap();
+        let client = reader.0.client();
+        client.pause(&client.assignment().unwrap()).unwrap();
         publish(&producer, 6..10).await;
         assert_eq!(read(&mut reader, 4), [6, 7, 8, 9]);
 
         // A client that gets no responses.
-        let (stalled, started) = (reader.consumer.client().native_ptr(), Instant::now());
+        let (stalled, started) = (reader.0.client().client().native_ptr(), Instant::now());
         cluster.broker_down(1).unwrap();
-        while reader.consumer.client().native_ptr() == stalled {
+        while reader.0.client().client().native_ptr() == stalled {
             assert!(reader.poll().unwrap().is_none());
-            reader.check().unwrap();
+            reader.check();
             assert!(started.elapsed() < PATIENCE, "the client is not replaced");
         }
         cluster.broker_up(1).unwrap();

@@ -1,24 +1,23 @@
 //! Reads the topic `sales` on a thread of its own, and extends the lease when one of this gateway's heartbeats
 //! has been read back.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use metrics::Counter;
 use process::boottime::Boottime;
 use process::health::Health;
-use process::kafka::{self, LogContext};
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use process::kafka::{self, AssignedConsumer, AssignedConsumerSettings, WatchdogLimits};
+use rdkafka::Message as _;
 use rdkafka::error::KafkaError;
-use rdkafka::{Message as _, Offset, TopicPartitionList};
 use tokio_util::sync::CancellationToken;
 
 use crate::sales::lease::{LEASE_MS, Lease, Leases};
 use crate::sales::sale_catalog::{Changed, SaleCatalog};
 
-/// The consumer is replaced after this time without a message, although the log has acknowledged heartbeats.
-const UNREAD_MS_MAX: u64 = 10_000;
+/// The only partition of the topic.
+const PARTITION: i32 = 0;
 /// How long one poll waits for a message.
 const POLL: Duration = Duration::from_millis(100);
 
@@ -34,54 +33,53 @@ pub(super) struct Source {
     pub(super) brokers: String,
     pub(super) name: String,
     pub(super) topic: String,
+    /// The time after which the client is replaced if acknowledged heartbeats are not read back.
+    pub(super) stall_max: Duration,
 }
 
 impl Source {
-    fn open(&self, from: Offset) -> Result<BaseConsumer<LogContext>, KafkaError> {
-        let consumer: BaseConsumer<LogContext> = kafka::client(&self.brokers, &self.name)
+    fn open(&self) -> Result<AssignedConsumer, KafkaError> {
+        let mut client = kafka::client(&self.brokers, &self.name);
+        client
             .set("group.id", format!("{}-sales", self.name)) // required by the client; no group is joined
             .set("enable.auto.commit", "false")
             .set("auto.offset.reset", "earliest")
             .set("fetch.wait.max.ms", "100")
-            .set("fetch.error.backoff.ms", "100")
-            .create_with_context(LogContext)?;
-        let mut partitions = TopicPartitionList::new();
-        partitions.add_partition_offset(&self.topic, 0, from)?;
-        consumer.assign(&partitions)?;
-        Ok(consumer)
+            .set("fetch.error.backoff.ms", "100");
+        let limits = WatchdogLimits {
+            check_interval: POLL,
+            stalled: self.stall_max,
+            unassigned: None,
+            unresponsive: None, // the producer's acknowledgements show whether the brokers respond
+        };
+        // Registered at 0, so that an alert sees it rise.
+        let replaced = process::kafka::CLIENTS_REPLACED.with(["lease"]);
+        let settings = AssignedConsumerSettings { client, topic: self.topic.clone(), limits, replaced };
+        AssignedConsumer::open(settings, BTreeMap::from([(PARTITION, 0)]))
     }
-}
-
-fn replacements() -> Counter {
-    process::kafka::CLIENTS_REPLACED.with(["lease"])
 }
 
 /// The consumer of the topic, and where its results go.
 pub(super) struct CatalogReader {
     leases: Arc<Leases>,
-    source: Source,
-    consumer: BaseConsumer<LogContext>,
+    consumer: AssignedConsumer,
     heartbeats: Receiver<Appended>,
     health: Health,
-    unread_ms_max: u64,
 }
 
 impl CatalogReader {
     /// Returns a reader that begins with the topic's first message.
     pub(super) fn open(
         leases: Arc<Leases>,
-        source: Source,
+        source: &Source,
         heartbeats: Receiver<Appended>,
         health: Health,
     ) -> Result<Self, KafkaError> {
-        let consumer = source.open(Offset::Beginning)?;
-        Ok(Self { leases, source, consumer, heartbeats, health, unread_ms_max: UNREAD_MS_MAX })
+        Ok(Self { leases, consumer: source.open()?, heartbeats, health })
     }
 
     /// Reads until `stop`. Blocks its thread.
     pub(super) fn run(mut self, stop: &CancellationToken) {
-        let _ = replacements(); // registered at 0, so that an alert sees it rise
-        let mut last_read = Boottime::now();
         let mut catalog = SaleCatalog::default();
         let mut sales = Arc::new(catalog.sales.clone());
         let mut settled = Arc::new(catalog.settled.clone());
@@ -90,17 +88,17 @@ impl CatalogReader {
         while !stop.is_cancelled() {
             let mut changed = Changed::default();
             // All messages that have arrived are applied before the view is published once.
-            let mut polled = self.consumer.poll(POLL);
-            while let Some(result) = polled {
-                match result {
-                    Ok(message) => {
+            let mut timeout = POLL;
+            loop {
+                match self.consumer.poll(timeout) {
+                    Ok(None) => break,
+                    Ok(Some(message)) => {
                         read_to = message.offset();
-                        last_read = Boottime::now();
                         catalog.apply(message.key().unwrap_or_default(), message.payload(), &mut changed);
                     }
                     Err(error) => tracing::debug!(%error, "topic sales could not be read"),
                 }
-                polled = self.consumer.poll(Duration::ZERO);
+                timeout = Duration::ZERO;
             }
             if changed.sales {
                 sales = Arc::new(catalog.sales.clone());
@@ -117,11 +115,9 @@ impl CatalogReader {
                 }
                 until = until.max(appended.begun.plus_ms(LEASE_MS));
             }
-            // The log acknowledges, and nothing is read back: the consumer has stalled after an outage.
-            let unread = waiting.as_ref().map_or(0, |appended| Boottime::now().since_ms(appended.begun));
-            if unread > self.unread_ms_max && Boottime::now().since_ms(last_read) > self.unread_ms_max {
-                self.reopen(read_to);
-                last_read = Boottime::now();
+            // If the log acknowledges heartbeats that are not read back, the client has stalled after an outage.
+            if let Some(appended) = &waiting {
+                self.consumer.check_against_end(PARTITION, appended.offset + 1);
             }
             // A newly read sale is in force at once; only the end of validity comes from the heartbeat.
             self.leases.store(Lease { until, sales: sales.clone(), settled: settled.clone() });
@@ -139,18 +135,6 @@ impl CatalogReader {
             );
         }
     }
-
-    /// Replaces the consumer by a new one that resumes at the same offset.
-    fn reopen(&mut self, read_to: i64) {
-        tracing::warn!(read_to, "acknowledged heartbeats are not read back, replacing the consumer");
-        match self.source.open(Offset::Offset(read_to + 1)) {
-            Ok(consumer) => {
-                self.consumer = consumer;
-                replacements().increment(1);
-            }
-            Err(error) => tracing::error!(%error, "consumer of the topic sales could not be replaced"),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -158,6 +142,7 @@ mod tests {
     use std::sync::mpsc::channel;
 
     use process::kafka::Producer;
+    use rdkafka::consumer::Consumer as _;
     use rdkafka::mocking::MockCluster;
 
     use super::*;
@@ -169,13 +154,18 @@ mod tests {
         let cluster = MockCluster::new(1).unwrap();
         cluster.create_topic("sales", 1, 1).unwrap();
         let brokers = cluster.bootstrap_servers();
-        let source = Source { brokers: brokers.clone(), name: "g".into(), topic: "sales".into() };
+        let source = Source {
+            brokers: brokers.clone(),
+            name: "g".into(),
+            topic: "sales".into(),
+            stall_max: Duration::from_millis(500),
+        };
         let (appended, heartbeats) = channel();
         let (leases, stop) = (Leases::new(), CancellationToken::new());
         let _ended = stop.clone().drop_guard(); // a failed assertion would wait for the reader otherwise
-        let mut reader = CatalogReader::open(leases.clone(), source, heartbeats, Health::default()).unwrap();
-        reader.unread_ms_max = 500;
-        reader.consumer.pause(&reader.consumer.assignment().unwrap()).unwrap();
+        let reader = CatalogReader::open(leases.clone(), &source, heartbeats, Health::default()).unwrap();
+        let client = reader.consumer.client();
+        client.pause(&client.assignment().unwrap()).unwrap();
         let stopped = stop.clone();
         let reading = tokio::task::spawn_blocking(move || reader.run(&stopped));
 

@@ -13,7 +13,7 @@ use contract::publication::Heartbeat;
 use contract::wire;
 use process::boottime::Boottime;
 use process::health::Health;
-use process::kafka::{self, Producer};
+use process::kafka::{self, Producer, STALL_MAX};
 use rdkafka::error::KafkaError;
 use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior, interval};
@@ -49,10 +49,14 @@ pub struct LeaseRenewal {
 impl LeaseRenewal {
     /// Spawns the reader, the heartbeats and the metric. They end at `stop`.
     pub fn spawn(self, stop: &CancellationToken) -> Result<Vec<JoinHandle<()>>, KafkaError> {
-        let source =
-            Source { brokers: self.brokers.clone(), name: self.name.clone(), topic: self.topic.clone() };
+        let source = Source {
+            brokers: self.brokers.clone(),
+            name: self.name.clone(),
+            topic: self.topic.clone(),
+            stall_max: STALL_MAX,
+        };
         let (appended, heartbeats) = channel();
-        let reader = CatalogReader::open(self.leases.clone(), source, heartbeats, self.health.clone())?;
+        let reader = CatalogReader::open(self.leases.clone(), &source, heartbeats, self.health.clone())?;
         let reader_stop = stop.clone();
         let reading = tokio::task::spawn_blocking(move || reader.run(&reader_stop));
         let recording = tokio::spawn(record_time_left(self.leases.clone(), stop.clone()));

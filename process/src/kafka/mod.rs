@@ -1,13 +1,16 @@
-//! Kafka clients: the producer with acknowledgements, the watchdog of consumers, topics, and client settings.
+//! Kafka clients: the producer with acknowledgements, self-healing consumers, the watchdog of group consumers, topics,
+//! and client settings.
 
+mod assigned_consumer;
 mod log;
 mod producer;
 pub mod topics;
 mod watchdog;
 
+pub use assigned_consumer::{AssignedConsumer, AssignedConsumerSettings};
 pub use log::LogContext;
 pub use producer::{Acknowledged, Message, ProduceError, Producer, ProducerSettings};
-pub use watchdog::{ConsumerFailure, Watchdog};
+pub use watchdog::{ConsumerFailure, PartitionProgress, Watchdog, WatchdogLimits};
 
 use std::time::Duration;
 

@@ -4,6 +4,10 @@
 //! An idempotent producer can reach a fatal state, and one that has lost all brokers may never find them again. Its
 //! client is then replaced: new messages use the new client, and the old one exists until each of its messages has a
 //! result.
+//!
+//! The judgement is not the consumers' [`Watchdog`](super::Watchdog), which one thread owns and calls periodically. A
+//! producer is used by many tasks at once: each acknowledgement stores one number without a lock, and a check is due
+//! only when a message fails.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

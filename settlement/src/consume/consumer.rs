@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 use contract::topics::ORDERS;
 use process::backoff::Backoff;
 use process::health::Health;
-use process::kafka::{ConsumerFailure, STALL_MAX, Watchdog};
+use process::kafka::{
+    CLIENTS_REPLACED, ConsumerFailure, PartitionProgress, STALL_MAX, Watchdog, WatchdogLimits,
+};
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -61,7 +63,7 @@ pub fn run(
         match Consumer::start(&context.settings, &context.health, &context.log_ends, generation) {
             Ok(mut consumer) => {
                 if let Err(failure) = consumer.run(events, commands, stop) {
-                    failure.report_replacement();
+                    failure.report_replacement(&CLIENTS_REPLACED.with(["consumer"]));
                 }
                 generation = consumer.generation + 1;
             }
@@ -82,7 +84,7 @@ struct Consumer {
     consumer: BaseConsumer<RebalanceQueue>,
     health: Health,
     log_ends: LogEnds,
-    watchdog: Watchdog,
+    watchdog: Watchdog<i32>,
     /// The partitions that have not been read since the last seek. Empty: the whole log can be read.
     unread: BTreeSet<i32>,
     topic: String,
@@ -137,7 +139,7 @@ impl Consumer {
             consumer,
             health: health.clone(),
             log_ends: log_ends.clone(),
-            watchdog: Watchdog::default(),
+            watchdog: Watchdog::new(WatchdogLimits::GROUP, Instant::now()),
             unread: BTreeSet::new(),
             topic,
             orders_max: settings.settlement.batch_orders_max as usize,
@@ -186,7 +188,7 @@ impl Consumer {
                         list.add_partition_offset(&self.topic, *partition, Offset::Offset(*offset))?;
                     }
                     self.consumer.assign(&list)?;
-                    self.watchdog.record_progress();
+                    self.watchdog.restart_progress();
                     self.unread = positions.iter().map(|(partition, _)| *partition).collect();
                     self.expected = positions.into_iter().collect();
                     if self.unread.is_empty() {
@@ -230,23 +232,24 @@ impl Consumer {
 
     /// Detects a client that receives nothing although the lag measurement shows that there are records.
     fn check_progress(&mut self) -> Result<(), ConsumerFailure> {
-        if !self.watchdog.is_due() {
+        let now = Instant::now();
+        if !self.watchdog.is_due(now) {
             return Ok(());
         }
-        let recently = Instant::now() - STALL_MAX / 2;
+        let recently = now - STALL_MAX / 2;
         let full = self.paused.is_some() || !self.queue.is_empty() || self.gathered_orders >= self.orders_max;
-        let behind = !full
-            && self.expected.iter().any(|(partition, expected)| {
-                self.log_ends
-                    .measurement(*partition, recently)
-                    .is_some_and(|measurement| measurement.end > *expected)
-            });
-        self.watchdog.judge(behind, self.log_ends.responded_since(recently))
+        let progress = self.expected.iter().filter_map(|(partition, next)| {
+            let measurement = self.log_ends.measurement(*partition, recently)?;
+            Some(PartitionProgress { partition: *partition, next: *next, end: measurement.end })
+        });
+        // Under backpressure, no progress is expected.
+        let progress = progress.filter(|_| !full);
+        self.watchdog.judge(progress, self.log_ends.responded_since(recently), now)
     }
 
     fn apply_rebalances(&mut self) -> Result<(), KafkaError> {
         for rebalance in self.consumer.context().drain() {
-            self.watchdog.set_assigned(matches!(rebalance, Rebalance::Assigned(_)));
+            self.watchdog.set_assigned(matches!(rebalance, Rebalance::Assigned(_)), Instant::now());
             let partitions = match rebalance {
                 Rebalance::Assigned(partitions) => partitions,
                 Rebalance::Revoked => Vec::new(),
@@ -318,7 +321,6 @@ impl Consumer {
         match self.consumer.poll(timeout) {
             None => Ok(()),
             Some(Ok(message)) => {
-                self.watchdog.record_progress();
                 let (partition, offset) = (message.partition(), message.offset());
                 match self.expected.get(&partition).copied() {
                     None => Ok(()), // fetched before a restart
@@ -373,7 +375,6 @@ impl Consumer {
         match error {
             KafkaError::MessageConsumptionFatal(_) => Err(error),
             KafkaError::PartitionEOF(partition) => {
-                self.watchdog.record_progress();
                 self.mark_readable(partition);
                 Ok(())
             }

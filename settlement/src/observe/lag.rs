@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use contract::timestamp::Timestamp;
 use contract::topics::ORDERS;
 use metrics::Gauge;
-use process::kafka::{CLIENTS_REPLACED, LogContext, STALL_MAX};
+use process::kafka::{CLIENTS_REPLACED, LogContext, Watchdog, WatchdogLimits};
 use process::walltime;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -56,18 +56,19 @@ impl LagGauges {
 pub fn run(context: &Context) -> Result<(), KafkaError> {
     let config = consumer_config(context);
     let mut consumer = BaseConsumer::from_config_and_context(&config, LogContext)?;
-    let mut responded_at = Instant::now();
+    let mut watchdog = Watchdog::<i32>::new(WatchdogLimits::REQUESTS, Instant::now());
     let mut gauges = BTreeMap::new();
     while !context.stop.is_cancelled() {
         let result = measure_owned(context, &consumer, &mut gauges);
         context.health.report("kafka", &result);
+        let now = Instant::now();
         if result.is_ok() {
-            responded_at = Instant::now();
-            context.log_ends.record_response(responded_at);
-        } else if responded_at.elapsed() >= STALL_MAX {
+            context.log_ends.record_response(now);
+        }
+        if let Err(failure) = watchdog.judge([], result.is_ok(), now) {
             consumer = BaseConsumer::from_config_and_context(&config, LogContext)?;
-            responded_at = Instant::now();
-            CLIENTS_REPLACED.with(["lag"]).increment(1);
+            watchdog.restart(now);
+            failure.report_replacement(&CLIENTS_REPLACED.with(["lag"]));
         }
         wait_for_next(context, &context.log_ends);
     }

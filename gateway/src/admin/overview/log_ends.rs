@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, TryLockError};
 use std::time::{Duration, Instant};
 
-use process::kafka::{self, LogContext, STALL_MAX};
+use process::kafka::{self, CLIENTS_REPLACED, LogContext, Watchdog, WatchdogLimits};
 use rdkafka::TopicPartitionList;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -38,7 +38,7 @@ pub(super) struct LogEnds {
 
 struct Client {
     consumer: BaseConsumer<LogContext>,
-    answered: Instant,
+    watchdog: Watchdog<i32>,
 }
 
 impl LogEnds {
@@ -64,14 +64,10 @@ impl LogEnds {
             };
             let reader = client.insert(reader);
             let ends = reader.ends(&topic, &partitions, limit);
-            match &ends {
-                Ok(_) => reader.answered = Instant::now(),
-                // The client may have lost its brokers permanently; the next request creates a new one.
-                Err(_) if reader.answered.elapsed() >= STALL_MAX => {
-                    *client = None;
-                    process::kafka::CLIENTS_REPLACED.with(["overview"]).increment(1);
-                }
-                Err(_) => {}
+            // The client may have lost its brokers permanently; the next request creates a new one.
+            if let Err(failure) = reader.watchdog.judge([], ends.is_ok(), Instant::now()) {
+                *client = None;
+                failure.report_replacement(&CLIENTS_REPLACED.with(["overview"]));
             }
             Ok(ends?)
         });
@@ -82,7 +78,7 @@ impl LogEnds {
 impl Client {
     fn start(config: &rdkafka::ClientConfig) -> Result<Self, KafkaError> {
         let consumer = BaseConsumer::from_config_and_context(config, LogContext)?;
-        Ok(Self { consumer, answered: Instant::now() })
+        Ok(Self { consumer, watchdog: Watchdog::new(WatchdogLimits::REQUESTS, Instant::now()) })
     }
 
     fn ends(&self, topic: &str, partitions: &[i32], limit: Duration) -> Result<Ends, KafkaError> {

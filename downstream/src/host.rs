@@ -25,8 +25,6 @@ use tokio_util::task::TaskTracker;
 const CONNECTIONS_MAX: usize = 256;
 /// The interval between two health checks of Postgres.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
-/// The time limit of a health check of Postgres.
-const CHECK_MAX: Duration = Duration::from_secs(2);
 /// The time limit for running tasks at shutdown.
 const FINISH: Duration = Duration::from_secs(6);
 /// The settings of every connection to Postgres. A statement that exceeds the time limit is a fault.
@@ -94,18 +92,8 @@ impl Host {
         self.health.declare("postgres", true);
         let (checked, health, stop) = (pool.clone(), self.health.clone(), self.stop.clone());
         self.tasks.spawn(async move {
-            let mut ticks = tokio::time::interval(CHECK_EVERY);
-            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-            while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-                let check = async {
-                    checked.get().await?.simple_query("SELECT 1").await?;
-                    Ok::<_, DatabaseError>(())
-                };
-                match tokio::time::timeout(CHECK_MAX, check).await {
-                    Ok(result) => health.report("postgres", &result),
-                    Err(_) => health.mark_down("postgres", "no response in time"),
-                }
-            }
+            let ping = || process::postgres::ping(&checked);
+            health.probe_until_stopped("postgres", CHECK_EVERY, &stop, ping).await;
         });
         Ok(pool)
     }

@@ -15,12 +15,11 @@
 //! | [`live`] | an order's changes as they are settled, as a stream |
 //! | [`admin`] | the operator's API |
 //! | [`openapi`] | the API's documents |
-//! | [`metrics`], [`dependency_checks`], [`settings`] | counters; readiness; every setting |
+//! | [`metrics`], [`settings`] | counters; every setting |
 
 pub mod admin;
 pub mod command;
 pub mod connect;
-pub mod dependency_checks;
 pub mod drain;
 mod endpoints;
 pub mod http;

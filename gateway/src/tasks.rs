@@ -1,6 +1,8 @@
 //! The gateway's own tasks: what runs beside the requests.
 
-use process::telemetry;
+use std::time::Duration;
+
+use process::{postgres, telemetry};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -8,12 +10,16 @@ use tokio_util::task::TaskTracker;
 use contract::topics::SALES;
 
 use crate::connect::Connections;
-use crate::dependency_checks;
 use crate::live;
+use crate::order::backpressure;
 use crate::order::sale_workers::SaleWorkers;
 use crate::sales::lease_renewal::LeaseRenewal;
 use crate::settings::Settings;
 use crate::start_error::StartError;
+use crate::state::Gateway;
+
+/// The pause between two checks of a dependency.
+const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The running tasks, and the signals that end them.
 pub struct Tasks {
@@ -50,7 +56,7 @@ pub fn spawn(
     tokio::spawn(telemetry::upkeep(gateway.metrics.clone(), last.clone()));
     tokio::spawn({
         let (gateway, last) = (gateway.clone(), last.clone());
-        async move { dependency_checks::check_until_stopped(&gateway, last).await }
+        async move { check_dependencies(&gateway, &last).await }
     });
     let batchers = TaskTracker::new();
     tokio::spawn({
@@ -70,4 +76,16 @@ pub fn spawn(
     });
     let live = live::start(&gateway.live, &gateway.read_pool, services, name, stop.clone());
     Ok(Tasks { stop: last, drain, batchers, live, lease })
+}
+
+/// Checks the dependencies for readiness until `stop`, apart from Kafka and the lease, which the lease's renewal reports.
+async fn check_dependencies(gateway: &Gateway, stop: &CancellationToken) {
+    let health = &gateway.health;
+    let check_settlement =
+        || std::future::ready(backpressure::check_settlement(&gateway.leases.load(), gateway.lag_max));
+    tokio::join!(
+        health.probe_until_stopped("redis", CHECK_INTERVAL, stop, || gateway.redis.ping()),
+        health.probe_until_stopped("postgres", CHECK_INTERVAL, stop, || postgres::ping(&gateway.read_pool)),
+        health.probe_until_stopped("settlement", CHECK_INTERVAL, stop, check_settlement),
+    );
 }

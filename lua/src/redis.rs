@@ -247,6 +247,11 @@ impl Redis {
         self.client.custom::<T, _>(command, args).await.map_err(|error| self.failed(error))
     }
 
+    /// Checks that the server responds.
+    pub async fn ping(&self) -> Result<(), RedisError> {
+        self.command::<String>("PING", vec![]).await.map(drop)
+    }
+
     fn require_connection(&self) -> Result<(), RedisError> {
         if self.is_connected() { Ok(()) } else { Err(RedisError::Refused("not connected".into())) }
     }

@@ -1,7 +1,12 @@
 //! The health of a process: whether each dependency is up, and if not, why. Readiness follows from it.
+//!
+//! Postgres and Redis are probed periodically ([`Health::probe_until_stopped`]), independently of the tasks that use
+//! them. Kafka is not: each process already has a client that sends a request to the brokers at least once a second,
+//! and reports the result.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use contract::wire;
@@ -9,6 +14,8 @@ use http_body_util::Full;
 use hyper::{Response, StatusCode, header};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
 
 crate::metrics! {
     static DEPENDENCY_UP: Gauge["dependency"] = "dependency_up", "1 while the dependency is up, 0 while it is down.";
@@ -78,6 +85,24 @@ impl Health {
         match result {
             Ok(_) => self.mark_up(name),
             Err(error) => self.mark_down(name, error.to_string()),
+        }
+    }
+
+    /// Probes a dependency in this interval until `stop`. One that has not responded after two intervals is down.
+    pub async fn probe_until_stopped<T, E: std::fmt::Display, F: Future<Output = Result<T, E>>>(
+        &self,
+        name: &'static str,
+        every: Duration,
+        stop: &CancellationToken,
+        probe: impl Fn() -> F,
+    ) {
+        let mut ticks = interval(every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            match timeout(2 * every, probe()).await {
+                Ok(result) => self.report(name, &result),
+                Err(_) => self.mark_down(name, "no response in time"),
+            }
         }
     }
 
@@ -156,6 +181,8 @@ pub fn respond(path: &str, health: &Health, metrics: &PrometheusHandle) -> Optio
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
 
     #[test]
@@ -180,5 +207,36 @@ mod tests {
             assert!(health.is_ready());
             assert_eq!((metric("kafka").as_deref(), metric("email").as_deref()), (Some("1"), Some("0")));
         });
+    }
+
+    #[tokio::test]
+    async fn a_probed_dependency_is_down_while_it_does_not_respond() {
+        let (health, stop, hangs) = (Health::default(), CancellationToken::new(), AtomicBool::new(true));
+        health.declare("redis", true);
+        let probe = || async {
+            if hangs.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
+            Ok::<_, &str>(())
+        };
+        let probing = health.probe_until_stopped("redis", Duration::from_millis(10), &stop, probe);
+        let observing = async {
+            let becomes = async |state: (bool, Option<&str>)| {
+                let is = |redis: &Dependency| (redis.up, redis.why.as_deref()) == state;
+                while !health.snapshot().get("redis").is_some_and(is) {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            };
+            becomes((false, Some("no response in time"))).await;
+            hangs.store(false, Ordering::Relaxed);
+            becomes((true, None)).await;
+            hangs.store(true, Ordering::Relaxed);
+            becomes((false, Some("no response in time"))).await;
+            stop.cancel();
+        };
+        let both = async { tokio::join!(probing, observing) };
+        timeout(Duration::from_secs(20), both)
+            .await
+            .expect("each state is reported, and the probes end at `stop`");
     }
 }

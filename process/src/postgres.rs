@@ -53,6 +53,12 @@ pub enum DatabaseError {
     Invalid(String),
 }
 
+/// Checks that Postgres responds.
+pub async fn ping(pool: &Pool) -> Result<(), DatabaseError> {
+    pool.get().await?.simple_query("SELECT 1").await?;
+    Ok(())
+}
+
 /// The class of a Postgres error, by which a caller decides whether a retry can help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorClass {

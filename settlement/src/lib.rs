@@ -14,7 +14,7 @@
 //! | [`store`]    | writes these changes in one transaction                                              |
 //! | [`publish`]  | publishes sales, events, positions and ticks                                         |
 //! | [`recover`]  | relays stranded orders, releases units, reconciles Redis with Postgres, rebuilds sales |
-//! | [`observe`]  | checks the services; measures consumer lag and stock                                 |
+//! | [`observe`]  | measures consumer lag and stock                                                      |
 
 pub mod consume;
 pub mod context;

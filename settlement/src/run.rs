@@ -23,7 +23,7 @@ use crate::context::Context;
 use crate::context::log_ends::LogEnds;
 use crate::context::ownership::{self, OwnershipSender};
 use crate::context::progress::Progress;
-use crate::observe::{lag, service_checks, stock_gauges};
+use crate::observe::{lag, stock_gauges};
 use crate::prepare::{schema, topics};
 use crate::publish::{committed_events, events, positions, sales, ticks};
 use crate::recover::{rebuild, reconcile, relay, release};
@@ -37,6 +37,8 @@ const BATCHES_MAX: usize = 1;
 const CONNECTIONS_MAX: usize = 64;
 /// The timeout of a Redis script. No customer waits for these scripts.
 const REDIS_TIMEOUT: Duration = Duration::from_secs(2);
+/// The interval between two checks of Postgres, and of Redis.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Settings of the producer for the log and the topic `sales`: few messages, each of which a task awaits.
 const PRODUCER: ProducerSettings =
     ProducerSettings { linger_ms: 0.0, timeout_ms: 5000, queue_messages_max: 100_000 };
@@ -101,8 +103,7 @@ pub async fn run(
         context.health.declare(dependency, true);
     }
     serve(&context, listener, metrics, &tasks);
-    tasks.spawn(service_checks::check_postgres(context.clone()));
-    tasks.spawn(service_checks::check_redis(context.clone()));
+    tasks.spawn(check_services(context.clone()));
 
     let mut threads = Vec::new();
     if prepare(&context).await.is_some() {
@@ -134,6 +135,14 @@ fn serve(context: &Context, listener: TcpListener, metrics: PrometheusHandle, ta
         std::future::ready(response.unwrap_or_else(health::not_found))
     };
     tasks.spawn(process::http::serve(listener, CONNECTIONS_MAX, handler, context.stop.clone()));
+}
+
+/// Checks Postgres and Redis for readiness until the process stops.
+async fn check_services(Context { pool, redis, health, stop, .. }: Context) {
+    tokio::join!(
+        health.probe_until_stopped("postgres", CHECK_INTERVAL, &stop, || process::postgres::ping(&pool)),
+        health.probe_until_stopped("redis", CHECK_INTERVAL, &stop, || redis.ping()),
+    );
 }
 
 /// Prepares the schema and the topics, and retries until the services are available. Returns `None` at shutdown.

@@ -4,7 +4,6 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use bytes::Bytes;
 use contract::problem::Code;
 use lua::Redis;
 use tokio::sync::mpsc;
@@ -69,7 +68,7 @@ impl Outage {
 
 /// Waits until Redis replies, or is disconnected: then each call fails at once by itself.
 pub async fn until_redis_replies(redis: &Redis) {
-    while redis.is_connected() && redis.command::<String>("PING", Vec::<Bytes>::new()).await.is_err() {
+    while redis.is_connected() && redis.ping().await.is_err() {
         tokio::time::sleep(PROBE_PAUSE).await;
     }
 }

@@ -6,12 +6,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use mdbook_driver::MDBook;
 use mdbook_preprocessor::book::Book;
 use mdbook_preprocessor::errors::Error as BookError;
 use mdbook_preprocessor::{Preprocessor, PreprocessorContext};
+use parking_lot::Mutex;
 
 use crate::links::{Link, links_in};
 
@@ -38,7 +39,7 @@ pub fn build(root: &Path, destination: &Path) -> Result<(), SiteError> {
     book.config.build.build_dir = destination.to_owned();
     book.with_preprocessor(Repository { root: root.to_owned(), wanted: Arc::clone(&wanted) });
     book.build().map_err(SiteError::MdBook)?;
-    let wanted = wanted.lock().unwrap_or_else(PoisonError::into_inner);
+    let wanted = wanted.lock();
     for path in wanted.iter() {
         let to = destination.join(copy_of(path));
         let copied = copy(&root.join(path), &to);
@@ -142,7 +143,7 @@ impl Repository {
                 None => match linked.strip_prefix("docs") {
                     Ok(image) if self.root.join(&linked).is_file() => image.to_owned(),
                     _ => {
-                        let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+                        let mut wanted = self.wanted.lock();
                         wanted.insert(linked.clone());
                         copy_of(&linked)
                     }

@@ -4,8 +4,9 @@ mod support;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use serde_json::Value;
@@ -45,7 +46,7 @@ impl Terminal {
             move || {
                 let mut bytes = [0; 4096];
                 while let Ok(n @ 1..) = shown.read(&mut bytes) {
-                    screen.lock().expect("whole").process(&bytes[..n]);
+                    screen.lock().process(&bytes[..n]);
                 }
             }
         });
@@ -53,7 +54,7 @@ impl Terminal {
     }
 
     fn text(&self) -> String {
-        self.screen.lock().expect("whole").screen().contents()
+        self.screen.lock().screen().contents()
     }
 
     async fn shows(&self, what: &str) {
@@ -61,7 +62,7 @@ impl Terminal {
     }
 
     fn resize(&self, lines: u16, columns: u16) {
-        let mut screen = self.screen.lock().expect("whole");
+        let mut screen = self.screen.lock();
         screen.screen_mut().set_size(lines, columns);
         resize(&self.keyboard, lines, columns);
     }
@@ -76,7 +77,7 @@ impl Terminal {
             testkit::eventually("the program has ended", async || self.child.try_wait().expect("a child"))
                 .await;
         until("the terminal is restored", async || {
-            let screen = self.screen.lock().expect("whole");
+            let screen = self.screen.lock();
             !screen.screen().alternate_screen() && !screen.screen().hide_cursor()
         })
         .await;

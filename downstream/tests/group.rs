@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use contract::ids::{OrderId, SaleId};
@@ -15,6 +15,7 @@ use contract::wire;
 use downstream::group::dispatch::Dispatcher;
 use downstream::group::{self, Failure, Group, GroupSettings, Handler, ReceivedEvent, TRIES};
 use downstream::host::Host;
+use parking_lot::Mutex;
 use process::kafka::Producer;
 use process::walltime;
 use rdkafka::mocking::MockCluster;
@@ -50,7 +51,7 @@ impl Planned {
         Self { calls: Arc::default(), plan: Arc::new(plan) }
     }
     fn calls(&self) -> Vec<Call> {
-        self.calls.lock().unwrap().clone()
+        self.calls.lock().clone()
     }
     fn ids(&self) -> Vec<String> {
         self.calls().into_iter().map(|call| call.id).collect()
@@ -67,7 +68,7 @@ impl Handler for Planned {
     async fn handle(&self, event: &ReceivedEvent) -> Result<(), Failure> {
         let before = self.calls_for(&event.id).len();
         let call = Call { id: event.id.clone(), attempt: event.attempt, at: Instant::now() };
-        self.calls.lock().unwrap().push(call);
+        self.calls.lock().push(call);
         (self.plan)(event, before)
     }
 }

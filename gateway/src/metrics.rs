@@ -2,12 +2,13 @@
 //! The counts can also be read here, because the recorder of metrics cannot be queried.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use contract::problem::Code;
 use metrics::{Counter, Histogram};
+use parking_lot::RwLock;
 
 process::metrics! {
     static REQUESTS: Counter["route", "outcome"] = "gateway_requests_total",
@@ -57,7 +58,7 @@ impl Counted {
 impl Requests {
     /// Returns how often an endpoint has responded so far, by outcome.
     pub fn totals(&self, route: &str) -> Vec<(&'static str, u64)> {
-        let counters = self.counters.read().unwrap_or_else(PoisonError::into_inner);
+        let counters = self.counters.read();
         let of_route = counters.iter().filter(|((of, _), _)| *of == route);
         of_route.map(|((_, outcome), counted)| (*outcome, counted.total.load(Ordering::Relaxed))).collect()
     }
@@ -80,8 +81,8 @@ fn cached<K: std::hash::Hash + Eq, V: Clone>(
     key: K,
     make: impl FnOnce() -> V,
 ) -> V {
-    if let Some(found) = cache.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+    if let Some(found) = cache.read().get(&key) {
         return found.clone();
     }
-    cache.write().unwrap_or_else(PoisonError::into_inner).entry(key).or_insert_with(make).clone()
+    cache.write().entry(key).or_insert_with(make).clone()
 }

@@ -7,9 +7,10 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use reqwest::Method;
 use testkit::client::{order_body, terms};
 use testkit::system::Shape;
@@ -63,7 +64,7 @@ async fn for_each<R: Send + 'static, F: Future<Output = R> + Send + 'static>(
         tokio::spawn(async move {
             let mut done = vec![];
             loop {
-                let next = numbers.lock().expect("unpoisoned").pop_front();
+                let next = numbers.lock().pop_front();
                 let Some(number) = next else { return done };
                 done.push((number, work(number).await));
             }

@@ -5,7 +5,7 @@
 //! and reports the result.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +13,7 @@ use contract::wire;
 use http_body_util::Full;
 use hyper::{Response, StatusCode, header};
 use metrics_exporter_prometheus::PrometheusHandle;
+use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
@@ -66,7 +67,7 @@ impl Health {
         if required {
             self.put(name, unchecked);
         } else {
-            self.dependencies().insert(name, unchecked);
+            self.dependencies.lock().insert(name, unchecked);
         }
     }
 
@@ -107,7 +108,7 @@ impl Health {
     }
 
     fn set(&self, name: &'static str, up: bool, why: Option<String>) {
-        let before = self.dependencies().get(name).cloned();
+        let before = self.dependencies.lock().get(name).cloned();
         let required = before.as_ref().is_none_or(|dependency| dependency.required);
         if before.as_ref().is_none_or(|before| before.up != up) {
             match &why {
@@ -120,27 +121,22 @@ impl Health {
 
     fn put(&self, name: &'static str, dependency: Dependency) {
         DEPENDENCY_UP.with([name]).set(if dependency.up { 1.0 } else { 0.0 });
-        self.dependencies().insert(name, dependency);
-    }
-
-    fn dependencies(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, Dependency>> {
-        // A panic while it was held cannot have left it half written: each use is one insert or read.
-        self.dependencies.lock().unwrap_or_else(PoisonError::into_inner)
+        self.dependencies.lock().insert(name, dependency);
     }
 
     /// Returns whether every required dependency is up.
     pub fn is_ready(&self) -> bool {
-        self.dependencies().values().all(|dependency| dependency.up || !dependency.required)
+        self.dependencies.lock().values().all(|dependency| dependency.up || !dependency.required)
     }
 
     /// Returns whether a dependency is up.
     pub fn is_up(&self, name: &'static str) -> bool {
-        self.dependencies().get(name).is_some_and(|dependency| dependency.up)
+        self.dependencies.lock().get(name).is_some_and(|dependency| dependency.up)
     }
 
     /// Returns the current state of all dependencies.
     pub fn snapshot(&self) -> BTreeMap<&'static str, Dependency> {
-        self.dependencies().clone()
+        self.dependencies.lock().clone()
     }
 
     fn readiness(&self) -> Response<Full<Bytes>> {

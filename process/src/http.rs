@@ -5,7 +5,7 @@
 //! reduce the number of ordinary connections.
 
 use std::error::Error;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,6 +17,7 @@ use hyper::{Request, Response, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
+use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -109,7 +110,7 @@ impl ConnectionPermit {
         // An HTTP/2 connection serves other requests concurrently.
         if response.body().size_hint().exact().is_none() && version <= Version::HTTP_11 {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
+            drop(self.0.lock().take());
         }
         response
     }

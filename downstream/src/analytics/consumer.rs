@@ -2,11 +2,12 @@
 //! one. Postgres stores the position together with the aggregates; the offsets that Kafka gets are informational.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::Pool;
 use metrics::Counter;
+use parking_lot::Mutex;
 use process::backoff::Backoff;
 use process::kafka::{CLIENTS_REPLACED, ConsumerFailure, Producer};
 use process::postgres::DatabaseError;
@@ -279,7 +280,7 @@ impl AnalyticsConsumer<'_> {
         let batch = std::mem::take(&mut self.batch);
         self.batch_since = None;
         let mut list = TopicPartitionList::new();
-        let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stored = self.stored.lock();
         for ((topic, partition), (_, next)) in batch.ranges {
             stored.insert((topic == self.topics.retry, partition), next);
             let _ = list.add_partition_offset(&topic, partition, rdkafka::Offset::Offset(next));

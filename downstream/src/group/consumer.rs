@@ -2,10 +2,11 @@
 //! passes the records to the partition workers, and commits the positions that the workers publish.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use contract::topics::ORDER_EVENTS;
+use parking_lot::Mutex;
 use process::backoff::Backoff;
 use process::kafka::topics::TopicError;
 use process::kafka::{CLIENTS_REPLACED, ConsumerFailure, LogContext};

@@ -4,9 +4,9 @@
 //! committed, so that the next owner repeats as little as possible.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use process::health::Health;
 use process::kafka::LogContext;
 use rdkafka::client::ClientContext;
@@ -104,44 +104,40 @@ impl Membership {
         Self { topics, health, runtime, state: Mutex::default() }
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, MembershipState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner) // each use is one step
-    }
-
     /// Takes the partitions that were assigned since the last call.
     pub fn take_assigned(&self) -> Option<Vec<i32>> {
-        self.state().assigned.take()
+        self.state.lock().assigned.take()
     }
 
     /// Restores partitions that could not be started, for the next try.
     pub fn restore_assigned(&self, partitions: Vec<i32>) {
-        self.state().assigned.get_or_insert(partitions);
+        self.state.lock().assigned.get_or_insert(partitions);
     }
 
     /// Stores the work on the assigned partitions.
     pub fn set_work(&self, work: AssignedWork) {
-        self.state().work = Some(work);
+        self.state.lock().work = Some(work);
     }
 
     /// Returns whether the assignment, which may be empty, is started.
     pub fn is_working(&self) -> bool {
-        self.state().work.is_some()
+        self.state.lock().work.is_some()
     }
 
     /// Returns the positions up to which everything is done.
     pub fn positions(&self) -> BTreeMap<(bool, i32), i64> {
-        match &self.state().work {
-            Some(work) => work.positions.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        match &self.state.lock().work {
+            Some(work) => work.positions.lock().clone(),
             None => BTreeMap::new(),
         }
     }
 
     /// Finishes the work and commits its positions. Blocks the calling thread.
     pub fn finish_work(&self, consumer: &BaseConsumer<Self>) {
-        let work = self.state().work.take();
+        let work = self.state.lock().work.take();
         let Some(work) = work else { return };
         work.finish(&self.runtime);
-        let positions = work.positions.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let positions = work.positions.lock().clone();
         let committed = self.topics.list(&positions).and_then(|list| match list.count() {
             0 => Ok(()),
             _ => consumer.commit(&list, CommitMode::Sync),
@@ -153,7 +149,7 @@ impl Membership {
 
     fn report_lag(&self, topics: &HashMap<String, statistics::Topic>) {
         let positions = self.positions();
-        let mut state = self.state();
+        let mut state = self.state.lock();
         for lag in state.reported_lags.values_mut() {
             *lag = 0.0; // a partition that was revoked is reported by its new owner
         }
@@ -203,11 +199,11 @@ impl ConsumerContext for Membership {
             if retry_partitions != partitions.len() {
                 tracing::error!(retry_partitions, ?partitions, "assignments of the two topics differ");
             }
-            self.state().assigned = Some(partitions);
+            self.state.lock().assigned = Some(partitions);
             consumer.assign(&TopicPartitionList::new())
         } else {
             self.finish_work(consumer);
-            self.state().assigned = None;
+            self.state.lock().assigned = None;
             consumer.unassign()
         };
         if let Err(error) = result {

@@ -2,12 +2,13 @@
 //! the tasks that can start, and publishes the position up to which everything is done.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use parking_lot::Mutex;
 use process::walltime;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -222,7 +223,7 @@ impl<H: Handler> PartitionWorker<H> {
         if !origin.retry {
             self.load.open.fetch_sub(1, Ordering::Relaxed);
         }
-        let mut positions = self.positions.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut positions = self.positions.lock();
         positions.insert((origin.retry, self.partition), offsets.position());
     }
 }

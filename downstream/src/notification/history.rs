@@ -1,10 +1,10 @@
 //! The history of sent notifications in Postgres, and the data of an order that a message shows.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use contract::ids::OrderId;
 use deadpool_postgres::Pool;
+use parking_lot::Mutex;
 use process::postgres::DatabaseError;
 
 use super::message::{MessageKind, OrderDetails};
@@ -53,7 +53,7 @@ impl NotificationHistory {
 
     /// Returns whether this process has sent the notification and could not store that.
     pub fn is_unwritten(&self, event_id: &str, channel: &'static str) -> bool {
-        self.unwritten().contains(&(event_id.to_string(), channel))
+        self.unwritten.lock().contains(&(event_id.to_string(), channel))
     }
 
     /// Stores that the notification was sent, so that it is not sent again. If the database is down, the caller of the
@@ -66,7 +66,7 @@ impl NotificationHistory {
         message_id: &str,
     ) -> Result<(), Failure> {
         let key = (received.id.clone(), channel);
-        self.unwritten().insert(key.clone());
+        self.unwritten.lock().insert(key.clone());
         let written = async {
             let client = self.pool.get().await?;
             let insert = NotificationRecordSent {
@@ -80,11 +80,7 @@ impl NotificationHistory {
             Ok::<_, DatabaseError>(())
         };
         written.await?;
-        self.unwritten().remove(&key);
+        self.unwritten.lock().remove(&key);
         Ok(())
-    }
-
-    fn unwritten(&self) -> MutexGuard<'_, HashSet<(String, &'static str)>> {
-        self.unwritten.lock().unwrap_or_else(PoisonError::into_inner) // a set of complete entries
     }
 }

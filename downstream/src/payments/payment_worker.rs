@@ -5,13 +5,13 @@
 //! is, for a callback or the next sweep.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use contract::ids::OrderId;
 use contract::record::{Action, Command, Headers, PaymentOutcome, PaymentResult, RecordType, RefundResult};
 use contract::wire;
 use deadpool_postgres::Pool;
+use parking_lot::Mutex;
 use process::kafka::{Message, ProduceError, Producer};
 use process::postgres::DatabaseError;
 use process::walltime;
@@ -103,7 +103,7 @@ impl PaymentWorker {
             return Ok(WorkOutcome::Nothing);
         };
         let key = (payment.payment_id, payment.next_action(true) == PaymentAction::Refund);
-        if lock(&self.published).get(&key).is_some_and(|at| at.elapsed() < PUBLISHED_FOR) {
+        if self.published.lock().get(&key).is_some_and(|at| at.elapsed() < PUBLISHED_FOR) {
             return Ok(WorkOutcome::Nothing);
         }
         self.work(payment.order_id, true).await
@@ -111,7 +111,7 @@ impl PaymentWorker {
 
     /// Forgets results that settlement has had time to consume.
     pub fn expire_published(&self) {
-        lock(&self.published).retain(|_, at| at.elapsed() < PUBLISHED_FOR);
+        self.published.lock().retain(|_, at| at.elapsed() < PUBLISHED_FOR);
     }
 
     async fn work(&self, order: OrderId, mut tried: bool) -> Result<WorkOutcome, PaymentWorkerError> {
@@ -219,7 +219,7 @@ impl PaymentWorker {
             headers: &headers,
         };
         self.producer.send(&message)?.await?;
-        lock(&self.published).insert((payment_id, *fact == Fact::Refunded), Instant::now());
+        self.published.lock().insert((payment_id, *fact == Fact::Refunded), Instant::now());
         Ok(())
     }
 }
@@ -255,19 +255,15 @@ struct InProgressGuard<'a> {
 impl<'a> InProgressGuard<'a> {
     /// Returns `None` if the order is in progress already.
     fn acquire(orders: &'a Mutex<HashSet<OrderId>>, order: OrderId) -> Option<Self> {
-        let is_new = lock(orders).insert(order);
+        let is_new = orders.lock().insert(order);
         is_new.then(|| Self { orders, order }) // created only then: dropping a guard releases the order
     }
 }
 
 impl Drop for InProgressGuard<'_> {
     fn drop(&mut self) {
-        lock(self.orders).remove(&self.order);
+        self.orders.lock().remove(&self.order);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner) // each use is one insert, read or removal
 }
 
 #[cfg(test)]

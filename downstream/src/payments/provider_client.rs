@@ -1,9 +1,10 @@
 //! Calls to the card provider, each with a time limit and behind a circuit breaker. A response is a fact; a missing
 //! response says nothing about the payment.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use process::health::Health;
 use recloser::{AsyncRecloser, Recloser};
 use reqwest::{Method, RequestBuilder, StatusCode};
@@ -145,12 +146,12 @@ impl ProviderClient {
         match &result {
             Ok(_) | Err(CallError::Refused { .. }) => self.health.mark_up(PROVIDER),
             Err(open @ CallError::CircuitOpen) => {
-                let last_error = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
+                let last_error = self.last_error.lock();
                 self.health.mark_down(PROVIDER, format!("{open}, because {last_error}"));
             }
             // One failed call does not mark the provider as down: the circuit breaker does.
             Err(error @ CallError::NoResponse(_)) => {
-                *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = error.to_string();
+                *self.last_error.lock() = error.to_string();
             }
         }
         result

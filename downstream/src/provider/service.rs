@@ -2,10 +2,11 @@
 //! the tasks that follow.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use contract::ids::SaleId;
 use contract::timestamp::Timestamp;
+use parking_lot::Mutex;
 use process::walltime;
 use uuid::Uuid;
 
@@ -139,7 +140,7 @@ impl Provider {
         decide: impl FnOnce(&Ledger) -> Result<(Option<LedgerEvent>, F), Refusal>,
     ) -> Result<T, ProviderError> {
         let (result, tasks, position) = {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             let (event, read) = decide(&state.ledger)?;
             let tasks = event.as_ref().map(|event| state.apply(event)).unwrap_or_default();
             (read(&state.ledger, event.is_some()), tasks, state.journal.position())
@@ -180,15 +181,10 @@ impl Provider {
     fn close_callback(&self, callback_id: String) {
         // The disk is not waited for: after a crash, the callback is sent once more with the same id.
         let _not_awaited: JournalPosition = {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             state.apply(&LedgerEvent::CallbackClosed { callback_id });
             state.journal.position()
         };
-    }
-
-    fn lock(&self) -> MutexGuard<'_, ProviderState> {
-        // A panic cannot leave it half changed: an event is applied as a whole, or the process has ended.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -4,12 +4,13 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use clap::Parser;
 use contract::webhook::PaymentCallback;
 use http_body_util::{BodyExt, Full};
 use metrics_exporter_prometheus::PrometheusBuilder;
+use parking_lot::Mutex;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use testkit::system::{Shape, System};
@@ -199,8 +200,8 @@ impl Merchant {
             async move {
                 let (head, body) = request.into_parts();
                 let body = body.collect().await.expect("a body").to_bytes();
-                callbacks.lock().expect("no panic").push(read(&head.headers, &body));
-                let mut left = left.lock().expect("no panic");
+                callbacks.lock().push(read(&head.headers, &body));
+                let mut left = left.lock();
                 let status = if *left > 0 { 503 } else { 204 };
                 *left = left.saturating_sub(1);
                 let mut response = hyper::Response::new(Full::new(bytes::Bytes::new()));
@@ -219,7 +220,7 @@ impl Merchant {
 
     /// Returns the callbacks about a payment so far.
     pub(crate) fn callbacks(&self, charge: &Value) -> Vec<ReceivedCallback> {
-        let callbacks = self.callbacks.lock().expect("no panic");
+        let callbacks = self.callbacks.lock();
         let is_about =
             |callback: &&ReceivedCallback| charge["payment_id"] == callback.1.payment_id.to_string();
         callbacks.iter().filter(is_about).cloned().collect()

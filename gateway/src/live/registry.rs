@@ -2,11 +2,12 @@
 //! its own queue. Queues are short: a client that does not keep up is disconnected and resumes from the last event that
 //! it received, with the missed changes from Postgres.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use contract::ids::{CustomerId, OrderId, SaleId};
 use contract::problem::Code;
+use parking_lot::{Condvar, Mutex};
 use rustc_hash::FxHashMap;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc, watch};
@@ -94,12 +95,7 @@ impl Registry {
 
     /// Returns the number of open streams.
     pub fn count(&self) -> usize {
-        self.streams().count
-    }
-
-    fn streams(&self) -> MutexGuard<'_, Streams> {
-        // A panic cannot leave the value inconsistent, so a poisoned lock may be used.
-        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+        self.streams.lock().count
     }
 
     /// Waits until the topic is being consumed: a stream that was registered before receives everything published
@@ -118,7 +114,7 @@ impl Registry {
         self: &Arc<Self>,
         order: OrderId,
     ) -> Result<(Registration, mpsc::Receiver<Arc<Change>>), Code> {
-        let mut streams = self.streams();
+        let mut streams = self.streams.lock();
         let of_order = streams.by_order.get(&order).map_or(0, Vec::len);
         if streams.closed || streams.count >= self.streams_max || of_order >= STREAMS_OF_ORDER_MAX {
             return Err(Code::Overloaded);
@@ -135,7 +131,7 @@ impl Registry {
     }
 
     fn leave(&self, order: OrderId, id: u64) {
-        let mut streams = self.streams();
+        let mut streams = self.streams.lock();
         streams.count -= 1;
         streams.last_left = Some(Instant::now());
         OPEN_STREAMS.set(streams.count as f64);
@@ -150,12 +146,12 @@ impl Registry {
 
     /// Returns whether any stream follows this order.
     pub(super) fn is_followed(&self, order: &OrderId) -> bool {
-        self.streams().by_order.contains_key(order)
+        self.streams.lock().by_order.contains_key(order)
     }
 
     /// Publishes a change to the order's streams. A stream whose queue is full is disconnected.
     pub(super) fn publish(&self, change: &Arc<Change>) {
-        let mut streams = self.streams();
+        let mut streams = self.streams.lock();
         if let Some(of_order) = streams.by_order.get_mut(&change.order_id) {
             of_order.retain(|stream| match stream.queue.try_send(change.clone()) {
                 Ok(()) => true,
@@ -170,32 +166,32 @@ impl Registry {
 
     /// Disconnects every stream, because the consumer has missed changes.
     pub(super) fn disconnect_all(&self) {
-        count_ends(StreamEnd::Behind, self.streams().drop_all());
+        count_ends(StreamEnd::Behind, self.streams.lock().drop_all());
     }
 
     /// Ends every stream and accepts no new ones.
     pub(super) fn close(&self) {
-        let mut streams = self.streams();
+        let mut streams = self.streams.lock();
         streams.closed = true;
         count_ends(StreamEnd::Stopping, streams.drop_all());
     }
 
     /// Returns why a stream ended that was neither closed by its client nor complete.
     pub(super) fn disconnect_reason(&self) -> StreamEnd {
-        if self.streams().closed { StreamEnd::Stopping } else { StreamEnd::Behind }
+        if self.streams.lock().closed { StreamEnd::Stopping } else { StreamEnd::Behind }
     }
 
     /// Returns whether the topic must still be consumed. If not, it waits a moment for a new stream; an existing
     /// reader is then obsolete, because a new stream waits for a new reader.
     pub(super) fn is_wanted_or_wait(&self, wait_max: Duration) -> bool {
-        let streams = self.streams();
+        let mut streams = self.streams.lock();
         let lingers = streams.last_left.is_some_and(|left| left.elapsed() < LINGER);
         if streams.count > 0 || (lingers && *self.consuming.borrow()) {
             return true;
         }
         // Under the lock: a stream that registers after this waits until the topic is consumed again.
         self.consuming.send_replace(false);
-        drop(self.wanted.wait_timeout(streams, wait_max));
+        self.wanted.wait_for(&mut streams, wait_max);
         false
     }
 
@@ -206,7 +202,7 @@ impl Registry {
 
     /// Records that the order's history has to be read later.
     pub(super) fn note_unread(&self, order: OrderId, sale: SaleId, customer: CustomerId) {
-        let mut streams = self.streams();
+        let mut streams = self.streams.lock();
         if streams.by_order.contains_key(&order) {
             streams.unread.insert(order, (sale, customer));
             self.unread.notify_one();
@@ -216,7 +212,7 @@ impl Registry {
     /// Removes and returns an order whose history has to be read. It is removed before the query, so that a stream
     /// that opens during the query can record the order again.
     pub(super) fn take_unread(&self) -> Option<(OrderId, SaleId, CustomerId)> {
-        let mut streams = self.streams();
+        let mut streams = self.streams.lock();
         let order = *streams.unread.keys().next()?;
         let (sale, customer) = streams.unread.remove(&order)?;
         Some((order, sale, customer))

@@ -1,9 +1,8 @@
 //! Outbox entries that the log has acknowledged, until Redis has deleted them.
 
-use std::sync::{Mutex, PoisonError};
-
 use contract::ids::Epoch;
 use contract::record::OutboxId;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 /// Outbox entries that Redis may delete. The sale's next script call deletes them, or a short flush when there
@@ -17,13 +16,13 @@ pub(super) struct Acknowledged {
 impl Acknowledged {
     /// Adds an entry that the log has acknowledged.
     pub(super) fn add(&self, epoch: Epoch, id: OutboxId) {
-        self.lock().push((epoch, id));
+        self.entries.lock().push((epoch, id));
         self.added.notify_one();
     }
 
     /// Waits until there is an entry.
     pub(super) async fn wait_for_entry(&self) {
-        while self.lock().is_empty() {
+        while self.entries.lock().is_empty() {
             self.added.notified().await;
         }
     }
@@ -31,18 +30,14 @@ impl Acknowledged {
     /// Returns up to `max` entries of this epoch. They stay here until they are [`Self::remove`]d, so that a
     /// call that fails or is abandoned loses none. Entries of other epochs are dropped: their keys are gone.
     pub(super) fn first(&self, epoch: Epoch, max: usize) -> Vec<OutboxId> {
-        let mut entries = self.lock();
+        let mut entries = self.entries.lock();
         entries.retain(|(of, _)| *of == epoch);
         entries.iter().take(max).map(|(_, id)| *id).collect()
     }
 
     /// Removes entries that Redis has deleted.
     pub(super) fn remove(&self, epoch: Epoch, ids: &[OutboxId]) {
-        self.lock().retain(|(of, id)| *of != epoch || !ids.contains(id));
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(Epoch, OutboxId)>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+        self.entries.lock().retain(|(of, id)| *of != epoch || !ids.contains(id));
     }
 }
 

@@ -1,10 +1,11 @@
 //! The queue of a sale's batcher, beside the cache of the sale's stock.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use contract::ids::SaleId;
 use metrics::Gauge;
+use parking_lot::RwLock;
 use tokio::sync::mpsc;
 
 use crate::order::job::Job;
@@ -46,11 +47,11 @@ pub struct SaleQueues {
 impl SaleQueues {
     /// Returns the queue of a sale.
     pub fn get(&self, sale: &SaleId) -> Option<Arc<SaleQueue>> {
-        self.by_sale.read().unwrap_or_else(PoisonError::into_inner).get(sale).cloned()
+        self.by_sale.read().get(sale).cloned()
     }
 
     /// Adds the queue of a sale.
     pub fn insert(&self, sale: SaleId, queue: Arc<SaleQueue>) {
-        self.by_sale.write().unwrap_or_else(PoisonError::into_inner).insert(sale, queue);
+        self.by_sale.write().insert(sale, queue);
     }
 }

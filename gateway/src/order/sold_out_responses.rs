@@ -1,12 +1,12 @@
 //! A cache of encoded sold-out responses: in a burst they are most of what this gateway sends.
 
 use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock};
 
 use bytes::Bytes;
 use contract::ids::Sku;
 use contract::lifecycle::Language;
 use contract::problem::Code;
+use parking_lot::RwLock;
 
 use crate::http::problem::{Problem, encoded_problem};
 use crate::http::response::Response;
@@ -21,10 +21,10 @@ impl SoldOutResponses {
     /// Returns the response for a SKU of which no unit is left.
     pub fn response(&self, sku: &Sku, language: Language) -> Response {
         let key = (sku.clone(), language == Language::Korean);
-        let cached = self.bodies.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        let cached = self.bodies.read().get(&key).cloned();
         let body = cached.unwrap_or_else(|| {
             let problem = Problem::from(Code::SoldOut).with("sku", sku.as_str()).with("remaining", 0);
-            let mut bodies = self.bodies.write().unwrap_or_else(PoisonError::into_inner);
+            let mut bodies = self.bodies.write();
             bodies.entry(key).or_insert_with(|| problem.body(language)).clone()
         });
         encoded_problem(Code::SoldOut, body)

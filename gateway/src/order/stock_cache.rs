@@ -6,14 +6,15 @@
 //! none returning. Returning units are announced 300 ms before they can be reserved, so no gateway refuses
 //! from memory while another sells (ARCHITECTURE.md, "Fast refusals").
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 
 use arc_swap::ArcSwapOption;
 use contract::ids::{CustomerId, Epoch, Sku, customer_hash};
 use contract::order::Line;
 use contract::sale::SaleState;
 use lua::read_stock::SkuStock;
+use parking_lot::RwLock;
 use process::boottime::Boottime;
 use rustc_hash::FxHashSet;
 use tokio::sync::Notify;
@@ -143,7 +144,7 @@ impl StockCache {
         }
         let gone = |stock: SkuStock| stock.available == Some(0) && stock.returning == 0;
         let line = lines.iter().find(|line| snapshot.stock_of(line.sku.as_str()).is_some_and(gone))?;
-        let buyers = self.buyers.read().unwrap_or_else(PoisonError::into_inner);
+        let buyers = self.buyers.read();
         let may_hold_order =
             buyers.epoch != snapshot.epoch || buyers.hashes.contains(&customer_hash(customer.as_str()));
         (!may_hold_order).then(|| line.sku.clone())
@@ -151,13 +152,13 @@ impl StockCache {
 
     /// Returns how many bytes of the epoch's arrivals have been read.
     pub fn arrival_bytes_read(&self, epoch: Epoch) -> u64 {
-        let buyers = self.buyers.read().unwrap_or_else(PoisonError::into_inner);
+        let buyers = self.buyers.read();
         if buyers.epoch == epoch { buyers.arrival_bytes } else { 0 }
     }
 
     /// Adds arrivals that were read from the byte `from` on.
     pub fn add_arrivals(&self, epoch: Epoch, from: u64, arrivals: &[u64]) {
-        let mut buyers = self.buyers.write().unwrap_or_else(PoisonError::into_inner);
+        let mut buyers = self.buyers.write();
         if buyers.epoch != epoch {
             *buyers = Buyers { epoch, ..Buyers::default() };
         }

@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 use std::mem;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use contract::ids::{CustomerId, OrderId, SaleId};
@@ -17,6 +17,7 @@ use contract::order::PaymentMethod;
 use contract::problem::Code;
 use deadpool_postgres::Pool;
 use lua::find_orders::FoundOrder;
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::QUERY_MAX;
@@ -101,7 +102,7 @@ impl OrderStatusLoader {
         let (reply, loaded) = oneshot::channel();
         let request = Request { order, sale: sale.clone(), customer: customer.cloned(), reply };
         {
-            let mut pending = self.lock();
+            let mut pending = self.pending.lock();
             pending.requests.push(request);
             if pending.queries < QUERIES_MAX {
                 pending.queries += 1;
@@ -130,7 +131,7 @@ impl OrderStatusLoader {
 
     /// Returns the requests of the next query. `None` ends the task.
     fn next_requests(&self) -> Option<Vec<Request>> {
-        let mut pending = self.lock();
+        let mut pending = self.pending.lock();
         // A request whose caller has stopped waiting needs no query.
         pending.requests.retain(|request| !request.reply.is_closed());
         if pending.requests.is_empty() {
@@ -147,10 +148,6 @@ impl OrderStatusLoader {
         let client = self.pool.get().await?;
         let rows = SelectOrderStates { order_ids: orders }.fetch(&client).await?;
         Ok(rows.into_iter().map(|row| (row.order_id, row)).collect())
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Pending> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

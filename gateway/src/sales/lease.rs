@@ -1,12 +1,13 @@
 //! The lease of this gateway: it bounds how long its view of the sales may be acted on.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use contract::ids::{Epoch, SaleId};
 use contract::problem::Code;
 use contract::publication::Position;
+use parking_lot::Mutex;
 use process::boottime::Boottime;
 use tokio::sync::Notify;
 
@@ -84,7 +85,7 @@ impl Leases {
 
     /// Records that Redis has lost a sale's state. Heartbeats report it to settlement, the first one at once.
     pub fn report_lost(&self, sale: &SaleId, epoch: Epoch) {
-        let new = self.lost().insert((sale.clone(), epoch));
+        let new = self.lost.lock().insert((sale.clone(), epoch));
         if new {
             self.newly_lost.notify_one();
             tracing::error!(sale_id = %sale, %epoch, "Redis has lost this sale's state");
@@ -99,13 +100,9 @@ impl Leases {
     /// Returns the sales whose state is still lost: a newer epoch replaces it.
     pub(crate) fn still_lost(&self) -> Vec<(SaleId, Epoch)> {
         let lease = self.load();
-        let mut lost = self.lost();
+        let mut lost = self.lost.lock();
         lost.retain(|(sale, epoch)| lease.sales.get(sale).is_some_and(|view| view.epoch() == *epoch));
         lost.iter().cloned().collect()
-    }
-
-    fn lost(&self) -> MutexGuard<'_, HashSet<(SaleId, Epoch)>> {
-        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

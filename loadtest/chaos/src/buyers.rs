@@ -1,12 +1,13 @@
 //! Customers who pay with every kind of card and wallet, and who then keep, cancel or send back their orders,
 //! while holds expire. Every command that was acknowledged must have an effect afterwards.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use contract::ids::OrderId;
 use contract::lifecycle::OrderStatus;
 use contract::money::Currency;
+use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::load::{Load, SKUS};
@@ -287,7 +288,7 @@ impl BuyerContext {
     async fn send(&self, customer: &mut FollowUp<'_>, order: &CustomerOrder, command: Command) {
         let name = command.name();
         if customer.send(order, command).await == CommandResult::Recorded {
-            lock(&self.buyers.recorded).push(Recorded { order: order.order, command: name });
+            self.buyers.recorded.lock().push(Recorded { order: order.order, command: name });
         }
     }
 }
@@ -324,7 +325,7 @@ impl Buyers {
     /// and responses that are not as documented.
     pub async fn problems(&self, database: &tokio_postgres::Client) -> anyhow::Result<(u64, Vec<String>)> {
         let (orders, commands): (Vec<Uuid>, Vec<&str>) =
-            lock(&self.recorded).iter().map(|recorded| (recorded.order.0, recorded.command)).unzip();
+            self.recorded.lock().iter().map(|recorded| (recorded.order.0, recorded.command)).unzip();
         let (mut lost, mut all) = (0, Vec::new());
         for row in database.query(WITHOUT_EFFECT, &[&orders, &commands]).await? {
             let (command, count, order): (String, i64, String) =
@@ -334,7 +335,7 @@ impl Buyers {
                 "{count} recorded {command} commands have no effect, for example that of {order}"
             ));
         }
-        let stats = lock(&self.stats);
+        let stats = self.stats.lock();
         if let Some(example) = stats.examples.first() {
             let count = stats.count(CommandResult::Unexpected);
             all.push(format!("{count} responses to commands were not as documented, for example {example}"));
@@ -343,12 +344,8 @@ impl Buyers {
     }
 
     fn record(&self, customer: FollowUp<'_>) {
-        lock(&self.stats).merge(customer.into_stats());
+        self.stats.lock().merge(customer.into_stats());
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner) // each critical section is one push or one merge
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! Customers who cancel: long before their hold ends, at the same moment, or too late. Expiry and the command
 //! race for the order, and the units are returned once, whichever wins.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use contract::ids::OrderId;
+use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::load::{Load, SKUS};
@@ -56,7 +57,7 @@ impl Load {
                 tokio::time::sleep(pause_before_cancelling(&mut rng, hold)).await;
                 if cancel(&client, &sale, &name, order, &mut rng).await {
                     let in_time = held_since.elapsed() < hold;
-                    let mut cancelled = cancelled.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut cancelled = cancelled.lock();
                     cancelled.push(Cancelled { order, in_time });
                 }
             }
@@ -109,7 +110,7 @@ impl Races {
             tokio::time::sleep(POLL_EVERY).await;
         }
         let in_time: Vec<Uuid> = {
-            let cancelled = self.cancelled.lock().unwrap_or_else(PoisonError::into_inner);
+            let cancelled = self.cancelled.lock();
             cancelled
                 .iter()
                 .filter(|cancelled| cancelled.in_time)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use anyhow::Context;
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
+use parking_lot::Mutex;
 use tokio::net::TcpListener;
 
 use customers::journal::now_us;
@@ -60,9 +61,9 @@ impl Receiver {
     async fn receive(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let mut response = Response::new(Full::default());
         match verified_id(request).await {
-            Some(id) => *self.received().messages.entry(id).or_default() += 1,
+            Some(id) => *self.0.lock().messages.entry(id).or_default() += 1,
             None => {
-                self.received().rejected += 1;
+                self.0.lock().rejected += 1;
                 *response.status_mut() = StatusCode::UNAUTHORIZED;
             }
         }
@@ -71,26 +72,22 @@ impl Receiver {
 
     /// Clears the counts for a new environment.
     pub fn clear(&self) {
-        *self.received() = Received::default();
+        *self.0.lock() = Received::default();
     }
 
     /// Returns the number of times that each message was received.
     pub fn messages(&self) -> BTreeMap<String, u64> {
-        self.received().messages.clone()
+        self.0.lock().messages.clone()
     }
 
     /// Returns whether a message was received.
     pub fn contains(&self, id: &str) -> bool {
-        self.received().messages.contains_key(id)
+        self.0.lock().messages.contains_key(id)
     }
 
     /// Returns the number of messages with a wrong signature.
     pub fn rejected(&self) -> u64 {
-        self.received().rejected
-    }
-
-    fn received(&self) -> MutexGuard<'_, Received> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().rejected
     }
 }
 

@@ -1,12 +1,12 @@
 //! The client with which customers call the gateways. Every attempt is recorded in the journal, and a request
 //! whose outcome is unknown is retried with the same key.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use contract::ids::OrderId;
 use contract::order::OrderRequest;
 use contract::wire;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::journal::{Class, Entry, Journal, SentRequest, now_us};
 use crate::pool::Pool;
@@ -130,12 +130,12 @@ impl CustomerClient {
 
     /// Returns the counts so far.
     pub fn stats(&self) -> MutexGuard<'_, Stats> {
-        self.stats.lock().unwrap_or_else(PoisonError::into_inner)
+        self.stats.lock()
     }
 
     /// Ends the run: drops the handle of the journal and returns the counts.
     pub fn into_stats(self) -> Stats {
-        self.stats.into_inner().unwrap_or_else(PoisonError::into_inner)
+        self.stats.into_inner()
     }
 
     /// Sends a request once, waits at most `limit` for the response, and records it.

@@ -4,9 +4,9 @@
 //! the wait counts as latency, because latency is counted from the scheduled time of sending.
 
 use std::io;
-use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context;
+use parking_lot::Mutex;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::http::{Authority, Connection, Head};
@@ -91,7 +91,7 @@ impl Pool {
     }
 
     async fn take(&self) -> io::Result<Connection> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let idle = self.idle.lock().pop();
         match idle {
             Some(connection) => Ok(connection),
             None => Connection::open(self.authority.address).await,
@@ -99,6 +99,6 @@ impl Pool {
     }
 
     fn put_back(&self, connection: Connection) {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        self.idle.lock().push(connection);
     }
 }

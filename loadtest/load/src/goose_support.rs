@@ -2,8 +2,8 @@
 //! orders with their journal entries, and calls with an identity.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -18,6 +18,7 @@ use customers::stack;
 use goose::config::GooseConfiguration;
 use goose::goose::GooseResponse;
 use goose::prelude::*;
+use parking_lot::Mutex;
 use serde::Serialize;
 use terminal::thousands;
 
@@ -90,12 +91,12 @@ impl<T> RunState<T> {
 
     /// Sets the state at the start of a run, and clears it with `None` at the end.
     pub(crate) fn set(&self, state: Option<T>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = state.map(Arc::new);
+        *self.0.lock() = state.map(Arc::new);
     }
 
     /// Returns the state of the current run.
     pub(crate) fn get(&self) -> Option<Arc<T>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().clone()
     }
 }
 

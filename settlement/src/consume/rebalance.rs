@@ -1,8 +1,7 @@
 //! The rebalance callback of the consumer group. It records what happened for the consumer's loop. It
 //! acknowledges an assignment without fetching anything: the offsets to fetch from are not known yet.
 
-use std::sync::{Mutex, PoisonError};
-
+use parking_lot::Mutex;
 use process::kafka::LogContext;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -27,7 +26,7 @@ pub struct RebalanceQueue(Mutex<Vec<Rebalance>>);
 impl RebalanceQueue {
     /// Returns and removes all rebalances since the last call, in order.
     pub fn drain(&self) -> Vec<Rebalance> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut self.0.lock())
     }
 }
 
@@ -53,6 +52,6 @@ impl ConsumerContext for RebalanceQueue {
         if let Err(error) = result {
             tracing::warn!(%error, ?rebalance, "the consumer could not apply a rebalance");
         }
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(rebalance);
+        self.0.lock().push(rebalance);
     }
 }

@@ -1,10 +1,11 @@
 //! The ends of owned partitions of the log, measured by [`crate::observe::lag`] and read by other tasks.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use contract::timestamp::Timestamp;
+use parking_lot::{Condvar, Mutex};
 use tokio::sync::watch;
 
 /// One measurement of a partition.
@@ -52,7 +53,7 @@ impl LogEnds {
             ends.get(&partition).is_some_and(|measurement| measurement.measured_at >= since)
         };
         if !is_fresh(&ends.borrow()) {
-            *self.requested() = true;
+            *self.0.requested.lock() = true;
             self.0.wake.notify_one();
         }
         let fresh = tokio::time::timeout(limit, ends.wait_for(is_fresh)).await.ok()?.ok()?;
@@ -66,7 +67,7 @@ impl LogEnds {
 
     /// Returns whether Kafka has responded to a measurement after `since`.
     pub fn responded_since(&self, since: Instant) -> bool {
-        self.responded_at().is_some_and(|at| at >= since)
+        self.0.responded_at.lock().is_some_and(|at| at >= since)
     }
 
     /// Records a measurement and wakes the tasks that wait for it.
@@ -78,21 +79,13 @@ impl LogEnds {
 
     /// Records that Kafka has responded.
     pub fn record_response(&self, at: Instant) {
-        *self.responded_at() = Some(at);
+        *self.0.responded_at.lock() = Some(at);
     }
 
     /// Blocks until a measurement is requested, or until `limit` has passed. Returns whether it was requested.
     pub fn wait_for_request(&self, limit: Duration) -> bool {
-        let waited = self.0.wake.wait_timeout_while(self.requested(), limit, |requested| !*requested);
-        let (mut requested, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let mut requested = self.0.requested.lock();
+        self.0.wake.wait_while_for(&mut requested, |requested| !*requested, limit);
         std::mem::take(&mut *requested)
-    }
-
-    fn requested(&self) -> MutexGuard<'_, bool> {
-        self.0.requested.lock().unwrap_or_else(PoisonError::into_inner) // a flag cannot be half written
-    }
-
-    fn responded_at(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.0.responded_at.lock().unwrap_or_else(PoisonError::into_inner) // nor can a time
     }
 }

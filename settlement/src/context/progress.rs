@@ -2,8 +2,9 @@
 //! release or sales to publish. No task that waits for it can block the loop.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::store::BatchSpan;
@@ -22,14 +23,14 @@ struct Shared {
 impl Progress {
     /// Records the offsets from which the loop begins to settle.
     pub fn record_start(&self, positions: &[(i32, i64)]) {
-        self.next_offsets().extend(positions.iter().copied());
+        self.0.next_offsets.lock().extend(positions.iter().copied());
         // A former owner may have left units that are not yet released.
         self.0.releases.notify_one();
     }
 
     /// Records that a batch is committed. `has_releases`: units may be released, and sales have changed.
     pub fn record_commit(&self, partition: i32, span: BatchSpan, has_releases: bool) {
-        self.next_offsets().insert(partition, span.to_offset);
+        self.0.next_offsets.lock().insert(partition, span.to_offset);
         if has_releases {
             self.0.releases.notify_one();
             self.0.sales.notify_one();
@@ -38,7 +39,7 @@ impl Progress {
 
     /// Returns the offset of the next record to settle; `None` for a partition that this process never owned.
     pub fn next_offset(&self, partition: i32) -> Option<i64> {
-        self.next_offsets().get(&partition).copied()
+        self.0.next_offsets.lock().get(&partition).copied()
     }
 
     /// Waits until there may be units to release.
@@ -48,10 +49,5 @@ impl Progress {
     /// Waits until a sale may have changed.
     pub async fn wait_for_sales(&self) {
         self.0.sales.notified().await;
-    }
-
-    fn next_offsets(&self) -> MutexGuard<'_, BTreeMap<i32, i64>> {
-        // A panic while the lock was held cannot have left the map half written: each use is one insert or read.
-        self.0.next_offsets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

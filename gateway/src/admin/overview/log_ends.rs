@@ -2,9 +2,10 @@
 //! that orders do not wait on its connection. It is created when an operator requests the first overview.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, TryLockError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use process::kafka::{self, CLIENTS_REPLACED, LogContext, Watchdog, WatchdogLimits};
 use rdkafka::TopicPartitionList;
 use rdkafka::config::FromClientConfigAndContext;
@@ -53,11 +54,7 @@ impl LogEnds {
         config.set("group.id", "none").set("socket.timeout.ms", "2000"); // the group is never joined
         let (client, topic) = (self.client.clone(), self.topic.clone());
         let request = tokio::task::spawn_blocking(move || {
-            let mut client = match client.try_lock() {
-                Ok(client) => client,
-                Err(TryLockError::Poisoned(client)) => client.into_inner(),
-                Err(TryLockError::WouldBlock) => return Err(EndsError::Busy),
-            };
+            let mut client = client.try_lock().ok_or(EndsError::Busy)?;
             let reader = match client.take() {
                 Some(reader) => reader,
                 None => Client::start(&config)?,

@@ -23,11 +23,12 @@ pub mod rebuild_backoff;
 pub mod request;
 pub mod snapshot;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use contract::ids::{Epoch, SaleId};
 use deadpool_postgres::Pool;
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -98,7 +99,7 @@ pub async fn run(context: Context) {
         };
         for target in targets {
             let Ok(permit) = permits.clone().try_acquire_owned() else { break };
-            if !lock(&backoff).begin(&target.sale, target.cause, Instant::now()) {
+            if !backoff.lock().begin(&target.sale, target.cause, Instant::now()) {
                 continue;
             }
             let attempt = Attempt { owner, journal: Journal::default(), snapshots: snapshots.clone() };
@@ -109,18 +110,13 @@ pub async fn run(context: Context) {
                 let outcome = context.stop.run_until_cancelled(rebuild).await;
                 RUNNING.decrement(1.0);
                 let outcome = outcome.unwrap_or(AttemptOutcome::Failed);
-                lock(&backoff).end(&target.sale, outcome, Instant::now());
+                backoff.lock().end(&target.sale, outcome, Instant::now());
                 drop(permit);
             });
         }
     }
     tasks.close();
     tasks.wait().await;
-}
-
-fn lock(backoff: &Mutex<RebuildBackoff>) -> MutexGuard<'_, RebuildBackoff> {
-    // A panic while the lock was held cannot have left it half written: each use sets the state of one sale.
-    backoff.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn read_targets(pool: &Pool, owned: &[i32], owner: Uuid) -> Result<Vec<RebuildTarget>, DatabaseError> {

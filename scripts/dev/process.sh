@@ -32,9 +32,8 @@ build_process_tool() {
     say_step build "the process manager of ./dev (once)"
     mkdir -p "$PROCESS_TOOL_BUILD"
     touch "$PROCESS_TOOL_BUILD/built.new" # a later change to a source is not in this build
-    # Without optimised dependencies it is built in half the time, and no slower.
-    if ! (cd "$ROOT" && CARGO_TERM_COLOR=never cargo build --locked --package stack --bin stack --target-dir "$PROCESS_TOOL_BUILD" \
-        --config 'profile.dev.package."*".opt-level=0') </dev/null >"$log" 2>&1; then
+    if ! (cd "$ROOT" && CARGO_TERM_COLOR=never cargo build --locked --package stack --bin stack \
+        --target-dir "$PROCESS_TOOL_BUILD") </dev/null >"$log" 2>&1; then
         [ -x "$PROCESS_TOOL" ] || {
             say_error "the process manager could not be built"
             show_log_tail "$log"

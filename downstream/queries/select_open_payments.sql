@@ -1,10 +1,7 @@
 -- Returns a page of the card payments that still need work, oldest first, behind (:after_updated_at,
 -- :after_payment_id). Payments younger than :age_seconds are left out: their events are still in flight.
 -- @returns many
--- @type sale_id = String
--- @type currency = String
 -- @row PaymentRow
--- @nullable token
 SELECT p.payment_id, p.order_id, p.sale_id, p.token, p.status AS payment_status, p.amount, p.currency, o.status AS order_status, s.partition,
        p.updated_at
   FROM payment p

@@ -1,15 +1,9 @@
 -- Returns a sale's orders, newest first, with sequences below the page's cursor: a customer's, those in a status, or
 -- all.
 -- @returns many
--- @type status = contract::lifecycle::OrderStatus
--- @type lines = crate::read::stored_json::StoredJson
--- @type payment = crate::read::stored_json::StoredJson
--- @type delivery = crate::read::stored_json::StoredJson
--- @type history = crate::read::stored_json::StoredJson
--- @type notes = crate::read::stored_json::StoredJson
 -- @type in_status = contract::lifecycle::OrderStatus
 -- @row StoredOrder
--- @nullable customer_email, cancel_reason, lines, payment, delivery, history, notes, customer, in_status
+-- @nullable customer, in_status
 SELECT o.*, NULL::jsonb AS history, NULL::jsonb AS notes
   FROM shown_order o
  WHERE o.sale_id = :sale_id

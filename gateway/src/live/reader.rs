@@ -39,20 +39,13 @@ pub(super) enum Error {
 }
 
 /// The consumer and its positions.
-pub(super) struct Reader(AssignedConsumer);
+pub(super) struct Reader(pub(super) AssignedConsumer);
 
 impl Source {
     /// Opens a reader at the end of each partition, which reads everything that is published afterwards.
     pub(super) fn open(&self) -> Result<Reader, Error> {
         let mut client = kafka::client(&self.brokers, &self.name);
-        client
-            .set("group.id", format!("{}-live", self.name)) // required by the client, but no group is joined
-            .set("enable.auto.commit", "false")
-            .set("enable.auto.offset.store", "false")
-            .set("auto.offset.reset", "error")
-            .set("fetch.wait.max.ms", "100")
-            .set("fetch.error.backoff.ms", "100")
-            .set("queued.max.messages.kbytes", "8192");
+        client.set("auto.offset.reset", "error").set("queued.max.messages.kbytes", "8192");
         let limits = WatchdogLimits {
             check_interval: self.stall_max / 2,
             stalled: self.stall_max,
@@ -79,11 +72,6 @@ impl Reader {
                 Ok(None)
             }
         }
-    }
-
-    /// Checks periodically whether the client is stalled, and replaces it if so.
-    pub(super) fn check(&mut self) {
-        self.0.check();
     }
 }
 
@@ -122,7 +110,7 @@ mod tests {
                 return numbers;
             }
             numbers.extend(number);
-            reader.check();
+            reader.0.check();
             assert!(started.elapsed() < PATIENCE, "only {numbers:?} of {count}");
         }
     }
@@ -153,7 +141,7 @@ mod tests {
         cluster.broker_down(1).unwrap();
         while reader.0.client().client().native_ptr() == stalled {
             assert!(reader.poll().unwrap().is_none());
-            reader.check();
+            reader.0.check();
             assert!(started.elapsed() < PATIENCE, "the client is not replaced");
         }
         cluster.broker_up(1).unwrap();

@@ -87,7 +87,7 @@ impl Topic {
             EVENTS.increment(1);
             self.registry.publish(&Arc::new(change));
         }
-        reader.check();
+        reader.0.check();
         Ok(())
     }
 

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use process::boottime::Boottime;
 use process::health::Health;
-use process::kafka::{self, AssignedConsumer, AssignedConsumerSettings, WatchdogLimits};
-use rdkafka::Message as _;
+use process::kafka::{AssignedConsumer, AssignedConsumerSettings, CLIENTS_REPLACED, WatchdogLimits};
 use rdkafka::error::KafkaError;
+use rdkafka::{ClientConfig, Message as _};
 use tokio_util::sync::CancellationToken;
 
 use crate::sales::lease::{LEASE_MS, Lease, Leases};
@@ -28,56 +28,34 @@ pub(super) struct Appended {
     pub(super) begun: Boottime,
 }
 
-/// Where the topic is, and which client reads it.
-pub(super) struct Source {
-    pub(super) brokers: String,
-    pub(super) name: String,
-    pub(super) topic: String,
-    /// The time after which the client is replaced if acknowledged heartbeats are not read back.
-    pub(super) stall_max: Duration,
-}
-
-impl Source {
-    fn open(&self) -> Result<AssignedConsumer, KafkaError> {
-        let mut client = kafka::client(&self.brokers, &self.name);
-        client
-            .set("group.id", format!("{}-sales", self.name)) // required by the client; no group is joined
-            .set("enable.auto.commit", "false")
-            .set("auto.offset.reset", "earliest")
-            .set("fetch.wait.max.ms", "100")
-            .set("fetch.error.backoff.ms", "100");
-        let limits = WatchdogLimits {
-            check_interval: POLL,
-            stalled: self.stall_max,
-            unassigned: None,
-            unresponsive: None, // the producer's acknowledgements show whether the brokers respond
-        };
-        // Registered at 0, so that an alert sees it rise.
-        let replaced = process::kafka::CLIENTS_REPLACED.with(["lease"]);
-        let settings = AssignedConsumerSettings { client, topic: self.topic.clone(), limits, replaced };
-        AssignedConsumer::open(settings, BTreeMap::from([(PARTITION, 0)]))
-    }
+/// Opens a consumer at the topic's first message. Its client is replaced if acknowledged heartbeats are not read back
+/// for `stall_max`.
+pub(super) fn open_consumer(
+    mut client: ClientConfig,
+    topic: String,
+    stall_max: Duration,
+) -> Result<AssignedConsumer, KafkaError> {
+    client.set("auto.offset.reset", "earliest");
+    let limits = WatchdogLimits {
+        check_interval: POLL,
+        stalled: stall_max,
+        unassigned: None,
+        unresponsive: None, // the producer's acknowledgements show whether the brokers respond
+    };
+    let replaced = CLIENTS_REPLACED.with(["lease"]); // registered at 0, so that an alert sees it rise
+    let settings = AssignedConsumerSettings { client, topic, limits, replaced };
+    AssignedConsumer::open(settings, BTreeMap::from([(PARTITION, 0)]))
 }
 
 /// The consumer of the topic, and where its results go.
 pub(super) struct CatalogReader {
-    leases: Arc<Leases>,
-    consumer: AssignedConsumer,
-    heartbeats: Receiver<Appended>,
-    health: Health,
+    pub(super) leases: Arc<Leases>,
+    pub(super) consumer: AssignedConsumer,
+    pub(super) heartbeats: Receiver<Appended>,
+    pub(super) health: Health,
 }
 
 impl CatalogReader {
-    /// Returns a reader that begins with the topic's first message.
-    pub(super) fn open(
-        leases: Arc<Leases>,
-        source: &Source,
-        heartbeats: Receiver<Appended>,
-        health: Health,
-    ) -> Result<Self, KafkaError> {
-        Ok(Self { leases, consumer: source.open()?, heartbeats, health })
-    }
-
     /// Reads until `stop`. Blocks its thread.
     pub(super) fn run(mut self, stop: &CancellationToken) {
         let mut catalog = SaleCatalog::default();
@@ -141,7 +119,7 @@ impl CatalogReader {
 mod tests {
     use std::sync::mpsc::channel;
 
-    use process::kafka::Producer;
+    use process::kafka::{self, Producer};
     use rdkafka::consumer::Consumer as _;
     use rdkafka::mocking::MockCluster;
 
@@ -154,18 +132,14 @@ mod tests {
         let cluster = MockCluster::new(1).unwrap();
         cluster.create_topic("sales", 1, 1).unwrap();
         let brokers = cluster.bootstrap_servers();
-        let source = Source {
-            brokers: brokers.clone(),
-            name: "g".into(),
-            topic: "sales".into(),
-            stall_max: Duration::from_millis(500),
-        };
         let (appended, heartbeats) = channel();
         let (leases, stop) = (Leases::new(), CancellationToken::new());
         let _ended = stop.clone().drop_guard(); // a failed assertion would wait for the reader otherwise
-        let reader = CatalogReader::open(leases.clone(), &source, heartbeats, Health::default()).unwrap();
-        let client = reader.consumer.client();
-        client.pause(&client.assignment().unwrap()).unwrap();
+        let stall_max = Duration::from_millis(500);
+        let consumer = open_consumer(kafka::client(&brokers, "g"), "sales".into(), stall_max).unwrap();
+        consumer.client().pause(&consumer.client().assignment().unwrap()).unwrap();
+        let reader =
+            CatalogReader { leases: leases.clone(), consumer, heartbeats, health: Health::default() };
         let stopped = stop.clone();
         let reading = tokio::task::spawn_blocking(move || reader.run(&stopped));
 

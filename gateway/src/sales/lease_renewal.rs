@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::sales::catalog_reader::{Appended, CatalogReader, Source};
+use crate::sales::catalog_reader::{Appended, CatalogReader, open_consumer};
 use crate::sales::lease::Leases;
 
 process::metrics! {
@@ -49,14 +49,11 @@ pub struct LeaseRenewal {
 impl LeaseRenewal {
     /// Spawns the reader, the heartbeats and the metric. They end at `stop`.
     pub fn spawn(self, stop: &CancellationToken) -> Result<Vec<JoinHandle<()>>, KafkaError> {
-        let source = Source {
-            brokers: self.brokers.clone(),
-            name: self.name.clone(),
-            topic: self.topic.clone(),
-            stall_max: STALL_MAX,
-        };
+        let client = kafka::client(&self.brokers, &self.name);
+        let consumer = open_consumer(client, self.topic.clone(), STALL_MAX)?;
         let (appended, heartbeats) = channel();
-        let reader = CatalogReader::open(self.leases.clone(), &source, heartbeats, self.health.clone())?;
+        let (leases, health) = (self.leases.clone(), self.health.clone());
+        let reader = CatalogReader { leases, consumer, heartbeats, health };
         let reader_stop = stop.clone();
         let reading = tokio::task::spawn_blocking(move || reader.run(&reader_stop));
         let recording = tokio::spawn(record_time_left(self.leases.clone(), stop.clone()));

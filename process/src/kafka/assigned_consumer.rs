@@ -18,7 +18,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
 /// The settings of an [`AssignedConsumer`].
 #[derive(Debug, Clone)]
 pub struct AssignedConsumerSettings {
-    /// The settings of its clients. They must contain a `group.id`, which the client requires but never joins.
+    /// The settings of its clients.
     pub client: ClientConfig,
     /// The topic that is consumed.
     pub topic: String,
@@ -39,6 +39,19 @@ pub struct AssignedConsumer {
     watchdog: Watchdog<i32>,
 }
 
+impl AssignedConsumerSettings {
+    fn create_client(&self) -> Result<BaseConsumer<LogContext>, KafkaError> {
+        let mut config = self.client.clone();
+        config
+            .set("group.id", "none") // required, but the group is never joined
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("fetch.wait.max.ms", "100")
+            .set("fetch.error.backoff.ms", "100");
+        config.create_with_context(LogContext)
+    }
+}
+
 impl AssignedConsumer {
     /// Starts to consume at these positions. What happens if an offset does not exist is determined by the client's
     /// setting `auto.offset.reset`.
@@ -46,13 +59,13 @@ impl AssignedConsumer {
         settings: AssignedConsumerSettings,
         positions: BTreeMap<i32, i64>,
     ) -> Result<Self, KafkaError> {
-        let client = settings.client.create_with_context(LogContext)?;
+        let client = settings.create_client()?;
         Self::start(settings, client, positions)
     }
 
     /// Starts to consume at the end of every partition. Returns `None` if the topic does not exist yet.
     pub fn open_at_end(settings: AssignedConsumerSettings) -> Result<Option<Self>, KafkaError> {
-        let client: BaseConsumer<LogContext> = settings.client.create_with_context(LogContext)?;
+        let client = settings.create_client()?;
         let metadata = client.fetch_metadata(Some(&settings.topic), REQUEST_TIMEOUT)?;
         let topic = metadata.topics().iter().find(|topic| topic.name() == settings.topic);
         let partitions = topic.map(|topic| topic.partitions()).unwrap_or_default();
@@ -116,16 +129,11 @@ impl AssignedConsumer {
                 Ok((*partition, end))
             })
             .collect();
-        let responsive = match ends {
-            Ok(ends) => {
-                self.ends = ends;
-                true
-            }
-            Err(error) => {
-                tracing::debug!(%error, "cannot fetch the ends of the partitions");
-                false
-            }
-        };
+        if let Err(error) = &ends {
+            tracing::debug!(%error, "cannot fetch the ends of the partitions");
+        }
+        let responsive = ends.is_ok();
+        self.ends.extend(ends.unwrap_or_default());
         self.judge(responsive);
     }
 
@@ -142,7 +150,7 @@ impl AssignedConsumer {
             Some(PartitionProgress { partition: *partition, next: *next, end: *self.ends.get(partition)? })
         });
         let Err(failure) = self.watchdog.judge(progress, responsive, Instant::now()) else { return };
-        let client = self.settings.client.create_with_context(LogContext);
+        let client = self.settings.create_client();
         match client.and_then(|client| self.assign(&client).map(|()| client)) {
             Ok(client) => {
                 self.client = client;

@@ -42,7 +42,7 @@ async fn reserve_without_hand_off(sale: &str, customer: &str) -> String {
     let select = "SELECT epoch, scripts FROM sale WHERE sale_id = $1 AND ready";
     let row = shared().database().await.query_one(select, &[&sale.as_str()]).await.expect("a ready sale");
     let scripts: ScriptDigests = serde_json::from_value(row.get(1)).expect("digests");
-    let redis = Redis::connect_once(&shared().redis_url, Duration::from_secs(2)).await.expect("Redis is up");
+    let redis = Redis::connect_once(&shared().redis_url, Duration::from_secs(10)).await.expect("Redis is up");
     let terms = Terms { opens_at: None, closes_at: None, state: SaleState::Open, limit: Some(1) };
     let keys = SaleKeys::new(&sale, Epoch(row.get::<_, i64>(0) as u64));
     let candidate = Candidate::new(&order, wire::encode(&order), true);

@@ -63,7 +63,7 @@ impl Log {
         consumer.assign(&partitions).expect("assigned");
         let mut count = 0;
         loop {
-            match consumer.poll(Duration::from_secs(10)).expect("the log responds") {
+            match consumer.poll(testkit::wait::PATIENCE).expect("the log responds") {
                 Ok(message) => count = message.offset() as usize + 1,
                 Err(rdkafka::error::KafkaError::PartitionEOF(_)) => return count,
                 Err(error) => panic!("{error}"),

@@ -77,7 +77,7 @@ impl Shop {
         for topic in ["orders", "sales"] {
             cluster.create_topic(topic, 1, 1).expect("a topic");
         }
-        let redis = Redis::connect_once(&environment("REDIS_URL"), Duration::from_secs(2)).await;
+        let redis = Redis::connect_once(&environment("REDIS_URL"), Duration::from_secs(10)).await;
         let redis = redis.expect("Redis is up");
         let sale = SaleId::parse(&fresh("stalled")).expect("a name");
         let publication = build_sale(&redis, &sale).await;

@@ -40,7 +40,7 @@ async fn comparisons(system: &System, sale: &str, result: &str) -> f64 {
 
 /// Changes the number of units in Redis without going through a script.
 async fn tamper(system: &System, sale: &str, epoch: u64, sku: &str, units: i64) {
-    let redis = lua::Redis::connect_once(&system.redis_url, std::time::Duration::from_secs(2)).await;
+    let redis = lua::Redis::connect_once(&system.redis_url, std::time::Duration::from_secs(10)).await;
     let key = format!("fs:{{{sale}}}:{epoch}:stock");
     let args = [key, sku.to_string(), units.to_string()].map(Bytes::from).to_vec();
     let _: i64 = redis.expect("Redis is up").command("HINCRBY", args).await.expect("tampered");

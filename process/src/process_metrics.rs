@@ -1,4 +1,7 @@
 //! The resource usage of the process, under the names of Prometheus' own client libraries, which most dashboards use.
+//!
+//! The crate `metrics-process` records the same values. It describes them itself, so they would be missing where all
+//! other metrics come from their declarations: in the help texts, the registration and the reference.
 
 use metrics::Gauge;
 use procfs::process::Process;

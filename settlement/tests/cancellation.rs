@@ -24,7 +24,7 @@ async fn status(bench: &Bench, order: &Order) -> (String, Option<String>) {
 
 /// Returns the units that are available or returning in Redis.
 async fn units_in_redis(bench: &Bench, sale: &SaleId, epoch: Epoch, sku: &str) -> i64 {
-    let redis = Redis::connect_once(&bench.system.redis_url, Duration::from_secs(2)).await.unwrap();
+    let redis = Redis::connect_once(&bench.system.redis_url, Duration::from_secs(10)).await.unwrap();
     let keys = SaleKeys::new(sale, epoch);
     let available: i64 =
         redis.command("HGET", vec![keys.stock.into(), sku.to_string().into()]).await.unwrap();

@@ -191,7 +191,7 @@ async fn a_change_of_totals_is_settled_once_and_released_to_redis() {
     let bench = Bench::start(1).await;
     let (sale, epoch) = bench.open(0, None, &[("A", Some(10)), ("B", Some(10))]).await;
     let redis =
-        lua::Redis::connect_once(&bench.system.redis_url, std::time::Duration::from_secs(2)).await.unwrap();
+        lua::Redis::connect_once(&bench.system.redis_url, std::time::Duration::from_secs(10)).await.unwrap();
     let keys = contract::keys::SaleKeys::new(&sale, epoch);
     let field = async |name: &str| -> Option<String> {
         redis.command("HGET", vec![keys.stock.clone().into(), name.to_string().into()]).await.unwrap()

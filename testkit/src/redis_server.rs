@@ -34,7 +34,7 @@ impl RedisServer {
 
     /// Connects to the server, for the test's own commands.
     pub async fn client(&self) -> Redis {
-        Redis::connect_once(&self.url(), Duration::from_secs(2)).await.expect("Redis is up")
+        Redis::connect_once(&self.url(), Duration::from_secs(10)).await.expect("Redis is up")
     }
 
     /// Starts the server again, without the data of an earlier run.

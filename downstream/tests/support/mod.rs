@@ -98,7 +98,7 @@ impl Bench {
         let count = move || {
             let config = process::kafka::client(&brokers, "test");
             let client: BaseConsumer = config.create().expect("a client");
-            let limit = Duration::from_secs(5);
+            let limit = testkit::wait::PATIENCE;
             let metadata = client.fetch_metadata(Some(&topic), limit).expect("metadata");
             let partitions = metadata.topics()[0].partitions().iter().map(|partition| partition.id());
             let ends = partitions.map(|id| client.fetch_watermarks(&topic, id, limit).expect("its ends"));
@@ -177,7 +177,7 @@ impl Started {
     pub(crate) async fn stop(mut self) {
         self.host.stop.cancel();
         let task = self.task.take().expect("a group is stopped once");
-        tokio::time::timeout(Duration::from_secs(15), task).await.expect("in time").expect("no panic");
+        tokio::time::timeout(testkit::wait::PATIENCE, task).await.expect("in time").expect("no panic");
         self.host.clone().finish().await;
     }
 

@@ -25,7 +25,7 @@ pub(crate) struct Shop {
 impl Shop {
     pub(crate) async fn open(bench: &Bench, sale: &SaleId, epoch: Epoch, limit: Option<u32>) -> Self {
         let redis =
-            Redis::connect_once(&bench.system.redis_url, Duration::from_secs(2)).await.expect("Redis");
+            Redis::connect_once(&bench.system.redis_url, Duration::from_secs(10)).await.expect("Redis");
         let select = "SELECT scripts FROM sale WHERE sale_id = $1 AND ready";
         let Json(scripts) =
             bench.db.query_one(select, &[&sale.as_str()]).await.expect("the sale is ready").get(0);

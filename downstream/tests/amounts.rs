@@ -19,7 +19,7 @@ use downstream::provider::ledger::Ledger;
 use downstream::provider::protocol::Charge;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use proptest::test_runner::{FailurePersistence, FileFailurePersistence};
+use proptest::test_runner::FileFailurePersistence;
 use reqwest::Method;
 use serde_json::{Value, json};
 use support::{Bench, Started};
@@ -209,7 +209,7 @@ fn order_history() -> impl Strategy<Value = (u64, Vec<Trigger>)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: regressions(), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: Some(Box::new(FileFailurePersistence::Direct("proptest-regressions/amounts.txt"))), ..ProptestConfig::default() })]
 
     #[test]
     fn the_provider_refunds_no_more_than_it_captured(
@@ -279,9 +279,4 @@ proptest! {
         let counted = increments.sales.get(&sale).map_or((0, 0), |sale| (sale.captured, sale.captured - sale.returned));
         prop_assert_eq!(counted, (captured, net));
     }
-}
-
-/// The seeds of failures, which are run first. A new one is to be committed.
-fn regressions() -> Option<Box<dyn FailurePersistence>> {
-    Some(Box::new(FileFailurePersistence::Direct("proptest-regressions/amounts.txt")))
 }

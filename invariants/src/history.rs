@@ -1,19 +1,13 @@
 //! Invariant 8: an order only makes legal transitions, and its history leads to its status.
 
-use std::fmt::Debug;
+use std::fmt::Display;
 
 use crate::Invariant::LegalTransitions;
 use crate::{Check, require};
 
-/// A transition is one that the lifecycle allows. `is_legal` is the lifecycle's own table.
-pub fn transition<S: Copy + Debug>(from: S, to: S, is_legal: impl FnOnce(S, S) -> bool) -> Check {
-    require(LegalTransitions, is_legal(from, to), || {
-        format!("the lifecycle has no transition from {from:?} to {to:?}")
-    })
-}
-
-/// A history starts at `initial`, makes only legal transitions, and ends with `current`.
-pub fn leads_to<S: Copy + Debug + PartialEq>(
+/// A history starts at `initial`, makes only legal transitions, and ends with `current`. `is_legal` is the lifecycle's
+/// own table.
+pub fn leads_to<S: Copy + Display + PartialEq>(
     initial: S,
     history: impl IntoIterator<Item = S>,
     current: S,
@@ -21,11 +15,13 @@ pub fn leads_to<S: Copy + Debug + PartialEq>(
 ) -> Check {
     let mut last = initial;
     for next in history {
-        transition(last, next, &is_legal)?;
+        require(LegalTransitions, is_legal(last, next), || {
+            format!("the lifecycle has no transition from {last} to {next}")
+        })?;
         last = next;
     }
     require(LegalTransitions, last == current, || {
-        format!("the history ends with {last:?}, the order is {current:?}")
+        format!("the history ends with {last}, the order is {current}")
     })
 }
 

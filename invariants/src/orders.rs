@@ -11,7 +11,7 @@ pub fn acceptance_settled(has_row: bool) -> Check {
 /// Invariant 3: a customer has at most `limit` live orders; `None` means unlimited.
 pub fn within_limit(live_orders: u64, limit: Option<u64>) -> Check {
     require(CustomerLimit, limit.is_none_or(|limit| live_orders <= limit), || {
-        format!("{live_orders} live orders, the limit is {}", limit.unwrap_or_default())
+        format!("the customer has {live_orders} live orders, the limit is {}", limit.unwrap_or_default())
     })
 }
 

@@ -4,13 +4,6 @@
 use crate::Invariant::{EpochMonotonic, PositionConsistent, WatermarkMonotonic};
 use crate::{Check, require};
 
-/// A transaction starts at the position where the previous one ended.
-pub fn continues(previous: i64, start: i64) -> Check {
-    require(PositionConsistent, previous == start, || {
-        format!("a transaction starts at {start}, the previous one ended at {previous}")
-    })
-}
-
 /// A transaction moves the position forward.
 pub fn advances(from: i64, to: i64) -> Check {
     require(PositionConsistent, to > from, || format!("the position moves from {from} to {to}"))
@@ -75,13 +68,6 @@ pub fn watermark_advances(after: u64, to: u64) -> Check {
     require(WatermarkMonotonic, to > after, || format!("a release moves the watermark from {after} to {to}"))
 }
 
-/// The watermark in Redis never exceeds the last event that Postgres has.
-pub fn watermark_within_events(watermark: u64, last_event: u64) -> Check {
-    require(WatermarkMonotonic, watermark <= last_event, || {
-        format!("the watermark in Redis is {watermark}, the last event in Postgres is {last_event}")
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -89,9 +75,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_position_that_stays_goes_back_or_jumps_is_detected() {
+    fn a_position_that_stays_goes_back_or_leaves_the_log_is_detected() {
         assert!(advances(3, 4).is_ok() && advances(3, 3).is_err() && advances(4, 3).is_err());
-        assert!(continues(4, 4).is_ok() && continues(4, 5).is_err());
         assert!(within_log(5, 5, 5).is_ok() && within_log(4, 5, 5).is_err() && within_log(6, 5, 5).is_err());
     }
 
@@ -100,7 +85,6 @@ mod tests {
         assert!(epoch_never_decreases(2, 2).is_ok() && epoch_never_decreases(2, 1).is_err());
         assert!(lease_is_current(2, 2).is_ok() && lease_is_current(1, 2).is_err());
         assert!(watermark_advances(2, 3).is_ok() && watermark_advances(2, 2).is_err());
-        assert!(watermark_within_events(3, 3).is_ok() && watermark_within_events(4, 3).is_err());
     }
 
     proptest! {

@@ -13,7 +13,7 @@ use lua::redis::Deadline;
 use lua::reply::Rejection;
 use lua::reserve::{Terms, Verdict};
 use proptest::prelude::*;
-use proptest::test_runner::{FailurePersistence, FileFailurePersistence};
+use proptest::test_runner::FileFailurePersistence;
 use support::Sale;
 
 const SKUS: [&str; 3] = ["A", "B", "U"]; // U is unlimited
@@ -215,7 +215,13 @@ fn histories(redis: impl AsyncFn() -> lua::Redis, cases: u32) {
     let redis = runtime.block_on(redis());
     let limit = prop_oneof![Just(None), Just(Some(1)), Just(Some(2))];
     let history = (limit, (0u64..9, 0u64..9), proptest::collection::vec(call(), 1..8));
-    let config = ProptestConfig { cases, failure_persistence: regressions(), ..ProptestConfig::default() };
+    let config = ProptestConfig {
+        cases,
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(
+            "proptest-regressions/reserve_model.txt",
+        ))),
+        ..ProptestConfig::default()
+    };
     proptest::test_runner::TestRunner::new(config)
         .run(&history, |(limit, stock, calls)| runtime.block_on(agree(redis.clone(), limit, stock, calls)))
         .expect("the script and the model agree");
@@ -229,9 +235,4 @@ fn the_script_decides_like_the_model() {
 #[test]
 fn in_a_cluster_all_keys_are_in_one_slot() {
     histories(support::cluster, 40);
-}
-
-/// The seeds of failures, which are run first. A new one is to be committed.
-fn regressions() -> Option<Box<dyn FailurePersistence>> {
-    Some(Box::new(FileFailurePersistence::Direct("proptest-regressions/reserve_model.txt")))
 }

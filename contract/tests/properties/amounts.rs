@@ -9,7 +9,7 @@ use contract::sale::{DiscountKind, DiscountPolicy, SaleTerms};
 use contract::timestamp::Timestamp;
 use contract::wire;
 use proptest::prelude::*;
-use proptest::test_runner::{FailurePersistence, FileFailurePersistence};
+use proptest::test_runner::FileFailurePersistence;
 
 use crate::strategies::{order, terms, terms_and_request};
 
@@ -81,7 +81,7 @@ fn any_policy() -> impl Strategy<Value = DiscountPolicy> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2048, failure_persistence: regressions(), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2048, failure_persistence: Some(Box::new(FileFailurePersistence::Direct("proptest-regressions/amounts.txt"))), ..ProptestConfig::default() })]
 
     #[test]
     fn a_price_follows_the_terms_and_its_sums_agree((terms, request) in terms_and_request()) {
@@ -225,9 +225,4 @@ fn the_largest_amount_is_accepted_and_one_more_is_refused() {
         assert_eq!(total(AMOUNT_MAX, Some(&off), &terms), Some(AMOUNT_MAX - 3000 + fee));
         assert_eq!(total(AMOUNT_MAX + 1, Some(&off), &terms), None);
     }
-}
-
-/// The seeds of failures, which are run first. A new one is to be committed.
-fn regressions() -> Option<Box<dyn FailurePersistence>> {
-    Some(Box::new(FileFailurePersistence::Direct("proptest-regressions/amounts.txt")))
 }

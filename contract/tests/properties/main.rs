@@ -19,7 +19,7 @@ use contract::sale::SaleTerms;
 use contract::timestamp::Timestamp;
 use contract::wire;
 use proptest::prelude::*;
-use proptest::test_runner::{FailurePersistence, FileFailurePersistence};
+use proptest::test_runner::FileFailurePersistence;
 use strategies::{
     address, line_of, name, order, order_id, payment, request, shuffled_json, terms, terms_and_request,
     timestamp, visible,
@@ -61,8 +61,7 @@ fn plant(request: &mut OrderRequest, terms: &SaleTerms, fault: Fault) {
 }
 
 proptest! {
-    // A failing case is printed with its seed; no regression files are written.
-    #![proptest_config(ProptestConfig { failure_persistence: regressions(), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: Some(Box::new(FileFailurePersistence::Direct("proptest-regressions/properties.txt"))), ..ProptestConfig::default() })]
 
     #[test]
     fn of_several_faults_the_first_in_precedence_is_reported(
@@ -349,9 +348,4 @@ fn the_documented_lifecycle_matches_the_table() {
     } else {
         assert!(drawn == diagram, "docs/lifecycle.md is out of date: UPDATE_DOCS=1 cargo test -p contract");
     }
-}
-
-/// The seeds of failures, which are run first. A new one is to be committed.
-fn regressions() -> Option<Box<dyn FailurePersistence>> {
-    Some(Box::new(FileFailurePersistence::Direct("proptest-regressions/properties.txt")))
 }

@@ -6,7 +6,6 @@ pub(crate) mod receiver;
 pub(crate) mod tls;
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use clap::Parser;
 use contract::event::{OrderEvent, headers, order_event_type};

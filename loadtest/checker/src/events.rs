@@ -3,6 +3,7 @@
 use contract::event::Movement;
 use contract::ids::OrderId;
 use contract::lifecycle::{OrderStatus, Trigger};
+use invariants::{history, sequence};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::evidence::{EventRow, Evidence};
@@ -22,9 +23,15 @@ pub fn legal_history(evidence: &Evidence) -> Finding {
         match histories.get(&order.id) {
             None => finding.add_violation(format!("{} has no event", order.id)),
             Some(history) => {
-                if let Some(why) = illegal(history, &order.status) {
-                    finding.add_violation(format!("{}: {why}", order.id));
+                if let Some(unknown) =
+                    history.iter().find(|event| OrderStatus::parse(&event.status).is_none())
+                {
+                    finding.add_violation(format!("{}: {:?} is not a status", order.id, unknown.status));
                 }
+                let statuses = history.iter().map(|event| event.status.as_str());
+                let initial = OrderStatus::Processing.as_str();
+                let check = history::leads_to(initial, statuses, order.status.as_str(), is_legal);
+                finding.require(order.id, check);
             }
         }
     }
@@ -35,30 +42,17 @@ pub fn legal_history(evidence: &Evidence) -> Finding {
     finding.finish()
 }
 
-/// Returns why the lifecycle does not allow a history.
-fn illegal(history: &[&EventRow], status: &str) -> Option<String> {
-    let mut at = OrderStatus::Processing;
-    for event in history {
-        let Some(next) = OrderStatus::parse(&event.status) else {
-            return Some(format!("{:?} is not a status", event.status));
-        };
-        if !Trigger::ALL.into_iter().any(|trigger| at.next(trigger) == Ok(next)) {
-            return Some(format!(
-                "the lifecycle has no transition from {} to {}",
-                at.as_str(),
-                next.as_str()
-            ));
-        }
-        at = next;
-    }
-    (at.as_str() != status).then(|| format!("the history ends with {}, the row with {status}", at.as_str()))
+/// Returns whether the lifecycle has this transition. A text that is no status has none.
+fn is_legal(from: &str, to: &str) -> bool {
+    let (Some(from), Some(to)) = (OrderStatus::parse(from), OrderStatus::parse(to)) else { return false };
+    Trigger::ALL.into_iter().any(|trigger| from.next(trigger) == Ok(to))
 }
 
 /// `order-events` contains every event, in order for each order.
 fn order_events_published(finding: &mut FindingBuilder, evidence: &Evidence) {
     let partition = evidence.stored.sale.partition;
     let mut published: FxHashMap<&str, (&str, &str)> = FxHashMap::default();
-    let mut last: FxHashMap<&str, i64> = FxHashMap::default();
+    let mut last: FxHashMap<&str, Option<i64>> = FxHashMap::default();
     for event in &evidence.published {
         let content = (event.key.as_str(), event.status.as_str());
         if let Some(before) = published.insert(&event.id, content) {
@@ -71,9 +65,9 @@ fn order_events_published(finding: &mut FindingBuilder, evidence: &Evidence) {
             finding.add_violation(format!("event id {:?} is not partition-seq", event.id));
             continue;
         };
-        let last = last.entry(&event.key).or_insert(i64::MIN);
-        finding.expect(seq > *last, || format!("{}: event {seq} was published after {last}", event.key));
-        *last = seq;
+        let last = last.entry(&event.key).or_default();
+        finding.require(&event.key, sequence::ascending(*last, seq));
+        *last = Some(seq);
     }
     finding.count("published", published.len());
     if evidence.unpublished > 0 {

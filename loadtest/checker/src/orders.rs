@@ -1,5 +1,6 @@
 //! Invariants 2 and 3: every acceptance has its order, and every order has its request.
 
+use invariants::orders;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::evidence::{Evidence, OrderRow};
@@ -24,14 +25,10 @@ pub fn every_acceptance_is_settled(evidence: &Evidence) -> Finding {
             continue;
         };
         ids.insert(id);
-        match rows.get(&id) {
-            None => finding
-                .add_violation(format!("{id} of {} was accepted with 202 and has no row", entry.customer)),
-            Some(row) => {
-                if let Some(difference) = difference(entry, row) {
-                    finding.add_violation(format!("{id} of {}: {difference}", entry.customer));
-                }
-            }
+        let (row, who) = (rows.get(&id), format!("{id} of {}", entry.customer));
+        finding.require(&who, orders::acceptance_settled(row.is_some()));
+        if let Some(difference) = row.and_then(|row| difference(entry, row)) {
+            finding.add_violation(format!("{who}: {difference}"));
         }
     }
     for row in evidence.stored.orders.iter().filter(|row| row.status == "processing") {
@@ -91,14 +88,13 @@ pub fn every_order_was_requested(evidence: &Evidence) -> Finding {
                 }),
         }
     }
-    let mut live: FxHashMap<&str, u32> = FxHashMap::default();
+    let mut live: FxHashMap<&str, u64> = FxHashMap::default();
     for row in evidence.stored.orders.iter().filter(|row| row.is_live()) {
         *live.entry(row.customer.as_str()).or_default() += 1;
     }
-    if let Some(limit) = evidence.stored.sale.max_orders_per_customer {
-        for (customer, orders) in live.iter().filter(|(_, orders)| **orders > limit) {
-            finding.add_violation(format!("{customer} has {orders} live orders, the limit is {limit}"));
-        }
+    let limit = evidence.stored.sale.max_orders_per_customer.map(u64::from);
+    for (customer, orders) in &live {
+        finding.require(customer, orders::within_limit(*orders, limit));
     }
     finding.count("rows", evidence.stored.orders.len());
     finding.count("customers", live.len());

@@ -15,6 +15,8 @@ use contract::order::Order;
 use contract::record::{AcceptedBatch, Decision, Headers, Record, Resolution};
 use contract::topics::ORDERS;
 use deadpool_postgres::{Client, Transaction};
+use invariants::{position, sequence};
+use process::invariant;
 
 use crate::consume::decoded_record::{DecodedRecord, RawRecord, Refusal};
 use crate::decide::delivery_schedule::DeliverySchedule;
@@ -65,6 +67,8 @@ pub async fn apply_decision(
             transaction::move_to(&tx, moved).await?;
         }
     }
+    invariant::check(span.partition, position::advances(span.from_offset, span.to_offset));
+    invariant::check(span.partition, sequence::never_decreases(span.from_seq as u64, span.to_seq as u64));
     tx.commit().await?;
     Ok(span)
 }

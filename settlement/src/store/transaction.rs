@@ -19,8 +19,10 @@ use crate::queries::{
 
 /// Commits a batch. On an error nothing of it is stored, except that after a failed commit the outcome is unknown.
 pub async fn commit(client: &mut Client, span: BatchSpan, effects: &Effects<'_>) -> Result<(), StoreError> {
-    let events = effects.order_seqs()
-        + effects.changes.iter().map(|(change, _)| change.items.len() as i64).sum::<i64>();
+    // Counted from the rows that are written, not from what the effects say about their sequences.
+    let changed_items = effects.changes.iter().map(|(change, _)| change.items.len());
+    let (orders, moves) = (effects.created.len(), effects.moves.status.len());
+    let events = (orders + moves + effects.releases.sku.len() + changed_items.sum::<usize>()) as i64;
     invariant::check(span.partition, position::advances(span.from_offset, span.to_offset));
     invariant::check(span.partition, sequence::events_counted(span.from_seq, span.to_seq, events));
     fault::point!("settlement.before_transaction");

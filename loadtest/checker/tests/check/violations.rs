@@ -264,7 +264,7 @@ fn invariant_8_finds_illegal_histories_and_events_that_were_not_published() {
         let other = PublishedEvent { status: "cancelled".into(), ..e.published[0].clone() };
         e.published.push(other);
     });
-    finds(8, "was published after", |e| {
+    finds(8, "follows event", |e| {
         let key = e.published[3].key.clone();
         e.published.push(PublishedEvent { key, id: "2-0".into(), status: "created".into() });
     });
@@ -277,7 +277,7 @@ fn invariant_8_finds_illegal_histories_and_events_that_were_not_published() {
         e.movements.push(twice);
     });
     finds(8, "3 events of the partition were not published in time", |e| e.unpublished = 3);
-    finds(8, "the history ends with created, the row with cancelled", |e| {
+    finds(8, "the history ends with created, the order is cancelled", |e| {
         e.stored.orders[0].status = "cancelled".into();
     });
     finds(8, "inventory-events releases 1 of 1 A", |e| {

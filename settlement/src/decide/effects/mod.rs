@@ -166,12 +166,11 @@ impl<'a> Effects<'a> {
     /// Checks that units only move: what new orders request becomes held or sold, and what is no longer held or sold
     /// is released.
     pub fn check_units(&self) {
-        let sum = |values: &mut dyn Iterator<Item = i64>| values.sum::<i64>();
         let flow = UnitFlow {
-            ordered: sum(&mut self.lines.quantity.iter().copied().map(i64::from)) as u64,
-            released: sum(&mut self.releases.units.iter().copied()) as u64,
-            held: sum(&mut self.units.values().map(|change| change.held)),
-            sold: sum(&mut self.units.values().map(|change| change.sold)),
+            ordered: self.lines.quantity.iter().map(|units| *units as u64).sum(),
+            released: self.releases.units.iter().map(|units| *units as u64).sum(),
+            held: self.units.values().map(|change| change.held).sum(),
+            sold: self.units.values().map(|change| change.sold).sum(),
         };
         let check = stock::flow_balanced(&flow);
         if check.is_err() {

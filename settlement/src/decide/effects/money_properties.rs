@@ -16,7 +16,7 @@ use contract::record::{
 use contract::wire;
 use proptest::prelude::*;
 use proptest::sample::select;
-use proptest::test_runner::{FailurePersistence, FileFailurePersistence};
+use proptest::test_runner::FileFailurePersistence;
 
 const AT: Timestamp = Timestamp(1_790_000_000_000);
 const CUSTOMERS: [&str; 2] = ["rich", "poor"];
@@ -109,7 +109,7 @@ fn step_record(sale: &SaleId, order: &Order, offset: i64, step: &Step) -> Decode
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: regressions(), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: Some(Box::new(FileFailurePersistence::Direct("proptest-regressions/money.txt"))), ..ProptestConfig::default() })]
 
     #[test]
     fn wallets_and_payments_add_up_for_all_sequences_of_commands(
@@ -180,9 +180,4 @@ proptest! {
             prop_assert!(!refunded || payment.captured_at.is_some(), "{:?}", payment);
         }
     }
-}
-
-/// The seeds of failures, which are run first. A new one is to be committed.
-fn regressions() -> Option<Box<dyn FailurePersistence>> {
-    Some(Box::new(FileFailurePersistence::Direct("proptest-regressions/money.txt")))
 }

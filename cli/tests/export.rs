@@ -238,8 +238,12 @@ async fn an_export_that_is_interrupted_leaves_no_file() {
         way.mend();
         let mut child = operator.command(&["export", &sale, "--output", &name]).spawn().expect("it starts");
         testkit::until("the file exists", async || file_count() > 0).await;
+        let held = way.held_chunks();
         way.hang();
-        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        testkit::until("it has ended, or waits for a page", async || {
+            child.try_wait().expect("a child").is_some() || way.held_chunks() > held
+        })
+        .await;
         child.try_wait().expect("a child").is_none().then_some(child)
     })
     .await;

@@ -4,8 +4,6 @@
 
 mod support;
 
-use std::time::Duration;
-
 use clap::Parser;
 use contract::ids::{OrderId, SaleId};
 use contract::lifecycle::CancelReason;
@@ -232,7 +230,8 @@ async fn an_outage_of_the_database_loses_no_message() {
         reqwest::get(format!("{}/health/ready", group.url)).await.unwrap().status() == 503
     })
     .await;
-    tokio::time::sleep(Duration::from_millis(500)).await; // longer than the pause before the second try
+    let refused = forwarder.refused_connections();
+    until("it has tried again", async || forwarder.refused_connections() > refused + 1).await;
     forwarder.mend();
     until("the second notification is sent", async || shop.stored().await == 2).await;
     assert_eq!(receiver.received().len(), 2);

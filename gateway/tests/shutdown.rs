@@ -1,8 +1,9 @@
 //! A gateway that receives a stop signal completes the requests in progress and accepts no new ones.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use testkit::client::{order_body, terms};
+use testkit::control::timed;
 use testkit::system::Shape;
 use testkit::{System, fresh};
 
@@ -46,17 +47,20 @@ async fn orders_in_flight_are_answered_and_settled_when_the_gateway_stops() {
         database.query_one("SELECT count(*) FROM customer_order", &[]).await.unwrap().get::<_, i64>(0) > 50
     })
     .await;
-    let started = Instant::now();
-    stop.cancel();
-    let mut accepted = vec![];
-    for client in clients {
-        accepted.extend(client.await.unwrap());
-    }
-    testkit::until("the admin listener is closed", async || {
-        reqwest::get(format!("{admin}/health/live")).await.is_err()
-    })
-    .await;
-    assert!(started.elapsed() < Duration::from_secs(10), "took {:?}", started.elapsed());
+    let stopped = async {
+        stop.cancel();
+        let mut accepted = vec![];
+        for client in clients {
+            accepted.extend(client.await.unwrap());
+        }
+        testkit::until("the admin listener is closed", async || {
+            reqwest::get(format!("{admin}/health/live")).await.is_err()
+        })
+        .await;
+        accepted
+    };
+    let (accepted, timing) = timed(&first, stopped).await;
+    timing.assert_within(Duration::from_secs(10), "the gateway stops");
 
     let database = system.database().await;
     testkit::until("every 202 of the stopped gateway is settled", async || {

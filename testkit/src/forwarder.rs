@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -20,11 +21,22 @@ enum ForwarderState {
     Cut,
 }
 
+/// The states in which responses do not pass.
+const RESPONSE_HOLDS: &[ForwarderState] = &[ForwarderState::Hanging, ForwarderState::ResponsesHeld];
+
 /// Forwards connections to one address until it is dropped.
 pub struct Forwarder {
     address: SocketAddr,
     state: Arc<watch::Sender<ForwarderState>>,
+    counts: Arc<Counts>,
     accepting: tokio::task::JoinHandle<()>,
+}
+
+/// What the proxy has kept from passing since its start.
+#[derive(Debug, Default)]
+struct Counts {
+    refused: AtomicUsize,
+    held: AtomicUsize,
 }
 
 impl Forwarder {
@@ -33,8 +45,9 @@ impl Forwarder {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("its address");
         let (state, target) = (Arc::new(watch::channel(ForwarderState::Open).0), target.to_string());
-        let accepting = tokio::spawn(accept(listener, target, state.clone()));
-        Self { address, state, accepting }
+        let counts = Arc::new(Counts::default());
+        let accepting = tokio::spawn(accept(listener, target, state.clone(), counts.clone()));
+        Self { address, state, counts, accepting }
     }
 
     /// Starts a proxy to the host of a URL. Also returns the URL through the proxy.
@@ -63,6 +76,16 @@ impl Forwarder {
         self.state.send_replace(ForwarderState::ResponsesHeld);
     }
 
+    /// Returns how many connections have been closed immediately so far.
+    pub fn refused_connections(&self) -> usize {
+        self.counts.refused.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many chunks of data have been held back so far.
+    pub fn held_chunks(&self) -> usize {
+        self.counts.held.load(Ordering::Relaxed)
+    }
+
     /// Restores normal forwarding. Held data is delivered.
     pub fn mend(&self) {
         self.state.send_replace(ForwarderState::Open);
@@ -76,19 +99,25 @@ impl Drop for Forwarder {
     }
 }
 
-async fn accept(listener: TcpListener, target: String, state: Arc<watch::Sender<ForwarderState>>) {
+async fn accept(
+    listener: TcpListener,
+    target: String,
+    state: Arc<watch::Sender<ForwarderState>>,
+    counts: Arc<Counts>,
+) {
     while let Ok((near, _)) = listener.accept().await {
         if *state.borrow() == ForwarderState::Cut {
+            counts.refused.fetch_add(1, Ordering::Relaxed);
             continue; // dropping `near` closes it
         }
-        let (target, states) = (target.clone(), state.subscribe());
+        let (target, states, counts) = (target.clone(), state.subscribe(), counts.clone());
         tokio::spawn(async move {
             let Ok(far) = TcpStream::connect(target).await else { return };
             let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
             let mut cut = states.clone();
             tokio::select! {
-                () = forward(near_in, far_out, states.clone(), &[ForwarderState::Hanging]) => {}
-                () = forward(far_in, near_out, states, &[ForwarderState::Hanging, ForwarderState::ResponsesHeld]) => {}
+                () = forward(near_in, far_out, states.clone(), &[ForwarderState::Hanging], &counts.held) => {}
+                () = forward(far_in, near_out, states, RESPONSE_HOLDS, &counts.held) => {}
                 _ = cut.wait_for(|state| *state == ForwarderState::Cut) => {}
             }
         });
@@ -101,9 +130,13 @@ async fn forward(
     mut to: OwnedWriteHalf,
     mut state: watch::Receiver<ForwarderState>,
     holds: &[ForwarderState],
+    held: &AtomicUsize,
 ) {
     let mut chunk = vec![0; CHUNK_BYTES];
     while let Ok(bytes @ 1..) = from.read(&mut chunk).await {
+        if holds.contains(&state.borrow()) {
+            held.fetch_add(1, Ordering::Relaxed);
+        }
         let open = state.wait_for(|state| !holds.contains(state)).await.is_ok();
         if !open || to.write_all(&chunk[..bytes]).await.is_err() {
             return;

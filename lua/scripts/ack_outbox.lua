@@ -5,8 +5,8 @@
 -- KEYS  stock, outbox
 -- ARGV  outbox ids
 -- reply 'L' lost | 'K', then now (6)
-local mark = redis.call('HGET', KEYS[1], ':mark')
-local now = struct.pack('>I6', now_ms())
-if lost(mark) then return 'L' .. now end
+local now = now_ms()
+if not have_types('hash', 'stream') then return lost_reply(now) end
+if lost(redis.call('HGET', KEYS[1], ':mark')) then return lost_reply(now) end
 redis.call('XDEL', KEYS[2], unpack(ARGV))
-return 'K' .. now
+return 'K' .. struct.pack('>I6', now)

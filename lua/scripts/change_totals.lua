@@ -9,18 +9,22 @@
 --       'K' now (6), outbox id: recorded              'Q' now (6): unchanged, and settled
 --       'W' now (6): unchanged, but not settled yet   'B' now (6): an earlier change is not settled yet
 --       'I' now (6), available units (6), SKU: too few units are available
-local state = redis.call('HMGET', KEYS[1], ':mark', ':next', ':change')
 local now = now_ms()
 local stamp = struct.pack('>I6', now)
-if lost(state[1]) then return 'L' .. stamp end
+if not have_types('hash', 'stream') then return lost_reply(now) end
+local state = redis.call('HMGET', KEYS[1], ':mark', ':next', ':change')
+if lost(state[1]) then return lost_reply(now) end
 if now > tonumber(ARGV[1]) then return 'T' .. stamp end
+if not count(state[2]) then return lost_reply(now) end
 
 local writes = {}
 for i = 4, #ARGV, 2 do
   local sku, total = ARGV[i], tonumber(ARGV[i + 1])
   local found = redis.call('HMGET', KEYS[1], sku, '=' .. sku)
-  local available, before = tonumber(found[1]), tonumber(found[2])
-  if not available or not before then return 'I' .. stamp .. struct.pack('>I6', 0) .. sku end
+  -- An unlimited SKU has no total, and one that is not offered has neither.
+  if not found[2] then return 'I' .. stamp .. struct.pack('>I6', 0) .. sku end
+  local available, before = count(found[1]), count(found[2])
+  if not available or not before then return lost_reply(now) end
   if total < before then
     if available < before - total then return 'I' .. stamp .. struct.pack('>I6', available) .. sku end
     writes[#writes + 1] = sku
@@ -34,6 +38,8 @@ end
 if #writes == 0 then return (state[3] and 'W' or 'Q') .. stamp end
 if state[3] then return 'B' .. stamp end
 
+-- The entry first: it alone may be refused, if the outbox has had a later sequence.
+local id = redis.pcall('XADD', KEYS[2], state[2] .. '-*', 'change', ARGV[3])
+if type(id) == 'table' then return lost_reply(now) end
 redis.call('HSET', KEYS[1], ':change', ARGV[2], unpack(writes))
-local id = redis.call('XADD', KEYS[2], state[2] .. '-*', 'change', ARGV[3])
 return 'K' .. stamp .. id

@@ -5,12 +5,13 @@
 -- ARGV  1 buyer field
 -- reply 'L' lost, then now (6)
 --       'K', now (6), then per receipt: '1' while the order is in the outbox, else '0'; the receipt (60)
-local mark = redis.call('HGET', KEYS[1], ':mark')
-local now = struct.pack('>I6', now_ms())
-if lost(mark) then return 'L' .. now end
+local now = now_ms()
+if not have_types('hash', 'hash', 'stream') then return lost_reply(now) end
+if lost(redis.call('HGET', KEYS[1], ':mark')) then return lost_reply(now) end
 
 local receipts = redis.call('HGET', KEYS[2], ARGV[1]) or ''
-local parts = { 'K' .. now }
+if #receipts % ENTRY ~= 0 then return lost_reply(now) end
+local parts = { 'K' .. struct.pack('>I6', now) }
 for e = 1, #receipts, ENTRY do
   local sequence = struct.unpack('>I5', receipts, e + 24)
   local from, to = entry_around(KEYS[3], sequence)

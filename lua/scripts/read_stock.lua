@@ -9,13 +9,16 @@
 -- reply 'L' lost, then now (6)
 --       'K', now (6), next sequence (5), release watermark (6), bytes of arrivals (5),
 --       per SKU: available (6, all ones: unlimited), returning (6); then the chunk, or '1' or '0'
-local state = redis.call('HMGET', KEYS[1], ':mark', ':next', ':released', ':change')
 local now = now_ms()
-if lost(state[1]) then return 'L' .. struct.pack('>I6', now) end
+if not have_types('hash', 'string', 'list') then return lost_reply(now) end
+local state = redis.call('HMGET', KEYS[1], ':mark', ':next', ':released', ':change')
+if lost(state[1]) then return lost_reply(now) end
+if not count(state[2]) or not count(state[3]) then return lost_reply(now) end
 
 local returning = {}
 for _, entry in ipairs(redis.call('LRANGE', KEYS[3], 0, -1)) do
   local units, sku = string.match(entry, '^%d+ (%d+) (.+)$')
+  if not count(units) then return lost_reply(now) end
   returning[sku] = (returning[sku] or 0) + tonumber(units)
 end
 local parts = { 'K' .. struct.pack('>I6I5I6I5', now, state[2], state[3], redis.call('STRLEN', KEYS[2])) }
@@ -26,7 +29,8 @@ if #ARGV > 2 then
     if available == 'u' then
       available = 281474976710655
     else
-      available = math.max(tonumber(available) or 0, 0)
+      available = not available and 0 or count(available)
+      if not available then return lost_reply(now) end
     end
     parts[#parts + 1] = struct.pack('>I6I6', available, returning[ARGV[i]] or 0)
   end

@@ -20,44 +20,70 @@
 --         'S' too few units: SKU index (2), units left (5)
 --
 -- Order of checks per order: mark, key, window, buyer, stock. A retry must find its first response before any
--- check may refuse it. The script is atomic because Redis runs one script at a time; nothing after the first
--- write can fail, because Redis checks memory before the script starts (no allow-oom).
-local stock = redis.call('HMGET', KEYS[1], ':mark', ':next')
+-- check may refuse it. The script is atomic: Redis runs one script at a time and checks memory before it starts
+-- (no allow-oom), and everything that could make a write fail is checked before the first write.
 local now = now_ms()
-if lost(stock[1]) then return 'L' .. struct.pack('>I6', now) end
+if not have_types('hash', 'hash', 'string', 'stream', 'list') then return lost_reply(now) end
+local stock = redis.call('HMGET', KEYS[1], ':mark', ':next', ':released')
+if lost(stock[1]) then return lost_reply(now) end
 if now > tonumber(ARGV[1]) then return 'T' .. struct.pack('>I6', now) end
 
 local opens, closes, state, limit = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
 local deletes, sku_count = tonumber(ARGV[6]), tonumber(ARGV[7])
 local at = 8
-if deletes > 0 then
-  redis.call('XDEL', KEYS[4], unpack(ARGV, at, at + deletes - 1))
-  at = at + deletes
+local acknowledged, deleted = { 'XDEL', KEYS[4] }, {}
+for i = at, at + deletes - 1 do
+  acknowledged[#acknowledged + 1] = ARGV[i]
+  deleted[ARGV[i]] = true
 end
+at = at + deletes
 
 -- Returned units that every gateway has had time to see announced.
-local head = redis.call('LINDEX', KEYS[5], 0)
-while head do
-  local ready, units, sku = string.match(head, '^(%d+) (%d+) (.+)$')
-  if tonumber(ready) > now then break end
-  redis.call('HINCRBY', KEYS[1], sku, units)
-  redis.call('LPOP', KEYS[5])
-  head = redis.call('LINDEX', KEYS[5], 0)
+local returned, returned_entries, due = {}, 0, true
+while due do
+  local entries = redis.call('LRANGE', KEYS[5], returned_entries, returned_entries + 99)
+  due = #entries == 100
+  for _, entry in ipairs(entries) do
+    local ready, units, sku = string.match(entry, '^(%d+) (%d+) (.+)$')
+    if not ready or not count(units) then return lost_reply(now) end
+    if tonumber(ready) > now then
+      due = false
+      break
+    end
+    returned[sku] = (returned[sku] or 0) + count(units)
+    returned_entries = returned_entries + 1
+  end
+end
+
+-- 'u': unlimited. An unknown SKU has no units. Returns nil for anything that cannot be a number of units.
+local function units_of(sku, stored)
+  if stored == 'u' then return math.huge end
+  local units = not stored and 0 or count(stored)
+  if units and units + (returned[sku] or 0) < 2 ^ 40 then return units + (returned[sku] or 0) end
 end
 
 local skus, left, touched = {}, {}, {}
-if sku_count > 0 then
-  left = redis.call('HMGET', KEYS[1], unpack(ARGV, at, at + sku_count - 1))
-  for i = 1, sku_count do
-    skus[i] = ARGV[at + i - 1]
-    -- 'u': unlimited. An unknown SKU has no units.
-    if left[i] == 'u' then
-      left[i] = math.huge
-    else
-      left[i] = tonumber(left[i]) or 0
-    end
+for i = 1, sku_count do
+  skus[i] = ARGV[at + i - 1]
+  touched[i] = returned[skus[i]] and true
+end
+at = at + sku_count
+local indexes = {} -- SKU -> its index
+for i = 1, sku_count do
+  indexes[skus[i]] = i
+end
+for sku in pairs(returned) do
+  if not indexes[sku] then
+    skus[#skus + 1] = sku
+    touched[#skus] = true
   end
-  at = at + sku_count
+end
+if #skus > 0 then
+  local found = redis.call('HMGET', KEYS[1], unpack(skus))
+  for i = 1, #skus do
+    left[i] = units_of(skus[i], found[i])
+    if not left[i] then return lost_reply(now) end
+  end
 end
 
 local fields = {}
@@ -68,6 +94,7 @@ local stored = redis.call('HMGET', KEYS[2], unpack(fields))
 local receipts = {} -- buyer field -> its receipts
 for i = 1, #fields do
   receipts[fields[i]] = stored[i] or ''
+  if #receipts[fields[i]] % ENTRY ~= 0 then return lost_reply(now) end
 end
 
 local refusal
@@ -79,18 +106,19 @@ elseif state == 'paused' then
   refusal = 'P'
 end
 
-local first = tonumber(stock[2])
+local first = count(stock[2])
+if not first or first < 1 or first + #fields >= 2 ^ 40 or not count(stock[3]) then return lost_reply(now) end
 local sequence = first
-local seen_from, seen_to = 0, 0
+local seen_from, seen_to, seen_id = 0, 0, ''
 
 -- Returns '1' while the log has not acknowledged the batch with this sequence: it was accepted just now, or it is
 -- in an entry of the outbox.
 local function in_outbox(s)
   if s >= first then return '1' end
   if s < seen_from or s >= seen_to then
-    seen_from, seen_to = entry_around(KEYS[4], s)
+    seen_from, seen_to, seen_id = entry_around(KEYS[4], s)
   end
-  if s >= seen_from and s < seen_to then return '1' end
+  if s >= seen_from and s < seen_to and not deleted[seen_id] then return '1' end
   return '0'
 end
 
@@ -148,16 +176,24 @@ for i = at, #ARGV, 5 do
   verdicts[order] = verdict
 end
 
+-- The entry first: it alone may be refused, if the outbox has had a later sequence.
 local accepted = sequence - first
 if accepted > 0 then
-  local writes = { ':next', sequence }
-  for index in pairs(touched) do
-    if left[index] ~= math.huge then
-      writes[#writes + 1] = skus[index]
-      writes[#writes + 1] = left[index]
-    end
+  if redis.call('STRLEN', KEYS[3]) + 8 * accepted > 536870912 then return lost_reply(now) end
+  local id = first .. '-' .. (BATCH + accepted)
+  local added = redis.pcall('XADD', KEYS[4], id, 'at', now, 'orders', table.concat(payloads, ','))
+  if type(added) == 'table' and added.err then return lost_reply(now) end
+end
+
+local writes = {}
+for index in pairs(touched) do
+  if left[index] ~= math.huge then
+    writes[#writes + 1] = skus[index]
+    writes[#writes + 1] = left[index]
   end
-  redis.call('HSET', KEYS[1], unpack(writes))
+end
+if accepted > 0 then
+  redis.call('HSET', KEYS[1], ':next', sequence, unpack(writes))
   writes = {}
   for field in pairs(changed) do
     writes[#writes + 1] = field
@@ -165,6 +201,9 @@ if accepted > 0 then
   end
   redis.call('HSET', KEYS[2], unpack(writes))
   redis.call('APPEND', KEYS[3], table.concat(arrivals))
-  redis.call('XADD', KEYS[4], first .. '-' .. (BATCH + accepted), 'at', now, 'orders', table.concat(payloads, ','))
+elseif #writes > 0 then
+  redis.call('HSET', KEYS[1], unpack(writes))
 end
+if returned_entries > 0 then redis.call('LTRIM', KEYS[5], returned_entries, -1) end
+if deletes > 0 then redis.call(unpack(acknowledged)) end
 return 'K' .. struct.pack('>I6I5I2', now, first, accepted) .. table.concat(verdicts)

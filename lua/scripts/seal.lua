@@ -7,6 +7,10 @@
 -- reply 'sealed', or the difference that was found
 local replid = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
 if replid ~= ARGV[2] then return 'the server has another replication id' end
+for i, expected in ipairs({ 'hash', 'hash', 'string', 'stream', 'list' }) do
+  local actual = redis.call('TYPE', KEYS[i]).ok
+  if actual ~= expected and actual ~= 'none' then return KEYS[i] .. ' is a ' .. actual .. ', not a ' .. expected end
+end
 local found = {
   redis.call('HLEN', KEYS[1]),
   redis.call('HLEN', KEYS[2]),

@@ -66,7 +66,7 @@ impl Scripts {
 fn reserve_text() -> String {
     let text = include_str!("../scripts/reserve.lua");
     let text =
-        fault::rewritten!("outbox_entry", text, "redis.call('XADD', KEYS[4]," => "string.len(KEYS[4],");
+        fault::rewritten!("outbox_entry", text, "redis.pcall('XADD', KEYS[4]," => "string.len(KEYS[4],");
     let text = fault::rewritten!("stock_check", &text,
         "if left[index + 1] < quantity then" => "if false then",
         "left[index + 1] = left[index + 1] - quantity" => "left[index + 1] = math.max(0, left[index + 1] - quantity)");

@@ -70,6 +70,8 @@ codes! {
     DuplicateOrder "duplicate_order" 409 "You have already ordered in this sale." "이미 주문하셨습니다.";
     /// Too few units are left.
     SoldOut "sold_out" 409 "Sold out." "품절되었습니다.";
+    /// The gateway has not read the sales yet. It knows neither which sales exist nor which orders were accepted.
+    Starting "starting" 503 "The service is starting. Please try again." "서비스를 시작하고 있습니다. 잠시 후 다시 시도해 주세요.";
     /// Redis has lost the sale's state, or the state has not been loaded yet.
     SaleRebuilding "sale_rebuilding" 503 "The sale is being prepared. Please try again." "판매를 준비하고 있습니다. 잠시 후 다시 시도해 주세요.";
     /// The gateway sheds load: too many requests are waiting already.
@@ -78,7 +80,7 @@ codes! {
     OutcomeUnknown "outcome_unknown" 503 "The outcome is not known yet. Please repeat the request with the same Idempotency-Key." "결과를 아직 확인할 수 없습니다. 같은 Idempotency-Key로 다시 시도해 주세요.";
     /// Redis is unavailable, loading, read-only or full. Nothing was reserved.
     StockUnavailable "stock_unavailable" 503 "Stock cannot be checked right now. Nothing was reserved." "지금은 재고를 확인할 수 없습니다. 주문은 접수되지 않았습니다.";
-    /// The gateway has no lease, and without one it returns no response that depends on Redis.
+    /// The gateway has no lease, and without one it neither returns a response that depends on Redis nor denies a sale.
     LogUnavailable "log_unavailable" 503 "Orders cannot be recorded right now. Please try again." "지금은 주문을 접수할 수 없습니다. 잠시 후 다시 시도해 주세요.";
     /// A value of the payment is out of range.
     InvalidPayment "invalid_payment" 422 "The payment is not valid." "결제 정보가 올바르지 않습니다.";

@@ -32,6 +32,18 @@ pub struct SalePublication {
     /// The scripts of the epoch; present if `ready`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scripts: Option<ScriptDigests>,
+    /// The version of this format that a reader must know, so that it does not misread the sale. Members that may be
+    /// ignored do not raise it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub requires: u32,
+}
+
+/// The newest version of [`SalePublication`] that this program can read.
+pub const FORMAT_VERSION: u32 = 0;
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde passes a reference
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 impl SalePublication {
@@ -106,6 +118,8 @@ const POSITION_PREFIX: &str = "partition:";
 pub enum SalesMessage {
     /// A sale.
     Sale(Box<SalePublication>),
+    /// A sale that this version cannot read. It must not be sold by an earlier publication.
+    Unreadable(UnreadablePublication),
     /// A heartbeat of a gateway.
     Heartbeat(Heartbeat),
     /// The settled position of a partition.
@@ -114,26 +128,73 @@ pub enum SalesMessage {
     Other,
 }
 
-/// The error for a message with the key of a known kind whose value does not match.
+/// What is known about a publication whose value cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadablePublication {
+    /// The sale, from the key.
+    pub sale_id: SaleId,
+    /// The epoch, from the key.
+    pub epoch: Epoch,
+    /// The version, if the value contains one.
+    pub version: Option<u64>,
+    /// Why the value cannot be read.
+    pub why: String,
+}
+
+/// Where a sale's version is, whatever else its publication contains.
+#[derive(Deserialize)]
+struct Version {
+    version: u64,
+}
+
+/// The error for a message under a key that cannot be decoded, or for a heartbeat or position that does not match.
 #[derive(Debug, thiserror::Error)]
-#[error("undecodable message under the key {key:?}: {source}")]
-pub struct UndecodableMessage {
-    key: String,
-    source: serde_json::Error,
+pub enum UndecodableMessage {
+    /// The value does not match the kind of message that the key announces.
+    #[error("undecodable message under the key {key:?}: {source}")]
+    Value {
+        /// The message's key.
+        key: String,
+        /// Why it does not match.
+        source: serde_json::Error,
+    },
+    /// The key is that of a sale, but neither the sale nor the epoch can be told from it.
+    #[error("undecodable key of a sale: {key:?}")]
+    Key {
+        /// The message's key.
+        key: String,
+    },
 }
 
 /// Decodes one message by its key.
 pub fn decode(key: &[u8], value: Option<&[u8]>) -> Result<SalesMessage, UndecodableMessage> {
     let key = String::from_utf8_lossy(key);
     let Some(value) = value else { return Ok(SalesMessage::Other) };
-    let undecodable = |source| UndecodableMessage { key: key.to_string(), source };
+    let undecodable = |source| UndecodableMessage::Value { key: key.to_string(), source };
     if key.starts_with(HEARTBEAT_PREFIX) {
         wire::decode(value).map(SalesMessage::Heartbeat).map_err(undecodable)
     } else if key.starts_with(POSITION_PREFIX) {
         wire::decode(value).map(SalesMessage::Position).map_err(undecodable)
-    } else if key.contains('/') {
-        wire::decode(value).map(|sale| SalesMessage::Sale(Box::new(sale))).map_err(undecodable)
+    } else if let Some((sale, epoch)) = key.split_once('/') {
+        let (Ok(sale), Ok(epoch)) = (SaleId::parse(sale), epoch.parse()) else {
+            return Err(UndecodableMessage::Key { key: key.to_string() });
+        };
+        Ok(decode_sale(sale, Epoch(epoch), value))
     } else {
         Ok(SalesMessage::Other)
     }
+}
+
+/// Decodes a publication. The key tells which sale must not be sold if the value cannot be read.
+fn decode_sale(sale_id: SaleId, epoch: Epoch, value: &[u8]) -> SalesMessage {
+    let why = match wire::decode::<SalePublication>(value) {
+        Ok(sale) if sale.requires > FORMAT_VERSION => {
+            format!("it requires format version {}, this program reads {FORMAT_VERSION}", sale.requires)
+        }
+        Ok(sale) if (&sale.sale_id, sale.epoch) != (&sale_id, epoch) => "it is under another key".to_owned(),
+        Ok(sale) => return SalesMessage::Sale(Box::new(sale)),
+        Err(error) => error.to_string(),
+    };
+    let version = wire::decode::<Version>(value).ok().map(|value| value.version);
+    SalesMessage::Unreadable(UnreadablePublication { sale_id, epoch, version, why })
 }

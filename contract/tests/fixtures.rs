@@ -297,6 +297,7 @@ fn a_published_sale() {
             ack_outbox: digest("5"),
             release: digest("6"),
         }),
+        requires: 0,
     };
     assert_eq!(fixture.key, publication.key());
     let read = publication::decode(fixture.key.as_bytes(), Some(fixture.value.as_bytes())).unwrap();

@@ -1,6 +1,8 @@
 //! JSON encoding and decoding of every wire format: records and messages in Kafka, outbox entries in Redis, events,
 //! and HTTP bodies.
 
+mod tolerant;
+
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -33,9 +35,17 @@ pub fn encode_text<T: Serialize + ?Sized>(value: &T) -> String {
     }
 }
 
-/// Decodes a value from JSON.
+/// Decodes a value from JSON. Members that this version does not know are ignored, at every depth: a newer version beside
+/// this one may write them. A change that an older version must not ignore raises the format's version instead.
 pub fn decode<T: DeserializeOwned>(json: &[u8]) -> Result<T, serde_json::Error> {
+    // Some types refuse unknown members, because they are also the bodies of requests.
     serde_json::from_slice(json)
+        .or_else(|error| if error.is_data() { tolerant::decode(json).map_err(|_| error) } else { Err(error) })
+}
+
+/// Decodes a value from JSON that is already parsed. Unknown members are ignored as in [`decode`].
+pub fn decode_value<T: DeserializeOwned>(json: serde_json::Value) -> Result<T, serde_json::Error> {
+    tolerant::decode_value(json)
 }
 
 #[cfg(test)]

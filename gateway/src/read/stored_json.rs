@@ -1,6 +1,7 @@
 //! JSON columns that a query has assembled in Postgres.
 
 use contract::problem::Code;
+use contract::wire;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use tokio_postgres::types::Json;
@@ -12,7 +13,7 @@ pub(crate) type StoredJson = Json<Box<RawValue>>;
 
 /// Decodes a column.
 pub(crate) fn decode<T: DeserializeOwned>(stored: &StoredJson, column: &str) -> Result<T, Problem> {
-    serde_json::from_str(stored.0.get()).map_err(|error| {
+    wire::decode(stored.0.get().as_bytes()).map_err(|error| {
         tracing::error!(%error, column, "JSON column from Postgres cannot be decoded");
         corrupt(column)
     })

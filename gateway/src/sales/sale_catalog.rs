@@ -1,11 +1,13 @@
 //! A materialized view of the topic `sales`: all sales and all settled positions, message by message.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use contract::ids::SaleId;
+use contract::ids::{Epoch, SaleId};
 use contract::keys::SaleKeys;
-use contract::publication::{self, Position, SalePublication, SalesMessage};
+use contract::publication::{
+    self, Position, SalePublication, SalesMessage, UndecodableMessage, UnreadablePublication,
+};
 use contract::topics::SALES;
 use invariants::position;
 use process::invariant;
@@ -16,6 +18,10 @@ use crate::sales::sale_view::SaleView;
 #[derive(Default)]
 pub(crate) struct SaleCatalog {
     pub(crate) sales: HashMap<SaleId, Arc<SaleView>>,
+    /// The sales whose newest publication this version cannot read, with its rank. They are not sold.
+    unreadable: HashMap<SaleId, (Epoch, u64)>,
+    /// The keys that do not tell which sale they publish. While there are any, no sale is sold.
+    undecodable_keys: HashSet<Box<[u8]>>,
     /// How far each partition of the log is settled.
     pub(crate) settled: BTreeMap<i32, Position>,
 }
@@ -30,15 +36,65 @@ pub(crate) struct Changed {
 impl SaleCatalog {
     /// Applies one message.
     pub(crate) fn apply(&mut self, key: &[u8], value: Option<&[u8]>, changed: &mut Changed) {
+        if value.is_none() {
+            self.undecodable_keys.remove(key); // an operator has deleted it
+        }
         match publication::decode(key, value) {
             Ok(SalesMessage::Sale(publication)) => changed.sales |= self.apply_sale(*publication),
+            Ok(SalesMessage::Unreadable(publication)) => changed.sales |= self.stop_selling(&publication),
             Ok(SalesMessage::Position(position)) => {
                 self.apply_position(position);
                 changed.positions = true;
             }
             Ok(SalesMessage::Heartbeat(_) | SalesMessage::Other) => {}
-            Err(error) => tracing::error!(%error, topic = SALES.name, "skipping undecodable message"),
+            Err(error @ UndecodableMessage::Key { .. }) => {
+                tracing::error!(%error, topic = SALES.name, "no sale is sold until the message is deleted");
+                self.undecodable_keys.insert(key.into());
+            }
+            Err(error @ UndecodableMessage::Value { .. }) => {
+                tracing::error!(%error, topic = SALES.name, "skipping undecodable message");
+            }
         }
+    }
+
+    /// Returns whether every sale in the topic is known by its name: only then can there be a lease.
+    pub(crate) fn knows_all_sales(&self) -> bool {
+        self.undecodable_keys.is_empty()
+    }
+
+    /// Returns the sales that are not known at all, because no publication of them could be read.
+    pub(crate) fn unknown_sales(&self) -> HashSet<SaleId> {
+        self.unreadable.keys().filter(|sale| !self.sales.contains_key(*sale)).cloned().collect()
+    }
+
+    /// Returns the number of publications that cannot be read.
+    pub(crate) fn unreadable_count(&self) -> usize {
+        self.unreadable.len() + self.undecodable_keys.len()
+    }
+
+    /// Stops selling a sale by what was read of it before: a newer publication cannot be read. Returns whether it is
+    /// newer.
+    fn stop_selling(&mut self, newer: &UnreadablePublication) -> bool {
+        let known = self.sales.get(&newer.sale_id).map(|view| view.publication.rank());
+        let before = known.max(self.unreadable.get(&newer.sale_id).copied());
+        // Without a version, it is taken for the next one of its epoch.
+        let next = match before {
+            Some((epoch, version)) if epoch == newer.epoch => version + 1,
+            _ => 0,
+        };
+        let rank = (newer.epoch, newer.version.unwrap_or(next));
+        if before.is_some_and(|before| before >= rank) {
+            return false;
+        }
+        tracing::error!(
+            sale_id = %newer.sale_id, epoch = %newer.epoch, version = newer.version, why = newer.why,
+            "the sale is not sold here: this version cannot read its publication"
+        );
+        self.unreadable.insert(newer.sale_id.clone(), rank);
+        if let Some(view) = self.sales.get_mut(&newer.sale_id) {
+            *view = Arc::new(view.not_ready());
+        }
+        true
     }
 
     /// A record that one owner has settled stays settled, whatever a former owner publishes later.
@@ -62,8 +118,15 @@ impl SaleCatalog {
             let (before, after) = (current.epoch().0, publication.epoch.0);
             invariant::check(&publication.sale_id, position::epoch_never_decreases(before, after));
         }
-        let keys = SaleKeys::new(&publication.sale_id, publication.epoch);
-        self.sales.insert(publication.sale_id.clone(), Arc::new(SaleView { publication, keys }));
+        let sale = publication.sale_id.clone();
+        let keys = SaleKeys::new(&sale, publication.epoch);
+        let view = SaleView { publication, keys };
+        let is_newest =
+            self.unreadable.get(&sale).is_none_or(|unreadable| *unreadable < view.publication.rank());
+        if is_newest {
+            self.unreadable.remove(&sale);
+        }
+        self.sales.insert(sale, Arc::new(if is_newest { view } else { view.not_ready() }));
         true
     }
 }
@@ -95,6 +158,73 @@ pub(crate) mod tests {
             let expected = Changed { sales: expected, positions: false };
             assert_eq!(changed, expected, "epoch {epoch} version {version}");
         }
+    }
+
+    /// Applies a published sale to which a newer version has added something, and returns whether it is sold.
+    fn apply(catalog: &mut SaleCatalog, epoch: u64, version: u64, added: serde_json::Value) -> bool {
+        let (key, value) = message(epoch, version, true);
+        let mut value: serde_json::Value = wire::decode(&value).unwrap();
+        for (name, member) in added.as_object().unwrap() {
+            value[name] = member.clone();
+        }
+        catalog.apply(key.as_bytes(), Some(&wire::encode(&value)), &mut Changed::default());
+        catalog.sales.get("s").is_some_and(|view| view.publication.ready)
+    }
+
+    #[test]
+    fn members_that_are_not_known_are_ignored() {
+        let mut catalog = SaleCatalog::default();
+        let items = serde_json::json!([{"sku": "A", "name": "A", "price": 1, "total": 1, "vat": 10}]);
+        let terms = serde_json::json!({"title": "T", "currency": "KRW", "vat": true, "items": items});
+        assert!(apply(&mut catalog, 1, 1, serde_json::json!({"terms": terms, "vat": 1, "requires": 0})));
+        assert_eq!(catalog.unreadable_count(), 0);
+    }
+
+    #[test]
+    fn a_sale_whose_newest_publication_cannot_be_read_is_not_sold_until_a_newer_one_can() {
+        let (none, newer) = (serde_json::json!({}), serde_json::json!({"requires": u32::MAX}));
+        let mut catalog = SaleCatalog::default();
+        assert!(apply(&mut catalog, 2, 5, none.clone()));
+        assert!(apply(&mut catalog, 1, 9, newer.clone()), "of an older epoch");
+        assert!(
+            apply(&mut catalog, 2, 5, newer.clone()),
+            "the same version, written again by a newer publisher"
+        );
+        assert!(!apply(&mut catalog, 2, 6, newer), "a newer version");
+        assert!(!apply(&mut catalog, 2, 6, none.clone()), "the same version, without what must be known");
+        assert_eq!(catalog.unreadable_count(), 1);
+        assert!(apply(&mut catalog, 2, 7, none.clone()), "one that can be read");
+        assert!(
+            !apply(&mut catalog, 3, 1, serde_json::json!({"state": "ended"})),
+            "a state that is not known"
+        );
+        assert!(!apply(&mut catalog, 2, 9, none.clone()), "of an older epoch");
+        assert!(!apply(&mut catalog, 3, 2, serde_json::json!({"version": "2"})), "without a version");
+        assert!(apply(&mut catalog, 4, 1, none), "a later epoch");
+        assert_eq!((catalog.unreadable_count(), catalog.unknown_sales().len()), (0, 0));
+    }
+
+    #[test]
+    fn a_sale_of_which_nothing_could_be_read_is_known_by_its_name() {
+        let mut catalog = SaleCatalog::default();
+        assert!(!apply(&mut catalog, 1, 1, serde_json::json!({"state": "ended"})));
+        assert_eq!(catalog.unknown_sales(), HashSet::from([SaleId::parse("s").unwrap()]));
+        assert!(apply(&mut catalog, 1, 2, serde_json::json!({})));
+        assert!(catalog.unknown_sales().is_empty());
+    }
+
+    #[test]
+    fn a_key_that_names_no_sale_ends_the_lease_until_it_is_deleted() {
+        for key in ["s!/1", "s/one", "/1", "s/"] {
+            let mut catalog = SaleCatalog::default();
+            catalog.apply(key.as_bytes(), Some(b"{}"), &mut Changed::default());
+            assert!(!catalog.knows_all_sales(), "{key}");
+            catalog.apply(key.as_bytes(), None, &mut Changed::default());
+            assert!(catalog.knows_all_sales(), "{key}");
+        }
+        let mut catalog = SaleCatalog::default();
+        catalog.apply(b"kind:new", Some(b"{}"), &mut Changed::default());
+        assert!(catalog.knows_all_sales(), "a kind of message that a later version writes");
     }
 
     #[test]

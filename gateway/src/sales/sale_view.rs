@@ -19,6 +19,12 @@ impl SaleView {
         self.publication.epoch
     }
 
+    /// Returns the same sale, not ready to be sold.
+    pub(crate) fn not_ready(&self) -> Self {
+        let publication = SalePublication { ready: false, scripts: None, ..self.publication.clone() };
+        Self { publication, keys: self.keys.clone() }
+    }
+
     /// Returns whether the number of orders per customer is limited.
     pub fn is_limited(&self) -> bool {
         self.publication.terms.max_orders_per_customer.is_some()

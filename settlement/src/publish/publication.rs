@@ -66,11 +66,12 @@ fn publication(row: SelectPublicationsRow) -> Result<SalePublication, String> {
             items: json("items", row.items)?,
         },
         scripts: row.scripts.map(|scripts| json("scripts", scripts)).transpose()?,
+        requires: 0,
     })
 }
 
 fn json<T: DeserializeOwned>(column: &str, value: serde_json::Value) -> Result<T, String> {
-    serde_json::from_value(value).map_err(|error| format!("{column}: {error}"))
+    wire::decode_value(value).map_err(|error| format!("{column}: {error}"))
 }
 
 /// Produces a publication to the topic `sales`. The future resolves with the acknowledgement of Kafka.

@@ -142,6 +142,10 @@ impl SalePublisher<'_> {
                     match wire::decode(key, message.payload()) {
                         Ok(wire::SalesMessage::Sale(sale)) => self.record_published(&sale, message.offset()),
                         Ok(wire::SalesMessage::Heartbeat(heartbeat)) => self.lost.extend(heartbeat.lost),
+                        Ok(wire::SalesMessage::Unreadable(sale)) => tracing::warn!(
+                            sale_id = %sale.sale_id, epoch = %sale.epoch, version = sale.version, why = sale.why,
+                            "the topic `sales` has a publication that this version cannot read"
+                        ),
                         Ok(wire::SalesMessage::Position(_) | wire::SalesMessage::Other) => {}
                         Err(error) => {
                             tracing::warn!(%error, "skipped an undecodable message of the topic `sales`");

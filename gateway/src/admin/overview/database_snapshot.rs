@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use contract::ids::{Epoch, SaleId};
 use contract::sale::SaleState;
 use contract::topics::ORDERS;
+use contract::wire;
 use deadpool_postgres::Pool;
 use process::postgres::DatabaseError;
 use serde::Deserialize;
@@ -89,7 +90,8 @@ pub(super) async fn read(pool: &Pool) -> Result<Settled, DatabaseError> {
 
 /// Decodes a column. The overview shows why it could not be read.
 fn decode<T: DeserializeOwned>(stored: &StoredJson, column: &str) -> Result<T, DatabaseError> {
-    serde_json::from_str(stored.0.get()).map_err(|error| DatabaseError::Invalid(format!("{column}: {error}")))
+    wire::decode(stored.0.get().as_bytes())
+        .map_err(|error| DatabaseError::Invalid(format!("{column}: {error}")))
 }
 
 impl SettledSale {

@@ -90,6 +90,9 @@ async fn serve_public(gateway: Arc<Gateway>, request: hyper::Request<Incoming>) 
         Err(code) => refuse_unrouted(PUBLIC, context, code),
         Ok(Route { endpoint, parameters }) => {
             let (response, outcome) = match endpoint.handler {
+                _ if endpoint.kind.rests_on_sales() && !gateway.leases.load().has_begun() => {
+                    respond(Err(Code::Starting.into()), endpoint, context)
+                }
                 Handler::PlaceOrder => {
                     let [sale] = parameters.values();
                     place(gateway.order_path(), context, sale, body).await

@@ -16,6 +16,7 @@ use lua::scripts::{Scripts, WrittenCounts, replication_id, seal};
 use process::kafka::{Message, Producer, ProducerSettings};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
+use reqwest::Method;
 use serde_json::{Value, json};
 use testkit::client::order_body;
 use testkit::control::timed;
@@ -28,17 +29,21 @@ const MARK: &str = "0123456789abcdef";
 const STALL: Duration = Duration::from_secs(4);
 
 struct Shop {
+    gateway: Gateway,
     cluster: MockCluster<'static, DefaultProducerContext>,
     redis: Redis,
     sale: SaleId,
+}
+
+/// A gateway in this process, which stops when it is dropped.
+struct Gateway {
     client: Client,
     admin: String,
     stop: CancellationToken,
     running: Option<std::thread::JoinHandle<()>>,
 }
 
-impl Drop for Shop {
-    /// Stops the gateway while its log is still running.
+impl Drop for Gateway {
     fn drop(&mut self) {
         self.stop.cancel();
         let ended = self.running.take().map(std::thread::JoinHandle::join);
@@ -68,6 +73,7 @@ async fn build_sale(redis: &Redis, sale: &SaleId) -> SalePublication {
         ready: true,
         terms: serde_json::from_value::<SaleTerms>(terms).expect("terms"),
         scripts: Some(scripts.digests),
+        requires: 0,
     }
 }
 
@@ -89,6 +95,35 @@ impl Shop {
             Message { topic: "sales", partition: Some(0), key: &key, value: Some(&value), headers: &[] };
         producer.send(&message).expect("queue capacity").await.expect("acknowledged");
 
+        let gateway = Gateway::start(&cluster.bootstrap_servers());
+        let shop = Self { gateway, cluster, redis, sale };
+        testkit::until("the gateway is ready", async || shop.gateway.readiness().await.0 == 200).await;
+        let answer = shop.client().order_until_answered(shop.sale.as_str(), "first", "k", &order()).await;
+        assert_eq!(answer.status, 202, "{:?}", answer.body);
+        shop
+    }
+
+    fn client(&self) -> &Client {
+        &self.gateway.client
+    }
+
+    /// Returns the number of orders that the script has accepted.
+    async fn accepted(&self) -> u64 {
+        let args = [SaleKeys::new(&self.sale, Epoch(1)).stock, ":next".into()].map(Bytes::from).to_vec();
+        self.redis.command::<u64>("HGET", args).await.expect("a number") - 1
+    }
+
+    async fn sells_again(&self, customer: &str) {
+        testkit::until("the sale accepts orders again", async || {
+            let answer = self.client().order(self.sale.as_str(), customer, "k", &order()).await;
+            answer.status == 202
+        })
+        .await;
+    }
+}
+
+impl Gateway {
+    fn start(brokers: &str) -> Self {
         let settings = gateway::Settings::parse_from([
             "gateway",
             "--dev-auth",
@@ -97,7 +132,7 @@ impl Shop {
             "--admin-listen",
             "127.0.0.1:0",
             "--kafka-brokers",
-            &cluster.bootstrap_servers(),
+            brokers,
             "--redis-url",
             &environment("REDIS_URL"),
             "--database-url",
@@ -117,12 +152,7 @@ impl Shop {
         });
         let (public, admin) = addresses.recv().expect("the gateway binds its listeners");
         let (public, admin) = (format!("http://{public}"), format!("http://{admin}"));
-        let (client, running) = (Client::new(&public, &admin), Some(running));
-        let shop = Self { client, cluster, redis, sale, admin, stop, running };
-        testkit::until("the gateway is ready", async || shop.readiness().await.0 == 200).await;
-        let answer = shop.client.order_until_answered(shop.sale.as_str(), "first", "k", &order()).await;
-        assert_eq!(answer.status, 202, "{:?}", answer.body);
-        shop
+        Self { client: Client::new(&public, &admin), admin, stop, running: Some(running) }
     }
 
     async fn readiness(&self) -> (u16, Value) {
@@ -140,20 +170,6 @@ impl Shop {
         let name = format!("gateway_shed_total{{reason=\"{reason}\"}} ");
         page.lines().find_map(|line| line.strip_prefix(&name)).map_or(0.0, |n| n.parse().expect("a number"))
     }
-
-    /// Returns the number of orders that the script has accepted.
-    async fn accepted(&self) -> u64 {
-        let args = [SaleKeys::new(&self.sale, Epoch(1)).stock, ":next".into()].map(Bytes::from).to_vec();
-        self.redis.command::<u64>("HGET", args).await.expect("a number") - 1
-    }
-
-    async fn sells_again(&self, customer: &str) {
-        testkit::until("the sale accepts orders again", async || {
-            let answer = self.client.order(self.sale.as_str(), customer, "k", &order()).await;
-            answer.status == 202
-        })
-        .await;
-    }
 }
 
 fn order() -> Value {
@@ -168,7 +184,7 @@ async fn while_the_log_is_unresponsive_orders_are_refused_at_once_until_an_ackno
     let mut in_transit = vec![];
     for n in 0..2 {
         let before = shop.accepted().await;
-        let (client, sale) = (shop.client.clone(), shop.sale.clone());
+        let (client, sale) = (shop.client().clone(), shop.sale.clone());
         in_transit.push(tokio::spawn(async move {
             client.order(sale.as_str(), &format!("w{n}"), "k", &order()).await
         }));
@@ -176,15 +192,15 @@ async fn while_the_log_is_unresponsive_orders_are_refused_at_once_until_an_ackno
     }
     let refused = async |customer: &str| {
         let order = order();
-        let request = shop.client.order(shop.sale.as_str(), customer, "k", &order);
-        let (answer, timing) = timed(&shop.client, request).await;
+        let request = shop.client().order(shop.sale.as_str(), customer, "k", &order);
+        let (answer, timing) = timed(shop.client(), request).await;
         assert_eq!((answer.status.as_u16(), answer.code()), (503, "log_unavailable"), "{:?}", answer.body);
         assert!(answer.headers.contains_key("retry-after"), "{answer:?}");
         timing
     };
     let waited = refused("waits").await;
     waited.assert_within(Duration::from_millis(1500), "refused after a second without an acknowledgement");
-    assert!(shop.shed("log_silent").await >= 1.0);
+    assert!(shop.gateway.shed("log_silent").await >= 1.0);
     for n in 0..10 {
         let timing = refused(&format!("late{n}")).await;
         timing.assert_within(Duration::from_millis(300), "the request does not wait in the queue");
@@ -204,25 +220,80 @@ async fn while_the_log_is_down_nothing_is_promised_and_new_orders_are_refused_ea
     let shop = Shop::open().await;
     shop.cluster.broker_down(1).expect("down");
     testkit::until("readiness reports the lease", async || {
-        let (status, body) = shop.readiness().await;
+        let (status, body) = shop.gateway.readiness().await;
         status == 503 && body["dependencies"]["lease"]["up"] == false
     })
     .await;
     let before = shop.accepted().await;
     for n in 0..10 {
         let (customer, order) = (format!("c{n}"), order());
-        let request = shop.client.order(shop.sale.as_str(), &customer, "k", &order);
-        let (answer, timing) = timed(&shop.client, request).await;
+        let request = shop.client().order(shop.sale.as_str(), &customer, "k", &order);
+        let (answer, timing) = timed(shop.client(), request).await;
         assert_eq!((answer.status.as_u16(), answer.code()), (503, "log_unavailable"), "{:?}", answer.body);
         timing.assert_within(Duration::from_millis(300), "refused early");
     }
     assert_eq!(shop.accepted().await, before, "nothing is reserved that the log cannot record");
     // Kafka counts as failed only after a heartbeat has failed.
     testkit::until("readiness reports Kafka, too", async || {
-        shop.readiness().await.1["dependencies"]["kafka"]["up"] == false
+        shop.gateway.readiness().await.1["dependencies"]["kafka"]["up"] == false
     })
     .await;
     shop.cluster.broker_up(1).expect("up");
     shop.sells_again("after").await;
-    testkit::until("the gateway is ready again", async || shop.readiness().await.0 == 200).await;
+    testkit::until("the gateway is ready again", async || shop.gateway.readiness().await.0 == 200).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_has_not_read_the_sales_yet_denies_nothing() {
+    let shop = Shop::open().await;
+    let sale = shop.sale.as_str();
+    let first = shop.client().order_until_answered(sale, "starts", "k", &order()).await;
+    let own = format!("/v1/sales/{sale}/orders/{}", first.order_id());
+    shop.cluster.broker_down(1).expect("down");
+    let started = Gateway::start(&shop.cluster.bootstrap_servers());
+    testkit::until("readiness reports that the gateway is starting", async || {
+        let (status, body) = started.readiness().await;
+        let cause = body["dependencies"]["lease"]["why"].as_str().unwrap_or_default();
+        status == 503 && cause.starts_with("starting:")
+    })
+    .await;
+
+    let callback = json!({"data": {"sale_id": sale}});
+    let requests = [
+        (Method::GET, "/v1/sales".to_string(), None),
+        (Method::GET, format!("/v1/sales/{sale}"), None),
+        (Method::GET, format!("/v1/sales/{sale}/items/A/availability"), None),
+        (Method::POST, format!("/v1/sales/{sale}/orders"), Some(order())),
+        (Method::GET, format!("/v1/sales/{sale}/orders"), None),
+        (Method::GET, own.clone(), None),
+        (Method::GET, format!("{own}/status"), None),
+        (Method::GET, format!("{own}/delivery"), None),
+        (Method::GET, format!("{own}/events"), None),
+        (Method::GET, format!("{own}/ws"), None),
+        (Method::DELETE, own.clone(), None),
+        (Method::POST, format!("{own}/payment"), Some(json!({"method": "wallet"}))),
+        (Method::POST, format!("{own}/refund"), None),
+        (Method::GET, "/v1/wallet".to_string(), None),
+        (Method::POST, "/v1/payments/callback".to_string(), Some(callback)),
+    ];
+    for (method, path, body) in requests {
+        let answer = started.client.call("starts", method.clone(), &path, body).await;
+        assert_eq!((answer.status.as_u16(), answer.code()), (503, "starting"), "{method} {path}: {answer:?}");
+        assert!(answer.headers.contains_key("retry-after"), "{answer:?}");
+    }
+    let answer = started.client.admin(Method::GET, &format!("/admin/v1/sales/{sale}/orders"), None).await;
+    assert_eq!((answer.status.as_u16(), answer.code()), (503, "starting"), "{answer:?}");
+
+    shop.cluster.broker_up(1).expect("up");
+    testkit::until("the gateway is ready", async || started.readiness().await.0 == 200).await;
+    let replay = started.client.order(sale, "starts", "k", &order()).await;
+    assert_eq!((replay.status.as_u16(), replay.order_id()), (202, first.order_id()), "the first answer");
+    let unknown = started.client.get("starts", "/v1/sales/other").await;
+    assert_eq!((unknown.status.as_u16(), unknown.code()), (404, "unknown_sale"));
+
+    // Without a valid lease, a sale that is not known may have been opened meanwhile.
+    shop.cluster.broker_down(1).expect("down");
+    testkit::until("the lease has expired", async || started.readiness().await.0 == 503).await;
+    let unknown = started.client.get("starts", "/v1/sales/other").await;
+    assert_eq!((unknown.status.as_u16(), unknown.code()), (503, "log_unavailable"));
 }

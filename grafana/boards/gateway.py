@@ -88,7 +88,7 @@ BOARD = board(
             series(
                 "Failed requests",
                 {
-                    "{{route}} {{outcome}}": f'sum by (route, outcome) (rate(gateway_requests_total{{outcome=~"internal_error|overloaded|outcome_unknown|stock_unavailable|log_unavailable|sale_rebuilding|database_unavailable",{HERE}}}[$__rate_interval])) or sum by (instance) (0 * rate(gateway_faults_total{{{HERE}}}[$__rate_interval]))'
+                    "{{route}} {{outcome}}": f'sum by (route, outcome) (rate(gateway_requests_total{{outcome=~"internal_error|overloaded|outcome_unknown|stock_unavailable|log_unavailable|sale_rebuilding|starting|database_unavailable",{HERE}}}[$__rate_interval])) or sum by (instance) (0 * rate(gateway_faults_total{{{HERE}}}[$__rate_interval]))'
                 },
                 "ops",
                 """Requests answered 503 or 500 per second, by code and route: what the objective
@@ -161,6 +161,14 @@ BOARD = board(
                 """How long each gateway's lease is still valid, of 3 s. It is renewed every 0.5 s; below
                    the line several renewals have failed. At 0: runbook LeaseLost.""",
                 "red 1:green",
+            ),
+            series(
+                "Unreadable publications",
+                {"{{instance}}": f"gateway_unreadable_publications{{{HERE}}}"},
+                "short",
+                """Publications of sales that a gateway cannot read. It does not sell these sales: runbook
+                   PublicationUnreadable.""",
+                "green 1:red",
             ),
             series(
                 "Open live-update streams",

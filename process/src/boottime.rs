@@ -4,7 +4,7 @@
 use rustix::time::{ClockId, clock_gettime};
 
 /// Milliseconds since the machine booted, including suspended time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Boottime(pub u64);
 
 impl Boottime {

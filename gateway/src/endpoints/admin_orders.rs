@@ -18,6 +18,9 @@ const DEAD_LETTERS: &str = "Dead letters";
 /// The label of both decisions about a dead letter in metrics.
 const DECIDE: &str = "admin_decide";
 
+/// The refusals where a sale is looked up among those that the gateway has read.
+const SALE_LOOKUP: &[Code] = &[Code::Starting, Code::UnknownSale, Code::LogUnavailable];
+
 pub(super) static ENDPOINTS: &[Endpoint] = &[
     endpoint!(
         Get("/admin/v1/sales/{sale}/orders"),
@@ -33,7 +36,8 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
             )
             .paged(orders::PAGE_DEFAULT, orders::PAGE_MAX)
             .answers::<OrdersBody>(200, "A page of orders.")
-            .refuses(&[Code::MalformedRequest, Code::UnknownSale, Code::DatabaseUnavailable]),
+            .refuses(SALE_LOOKUP)
+            .refuses(&[Code::MalformedRequest, Code::DatabaseUnavailable]),
     ),
     endpoint!(
         Get("/admin/v1/sales/{sale}/orders/{order}"),
@@ -45,7 +49,8 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
                 "A settled order of any customer, including the commands that had no effect."
             )
             .answers::<OrderBody>(200, "The order.")
-            .refuses(&[Code::UnknownSale, Code::NotFound, Code::DatabaseUnavailable]),
+            .refuses(SALE_LOOKUP)
+            .refuses(&[Code::NotFound, Code::DatabaseUnavailable]),
     ),
     endpoint!(
         Patch("/admin/v1/sales/{sale}/orders/{order}/delivery"),
@@ -61,14 +66,8 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
                 json!({ "delivered": { "summary": "Delivered to the customer", "value": { "status": "delivered" } } }),
             )
             .answers::<Recorded>(202, "The change is recorded in the log, or was applied before.")
-            .refuses(&[
-                Code::UnknownSale,
-                Code::NotFound,
-                Code::IllegalMove,
-                Code::DatabaseUnavailable,
-                Code::OutcomeUnknown,
-                Code::LogUnavailable,
-            ])
+            .refuses(SALE_LOOKUP)
+            .refuses(&[Code::NotFound, Code::IllegalMove, Code::DatabaseUnavailable, Code::OutcomeUnknown])
         },
     ),
     endpoint!(

@@ -105,6 +105,11 @@ impl Kind {
         }
     }
 
+    /// Returns whether the answers rest on the sales: until these have been read, the public listener refuses.
+    pub(crate) fn rests_on_sales(self) -> bool {
+        self != Self::Static
+    }
+
     /// Returns the outcome of a success, for metrics.
     pub(crate) fn success(self) -> &'static str {
         match self {

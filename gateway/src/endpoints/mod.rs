@@ -40,22 +40,24 @@ pub(crate) static MONITORING: &Endpoints = &[monitoring::ENDPOINTS];
 
 /// Returns the API's document of the public listener.
 pub(crate) fn public_document() -> String {
-    document::encode(&document::public_document(&described(PUBLIC)))
+    document::encode(&document::public_document(&described(PUBLIC, true)))
 }
 
 /// Returns the API's document of both listeners.
 pub(crate) fn complete_document() -> String {
-    let admin: Vec<_> = described(ADMIN).into_iter().chain(described(MONITORING)).collect();
-    document::encode(&document::complete_document(&described(PUBLIC), &admin))
+    let admin: Vec<_> = described(ADMIN, false).into_iter().chain(described(MONITORING, false)).collect();
+    document::encode(&document::complete_document(&described(PUBLIC, true), &admin))
 }
 
-fn described(endpoints: &Endpoints) -> Vec<Described> {
+/// Describes the endpoints of a listener. `is_public`: the listener refuses requests until the sales have been read.
+fn described(endpoints: &Endpoints, is_public: bool) -> Vec<Described> {
     let describe = |endpoint: &Endpoint| Described {
         method: endpoint.verb.as_str(),
         path: endpoint.path.text,
         name: endpoint.name,
         tag: endpoint.tag,
         access: endpoint.access,
+        may_be_starting: is_public && endpoint.kind.rests_on_sales(),
         describe: endpoint.describe,
     };
     endpoints.iter().copied().flatten().map(describe).collect()

@@ -58,7 +58,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
             )
             .paged(order::PAGE_DEFAULT, order::PAGE_MAX)
             .answers::<OrdersBody>(200, "A page of orders.")
-            .refuses(&[Code::MalformedRequest, Code::UnknownSale, Code::DatabaseUnavailable])
+            .refuses(&[Code::MalformedRequest, Code::UnknownSale, Code::DatabaseUnavailable, Code::LogUnavailable])
         },
     ),
     endpoint!(

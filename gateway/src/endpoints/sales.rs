@@ -31,7 +31,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
             )
             .answers::<SaleBody>(200, "The sale.")
             .conditional()
-            .refuses(&[Code::UnknownSale, Code::DatabaseUnavailable]),
+            .refuses(&[Code::UnknownSale, Code::DatabaseUnavailable, Code::LogUnavailable]),
     ),
     endpoint!(
         Get("/v1/sales/{sale}/items/{sku}/availability"),
@@ -52,7 +52,13 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
                 "The number of units.",
             )
             .answers::<AvailabilityBody>(200, "The availability.")
-            .refuses(&[Code::MalformedRequest, Code::UnknownSale, Code::NotFound, Code::DatabaseUnavailable])
+            .refuses(&[
+                Code::MalformedRequest,
+                Code::UnknownSale,
+                Code::NotFound,
+                Code::DatabaseUnavailable,
+                Code::LogUnavailable,
+            ])
         },
     ),
 ];

@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use bytes::Bytes;
+use contract::problem::Code;
 use hyper::StatusCode;
 use serde_json::{Map, Value, json};
 
@@ -32,6 +33,8 @@ pub(crate) struct Described {
     pub(crate) tag: &'static str,
     /// Who may call.
     pub(crate) access: Access,
+    /// Whether the operation is refused until the sales have been read.
+    pub(crate) may_be_starting: bool,
     /// Describes the operation.
     pub(crate) describe: for<'s> fn(Operation<'s>) -> Operation<'s>,
 }
@@ -83,8 +86,10 @@ pub(crate) fn complete_document(public: &[Described], admin: &[Described]) -> Va
 fn paths(schemas: &mut Schemas, endpoints: &[Described]) -> Map<String, Value> {
     let mut paths = Map::new();
     for endpoint in endpoints {
-        let Described { method, path, name, tag, access, describe } = *endpoint;
-        describe(Operation::new(schemas, method, path, name, tag, access)).finish(&mut paths);
+        let Described { method, path, name, tag, access, may_be_starting, describe } = *endpoint;
+        let operation = describe(Operation::new(schemas, method, path, name, tag, access));
+        let starting: &[Code] = if may_be_starting { &[Code::Starting] } else { &[] };
+        operation.refuses(starting).finish(&mut paths);
     }
     paths
 }

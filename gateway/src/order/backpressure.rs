@@ -51,7 +51,6 @@ pub fn check_settlement(lease: &Lease, lag_max: Duration) -> Result<(), String> 
 mod tests {
     use super::*;
     use contract::publication::Position;
-    use process::boottime::Boottime;
     use std::sync::Arc;
 
     #[test]
@@ -61,7 +60,7 @@ mod tests {
             (partition, Position { partition, next_offset: 1, settled_until })
         };
         let settled = Arc::new([published(0, 0), published(1, 20_000)].into());
-        let lease = Lease { until: Boottime(0), sales: Arc::default(), settled };
+        let lease = Lease { settled, ..Lease::default() };
         let lag_max = Duration::from_secs(10);
         assert!(!is_too_far_behind(&lease, 0, lag_max));
         assert!(is_too_far_behind(&lease, 1, lag_max));

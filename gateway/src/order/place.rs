@@ -75,7 +75,7 @@ async fn try_place(
     let received = Instant::now();
     let headers = &context.head.headers;
     let Customer { id: customer, email } = authenticate::buyer(headers)?;
-    let view = path.leases.load().sale(sale).cloned().ok_or(Code::UnknownSale)?;
+    let view = path.leases.find(sale)?;
     let body = request_body::read_json(headers, body, request_body::BYTES_MAX).await?;
     let key = request_body::idempotency_key(headers)?;
     let request: OrderRequest = request_body::parse(&body)?;

@@ -16,6 +16,14 @@ use tokio_util::sync::CancellationToken;
 use crate::sales::lease::{LEASE_MS, Lease, Leases};
 use crate::sales::sale_catalog::{Changed, SaleCatalog};
 
+process::metrics! {
+    static UNREADABLE: Gauge = "gateway_unreadable_publications",
+        "Publications of sales that this version cannot read. It does not sell these sales.";
+}
+
+/// The end of a lease that has ended.
+const LONG_AGO: Boottime = Boottime(1);
+
 /// The only partition of the topic.
 const PARTITION: i32 = 0;
 /// How long one poll waits for a message.
@@ -60,6 +68,7 @@ impl CatalogReader {
     pub(super) fn run(mut self, stop: &CancellationToken) {
         let mut catalog = SaleCatalog::default();
         let mut sales = Arc::new(catalog.sales.clone());
+        let mut unreadable = Arc::new(catalog.unknown_sales());
         let mut settled = Arc::new(catalog.settled.clone());
         let mut read_to = -1;
         let mut waiting: Option<Appended> = None;
@@ -80,7 +89,9 @@ impl CatalogReader {
             }
             if changed.sales {
                 sales = Arc::new(catalog.sales.clone());
+                unreadable = Arc::new(catalog.unknown_sales());
             }
+            UNREADABLE.set(catalog.unreadable_count() as f64);
             if changed.positions {
                 settled = Arc::new(catalog.settled.clone());
             }
@@ -97,20 +108,29 @@ impl CatalogReader {
             if let Some(appended) = &waiting {
                 self.consumer.check_against_end(PARTITION, appended.offset + 1);
             }
+            if !catalog.knows_all_sales() {
+                until = until.min(LONG_AGO); // any sale may be the one that has changed
+            }
             // A newly read sale is in force at once; only the end of validity comes from the heartbeat.
-            self.leases.store(Lease { until, sales: sales.clone(), settled: settled.clone() });
-            self.report_health();
+            let (sales, unreadable, settled) = (sales.clone(), unreadable.clone(), settled.clone());
+            self.leases.store(Lease { until, sales, unreadable, settled });
+            self.report_health(catalog.knows_all_sales());
         }
     }
 
-    fn report_health(&self) {
-        if self.leases.load().is_valid() {
+    fn report_health(&self, knows_all_sales: bool) {
+        let lease = self.leases.load();
+        if lease.is_valid() {
             self.health.mark_up("lease");
-        } else {
+        } else if !knows_all_sales {
+            self.health.mark_down("lease", "the topic `sales` has an undecodable key, see the log");
+        } else if lease.has_begun() {
             self.health.mark_down(
                 "lease",
                 "no heartbeat of this gateway was read back from the log in the last 3 s",
             );
+        } else {
+            self.health.mark_down("lease", "starting: the sales have not been read from the log yet");
         }
     }
 }

@@ -17,17 +17,24 @@ use crate::sales::sale_view::SaleView;
 pub const LEASE_MS: u64 = 3000;
 
 /// All sales as read, and until when they may be acted on. Replaced as a whole, never changed.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Lease {
     /// The end of validity.
     pub until: Boottime,
     /// The sales as read.
     pub sales: Arc<HashMap<SaleId, Arc<SaleView>>>,
+    /// The sales of which no publication could be read: they exist, and this version cannot sell them.
+    pub unreadable: Arc<HashSet<SaleId>>,
     /// How far each partition of the log is settled, as its owners have published.
     pub settled: Arc<BTreeMap<i32, Position>>,
 }
 
 impl Lease {
+    /// Returns whether there was a lease since the gateway's start: all sales that were published before it are known.
+    pub fn has_begun(&self) -> bool {
+        self.until > Boottime::default()
+    }
+
     /// Returns whether the lease may be acted on now.
     pub fn is_valid(&self) -> bool {
         Boottime::now() < self.until
@@ -55,9 +62,8 @@ pub struct Leases {
 impl Leases {
     /// Returns an empty view under an expired lease.
     pub fn new() -> Arc<Self> {
-        let none = Lease { until: Boottime(0), sales: Arc::default(), settled: Arc::default() };
         Arc::new(Self {
-            current: ArcSwap::from_pointee(none),
+            current: ArcSwap::from_pointee(Lease::default()),
             lost: Mutex::default(),
             newly_lost: Notify::new(),
         })
@@ -73,9 +79,22 @@ impl Leases {
         self.current.load_full()
     }
 
-    /// Returns a published sale, or the refusal `unknown_sale`.
+    /// Returns a published sale. `unknown_sale` is definite, so only a valid lease allows it: without one, another
+    /// gateway may already sell what this one has not read.
     pub fn find(&self, sale: &str) -> Result<Arc<SaleView>, Code> {
-        self.load().sale(sale).cloned().ok_or(Code::UnknownSale)
+        let lease = self.load();
+        if !lease.has_begun() {
+            return Err(Code::Starting);
+        }
+        lease.sale(sale).cloned().ok_or_else(|| {
+            if lease.unreadable.contains(sale) {
+                Code::SaleRebuilding
+            } else if lease.is_valid() {
+                Code::UnknownSale
+            } else {
+                Code::LogUnavailable
+            }
+        })
     }
 
     /// Replaces the current lease.
@@ -119,10 +138,29 @@ mod tests {
         catalog.apply(key.as_bytes(), Some(&value), &mut Changed::default());
         let sale = SaleId::parse("s").unwrap();
         let sales = Arc::new(catalog.sales);
-        let lease = |until| Lease { until, sales: sales.clone(), settled: Arc::default() };
+        let lease = |until| Lease { until, sales: sales.clone(), ..Lease::default() };
         let later = Boottime::now().plus_ms(60_000);
         assert!(lease(later).covers(&sale, Epoch(2)));
         assert!(!lease(later).covers(&sale, Epoch(1)), "an epoch that has ended");
         assert!(!lease(Boottime(1)).covers(&sale, Epoch(2)), "a lease that has expired");
+    }
+
+    #[test]
+    fn only_a_valid_lease_denies_a_sale() {
+        let mut catalog = SaleCatalog::default();
+        let (key, value) = message(1, 1, true);
+        catalog.apply(key.as_bytes(), Some(&value), &mut Changed::default());
+        let sales = Arc::new(catalog.sales);
+        let leases = Leases::new();
+        let refusals = |until| {
+            let unreadable = Arc::new(HashSet::from([SaleId::parse("newer").unwrap()]));
+            leases.store(Lease { until, sales: sales.clone(), unreadable, ..Lease::default() });
+            ["s", "other", "newer"].map(|sale| leases.find(sale).err())
+        };
+        let valid = Boottime::now().plus_ms(60_000);
+        assert_eq!(refusals(Boottime::default()), [Some(Code::Starting); 3], "the topic may be half read");
+        assert_eq!(refusals(valid), [None, Some(Code::UnknownSale), Some(Code::SaleRebuilding)]);
+        let expired = [None, Some(Code::LogUnavailable), Some(Code::SaleRebuilding)];
+        assert_eq!(refusals(Boottime(1)), expired);
     }
 }

@@ -365,6 +365,7 @@ export default {
   'code.sale_paused': 'Paused',
   'code.sale_closed': 'Closed',
   'code.sale_not_open': 'Not open yet',
+  'code.starting': 'Starting',
   'code.sale_rebuilding': 'Rebuilding',
   'code.overloaded': 'Overloaded',
   'code.outcome_unknown': 'Outcome unknown',

@@ -364,6 +364,7 @@ export default {
   'code.sale_paused': '판매 일시 중지',
   'code.sale_closed': '판매 종료',
   'code.sale_not_open': '판매 시작 전',
+  'code.starting': '시작 중',
   'code.sale_rebuilding': '재고 재구성 중',
   'code.overloaded': '과부하',
   'code.outcome_unknown': '결과 미확인',

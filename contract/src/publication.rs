@@ -158,7 +158,7 @@ pub enum UndecodableMessage {
         /// Why it does not match.
         source: serde_json::Error,
     },
-    /// The key is that of a sale, but neither the sale nor the epoch can be told from it.
+    /// The key is that of a sale, but does not contain the sale and the epoch.
     #[error("undecodable key of a sale: {key:?}")]
     Key {
         /// The message's key.
@@ -185,7 +185,7 @@ pub fn decode(key: &[u8], value: Option<&[u8]>) -> Result<SalesMessage, Undecoda
     }
 }
 
-/// Decodes a publication. The key tells which sale must not be sold if the value cannot be read.
+/// Decodes a publication. If the value cannot be read, the key identifies the sale that must not be sold.
 fn decode_sale(sale_id: SaleId, epoch: Epoch, value: &[u8]) -> SalesMessage {
     let why = match wire::decode::<SalePublication>(value) {
         Ok(sale) if sale.requires > FORMAT_VERSION => {

@@ -206,74 +206,78 @@ impl Broken {
         found.array_len().is_some_and(|entries| entries == 1)
     }
 
+    /// Reserves orders, the first ones of which exist. Returns whether nothing may have been written.
+    async fn reserve(&self, orders: usize) -> Result<bool, TestCaseError> {
+        let sale = &self.sale;
+        let keys: Vec<_> = (0..orders).map(|n| format!("k{n}")).collect();
+        let batch: Vec<_> = keys.iter().map(|key| sale.order("c", key, 1, &[("A", 1), ("U", 1)])).collect();
+        let units = if self.is_sound().await { Some(self.units("A").await) } else { None };
+        match sale.reserve(&open_terms(Some(9)), &batch, true).await {
+            Err(Rejection::Lost) => Ok(true),
+            Err(Rejection::Late) => Err(TestCaseError::fail("late")),
+            Ok(reply) => {
+                let (available, returning) = units.expect("a reply only to a sound state");
+                let (next, now) = (reply.first.0 + reply.accepted, self.units("A").await);
+                prop_assert_eq!(self.field(":next").await, Some(next));
+                prop_assert_eq!(available + returning, now.0 + now.1 + reply.accepted);
+                if reply.accepted > 0 {
+                    prop_assert!(self.has_entry(reply.outbox_id()).await);
+                }
+                let again = sale.reserve(&open_terms(Some(9)), &batch, true).await;
+                let again = again.expect("not lost").verdicts;
+                for (verdict, again) in reply.verdicts.iter().zip(again) {
+                    if let Verdict::Accepted(sequence) = verdict {
+                        let Verdict::Replayed { order, in_outbox: true } = again else {
+                            return Err(TestCaseError::fail(format!("{again:?}")));
+                        };
+                        prop_assert_eq!(order.sequence, *sequence);
+                    }
+                }
+                Ok(false)
+            }
+        }
+    }
+
+    /// Sets a total. Returns whether nothing may have been written.
+    async fn change_totals(&self, total: u64) -> Result<bool, TestCaseError> {
+        let (sale, digests) = (&self.sale, &self.sale.scripts.digests);
+        let (change_id, sku) = (Uuid::now_v7(), Sku::parse("A").expect("a SKU"));
+        let items = vec![NewTotal { sku, total }];
+        let change = TotalsChange { sale_id: sale.id.clone(), epoch: Epoch(1), change_id, items };
+        let deadline = sale.redis.deadline().await.expect("the time");
+        let changed = change_totals(&sale.redis, &digests.change_totals, &sale.keys, deadline, &change).await;
+        if let Ok(ChangeOutcome::Recorded(id)) = changed.map_err(failed)? {
+            prop_assert!(self.has_entry(id).await);
+            prop_assert_eq!(self.field("=A").await, Some(total));
+            Ok(false)
+        } else {
+            Ok(true)
+        }
+    }
+
+    /// Releases units and both orders. Returns whether nothing may have been written.
+    async fn release(&self, after: u64) -> Result<bool, TestCaseError> {
+        let (sale, digests) = (&self.sale, &self.sale.scripts.digests);
+        let units = vec![(Sku::parse("A").expect("a SKU"), 1), (Sku::parse("B").expect("a SKU"), 1)];
+        let cancelled = ["k1", "k2"].map(|key| (b"c".to_vec(), sale.order("c", key, 1, &[("A", 1)]).id));
+        let back =
+            Release { after, to: after + 9, settled_changes: vec![], units, cancelled: cancelled.into() };
+        let released = release(&sale.redis, &digests.release, &sale.keys, &back).await;
+        if let Ok(ReleaseOutcome::Applied) = released.map_err(failed)? {
+            prop_assert_eq!(self.field(":released").await, Some(after + 9));
+            Ok(false)
+        } else {
+            Ok(true)
+        }
+    }
+
     async fn call(&self, call: Call) -> Result<(), TestCaseError> {
         let (sale, digests) = (&self.sale, &self.sale.scripts.digests);
         let before = self.stored().await;
         let is_unchanged = match call {
-            Call::Reserve { orders } => {
-                let keys: Vec<_> = (0..orders).map(|n| format!("k{n}")).collect();
-                let batch: Vec<_> =
-                    keys.iter().map(|key| sale.order("c", key, 1, &[("A", 1), ("U", 1)])).collect();
-                let units = if self.is_sound().await { Some(self.units("A").await) } else { None };
-                match sale.reserve(&open_terms(Some(9)), &batch, true).await {
-                    Err(Rejection::Lost) => true,
-                    Err(Rejection::Late) => return Err(TestCaseError::fail("late")),
-                    Ok(reply) => {
-                        let (available, returning) = units.expect("a reply only to a sound state");
-                        let (next, now) = (reply.first.0 + reply.accepted, self.units("A").await);
-                        prop_assert_eq!(self.field(":next").await, Some(next));
-                        prop_assert_eq!(available + returning, now.0 + now.1 + reply.accepted);
-                        if reply.accepted > 0 {
-                            prop_assert!(self.has_entry(reply.outbox_id()).await);
-                        }
-                        let again = sale.reserve(&open_terms(Some(9)), &batch, true).await;
-                        let again = again.expect("not lost").verdicts;
-                        for (verdict, again) in reply.verdicts.iter().zip(again) {
-                            if let Verdict::Accepted(sequence) = verdict {
-                                let Verdict::Replayed { order, in_outbox: true } = again else {
-                                    return Err(TestCaseError::fail(format!("{again:?}")));
-                                };
-                                prop_assert_eq!(order.sequence, *sequence);
-                            }
-                        }
-                        false
-                    }
-                }
-            }
-            Call::ChangeTotals { total } => {
-                let (change_id, sku) = (Uuid::now_v7(), Sku::parse("A").expect("a SKU"));
-                let items = vec![NewTotal { sku, total }];
-                let change = TotalsChange { sale_id: sale.id.clone(), epoch: Epoch(1), change_id, items };
-                let deadline = sale.redis.deadline().await.expect("the time");
-                let changed =
-                    change_totals(&sale.redis, &digests.change_totals, &sale.keys, deadline, &change).await;
-                if let Ok(ChangeOutcome::Recorded(id)) = changed.map_err(failed)? {
-                    prop_assert!(self.has_entry(id).await);
-                    prop_assert_eq!(self.field("=A").await, Some(total));
-                    false
-                } else {
-                    true
-                }
-            }
-            Call::Release { after } => {
-                let units = vec![(Sku::parse("A").expect("a SKU"), 1), (Sku::parse("B").expect("a SKU"), 1)];
-                let cancelled =
-                    ["k1", "k2"].map(|key| (b"c".to_vec(), sale.order("c", key, 1, &[("A", 1)]).id));
-                let back = Release {
-                    after,
-                    to: after + 9,
-                    settled_changes: vec![],
-                    units,
-                    cancelled: cancelled.into(),
-                };
-                let released = release(&sale.redis, &digests.release, &sale.keys, &back).await;
-                if let Ok(ReleaseOutcome::Applied) = released.map_err(failed)? {
-                    prop_assert_eq!(self.field(":released").await, Some(after + 9));
-                    false
-                } else {
-                    true
-                }
-            }
+            Call::Reserve { orders } => self.reserve(orders).await?,
+            Call::ChangeTotals { total } => self.change_totals(total).await?,
+            Call::Release { after } => self.release(after).await?,
             Call::AckOutbox => {
                 let ids = [self.first];
                 let acknowledged =

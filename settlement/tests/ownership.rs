@@ -312,7 +312,7 @@ async fn a_log_that_has_lost_records_is_never_skipped() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_stops_the_process_within_its_time_limit_after_it_has_left_the_group() {
     let bench = Arc::new(Bench::start(0).await);
-    // The control: a start with nobody in the group.
+    // The control: a start while the group is empty.
     let begun = std::time::Instant::now();
     let mut first = bench.process(&SMALL).await;
     let (sale, epoch) = bench.open(0, None, &[("A", Some(1_000_000))]).await;

@@ -20,7 +20,7 @@ pub(crate) struct SaleCatalog {
     pub(crate) sales: HashMap<SaleId, Arc<SaleView>>,
     /// The sales whose newest publication this version cannot read, with its rank. They are not sold.
     unreadable: HashMap<SaleId, (Epoch, u64)>,
-    /// The keys that do not tell which sale they publish. While there are any, no sale is sold.
+    /// The keys that do not identify the sale that they publish. While there are any, no sale is sold.
     undecodable_keys: HashSet<Box<[u8]>>,
     /// How far each partition of the log is settled.
     pub(crate) settled: BTreeMap<i32, Position>,

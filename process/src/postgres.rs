@@ -17,6 +17,11 @@ pub enum PoolError {
     Build(#[from] deadpool_postgres::BuildError),
 }
 
+/// The server ends a session whose client does not respond within some 15 seconds. A session may hold locks; without this,
+/// those of a client that has lost its power or its network last for hours.
+const SERVER_KEEPALIVES: &str = "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=3 -c tcp_keepalives_count=3 \
+     -c tcp_user_timeout=10000";
+
 /// Creates a pool, which connects on first use. `application` is its name in `pg_stat_activity`; `options` are server
 /// settings of each connection, as in `-c name=value`.
 pub fn pool(url: &str, size: usize, application: &str, options: &str) -> Result<Pool, PoolError> {
@@ -26,9 +31,7 @@ pub fn pool(url: &str, size: usize, application: &str, options: &str) -> Result<
         .connect_timeout(Duration::from_secs(2))
         .tcp_user_timeout(Duration::from_secs(5))
         .keepalives_idle(Duration::from_secs(10));
-    if !options.is_empty() {
-        config.options(options);
-    }
+    config.options(format!("{SERVER_KEEPALIVES} {options}"));
     let manager =
         Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
     let timeouts = Timeouts {

@@ -262,20 +262,24 @@ SELECT $1, $2::bigint + ordinality - 1, order_id, 'created', $3
 }
 
 /// Stores a record that cannot be applied. Its units count as dead-lettered once: not when an earlier dead letter has
-/// the same sequences (the relay and the producer may both have written the record), nor when an order exists under
-/// one of them (its units are held). In both cases there is nothing to decide.
+/// the same content (the relay and the producer may both have written the record), nor when all its orders exist
+/// (their units are held). In both cases there is nothing to decide. The orders of a record that cannot be decoded are known
+/// by their sequences only.
+/// A position may be set back: the same record at the same offset is not stored again. Another record at the same offset
+/// belongs to a topic that was created again.
 #[derive(Debug)]
 pub struct InsertDeadLetter<'a> {
-    pub sale_id: Option<&'a contract::ids::SaleId>,
-    pub epoch: Option<contract::ids::Epoch>,
-    pub headers: tokio_postgres::types::Json<&'a std::collections::BTreeMap<&'a String, &'a Option<String>>>,
-    pub first_sequence: i64,
-    pub last_sequence: i64,
+    pub key: Option<&'a [u8]>,
+    pub value: Option<&'a [u8]>,
     pub topic: &'a str,
     pub partition: i32,
     pub log_offset: i64,
-    pub key: Option<&'a [u8]>,
-    pub value: Option<&'a [u8]>,
+    pub sale_id: Option<&'a contract::ids::SaleId>,
+    pub epoch: Option<contract::ids::Epoch>,
+    pub headers: tokio_postgres::types::Json<&'a std::collections::BTreeMap<&'a String, &'a Option<String>>>,
+    pub order_ids: &'a [contract::ids::OrderId],
+    pub first_sequence: i64,
+    pub last_sequence: i64,
     pub letter_units: tokio_postgres::types::Json<&'a std::collections::BTreeMap<&'a str, i64>>,
     pub reason: &'a str,
     pub detail: &'a str,
@@ -284,18 +288,33 @@ pub struct InsertDeadLetter<'a> {
 
 impl InsertDeadLetter<'_> {
     const SQL: &'static str = r#"
-WITH known AS (
+WITH present AS (
+    SELECT generation, key IS NOT DISTINCT FROM $1 AND value IS NOT DISTINCT FROM $2 AS same
+      FROM dead_letter
+     WHERE topic = $3 AND partition = $4 AND log_offset = $5
+), known AS (
     SELECT EXISTS (SELECT FROM dead_letter
-                    WHERE sale_id = $1 AND epoch = $2 AND headers ->> 'sequences' = $3::jsonb ->> 'sequences')
-        OR EXISTS (SELECT FROM customer_order
-                    WHERE sale_id = $1 AND sequence BETWEEN $4 AND $5) AS already
+                    WHERE sale_id = $6 AND epoch = $7 AND value = $2
+                      AND headers ->> 'sequences' = $8::jsonb ->> 'sequences')
+        OR CASE WHEN cardinality($9::uuid[]) = 0
+                THEN EXISTS (SELECT FROM customer_order
+                              WHERE sale_id = $6 AND sequence BETWEEN $10 AND $11)
+                ELSE NOT EXISTS (SELECT FROM unnest($9) AS own (id)
+                                  WHERE NOT EXISTS (SELECT FROM customer_order WHERE order_id = own.id))
+           END AS already
+), inserted AS (
+    INSERT INTO dead_letter (topic, partition, log_offset, key, value, headers, sale_id, epoch, units, reason,
+                             detail, settled_epoch, state, generation)
+    SELECT $3, $4, $5, $1, $2, $8, $6, $7, CASE WHEN already THEN '{}'::jsonb ELSE $12 END, $13,
+           $14, $15, CASE WHEN already THEN 'duplicate' ELSE 'undecided' END,
+           (SELECT coalesce(max(generation) + 1, 0) FROM present)
+      FROM known
+     WHERE NOT EXISTS (SELECT FROM present WHERE same)
+    RETURNING units
 )
-INSERT INTO dead_letter (topic, partition, log_offset, key, value, headers, sale_id, epoch, units, reason,
-                         detail, settled_epoch, state)
-SELECT $6, $7, $8, $9, $10, $3, $1, $2, CASE WHEN already THEN '{}'::jsonb ELSE $11 END, $12,
-       $13, $14, CASE WHEN already THEN 'duplicate' ELSE 'undecided' END
-  FROM known
-RETURNING units
+SELECT units FROM inserted
+ UNION ALL
+SELECT '{}'::jsonb WHERE NOT EXISTS (SELECT FROM inserted)
 "#;
 
     /// Returns the statement's only row.
@@ -306,16 +325,17 @@ RETURNING units
                 .query_one(
                     &statement,
                     &[
-                        &self.sale_id,
-                        &self.epoch,
-                        &self.headers,
-                        &self.first_sequence,
-                        &self.last_sequence,
+                        &self.key,
+                        &self.value,
                         &self.topic,
                         &self.partition,
                         &self.log_offset,
-                        &self.key,
-                        &self.value,
+                        &self.sale_id,
+                        &self.epoch,
+                        &self.headers,
+                        &self.order_ids,
+                        &self.first_sequence,
+                        &self.last_sequence,
                         &self.letter_units,
                         &self.reason,
                         &self.detail,
@@ -1106,7 +1126,7 @@ pub struct ReturnDeadLettered<'a> {
 impl ReturnDeadLettered<'_> {
     const SQL: &'static str = r#"
 UPDATE sale_item AS item
-   SET dead_lettered = item.dead_lettered - letter.units::bigint
+   SET dead_lettered = greatest(item.dead_lettered - letter.units::bigint, 0)
   FROM jsonb_each_text($1) AS letter (sku, units)
  WHERE item.sale_id = $2 AND item.sku = letter.sku
 "#;

@@ -6,7 +6,7 @@ mod support;
 
 use contract::ids::Epoch;
 use support::{Bench, acceptance, barrier, keyed_order, order, totals};
-use testkit::until;
+use testkit::{Signal, until};
 use uuid::Uuid;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -227,4 +227,38 @@ async fn a_change_of_totals_is_settled_once_and_released_to_redis() {
     let trips = "SELECT count(*) FROM dead_letter WHERE sale_id = $1 AND reason = 'guard_trip'";
     assert_eq!(bench.number(trips, &sale).await, 1);
     assert_eq!(bench.number(total, &sale).await, 19);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_that_is_met_again_blocks_nothing_and_another_record_at_its_offset_is_stored() {
+    let bench = Bench::start(0).await;
+    let mut settler = bench.process(&[]).await;
+    let (sale, epoch) = bench.open(0, None, &[("A", Some(100))]).await;
+    let good =
+        |first: u64| acceptance(&sale, epoch, first, &[order(&sale, &format!("c{first}"), &[("A", 1)])]);
+    let headers = good(1).headers.encode();
+    let malformed = bench.write_raw(0, sale.as_str(), b"{nonsense", &headers).await;
+    bench.until_settled(0, malformed).await;
+    let letters = "SELECT count(*) FROM dead_letter WHERE sale_id = $1";
+    assert_eq!(bench.number(letters, &sale).await, 1);
+
+    // As an operator sets the position back, or after a restore of an older dump.
+    let mut expected = 1;
+    for topic_is_new in [false, true] {
+        settler.signal(Signal::TERM);
+        assert!(settler.ends_within(std::time::Duration::from_secs(10)).await);
+        if topic_is_new {
+            bench.run("UPDATE dead_letter SET value = 'of the former topic' WHERE sale_id = $1", &sale).await;
+            expected = 2;
+        }
+        let back = "UPDATE log_position SET next_offset = $1 WHERE partition = 0";
+        bench.db.execute(back, &[&malformed]).await.unwrap();
+        settler = bench.process(&[]).await;
+        let last = bench.write(0, &sale, &good(2 + u64::from(topic_is_new))).await;
+        bench.until_settled(0, last).await;
+        assert_eq!(bench.number(letters, &sale).await, expected);
+    }
+    let undecided = "SELECT count(*) FROM dead_letter WHERE sale_id = $1 AND state = 'undecided'";
+    assert_eq!(bench.number(undecided, &sale).await, 2, "each record waits for its own decision");
+    bench.until_orders(&sale, 2).await;
 }

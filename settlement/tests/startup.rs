@@ -60,3 +60,34 @@ async fn the_process_waits_for_a_missing_dependency_and_reports_it() {
     stop.cancel();
     running.await.unwrap().unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_that_a_newer_version_has_migrated_is_used() {
+    let bench = Bench::start(0).await;
+    drop(bench.process(&[]).await);
+    let newer = "INSERT INTO refinery_schema_history (version, name, applied_on, checksum) \
+                 SELECT 999, 'newer', applied_on, '1' FROM refinery_schema_history WHERE version = 1";
+    bench.db.batch_execute(newer).await.unwrap();
+    let _process = bench.process(&[]).await;
+    let (sale, epoch) = bench.open(0, None, &[("A", Some(10))]).await;
+    bench.write(0, &sale, &acceptance(&sale, epoch, 1, &[order(&sale, "c", &[("A", 1)])])).await;
+    bench.until_orders(&sale, 1).await;
+}
+
+#[tokio::test]
+async fn a_migration_has_no_time_limit_and_waits_for_locks_only_for_a_moment() {
+    let url = testkit::system::fresh_database().await;
+    let pool =
+        process::postgres::pool(&url, 1, "test", "-c statement_timeout=1s -c lock_timeout=9s").unwrap();
+    let check = "DO $$ BEGIN
+        IF current_setting('statement_timeout') <> '0' OR current_setting('lock_timeout') <> '2s' THEN
+            RAISE EXCEPTION 'limits: %, %', current_setting('statement_timeout'), current_setting('lock_timeout');
+        END IF;
+    END $$";
+    let runner =
+        refinery_core::Runner::new(&[refinery_core::Migration::unapplied("V1__check", check).unwrap()]);
+    settlement::prepare::schema::apply(&pool, &runner).await.unwrap();
+    let client = pool.get().await.unwrap();
+    let limit: String = client.query_one("SHOW statement_timeout", &[]).await.unwrap().get(0);
+    assert_eq!(limit, "1s", "the pool's other connections keep their limits");
+}

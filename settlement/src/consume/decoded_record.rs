@@ -1,6 +1,6 @@
 //! Records of the log, decoded and validated on the consumer's thread.
 
-use contract::ids::SaleId;
+use contract::ids::{OrderId, SaleId};
 use contract::money::AMOUNT_MAX;
 use contract::order::{LINES_MAX, Order};
 use contract::record::{self, Headers, Record};
@@ -74,6 +74,14 @@ impl DecodedRecord {
         let sale = key.and_then(|key| SaleId::parse(key).ok());
         let body = decode(&headers, sale.as_ref(), &raw);
         Self { offset, sale, headers, body, raw }
+    }
+
+    /// Returns the ids of the accepted orders, as far as the record can be decoded, also if it cannot be applied.
+    pub fn order_ids(&self) -> Vec<OrderId> {
+        match record::decode(&self.headers, self.raw.value.as_deref().unwrap_or_default()) {
+            Ok(Record::Accepted(batch)) => batch.orders.iter().map(|order| order.id).collect(),
+            _ => vec![],
+        }
     }
 
     /// Returns the number of orders in the record, and 1 for a record of another type: the unit of batch sizes.

@@ -15,7 +15,7 @@ macro_rules! migrations {
 }
 
 /// The migrations in their order.
-const MIGRATIONS: [(&str, &str); 7] = migrations![
+const MIGRATIONS: [(&str, &str); 8] = migrations![
     "V1__schema",
     "V2__commands_and_dead_letters",
     "V3__rebuild_progress",
@@ -23,13 +23,20 @@ const MIGRATIONS: [(&str, &str); 7] = migrations![
     "V5__notifications",
     "V6__analytics",
     "V7__bytewise_text",
+    "V8__dead_letter_generations",
 ];
 
 fn runner() -> Result<Runner, refinery_core::Error> {
     let migrations: Result<Vec<_>, _> =
         MIGRATIONS.iter().map(|(name, sql)| Migration::unapplied(name, sql)).collect();
-    Ok(Runner::new(&migrations?))
+    // A newer version may have migrated the schema: its migrations leave it usable for this one.
+    Ok(Runner::new(&migrations?).set_abort_missing(false))
 }
+
+/// The settings of a session that migrates. A migration takes as long as the tables are large; but it must not make
+/// other sessions queue behind its wait for a table's lock, so it gives up soon and tries again.
+const SESSION: &str =
+    "SET statement_timeout = 0; SET lock_timeout = '2s'; SET idle_in_transaction_session_timeout = 0";
 
 /// The key of the advisory lock that serializes migrations.
 const LOCK: i64 = 0x666c_6173_6801;
@@ -53,17 +60,18 @@ impl From<tokio_postgres::Error> for MigrateError {
 
 /// Applies the migrations that are not applied yet.
 pub async fn migrate(pool: &Pool) -> Result<(), MigrateError> {
-    let runner = runner()?;
-    let mut client = pool.get().await.map_err(DatabaseError::from)?;
-    // The lock belongs to the session: it is released even if this process dies. The wait for it ends with the
-    // pool's lock_timeout, and the caller retries.
+    apply(pool, &runner()?).await
+}
+
+/// Applies the migrations of this runner that are not applied yet.
+pub async fn apply(pool: &Pool, runner: &Runner) -> Result<(), MigrateError> {
+    let client = pool.get().await.map_err(DatabaseError::from)?;
+    // The session is not returned to the pool: its settings are not those of the pool, and its end releases the lock.
+    let mut client = deadpool_postgres::Object::take(client);
+    // The wait for the lock ends with the pool's lock_timeout, and the caller retries.
     client.execute("SELECT pg_advisory_lock($1)", &[&LOCK]).await?;
-    let applied = runner.run_async(client.deref_mut().deref_mut()).await;
-    let unlocked = client.execute("SELECT pg_advisory_unlock($1)", &[&LOCK]).await;
-    if unlocked.is_err() {
-        drop(deadpool_postgres::Object::take(client)); // ends the session, which releases the lock
-    }
-    let applied = applied?.applied_migrations().len();
+    client.batch_execute(SESSION).await?;
+    let applied = runner.run_async(client.deref_mut()).await?.applied_migrations().len();
     if applied > 0 {
         tracing::info!(applied, "applied migrations of the schema");
     }

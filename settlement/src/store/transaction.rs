@@ -222,6 +222,7 @@ async fn insert_dead_letter(
         record.raw.headers.iter().map(|(name, value)| (name, value)).collect();
     let (first, count) = record.headers.sequences.map_or((0, 0), |(first, count)| (first.0, count));
     let last = first.saturating_add(count).saturating_sub(1);
+    let order_ids = record.order_ids();
     let insert = InsertDeadLetter {
         topic: ORDERS.name,
         partition,
@@ -236,6 +237,7 @@ async fn insert_dead_letter(
         detail: &letter.refusal.detail.replace('\0', "\u{fffd}"),
         first_sequence: first as i64,
         last_sequence: last as i64,
+        order_ids: &order_ids,
         settled_epoch: letter.settled_epoch,
     };
     let row = insert.fetch(tx).await?;

@@ -76,9 +76,8 @@ impl Gateway {
     /// Returns what placing an order needs.
     pub(crate) fn order_path(&self) -> OrderPath<'_> {
         OrderPath {
-            leases: &self.leases,
+            orders: self.orders(),
             queues: &self.sale_queues,
-            redis: &self.redis,
             lag_max: self.lag_max,
             sold_out: &self.sold_out,
             in_flight: &self.in_flight,

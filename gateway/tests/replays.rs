@@ -1,7 +1,7 @@
 //! Idempotency: repeating a request returns the first response, whatever has happened since.
 
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::client::{order_body, terms};
 use testkit::{fresh, shared};
 use tokio::io::AsyncWriteExt;
@@ -184,4 +184,64 @@ async fn without_a_limit_a_customer_may_order_often_and_each_key_has_its_own_ord
             .await;
         assert_eq!((&again.body, again.replayed()), (&first.body, true));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeat_gets_its_first_answer_although_the_terms_have_changed() {
+    let client = shared().client();
+    let sale = fresh("terms");
+    let path = format!("/admin/v1/sales/{sale}");
+    let changed = |price: u64, quantity_max: u32, skus: &[&str]| {
+        let items: Vec<_> = skus
+            .iter()
+            .map(|sku| {
+                json!({"sku": sku, "name": sku, "price": price, "total": 50, "max_quantity_per_order": quantity_max})
+            })
+            .collect();
+        json!({"title": "T", "currency": "KRW", "items": items})
+    };
+    client.open_sale(&sale, changed(1000, 10, &["A", "B"])).await;
+    let mut body = order_body(&[("A", 3)]);
+    body["expected_total"] = json!(3000);
+    let first = client.order_until_answered(&sale, "c", "k", &body).await;
+    assert_eq!(first.status, 202, "{first:?}");
+
+    // The price, the limit of units, and the items: each would refuse the request.
+    let terms = [
+        (changed(1100, 10, &["A", "B"]), "total_mismatch"),
+        (changed(1000, 2, &["A", "B"]), "invalid_order"),
+        (changed(1000, 10, &["B"]), "unknown_sku"),
+    ];
+    for (terms, refusal) in terms {
+        let answer = client.admin(Method::PUT, &path, Some(&terms)).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        testkit::until("the terms are in force", async || {
+            let shown = client.get("c", &format!("/v1/sales/{sale}")).await.body;
+            let items = terms["items"].as_array().expect("items");
+            let is_shown = |(shown, item): (&Value, &Value)| {
+                ["sku", "price", "max_quantity_per_order"].iter().all(|field| shown[*field] == item[*field])
+            };
+            let shown_items = shown["items"].as_array().expect("items");
+            shown["ready"] == true
+                && shown_items.len() == items.len()
+                && shown_items.iter().zip(items).all(is_shown)
+        })
+        .await;
+        let other = client.order_until_answered(&sale, "c", "other", &body).await;
+        assert_eq!((other.status.as_u16(), other.code()), (422, refusal), "{other:?}");
+        let repeat = client.order_until_answered(&sale, "c", "k", &body).await;
+        assert_eq!(
+            (repeat.status.as_u16(), repeat.order_id()),
+            (202, first.order_id()),
+            "{refusal}: {repeat:?}"
+        );
+        assert!(repeat.replayed(), "{repeat:?}");
+        assert_eq!(repeat.body["total"], first.body["total"]);
+        let mut reused = body.clone();
+        reused["items"][0]["quantity"] = json!(4);
+        let reused = client.order_until_answered(&sale, "c", "k", &reused).await;
+        assert_eq!((reused.status.as_u16(), reused.code()), (422, "idempotency_key_reused"), "{refusal}");
+    }
+    let orders = client.admin(Method::GET, &format!("{path}/orders?customer=c"), None).await;
+    assert_eq!(orders.body["orders"].as_array().map(Vec::len), Some(1), "{orders:?}");
 }

@@ -47,6 +47,20 @@ pub(crate) fn of_epoch(batch: Vec<Job>, epoch: Epoch) -> Vec<Job> {
     current
 }
 
+/// Returns the orders that were priced under the present terms, and returns the others to be judged again.
+pub(crate) fn of_terms(batch: Vec<Job>, present: &SaleView) -> Vec<Job> {
+    let present = &present.publication;
+    let is_present = |job: &Job| {
+        let priced_under = &job.view.publication;
+        priced_under.version == present.version || priced_under.terms == present.terms
+    };
+    let (current, other): (Vec<_>, Vec<_>) = batch.into_iter().partition(is_present);
+    for job in other {
+        job.finish(Outcome::TermsChanged);
+    }
+    current
+}
+
 /// Returns the orders that have not waited too long and refuses the others.
 pub(crate) fn in_time(batch: Vec<Job>) -> Vec<Job> {
     let (current, late) = batch

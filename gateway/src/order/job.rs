@@ -58,6 +58,8 @@ pub enum Outcome {
         /// The units of it that are left.
         remaining: u64,
     },
+    /// The sale's terms have changed since the order was priced. It has to be judged by the new ones.
+    TermsChanged,
     /// Any other refusal.
     Refused(Code),
 }

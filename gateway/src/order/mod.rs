@@ -12,14 +12,16 @@
 //! | 8 | [`hand_off`] | produces one record to the log; its acknowledgement, under a valid lease, is the 202 |
 //! | 9 | [`accepted_response`] | writes the 202 |
 //!
-//! Beside the path: [`sale_workers`] starts a batcher for each sale; [`stock_refresh`] keeps the stock cache recent; [`outage`] refuses orders at once while the
-//! log or Redis does not respond; [`acknowledged`] remembers which outbox entries Redis may delete;
+//! Beside the path: [`first_answer`] finds the order of a request that the present terms would refuse; [`sale_workers`]
+//! starts a batcher for each sale; [`stock_refresh`] keeps the stock cache recent; [`outage`] refuses orders at once
+//! while the log or Redis does not respond; [`acknowledged_outbox`] remembers which outbox entries Redis may delete;
 //! [`sold_out_responses`] caches the most frequent refusal; [`in_flight`] counts requests.
 
 pub mod accepted_response;
 mod acknowledged_outbox;
 pub mod backpressure;
 mod batch;
+mod first_answer;
 pub mod hand_off;
 pub mod in_flight;
 pub mod job;

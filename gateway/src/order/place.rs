@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use contract::ids::{CustomerId, IdempotencyKey, OrderId, RequestDigest, RequestFingerprint};
 use contract::lifecycle::Language;
 use contract::order::{Amounts, Order, OrderRequest, PricedRequest};
+use contract::order_receipt::OrderReceipt;
 use contract::problem::Code;
 use contract::wire;
 use hyper::body::Incoming;
 use hyper::header::HeaderValue;
-use lua::Redis;
 use lua::reserve::Candidate;
 use process::walltime;
 use tokio::sync::oneshot;
@@ -24,26 +24,28 @@ use crate::http::response::Response;
 use crate::metrics::outcome;
 use crate::order::accepted_response::{AcceptedOrder, accepted};
 use crate::order::backpressure;
+use crate::order::first_answer::{self, RequestIdentity};
 use crate::order::in_flight::InFlight;
 use crate::order::job::{Job, Outcome};
 use crate::order::price::price;
 use crate::order::sale_queue::{SaleQueue, SaleQueues};
 use crate::order::sold_out_responses::SoldOutResponses;
-use crate::sales::lease::Leases;
+use crate::read::order_lookup::OrderLookup;
 use crate::sales::sale_view::SaleView;
 
 /// The name of the endpoint, in metrics and in the API's documents.
 pub const ENDPOINT: &str = "place_order";
 
+/// How often a request is judged again, because the terms change while it waits.
+const TERMS_MAX: usize = 3;
+
 /// What placing an order needs.
 #[derive(Clone, Copy)]
 pub struct OrderPath<'a> {
-    /// The sales, and until when they may be acted on.
-    pub leases: &'a Leases,
+    /// The sales, until when they may be acted on, and the orders that exist.
+    pub orders: OrderLookup<'a>,
     /// The sales' queues and stock caches.
     pub queues: &'a SaleQueues,
-    /// The clock by which sales open and close.
-    pub redis: &'a Redis,
     /// The lag of settlement beyond which new orders are refused.
     pub lag_max: Duration,
     /// The cached refusals.
@@ -74,23 +76,59 @@ async fn try_place(
 ) -> Result<(Response, &'static str), Problem> {
     let received = Instant::now();
     let headers = &context.head.headers;
-    let Customer { id: customer, email } = authenticate::buyer(headers)?;
-    let view = path.leases.find(sale)?;
+    let customer = authenticate::buyer(headers)?;
+    path.orders.leases.find(sale)?; // an unknown sale is refused before the body is read
     let body = request_body::read_json(headers, body, request_body::BYTES_MAX).await?;
     let key = request_body::idempotency_key(headers)?;
     let request: OrderRequest = request_body::parse(&body)?;
-    let priced = price(&request, &view.publication.terms)?;
+    let buyer = Buyer { customer: &customer, key: &key, request: &request, digest: request.digest() };
+    for _ in 0..TERMS_MAX {
+        let view = path.orders.leases.find(sale)?;
+        if let Some(placed) = place_under(path, context, received, &view, buyer).await? {
+            return Ok(placed);
+        }
+    }
+    Err(shed(Code::Overloaded, Code::Overloaded.as_str()))
+}
+
+/// A request that has been read.
+#[derive(Clone, Copy)]
+struct Buyer<'a> {
+    customer: &'a Customer,
+    key: &'a IdempotencyKey,
+    request: &'a OrderRequest,
+    digest: RequestDigest,
+}
+
+/// Places an order under the sale's present terms. Returns `None` if they have changed before the script was called.
+async fn place_under(
+    path: OrderPath<'_>,
+    context: RequestContext<'_>,
+    received: Instant,
+    view: &Arc<SaleView>,
+    buyer: Buyer<'_>,
+) -> Result<Option<(Response, &'static str)>, Problem> {
+    let Buyer { customer: Customer { id: customer, email }, key, request, digest } = buyer;
+    let priced = match price(request, &view.publication.terms) {
+        Ok(priced) => priced,
+        Err(refusal) => {
+            let request = RequestIdentity { customer, key, digest };
+            let first = first_answer::find(path.orders, view, request, refusal).await?;
+            return Ok(Some(replayed(view, &first, context.language)));
+        }
+    };
 
     if !view.publication.ready {
         return Err(Code::SaleRebuilding.into());
     }
     let queue = path.queues.get(&view.publication.sale_id).ok_or(Code::SaleRebuilding)?;
     queue.stock.note_request();
-    if let Some(response) = refuse_early(path, &queue, &view, &customer, &priced, context.language)? {
-        return Ok((response, Code::SoldOut.as_str()));
+    if let Some(response) = refuse_early(path, &queue, view, customer, &priced, context.language)? {
+        return Ok(Some((response, Code::SoldOut.as_str())));
     }
 
-    let order = Arc::new(Order { email, ..new_order(&view, customer, key, request.digest(), &priced) });
+    let order = new_order(view, customer.clone(), key.clone(), digest, &priced);
+    let order = Arc::new(Order { email: email.clone(), ..order });
     let payload = wire::encode(&*order);
     let (reply, decided) = oneshot::channel();
     let job = Job {
@@ -103,8 +141,10 @@ async fn try_place(
     };
     queue.jobs.try_send(job).map_err(|_| shed(Code::Overloaded, Code::Overloaded.as_str()))?;
     // The batcher sends every job an outcome; a job that it dropped never reached the script.
-    let outcome = decided.await.unwrap_or(Outcome::Refused(Code::Overloaded));
-    respond(&view, &order, outcome, priced.amounts, context.language)
+    match decided.await.unwrap_or(Outcome::Refused(Code::Overloaded)) {
+        Outcome::TermsChanged => Ok(None),
+        outcome => respond(view, &order, outcome, priced.amounts, context.language).map(Some),
+    }
 }
 
 /// Refuses an order before it is queued, if it cannot succeed now: without a lease, while settlement is too far
@@ -117,14 +157,14 @@ fn refuse_early(
     priced: &PricedRequest,
     language: Language,
 ) -> Result<Option<Response>, Problem> {
-    let lease = path.leases.load();
+    let lease = path.orders.leases.load();
     if !lease.is_valid() {
         return Err(shed(Code::LogUnavailable, Code::LogUnavailable.as_str()));
     }
     if backpressure::is_too_far_behind(&lease, view.publication.partition, path.lag_max) {
         return Err(shed(Code::Overloaded, "settlement_behind"));
     }
-    let sold_out = queue.stock.sold_out(&lease, view, customer, &priced.lines, path.redis.now_ms());
+    let sold_out = queue.stock.sold_out(&lease, view, customer, &priced.lines, path.orders.redis.now_ms());
     Ok(sold_out.map(|sku| path.sold_out.response(&sku, language)))
 }
 
@@ -175,17 +215,7 @@ fn respond(
             let order = AcceptedOrder { id: order.id, sequence: sequence.0, amounts, hold_expires_at };
             return Ok((accepted(view, &order, language), outcome::ACCEPTED));
         }
-        Outcome::Replayed(first) => {
-            let order = AcceptedOrder {
-                id: first.id,
-                sequence: first.sequence.0,
-                amounts: first.amounts,
-                hold_expires_at: first.hold_expires_at(),
-            };
-            let mut response = accepted(view, &order, language);
-            response.headers_mut().insert("idempotency-replayed", HeaderValue::from_static("true"));
-            return Ok((response, outcome::REPLAYED));
-        }
+        Outcome::Replayed(first) => return Ok(replayed(view, &first, language)),
         Outcome::Duplicate(order) => Problem::from(Code::DuplicateOrder).with("order_id", order.to_string()),
         Outcome::SoldOut { sku, remaining } => {
             Problem::from(Code::SoldOut).with("sku", sku.as_str()).with("remaining", remaining)
@@ -195,5 +225,19 @@ fn respond(
             Problem::from(Code::SaleNotOpen).with("opens_at", opens_at)
         }
         Outcome::Refused(code) => code.into(),
+        Outcome::TermsChanged => Code::Overloaded.into(), // the request is placed again before it is answered
     })
+}
+
+/// Returns the 202 that the request got first.
+fn replayed(view: &SaleView, first: &OrderReceipt, language: Language) -> (Response, &'static str) {
+    let order = AcceptedOrder {
+        id: first.id,
+        sequence: first.sequence.0,
+        amounts: first.amounts,
+        hold_expires_at: first.hold_expires_at(),
+    };
+    let mut response = accepted(view, &order, language);
+    response.headers_mut().insert("idempotency-replayed", HeaderValue::from_static("true"));
+    (response, outcome::REPLAYED)
 }

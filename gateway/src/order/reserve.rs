@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::order::acknowledged_outbox::Acknowledged;
-use crate::order::batch::{accepted_record, in_time, of_epoch, refuse, take_batch};
+use crate::order::batch::{accepted_record, in_time, of_epoch, of_terms, refuse, take_batch};
 use crate::order::hand_off::{HandOff, HandedOff};
 use crate::order::job::{Job, Outcome};
 use crate::order::outage::{Outage, until_redis_replies};
@@ -176,7 +176,7 @@ impl Batcher {
                 return Ok(());
             }
         };
-        let batch = in_time(of_epoch(batch, view.epoch()));
+        let batch = in_time(of_terms(of_epoch(batch, view.epoch()), view));
         if batch.is_empty() {
             return Ok(());
         }

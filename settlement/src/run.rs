@@ -189,11 +189,7 @@ fn start(
         consumer::run(&consumer_context, &batches, &mut consumer_commands, &consumer_context.stop);
     };
     let lag_context = context.clone();
-    let measure_lag = move || {
-        if let Err(error) = lag::run(&lag_context) {
-            tracing::error!(%error, "cannot measure the consumer lag");
-        }
-    };
+    let measure_lag = move || lag::run(&lag_context);
     Ok(vec![
         std::thread::Builder::new().name("consume".into()).spawn(consume)?,
         std::thread::Builder::new().name("lag".into()).spawn(measure_lag)?,

@@ -246,3 +246,36 @@ async fn cursor_is(bench: &Bench, sale: &SaleId, next: i64) {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_events_of_a_quiet_partition_do_not_wait_for_a_busy_one() {
+    let args = ["--batch-orders-max", "1", "--batch-wait-ms", "1"];
+    let bench = Bench::with_args(1, &args).await;
+    let (busy, epoch) = bench.open(0, None, &[("A", Some(1_000_000))]).await;
+    let (quiet, quiet_epoch) = bench.open(1, None, &[("A", Some(10))]).await;
+    let mut first = 1;
+    let mut sell = async || {
+        let record = acceptance(&busy, epoch, first, &[order(&busy, &format!("c{first}"), &[("A", 1)])]);
+        first += 1;
+        bench.write(0, &busy, &record).await
+    };
+    // The publisher waits for a row while more batches are committed than it remembers, the last one of the quiet sale.
+    let holder = bench.system.database().await;
+    holder.batch_execute("BEGIN; SELECT FROM publish_cursor WHERE partition = 0 FOR UPDATE").await.unwrap();
+    for _ in 0..40 {
+        let last = sell().await;
+        bench.until_settled(0, last).await;
+    }
+    let record = acceptance(&quiet, quiet_epoch, 1, &[order(&quiet, "c", &[("A", 1)])]);
+    bench.write(1, &quiet, &record).await;
+    bench.until_orders(&quiet, 1).await;
+    holder.batch_execute("ROLLBACK").await.unwrap();
+
+    let unpublished = "SELECT count(*) FROM order_event e JOIN publish_cursor p ON p.partition = e.partition \
+                       WHERE e.partition = 1 AND e.seq >= p.next_seq AND $1::text <> ''";
+    until("the event of the quiet sale is published while the other sale is busy", async || {
+        sell().await;
+        bench.number(unpublished, &quiet).await == 0
+    })
+    .await;
+}

@@ -4,8 +4,7 @@
 
 use std::time::Duration;
 
-use contract::timestamp::Timestamp;
-use process::walltime;
+use process::boottime::Boottime;
 
 use crate::sales::lease::Lease;
 
@@ -16,21 +15,21 @@ process::metrics! {
 /// The lag from which readiness reports settlement as behind, long before orders are refused for it.
 const REPORTED_LAG: Duration = Duration::from_secs(10);
 
-/// Returns how far a partition is behind, by the last position that its owner published; `None` if no owner
-/// ever published one.
-pub fn lag(lease: &Lease, partition: i32, now: Timestamp) -> Option<Duration> {
+/// Returns how far a partition is behind: as far as its owner was when it published its position, and as long as that is
+/// ago. `None` if no owner ever published one.
+pub fn lag(lease: &Lease, partition: i32, now: Boottime) -> Option<Duration> {
     let settled = lease.settled.get(&partition)?;
-    Some(Duration::from_millis(now.0.saturating_sub(settled.settled_until.0)))
+    Some(settled.lag + Duration::from_millis(now.since_ms(settled.read_at)))
 }
 
 /// Returns whether new orders of a sale in this partition must wait for settlement.
 pub fn is_too_far_behind(lease: &Lease, partition: i32, lag_max: Duration) -> bool {
-    lag(lease, partition, walltime::now()).is_some_and(|lag| lag > lag_max)
+    lag(lease, partition, Boottime::now()).is_some_and(|lag| lag > lag_max)
 }
 
 /// Checks for readiness that settlement keeps up in all partitions that carry sales.
 pub fn check_settlement(lease: &Lease, lag_max: Duration) -> Result<(), String> {
-    let now = walltime::now();
+    let now = Boottime::now();
     let partitions = lease.sales.values().map(|view| view.publication.partition);
     let worst = partitions.filter_map(|partition| Some((lag(lease, partition, now)?, partition))).max();
     match worst {
@@ -50,21 +49,32 @@ pub fn check_settlement(lease: &Lease, lag_max: Duration) -> Result<(), String> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sales::sale_catalog::SettledPosition;
     use contract::publication::Position;
+    use contract::timestamp::Timestamp;
     use std::sync::Arc;
 
     #[test]
     fn only_a_partition_whose_published_position_is_old_holds_orders_up() {
-        let published = |partition, ms_ago| {
-            let settled_until = Timestamp(walltime::now().0 - ms_ago);
-            (partition, Position { partition, next_offset: 1, settled_until })
+        let position = |partition| Position { partition, next_offset: 1, settled_until: Timestamp(1) };
+        let published = |partition, lag_ms, ms_ago| {
+            let read_at = Boottime(Boottime::now().0.saturating_sub(ms_ago));
+            (
+                partition,
+                SettledPosition {
+                    position: position(partition),
+                    lag: Duration::from_millis(lag_ms),
+                    read_at,
+                },
+            )
         };
-        let settled = Arc::new([published(0, 0), published(1, 20_000)].into());
+        let settled = Arc::new([published(0, 0, 0), published(1, 0, 20_000), published(3, 20_000, 0)].into());
         let lease = Lease { settled, ..Lease::default() };
         let lag_max = Duration::from_secs(10);
         assert!(!is_too_far_behind(&lease, 0, lag_max));
         assert!(is_too_far_behind(&lease, 1, lag_max));
         assert!(!is_too_far_behind(&lease, 1, 3 * lag_max));
+        assert!(is_too_far_behind(&lease, 3, lag_max), "its owner was behind when it published");
         assert!(!is_too_far_behind(&lease, 2, lag_max), "no owner has published its position");
     }
 }

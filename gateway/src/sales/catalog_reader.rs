@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
+use contract::timestamp::Timestamp;
 use process::boottime::Boottime;
 use process::health::Health;
 use process::kafka::{AssignedConsumer, AssignedConsumerSettings, CLIENTS_REPLACED, WatchdogLimits};
@@ -81,7 +82,13 @@ impl CatalogReader {
                     Ok(None) => break,
                     Ok(Some(message)) => {
                         read_to = message.offset();
-                        catalog.apply(message.key().unwrap_or_default(), message.payload(), &mut changed);
+                        let written_at = message
+                            .timestamp()
+                            .to_millis()
+                            .and_then(|ms| u64::try_from(ms).ok())
+                            .map(Timestamp);
+                        let key = message.key().unwrap_or_default();
+                        catalog.apply(key, message.payload(), written_at, &mut changed);
                     }
                     Err(error) => tracing::debug!(%error, "topic sales could not be read"),
                 }

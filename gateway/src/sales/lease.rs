@@ -6,11 +6,11 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use contract::ids::{Epoch, SaleId};
 use contract::problem::Code;
-use contract::publication::Position;
 use parking_lot::Mutex;
 use process::boottime::Boottime;
 use tokio::sync::Notify;
 
+use crate::sales::sale_catalog::SettledPosition;
 use crate::sales::sale_view::SaleView;
 
 /// How long a lease lasts, in milliseconds from before the heartbeat. Rebuilds wait for it.
@@ -26,7 +26,7 @@ pub struct Lease {
     /// The sales of which no publication could be read: they exist, and this version cannot sell them.
     pub unreadable: Arc<HashSet<SaleId>>,
     /// How far each partition of the log is settled, as its owners have published.
-    pub settled: Arc<BTreeMap<i32, Position>>,
+    pub settled: Arc<BTreeMap<i32, SettledPosition>>,
 }
 
 impl Lease {
@@ -135,7 +135,7 @@ mod tests {
     fn a_lease_covers_the_epoch_it_has_read_while_it_lasts() {
         let mut catalog = SaleCatalog::default();
         let (key, value) = message(2, 1, true);
-        catalog.apply(key.as_bytes(), Some(&value), &mut Changed::default());
+        catalog.apply(key.as_bytes(), Some(&value), None, &mut Changed::default());
         let sale = SaleId::parse("s").unwrap();
         let sales = Arc::new(catalog.sales);
         let lease = |until| Lease { until, sales: sales.clone(), ..Lease::default() };
@@ -149,7 +149,7 @@ mod tests {
     fn only_a_valid_lease_denies_a_sale() {
         let mut catalog = SaleCatalog::default();
         let (key, value) = message(1, 1, true);
-        catalog.apply(key.as_bytes(), Some(&value), &mut Changed::default());
+        catalog.apply(key.as_bytes(), Some(&value), None, &mut Changed::default());
         let sales = Arc::new(catalog.sales);
         let leases = Leases::new();
         let refusals = |until| {

@@ -12,5 +12,5 @@
 mod catalog_reader;
 pub mod lease;
 pub mod lease_renewal;
-mod sale_catalog;
+pub mod sale_catalog;
 pub mod sale_view;

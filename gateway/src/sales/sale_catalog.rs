@@ -2,14 +2,17 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use contract::ids::{Epoch, SaleId};
 use contract::keys::SaleKeys;
 use contract::publication::{
     self, Position, SalePublication, SalesMessage, UndecodableMessage, UnreadablePublication,
 };
+use contract::timestamp::Timestamp;
 use contract::topics::SALES;
 use invariants::position;
+use process::boottime::Boottime;
 use process::invariant;
 
 use crate::sales::sale_view::SaleView;
@@ -23,7 +26,19 @@ pub(crate) struct SaleCatalog {
     /// The keys that do not identify the sale that they publish. While there are any, no sale is sold.
     undecodable_keys: HashSet<Box<[u8]>>,
     /// How far each partition of the log is settled.
-    pub(crate) settled: BTreeMap<i32, Position>,
+    pub(crate) settled: BTreeMap<i32, SettledPosition>,
+}
+
+/// How far a partition is settled, and how far its owner was behind when it said so. Both times are of one clock each:
+/// the owner's, and this machine's since the message was read. The two clocks are never compared.
+#[derive(Debug, Clone, Copy)]
+pub struct SettledPosition {
+    /// The position.
+    pub position: Position,
+    /// How long ago everything before the position was appended, when the owner published it.
+    pub lag: Duration,
+    /// When this gateway read it.
+    pub read_at: Boottime,
 }
 
 /// Which part of the catalog a message has changed.
@@ -34,8 +49,14 @@ pub(crate) struct Changed {
 }
 
 impl SaleCatalog {
-    /// Applies one message.
-    pub(crate) fn apply(&mut self, key: &[u8], value: Option<&[u8]>, changed: &mut Changed) {
+    /// Applies one message, which was written at this time by its producer's clock.
+    pub(crate) fn apply(
+        &mut self,
+        key: &[u8],
+        value: Option<&[u8]>,
+        written_at: Option<Timestamp>,
+        changed: &mut Changed,
+    ) {
         if value.is_none() {
             self.undecodable_keys.remove(key); // an operator has deleted it
         }
@@ -43,7 +64,7 @@ impl SaleCatalog {
             Ok(SalesMessage::Sale(publication)) => changed.sales |= self.apply_sale(*publication),
             Ok(SalesMessage::Unreadable(publication)) => changed.sales |= self.stop_selling(&publication),
             Ok(SalesMessage::Position(position)) => {
-                self.apply_position(position);
+                self.apply_position(position, written_at.unwrap_or(position.settled_until));
                 changed.positions = true;
             }
             Ok(SalesMessage::Heartbeat(_) | SalesMessage::Other) => {}
@@ -98,10 +119,13 @@ impl SaleCatalog {
     }
 
     /// A record that one owner has settled stays settled, whatever a former owner publishes later.
-    fn apply_position(&mut self, position: Position) {
-        let settled = self.settled.entry(position.partition).or_insert(position);
-        settled.settled_until = position.settled_until.max(settled.settled_until);
-        settled.next_offset = position.next_offset.max(settled.next_offset);
+    fn apply_position(&mut self, position: Position, written_at: Timestamp) {
+        let known = self.settled.get(&position.partition);
+        if known.is_none_or(|known| known.position.next_offset <= position.next_offset) {
+            let lag = Duration::from_millis(written_at.0.saturating_sub(position.settled_until.0));
+            let read_at = Boottime::now();
+            self.settled.insert(position.partition, SettledPosition { position, lag, read_at });
+        }
     }
 
     /// Applies a publication unless it is older, by epoch and version. Returns whether it was applied.
@@ -134,7 +158,6 @@ impl SaleCatalog {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use contract::timestamp::Timestamp;
     use contract::wire;
 
     /// Returns the key and the value of a published sale.
@@ -154,7 +177,7 @@ pub(crate) mod tests {
         {
             let (key, value) = message(epoch, version, true);
             let mut changed = Changed::default();
-            catalog.apply(key.as_bytes(), Some(&value), &mut changed);
+            catalog.apply(key.as_bytes(), Some(&value), None, &mut changed);
             let expected = Changed { sales: expected, positions: false };
             assert_eq!(changed, expected, "epoch {epoch} version {version}");
         }
@@ -167,7 +190,7 @@ pub(crate) mod tests {
         for (name, member) in added.as_object().unwrap() {
             value[name] = member.clone();
         }
-        catalog.apply(key.as_bytes(), Some(&wire::encode(&value)), &mut Changed::default());
+        catalog.apply(key.as_bytes(), Some(&wire::encode(&value)), None, &mut Changed::default());
         catalog.sales.get("s").is_some_and(|view| view.publication.ready)
     }
 
@@ -217,25 +240,37 @@ pub(crate) mod tests {
     fn a_key_that_names_no_sale_ends_the_lease_until_it_is_deleted() {
         for key in ["s!/1", "s/one", "/1", "s/"] {
             let mut catalog = SaleCatalog::default();
-            catalog.apply(key.as_bytes(), Some(b"{}"), &mut Changed::default());
+            catalog.apply(key.as_bytes(), Some(b"{}"), None, &mut Changed::default());
             assert!(!catalog.knows_all_sales(), "{key}");
-            catalog.apply(key.as_bytes(), None, &mut Changed::default());
+            catalog.apply(key.as_bytes(), None, None, &mut Changed::default());
             assert!(catalog.knows_all_sales(), "{key}");
         }
         let mut catalog = SaleCatalog::default();
-        catalog.apply(b"kind:new", Some(b"{}"), &mut Changed::default());
+        catalog.apply(b"kind:new", Some(b"{}"), None, &mut Changed::default());
         assert!(catalog.knows_all_sales(), "a kind of message that a later version writes");
     }
 
     #[test]
     fn a_settled_position_never_moves_back_whatever_a_former_owner_publishes() {
         let mut catalog = SaleCatalog::default();
-        for (ms, expected) in [(1000, 1000), (500, 1000), (2000, 2000)] {
-            let position = Position { partition: 3, next_offset: ms as i64, settled_until: Timestamp(ms) };
+        for (offset, expected) in [(1000, 1000), (500, 1000), (2000, 2000)] {
+            let position = Position { partition: 3, next_offset: offset, settled_until: Timestamp(1) };
             let value = wire::encode(&position);
-            catalog.apply(position.key().as_bytes(), Some(&value), &mut Changed::default());
-            let settled = catalog.settled[&3];
-            assert_eq!((settled.settled_until.0, settled.next_offset), (expected, expected as i64));
+            catalog.apply(position.key().as_bytes(), Some(&value), None, &mut Changed::default());
+            assert_eq!(catalog.settled[&3].position.next_offset, expected);
+        }
+    }
+
+    #[test]
+    fn the_lag_of_an_owner_does_not_depend_on_the_time_of_this_machine() {
+        let mut catalog = SaleCatalog::default();
+        for hours in [1, 1_000_000] {
+            let written_at = Timestamp(hours * 3_600_000);
+            let position =
+                Position { partition: 3, next_offset: 7, settled_until: Timestamp(written_at.0 - 250) };
+            let (key, value) = (position.key(), wire::encode(&position));
+            catalog.apply(key.as_bytes(), Some(&value), Some(written_at), &mut Changed::default());
+            assert_eq!(catalog.settled[&3].lag, Duration::from_millis(250));
         }
     }
 }

@@ -1,7 +1,11 @@
 //! The channel that carries the events of committed batches from the settle loop to the publisher, so that the
 //! publisher need not read back from Postgres what was just in memory. It is an optimization only: when the channel is
-//! full, the batch is left out, and the publisher reads it from Postgres.
+//! full, the batch is left out, and the publisher reads it from Postgres: what was left out is remembered by partition.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use super::event::Event;
@@ -36,19 +40,58 @@ impl CommittedBatch {
     }
 }
 
+/// The partitions with batches that were left out, each with the sequence behind the last one.
+type LeftOut = Arc<Mutex<BTreeMap<i32, i64>>>;
+
 /// The sender that the settle loop uses.
-pub struct CommittedEventsSender(mpsc::Sender<CommittedBatch>);
+pub struct CommittedEventsSender {
+    sender: mpsc::Sender<CommittedBatch>,
+    left_out: LeftOut,
+}
+
+/// The receiver that the publisher uses.
+pub struct CommittedEvents {
+    receiver: mpsc::Receiver<CommittedBatch>,
+    left_out: LeftOut,
+}
 
 /// Creates the channel.
-pub fn channel() -> (CommittedEventsSender, mpsc::Receiver<CommittedBatch>) {
+pub fn channel() -> (CommittedEventsSender, CommittedEvents) {
     let (sender, receiver) = mpsc::channel(BATCHES_MAX);
-    (CommittedEventsSender(sender), receiver)
+    let left_out = LeftOut::default();
+    (CommittedEventsSender { sender, left_out: left_out.clone() }, CommittedEvents { receiver, left_out })
+}
+
+impl CommittedEvents {
+    /// Waits for the next batch.
+    pub async fn next(&mut self) -> Option<CommittedBatch> {
+        self.receiver.recv().await
+    }
+
+    /// Returns the next batch if there is one.
+    pub fn try_next(&mut self) -> Option<CommittedBatch> {
+        self.receiver.try_recv().ok()
+    }
+
+    /// Returns and forgets the partitions with batches that were left out, each with the sequence behind them.
+    pub fn take_left_out(&self) -> BTreeMap<i32, i64> {
+        std::mem::take(&mut self.left_out.lock())
+    }
 }
 
 impl CommittedEventsSender {
+    /// Returns the place of a batch in the channel, or remembers that the batch is left out.
+    fn reserve(&self, span: BatchSpan) -> Option<mpsc::Permit<'_, CommittedBatch>> {
+        let permit = self.sender.try_reserve().ok();
+        if permit.is_none() {
+            self.left_out.lock().insert(span.partition, span.to_seq);
+        }
+        permit
+    }
+
     /// Sends the events of a committed batch, if the channel has capacity.
     pub fn send(&self, span: BatchSpan, effects: &Effects<'_>) {
-        let Ok(permit) = self.0.try_reserve() else { return };
+        let Some(permit) = self.reserve(span) else { return };
         let created = effects.created.iter().zip(span.from_seq..).map(|(created, seq)| {
             // A new order always has an event.
             Some(Event::for_created(span.partition, seq, created, span.at))
@@ -65,7 +108,7 @@ impl CommittedEventsSender {
 
     /// Notifies the publisher of a committed batch whose events only Postgres has.
     pub fn send_unread(&self, span: BatchSpan) {
-        let Ok(permit) = self.0.try_reserve() else { return };
+        let Some(permit) = self.reserve(span) else { return };
         let BatchSpan { partition, from_seq, to_seq, .. } = span;
         permit.send(CommittedBatch { partition, from_seq, events: None, to_seq });
     }

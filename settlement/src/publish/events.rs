@@ -11,10 +11,9 @@ use process::backoff::Backoff;
 use process::kafka::{ProduceError, Producer, ProducerSettings};
 use process::settings::Services;
 use rdkafka::error::KafkaError;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::committed_events::CommittedBatch;
+use super::committed_events::{CommittedBatch, CommittedEvents};
 use super::event::{Event, EventMessage};
 use crate::context::Context;
 use crate::queries::{MovePublishCursor, SelectEvents, SelectNextSeq, SelectPublishCursor};
@@ -35,6 +34,8 @@ const PRODUCER: ProducerSettings =
 process::metrics! {
     static PUBLISHED: Counter = "events_published_total",
         "Order events published, each to `order-events` and, if units moved, to `inventory-events`.";
+    static UNPUBLISHED: Gauge["partition"] = "events_unpublished",
+        "Event sequences of the partition that are settled and not published yet.";
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +65,7 @@ pub fn producer(services: &Services) -> Result<Producer, KafkaError> {
 }
 
 /// Publishes the events of owned partitions until the process stops.
-pub async fn run(context: Context, producer: Producer, mut committed: mpsc::Receiver<CommittedBatch>) {
+pub async fn run(context: Context, producer: Producer, mut committed: CommittedEvents) {
     let stop = context.stop.clone();
     let mut publisher = EventPublisher {
         pool: context.pool.clone(),
@@ -77,13 +78,16 @@ pub async fn run(context: Context, producer: Producer, mut committed: mpsc::Rece
     let mut backoff = Backoff::default();
     while !stop.is_cancelled() {
         let wait = async {
-            let first = tokio::time::timeout(EVERY, committed.recv()).await;
+            let first = tokio::time::timeout(EVERY, committed.next()).await;
             publisher.enqueue(first.ok().flatten());
             tokio::time::sleep(GATHER).await;
         };
         stop.run_until_cancelled(wait).await;
-        while let Ok(batch) = committed.try_recv() {
+        while let Some(batch) = committed.try_next() {
             publisher.enqueue(Some(batch));
+        }
+        for (partition, settled_seq) in committed.take_left_out() {
+            publisher.read_from_postgres(partition, settled_seq);
         }
         // A publication that has begun is finished: the timeout of the producer bounds it.
         match publisher.publish(&context.ownership.current(), &stop).await {
@@ -108,6 +112,8 @@ struct Partition {
     committed: VecDeque<CommittedBatch>,
     /// Whether there may be events that only Postgres has.
     must_read: bool,
+    /// The sequence behind the last settled event, as far as it is known.
+    settled_seq: i64,
 }
 
 struct EventPublisher {
@@ -126,6 +132,7 @@ impl EventPublisher {
         match batch {
             Some(batch) => {
                 let state = self.partitions.entry(batch.partition).or_default();
+                state.settled_seq = state.settled_seq.max(batch.to_seq);
                 match batch.events {
                     Some(_) => state.committed.push_back(batch),
                     None => state.must_read = true,
@@ -133,6 +140,13 @@ impl EventPublisher {
             }
             None => self.discard_state(),
         }
+    }
+
+    /// Records that batches up to this sequence were left out: only Postgres has their events.
+    fn read_from_postgres(&mut self, partition: i32, settled_seq: i64) {
+        let state = self.partitions.entry(partition).or_default();
+        state.must_read = true;
+        state.settled_seq = state.settled_seq.max(settled_seq);
     }
 
     fn discard_state(&mut self) {
@@ -150,10 +164,19 @@ impl EventPublisher {
             Some(client) => client,
             None => self.pool.get().await.map_err(DatabaseError::from)?,
         };
-        for partition in owned.iter().copied() {
-            let mut state = self.partitions.remove(&partition).unwrap_or_default();
-            while !stop.is_cancelled() && self.publish_next(&client, partition, &mut state).await? {}
-            self.partitions.insert(partition, state);
+        // One turn each: a partition with many events must not delay the others.
+        let mut busy: Vec<i32> = owned.to_vec();
+        while !busy.is_empty() && !stop.is_cancelled() {
+            for partition in std::mem::take(&mut busy) {
+                let mut state = self.partitions.remove(&partition).unwrap_or_default();
+                let has_more = self.publish_next(&client, partition, &mut state).await?;
+                let unpublished = state.next.map_or(0, |next| (state.settled_seq - next).max(0));
+                UNPUBLISHED.with([partition.to_string()]).set(unpublished as f64);
+                self.partitions.insert(partition, state);
+                if has_more {
+                    busy.push(partition);
+                }
+            }
         }
         self.client = Some(client);
         Ok(())
@@ -242,6 +265,7 @@ async fn next_events(
     }
     // This is read first: all events below it are then among the events that are read next.
     let settled = SelectNextSeq { topic: ORDERS.name, partition }.fetch(client).await?.next_seq;
+    state.settled_seq = state.settled_seq.max(settled);
     let rows = SelectEvents { partition, from_seq: next, limit: EVENTS_MAX }.fetch(client).await?;
     let events: Vec<Event> = rows.into_iter().map(|row| Event::from_row(partition, row)).collect();
     state.must_read = events.len() == EVENTS_MAX as usize;

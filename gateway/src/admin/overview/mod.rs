@@ -312,10 +312,11 @@ impl Parts {
     fn partition_lag(&self, lease: &Lease, partition: i32) -> PartitionNow {
         let in_postgres =
             self.settled.as_ref().and_then(|settled| settled.positions.get(&partition).copied());
-        let next = in_postgres.or_else(|| lease.settled.get(&partition).map(|settled| settled.next_offset));
+        let next =
+            in_postgres.or_else(|| lease.settled.get(&partition).map(|settled| settled.position.next_offset));
         let end = self.ends.as_ref().and_then(|ends| ends.get(&partition).copied());
         let lag_records = next.zip(end).map(|(next, end)| (end - next).max(0) as u64);
-        let lag = || backpressure::lag(lease, partition, walltime::now()).map(|lag| lag.as_secs_f64());
+        let lag = || backpressure::lag(lease, partition, process::boottime::Boottime::now()).map(|lag| lag.as_secs_f64());
         let lag_seconds = match lag_records {
             Some(0) => Some(0.0),
             Some(_) => lag(),

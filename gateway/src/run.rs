@@ -28,6 +28,7 @@ pub async fn run(
     let gateway = &connections.gateway;
     let admin_listener = serve::spawn_admin(gateway.clone(), listeners.admin, tasks.stop.clone());
     serve::public(gateway.clone(), listeners.public, settings.connections_max, stop).await;
+    let supervisor = tasks.supervisor.clone();
     drain(connections, tasks, admin_listener).await;
-    Ok(())
+    Ok(supervisor.result()?)
 }

@@ -1,10 +1,10 @@
-//! Why the gateway could not start.
+//! Why the gateway could not start, or had to stop.
 
 use std::net::SocketAddr;
 
 use process::postgres;
 
-/// Why the gateway could not start.
+/// Why the gateway could not start, or had to stop.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// No identity is configured, so the gateway could not distinguish its clients.
@@ -22,4 +22,7 @@ pub enum StartError {
     /// The Kafka client refused a setting.
     #[error("Kafka client: {0}")]
     Kafka(#[from] rdkafka::error::KafkaError),
+    /// A task has ended, and the gateway had to stop.
+    #[error(transparent)]
+    TaskEnded(#[from] process::supervisor::TaskEnded),
 }

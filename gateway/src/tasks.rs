@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use process::supervisor::Supervisor;
 use process::{postgres, telemetry};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +34,8 @@ pub struct Tasks {
     pub live: Vec<JoinHandle<()>>,
     /// The tasks of the lease.
     pub lease: Vec<JoinHandle<()>>,
+    /// Watches all of them.
+    pub supervisor: Supervisor,
 }
 
 /// Spawns the tasks. `stop` is the signal that the gateway must stop.
@@ -52,16 +55,18 @@ pub fn spawn(
         producer: producer.clone(),
         health: gateway.health.clone(),
     };
-    let lease = renewal.spawn(&last)?;
-    tokio::spawn(telemetry::upkeep(gateway.metrics.clone(), last.clone()));
-    tokio::spawn({
+    let supervisor = Supervisor::new(stop.clone());
+    let lease = renewal.spawn(&supervisor, &last)?;
+    let upkeep = telemetry::upkeep(gateway.metrics.clone(), last.clone());
+    tokio::spawn(supervisor.watch("upkeep of metrics", upkeep));
+    tokio::spawn(supervisor.watch("check dependencies", {
         let (gateway, last) = (gateway.clone(), last.clone());
         async move { check_dependencies(&gateway, &last).await }
-    });
+    }));
     let batchers = TaskTracker::new();
-    tokio::spawn({
-        let (gateway, batchers, drain, last) =
-            (gateway.clone(), batchers.clone(), drain.clone(), last.clone());
+    tokio::spawn(supervisor.watch("workers of sales", {
+        let (gateway, batchers, drain, last, supervisor) =
+            (gateway.clone(), batchers.clone(), drain.clone(), last.clone(), supervisor.clone());
         let queue_orders_max = settings.queue_orders_max as usize;
         async move {
             let workers = SaleWorkers {
@@ -70,12 +75,13 @@ pub fn spawn(
                 redis: &gateway.redis,
                 hand_off: &gateway.hand_off,
                 queue_orders_max,
+                supervisor: &supervisor,
             };
             workers.start_until_drained(batchers, drain, last).await;
         }
-    });
-    let live = live::start(&gateway.live, &gateway.read_pool, services, name, stop.clone());
-    Ok(Tasks { stop: last, drain, batchers, live, lease })
+    }));
+    let live = live::start(&gateway.live, &gateway.read_pool, services, name, &supervisor, stop.clone());
+    Ok(Tasks { stop: last, drain, batchers, live, lease, supervisor })
 }
 
 /// Checks the dependencies for readiness until `stop`, apart from Kafka and the lease, which the lease's renewal reports.

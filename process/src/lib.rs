@@ -30,6 +30,7 @@ pub mod process_metrics;
 pub mod run;
 pub mod settings;
 pub mod shutdown;
+pub mod supervisor;
 pub mod telemetry;
 pub mod walltime;
 

@@ -11,6 +11,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use process::backoff::retry;
 use process::health::{self, Health};
 use process::kafka::{Producer, ProducerSettings};
+use process::supervisor::{Supervisor, TaskEnded};
 use process::{shutdown, telemetry};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -68,6 +69,9 @@ pub enum RunError {
     /// The operating system cannot start a thread.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] io::Error),
+    /// A task has ended, and the process had to stop.
+    #[error(transparent)]
+    TaskEnded(#[from] TaskEnded),
 }
 
 /// Binds the listener of the settings. Port 0 binds a free port.
@@ -98,20 +102,21 @@ pub async fn run(
         settings: Arc::new(settings.clone()),
     };
     let event_producer = events::producer(services)?;
-    let tasks = TaskTracker::new();
+    let tasks =
+        SupervisedTasks { tracker: TaskTracker::new(), supervisor: Supervisor::new(shutdown.clone()) };
     for dependency in ["postgres", "kafka", "redis", "schema", "topics", LOG] {
         context.health.declare(dependency, true);
     }
     serve(&context, listener, metrics, &tasks);
-    tasks.spawn(check_services(context.clone()));
+    tasks.spawn("check services", check_services(context.clone()));
 
     let mut threads = Vec::new();
     if prepare(&context).await.is_some() {
         threads = start(&context, owned, event_producer.clone(), &tasks)?;
         shutdown.cancelled().await;
     }
-    tasks.close();
-    shutdown::finish("running tasks", FINISH, tasks.wait()).await;
+    tasks.tracker.close();
+    shutdown::finish("running tasks", FINISH, tasks.tracker.wait()).await;
     let joined = tokio::task::spawn_blocking(|| threads.into_iter().for_each(|thread| drop(thread.join())));
     shutdown::finish("leaving the consumer group", LEAVE, async { drop(joined.await) }).await;
     for producer in [context.producer, event_producer] {
@@ -121,20 +126,44 @@ pub async fn run(
         }
     }
     tracing::info!("settlement has stopped");
-    Ok(())
+    Ok(tasks.supervisor.result()?)
+}
+
+/// The tasks of the process. If one of them ends before the process is to stop, the process stops.
+struct SupervisedTasks {
+    tracker: TaskTracker,
+    supervisor: Supervisor,
+}
+
+impl SupervisedTasks {
+    fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        self.tracker.spawn(self.supervisor.watch(name, work));
+    }
+
+    fn spawn_thread(
+        &self,
+        name: &'static str,
+        work: impl FnOnce() + Send + 'static,
+    ) -> io::Result<JoinHandle<()>> {
+        let guard = self.supervisor.guard(name);
+        std::thread::Builder::new().name(name.into()).spawn(move || {
+            work();
+            drop(guard);
+        })
+    }
 }
 
 /// Serves metrics and health. It starts first, because they show which dependency the process waits for.
-fn serve(context: &Context, listener: TcpListener, metrics: PrometheusHandle, tasks: &TaskTracker) {
+fn serve(context: &Context, listener: TcpListener, metrics: PrometheusHandle, tasks: &SupervisedTasks) {
     let address = listener.local_addr().unwrap_or(context.settings.settlement.settlement_listen);
     tracing::info!(%address, "serving /metrics and /health");
-    tasks.spawn(telemetry::upkeep(metrics.clone(), context.stop.clone()));
+    tasks.spawn("upkeep of metrics", telemetry::upkeep(metrics.clone(), context.stop.clone()));
     let health = context.health.clone();
     let handler = move |request: hyper::Request<hyper::body::Incoming>| {
         let response = health::respond(request.uri().path(), &health, &metrics);
         std::future::ready(response.unwrap_or_else(health::not_found))
     };
-    tasks.spawn(process::http::serve(listener, CONNECTIONS_MAX, handler, context.stop.clone()));
+    tasks.spawn("listener", process::http::serve(listener, CONNECTIONS_MAX, handler, context.stop.clone()));
 }
 
 /// Checks Postgres and Redis for readiness until the process stops.
@@ -167,31 +196,28 @@ fn start(
     context: &Context,
     owned: OwnershipSender,
     event_producer: Producer,
-    tasks: &TaskTracker,
+    tasks: &SupervisedTasks,
 ) -> Result<Vec<JoinHandle<()>>, RunError> {
     let (committed, committed_batches) = committed_events::channel();
     let (commands, mut consumer_commands) = consumer_channel::commands();
     let (batches, consumer_events) = mpsc::channel(BATCHES_MAX);
     let settler =
         Settler::new(context.pool.clone(), context.progress.clone(), committed, context.settings.delivery);
-    tasks.spawn(settler.run(consumer_events, commands, owned, context.stop.clone()));
-    tasks.spawn(events::run(context.clone(), event_producer, committed_batches));
-    tasks.spawn(sales::run(context.clone()));
-    tasks.spawn(rebuild::run(context.clone()));
-    tasks.spawn(relay::run(context.clone()));
-    tasks.spawn(release::run(context.clone()));
-    tasks.spawn(ticks::run(context.clone()));
-    tasks.spawn(stock_gauges::run(context.clone()));
-    tasks.spawn(reconcile::run(context.clone()));
-    tasks.spawn(positions::run(context.clone()));
+    tasks.spawn("settle", settler.run(consumer_events, commands, owned, context.stop.clone()));
+    tasks.spawn("publish events", events::run(context.clone(), event_producer, committed_batches));
+    tasks.spawn("publish sales", sales::run(context.clone()));
+    tasks.spawn("rebuild", rebuild::run(context.clone()));
+    tasks.spawn("relay", relay::run(context.clone()));
+    tasks.spawn("release", release::run(context.clone()));
+    tasks.spawn("ticks", ticks::run(context.clone()));
+    tasks.spawn("stock gauges", stock_gauges::run(context.clone()));
+    tasks.spawn("reconcile", reconcile::run(context.clone()));
+    tasks.spawn("publish positions", positions::run(context.clone()));
     let consumer_context = context.clone();
     let consume = move || {
         consumer::run(&consumer_context, &batches, &mut consumer_commands, &consumer_context.stop);
     };
     let lag_context = context.clone();
     let measure_lag = move || lag::run(&lag_context);
-    Ok(vec![
-        std::thread::Builder::new().name("consume".into()).spawn(consume)?,
-        std::thread::Builder::new().name("lag".into()).spawn(measure_lag)?,
-    ])
+    Ok(vec![tasks.spawn_thread("consume", consume)?, tasks.spawn_thread("lag", measure_lag)?])
 }

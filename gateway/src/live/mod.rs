@@ -38,6 +38,7 @@ use hyper::http::request::Parts;
 use lua::find_orders::FoundOrder;
 use process::kafka::STALL_MAX;
 use process::settings::Services;
+use process::supervisor::Supervisor;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -65,6 +66,7 @@ pub(crate) fn start(
     pool: &Pool,
     services: &Services,
     name: &str,
+    supervisor: &Supervisor,
     stop: CancellationToken,
 ) -> Vec<JoinHandle<()>> {
     let topic = topic::Topic {
@@ -79,8 +81,13 @@ pub(crate) fn start(
         registry: registry.clone(),
     };
     let stopped = stop.clone();
-    let reading = tokio::task::spawn_blocking(move || topic.run(&stopped));
-    let catching_up = tokio::spawn(history::catch_up(registry.clone(), pool.clone(), stop.clone()));
+    let guard = supervisor.guard("read order events");
+    let reading = tokio::task::spawn_blocking(move || {
+        topic.run(&stopped);
+        drop(guard);
+    });
+    let catching_up = history::catch_up(registry.clone(), pool.clone(), stop.clone());
+    let catching_up = tokio::spawn(supervisor.watch("read the history of orders", catching_up));
     let registry = registry.clone();
     let closing = tokio::spawn(async move {
         stop.cancelled().await;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use contract::ids::SaleId;
 use lua::Redis;
+use process::supervisor::Supervisor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -29,6 +30,8 @@ pub struct SaleWorkers<'a> {
     pub hand_off: &'a Arc<HandOff>,
     /// Orders of one sale that may wait.
     pub queue_orders_max: usize,
+    /// Watches the workers.
+    pub supervisor: &'a Supervisor,
 }
 
 impl SaleWorkers<'_> {
@@ -62,8 +65,9 @@ impl SaleWorkers<'_> {
         let (leases, redis) = (self.leases.clone(), self.redis.clone());
         let batcher =
             Batcher::new(sale.clone(), queue.clone(), leases.clone(), redis.clone(), self.hand_off.clone());
-        batchers.spawn(batcher.run(jobs, drain.clone()));
-        tokio::spawn(refresh_until_stopped(queue.clone(), sale.clone(), leases, redis, stop.clone()));
+        batchers.spawn(self.supervisor.watch("batcher", batcher.run(jobs, drain.clone())));
+        let refresh = refresh_until_stopped(queue.clone(), sale.clone(), leases, redis, stop.clone());
+        tokio::spawn(self.supervisor.watch("stock refresh", refresh));
         self.queues.insert(sale.clone(), queue);
     }
 }

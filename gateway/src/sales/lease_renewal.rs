@@ -14,6 +14,7 @@ use contract::wire;
 use process::boottime::Boottime;
 use process::health::Health;
 use process::kafka::{self, Producer, STALL_MAX};
+use process::supervisor::Supervisor;
 use rdkafka::error::KafkaError;
 use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior, interval};
@@ -48,16 +49,26 @@ pub struct LeaseRenewal {
 
 impl LeaseRenewal {
     /// Spawns the reader, the heartbeats and the metric. They end at `stop`.
-    pub fn spawn(self, stop: &CancellationToken) -> Result<Vec<JoinHandle<()>>, KafkaError> {
+    pub fn spawn(
+        self,
+        supervisor: &Supervisor,
+        stop: &CancellationToken,
+    ) -> Result<Vec<JoinHandle<()>>, KafkaError> {
         let client = kafka::client(&self.brokers, &self.name);
         let consumer = open_consumer(client, self.topic.clone(), STALL_MAX)?;
         let (appended, heartbeats) = channel();
         let (leases, health) = (self.leases.clone(), self.health.clone());
         let reader = CatalogReader { leases, consumer, heartbeats, health };
         let reader_stop = stop.clone();
-        let reading = tokio::task::spawn_blocking(move || reader.run(&reader_stop));
-        let recording = tokio::spawn(record_time_left(self.leases.clone(), stop.clone()));
-        let beating = tokio::spawn(self.send_heartbeats(appended, stop.clone()));
+        let guard = supervisor.guard("read the sales");
+        let reading = tokio::task::spawn_blocking(move || {
+            reader.run(&reader_stop);
+            drop(guard);
+        });
+        let recording = record_time_left(self.leases.clone(), stop.clone());
+        let recording = tokio::spawn(supervisor.watch("record the lease", recording));
+        let beating = self.send_heartbeats(appended, stop.clone());
+        let beating = tokio::spawn(supervisor.watch("renew the lease", beating));
         Ok(vec![reading, recording, beating])
     }
 

@@ -316,7 +316,10 @@ impl Parts {
             in_postgres.or_else(|| lease.settled.get(&partition).map(|settled| settled.position.next_offset));
         let end = self.ends.as_ref().and_then(|ends| ends.get(&partition).copied());
         let lag_records = next.zip(end).map(|(next, end)| (end - next).max(0) as u64);
-        let lag = || backpressure::lag(lease, partition, process::boottime::Boottime::now()).map(|lag| lag.as_secs_f64());
+        let lag = || {
+            backpressure::lag(lease, partition, process::boottime::Boottime::now())
+                .map(|lag| lag.as_secs_f64())
+        };
         let lag_seconds = match lag_records {
             Some(0) => Some(0.0),
             Some(_) => lag(),

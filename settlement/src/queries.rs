@@ -638,6 +638,25 @@ UPDATE sale
     }
 }
 
+/// Gives a role up, so that another process need not wait.
+#[derive(Debug)]
+pub struct LeaveRole<'a> {
+    pub name: &'a str,
+    pub holder: &'a str,
+}
+
+impl LeaveRole<'_> {
+    const SQL: &'static str = r#"
+DELETE FROM role WHERE name = $1 AND holder = $2
+"#;
+
+    /// Executes the statement and returns the number of affected rows.
+    pub async fn execute<C: GenericClient>(&self, client: &C) -> Result<u64, Error> {
+        let statement = client.prepare_cached(Self::SQL).await?;
+        client.execute(&statement, &[&self.name, &self.holder]).await
+    }
+}
+
 /// Locks an undecided dead letter of this partition.
 #[derive(Debug)]
 pub struct LockDeadLetter<'a> {
@@ -1038,6 +1057,32 @@ pub struct OfferItemsRow {
 impl OfferItemsRow {
     fn read(row: &Row) -> Result<Self, Error> {
         Ok(Self { sku: row.try_get(0)?, total: row.try_get(1)? })
+    }
+}
+
+/// Raises a sale above what the topic `sales` has published of it. After a restore, or a failover that lost commits, the
+/// topic is ahead: gateways never return to an older epoch or version, so they would not follow Postgres any more. What
+/// Redis stores belongs to the lost history: the sale is rebuilt in an epoch that was never published.
+#[derive(Debug)]
+pub struct RaiseSale<'a> {
+    pub epoch: contract::ids::Epoch,
+    pub version: i64,
+    pub sale_id: &'a contract::ids::SaleId,
+}
+
+impl RaiseSale<'_> {
+    const SQL: &'static str = r#"
+UPDATE sale
+   SET epoch = greatest(epoch, $1), version = greatest(version, $2) + 1, ready = false, was_ready = true,
+       mark = NULL, scripts = NULL, rebuild_requested = false, rebuild_reason = 'restored', rebuild_since = now(),
+       updated_at = now()
+ WHERE sale_id = $3 AND (epoch, version) < ($1, $2)
+"#;
+
+    /// Executes the statement and returns the number of affected rows.
+    pub async fn execute<C: GenericClient>(&self, client: &C) -> Result<u64, Error> {
+        let statement = client.prepare_cached(Self::SQL).await?;
+        client.execute(&statement, &[&self.epoch, &self.version, &self.sale_id]).await
     }
 }
 
@@ -2340,6 +2385,30 @@ pub struct SelectWalletsRow {
 impl SelectWalletsRow {
     fn read(row: &Row) -> Result<Self, Error> {
         Ok(Self { customer_id: row.try_get(0)?, currency: row.try_get(1)?, balance: row.try_get(2)? })
+    }
+}
+
+/// Takes a role, if it is free, or renews it. A holder that has not renewed it for `stale_ms` has lost it: it may be
+/// suspended, or cut off. All times are those of Postgres.
+#[derive(Debug)]
+pub struct TakeRole<'a> {
+    pub name: &'a str,
+    pub holder: &'a str,
+    pub stale_ms: f64,
+}
+
+impl TakeRole<'_> {
+    const SQL: &'static str = r#"
+INSERT INTO role (name, holder, renewed_at)
+VALUES ($1, $2, clock_timestamp())
+ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, renewed_at = excluded.renewed_at
+ WHERE role.holder = excluded.holder OR role.renewed_at < clock_timestamp() - $3 * interval '1 millisecond'
+"#;
+
+    /// Executes the statement and returns the number of affected rows.
+    pub async fn execute<C: GenericClient>(&self, client: &C) -> Result<u64, Error> {
+        let statement = client.prepare_cached(Self::SQL).await?;
+        client.execute(&statement, &[&self.name, &self.holder, &self.stale_ms]).await
     }
 }
 

@@ -18,7 +18,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Headers as _, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
 use support::{Bench, acceptance, cancel, command, order};
-use testkit::until;
+use testkit::{Signal, until};
 
 /// A consumer that reads a topic from its beginning.
 struct Topic(BaseConsumer);
@@ -278,4 +278,32 @@ async fn the_events_of_a_quiet_partition_do_not_wait_for_a_busy_one() {
         bench.number(unpublished, &quiet).await == 0
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publisher_that_is_suspended_is_replaced() {
+    let bench = Bench::start(0).await;
+    let settlers = [bench.process(&[]).await, bench.process(&[]).await];
+    let topic = Topic::subscribe(&bench, "sales", 1);
+    let (sale, epoch) = bench.open(0, None, &[("A", Some(5))]).await;
+    let holder =
+        "SELECT split_part(holder, '-', 1)::bigint FROM role WHERE name = 'publish sales' AND $1::text <> ''";
+    let publisher = bench.number(holder, &sale).await;
+    let suspended =
+        settlers.iter().find(|settler| i64::from(settler.pid()) == publisher).expect("one of both");
+    suspended.signal(Signal::STOP);
+    bench.run("UPDATE sale SET state = 'paused', version = version + 1 WHERE sale_id = $1", &sale).await;
+    let key = format!("{sale}/{epoch}");
+    topic
+        .until("the other process publishes that the sale is paused", |all| {
+            all.get(&key).is_some_and(|sale| sale.state.as_str() == "paused")
+        })
+        .await;
+    suspended.signal(Signal::CONT);
+    bench.run("UPDATE sale SET state = 'open', version = version + 1 WHERE sale_id = $1", &sale).await;
+    topic
+        .until("there is a publisher after the suspended one has continued", |all| {
+            all.get(&key).is_some_and(|sale| sale.state.as_str() == "open")
+        })
+        .await;
 }

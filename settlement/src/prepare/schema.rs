@@ -15,7 +15,7 @@ macro_rules! migrations {
 }
 
 /// The migrations in their order.
-const MIGRATIONS: [(&str, &str); 8] = migrations![
+const MIGRATIONS: [(&str, &str); 9] = migrations![
     "V1__schema",
     "V2__commands_and_dead_letters",
     "V3__rebuild_progress",
@@ -24,6 +24,7 @@ const MIGRATIONS: [(&str, &str); 8] = migrations![
     "V6__analytics",
     "V7__bytewise_text",
     "V8__dead_letter_generations",
+    "V9__roles",
 ];
 
 fn runner() -> Result<Runner, refinery_core::Error> {

@@ -8,6 +8,7 @@
 //! | [`sales`]            | publishes sales to the gateways                                           |
 //! | [`publication`]      | reads one sale from Postgres and produces it                              |
 //! | [`positions`]        | publishes to the gateways how far the log is settled                      |
+//! | [`role`]             | makes one process at a time the publisher                                 |
 //! | [`ticks`]            | appends a tick to the log when a hold ends or a delivery is due           |
 
 pub mod committed_events;
@@ -15,5 +16,6 @@ pub mod event;
 pub mod events;
 pub mod positions;
 pub mod publication;
+mod role;
 pub mod sales;
 pub mod ticks;

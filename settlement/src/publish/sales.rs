@@ -1,16 +1,17 @@
-//! Publishes the sales in Postgres to the topic `sales`. One publisher at a time (it holds an advisory lock of its
-//! session) reads the topic as gateways do, compares it with Postgres, and publishes again whatever differs. So a
-//! change by any process arrives, a late message of a former publisher is corrected, and a lost topic is filled again.
+//! Publishes the sales in Postgres to the topic `sales`. One publisher at a time, the holder of a [`Role`], reads the topic
+//! as gateways do, compares it with Postgres, and publishes again whatever differs. So a change by any process arrives, a
+//! late message of a former publisher is corrected, and a lost topic is filled again. Where the topic is ahead, Postgres
+//! has lost what it once was, by a restore or a failover: it is raised above the topic, and the sale is rebuilt.
 //!
 //! The publisher also reads the gateways' heartbeats there, which name the sales whose state loss they have detected.
 
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use contract::ids::{Epoch, SaleId};
 use contract::publication::{self as wire, SalePublication};
 use contract::topics::SALES;
-use deadpool_postgres::{Object, Pool};
+use deadpool_postgres::Object;
 use process::backoff::Backoff;
 use process::kafka::LogContext;
 use rdkafka::config::FromClientConfigAndContext;
@@ -19,16 +20,19 @@ use rdkafka::error::KafkaError;
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 
 use super::publication::{self, PublishError};
+use super::role::Role;
 use crate::context::Context;
-use crate::queries::{SelectRanks, SelectRanksRow};
+use crate::queries::{RaiseSale, SelectRanks, SelectRanksRow};
 use crate::recover::rebuild::request::{self, Reason};
 use crate::store::database::DatabaseError;
 
-/// The key of the advisory lock of the publisher.
-const LOCK: i64 = 0x666c_6173_6802;
+/// The name of the publisher's role.
+const ROLE: &str = "publish sales";
+/// The time after which a publisher that could not read the topic to its end gives its role up.
+const CATCH_UP_MAX: Duration = Duration::from_secs(10);
 /// The interval between two comparisons of Postgres with the topic.
 const EVERY: Duration = Duration::from_millis(150);
-/// The interval between two attempts to acquire the lock while another process publishes.
+/// The interval between two attempts to take the role while another process publishes.
 const ACQUIRE_EVERY: Duration = Duration::from_millis(500);
 /// The maximum number of messages that are read between two comparisons.
 const MESSAGES_MAX: usize = 10_000;
@@ -41,6 +45,10 @@ enum PublishSalesError {
     Publish(#[from] PublishError),
     #[error("the topic `sales` cannot be read: {0}")]
     Kafka(#[from] KafkaError),
+    #[error("the end of the topic `sales` was not reached within {CATCH_UP_MAX:?}")]
+    Unread,
+    #[error("another process publishes sales")]
+    Superseded,
 }
 impl From<tokio_postgres::Error> for PublishSalesError {
     fn from(error: tokio_postgres::Error) -> Self {
@@ -48,18 +56,21 @@ impl From<tokio_postgres::Error> for PublishSalesError {
     }
 }
 
-/// Publishes sales whenever this process holds the lock, until it stops.
+/// Publishes sales whenever this process has the role, until it stops.
 pub async fn run(context: Context) {
     let stop = context.stop.clone();
+    let mut role = Role::new(ROLE);
     let mut backoff = Backoff::default();
     while !stop.is_cancelled() {
-        match acquire_lock(&context.pool).await {
+        let session = context.pool.get().await.map_err(DatabaseError::from);
+        match acquire(session, &mut role).await {
             Ok(Some(session)) => {
-                tracing::info!("acquired the lock and publishes sales");
-                let topic = context.topic(&SALES);
-                let (published, lost) = (HashMap::new(), HashSet::new());
-                let publisher = SalePublisher { session, context: &context, topic, published, lost };
-                if let Err(error) = publisher.run(&mut backoff).await
+                tracing::info!("took the role and publishes sales");
+                let mut publisher = SalePublisher::new(session, &mut role, &context);
+                let result = publisher.publish_until_stopped(&mut backoff).await;
+                drop(publisher);
+                role.leave(&context.pool).await; // another process may be able to do what this one could not
+                if let Err(error) = result
                     && backoff.should_log()
                 {
                     tracing::warn!(%error, "publishing sales is interrupted and will be retried");
@@ -70,17 +81,19 @@ pub async fn run(context: Context) {
                 stop.run_until_cancelled(tokio::time::sleep(ACQUIRE_EVERY)).await;
                 continue;
             }
-            Err(error) => tracing::debug!(%error, "could not acquire the lock to publish sales"),
+            Err(error) => tracing::debug!(%error, "could not take the role to publish sales"),
         }
         backoff.pause(&stop).await;
     }
 }
 
-/// Returns a session that holds the lock, or `None` while another session holds it.
-async fn acquire_lock(pool: &Pool) -> Result<Option<Object>, DatabaseError> {
-    let session = pool.get().await?;
-    let row = session.query_one("SELECT pg_try_advisory_lock($1)", &[&LOCK]).await?;
-    Ok(row.get::<_, bool>(0).then_some(session))
+/// Returns the session if the role could be taken, or `None` while another process has it.
+async fn acquire(
+    session: Result<Object, DatabaseError>,
+    role: &mut Role,
+) -> Result<Option<Object>, DatabaseError> {
+    let session = session?;
+    Ok(role.take(&session).await?.then_some(session))
 }
 
 /// The last message under a key, as compaction would keep it.
@@ -92,31 +105,44 @@ struct PublishedVersion {
 
 struct SalePublisher<'a> {
     session: Object,
+    role: &'a mut Role,
     context: &'a Context,
     topic: String,
     published: HashMap<String, PublishedVersion>,
+    /// The highest epoch and version of each sale in the topic.
+    ranks: HashMap<SaleId, (Epoch, u64)>,
     /// The epochs that heartbeats have reported as lost since the last comparison. Old heartbeats name old epochs.
     lost: HashSet<(SaleId, Epoch)>,
 }
 
-impl SalePublisher<'_> {
-    async fn run(mut self, backoff: &mut Backoff) -> Result<(), PublishSalesError> {
-        let result = self.publish_until_stopped(backoff).await;
-        // This ends the session, which has no other use, and releases the lock.
-        drop(Object::take(self.session));
-        result
+impl<'a> SalePublisher<'a> {
+    fn new(session: Object, role: &'a mut Role, context: &'a Context) -> Self {
+        Self {
+            session,
+            role,
+            context,
+            topic: context.topic(&SALES),
+            published: HashMap::new(),
+            ranks: HashMap::new(),
+            lost: HashSet::new(),
+        }
     }
 
     async fn publish_until_stopped(&mut self, backoff: &mut Backoff) -> Result<(), PublishSalesError> {
         let brokers = &self.context.settings.services.kafka_brokers;
         let consumer = consumer_from_beginning(brokers, &self.topic)?;
         let (stop, progress) = (self.context.stop.clone(), self.context.progress.clone());
-        let mut caught_up = false;
+        let (begun, mut caught_up) = (Instant::now(), false);
         while !stop.is_cancelled() {
+            if !self.role.take(&self.session).await.map_err(PublishError::from)? {
+                return Err(PublishSalesError::Superseded);
+            }
             caught_up |= self.read_topic(&consumer);
             if caught_up {
                 self.compare().await?;
                 backoff.reset();
+            } else if begun.elapsed() > CATCH_UP_MAX {
+                return Err(PublishSalesError::Unread);
             }
             let wait = async {
                 tokio::select! {
@@ -142,10 +168,13 @@ impl SalePublisher<'_> {
                     match wire::decode(key, message.payload()) {
                         Ok(wire::SalesMessage::Sale(sale)) => self.record_published(&sale, message.offset()),
                         Ok(wire::SalesMessage::Heartbeat(heartbeat)) => self.lost.extend(heartbeat.lost),
-                        Ok(wire::SalesMessage::Unreadable(sale)) => tracing::warn!(
-                            sale_id = %sale.sale_id, epoch = %sale.epoch, version = sale.version, why = sale.why,
-                            "the topic `sales` has a publication that this version cannot read"
-                        ),
+                        Ok(wire::SalesMessage::Unreadable(sale)) => {
+                            tracing::warn!(
+                                sale_id = %sale.sale_id, epoch = %sale.epoch, version = sale.version, why = sale.why,
+                                "the topic `sales` has a publication that this version cannot read"
+                            );
+                            self.record_rank(&sale.sale_id, (sale.epoch, sale.version.unwrap_or(0)));
+                        }
                         Ok(wire::SalesMessage::Position(_) | wire::SalesMessage::Other) => {}
                         Err(error) => {
                             tracing::warn!(%error, "skipped an undecodable message of the topic `sales`");
@@ -157,7 +186,17 @@ impl SalePublisher<'_> {
         reached_end
     }
 
+    fn record_rank(&mut self, sale: &SaleId, rank: (Epoch, u64)) {
+        match self.ranks.get_mut(sale) {
+            Some(highest) => *highest = rank.max(*highest),
+            None => {
+                self.ranks.insert(sale.clone(), rank);
+            }
+        }
+    }
+
     fn record_published(&mut self, sale: &SalePublication, offset: i64) {
+        self.record_rank(&sale.sale_id, sale.rank());
         let published = PublishedVersion { offset, version: sale.version, ready: sale.ready };
         match self.published.get_mut(&sale.key()) {
             Some(previous) if previous.offset >= offset => {}
@@ -183,9 +222,16 @@ impl SalePublisher<'_> {
     }
 
     async fn compare(&mut self) -> Result<(), PublishSalesError> {
+        // Postgres is read after the topic: what it has committed before it was published must be there.
         let rows = SelectRanks {}.fetch(&self.session).await?;
         let mut different: Vec<&str> = Vec::new();
         for row in &rows {
+            if let Some(rank) = self.ranks.get(&row.sale_id)
+                && *rank > (row.epoch, row.version as u64)
+            {
+                raise(&self.session, row, *rank).await?;
+                continue; // it is published with its new rank
+            }
             let published = self.published.get(&format!("{}/{}", row.sale_id, row.epoch));
             let is_current = |published: &PublishedVersion| {
                 published.version == row.version as u64 && published.ready == row.ready
@@ -223,6 +269,23 @@ impl SalePublisher<'_> {
         }
         Ok(())
     }
+}
+
+/// Raises a sale above what the topic has published of it, because Postgres has lost that.
+async fn raise(
+    session: &Object,
+    row: &SelectRanksRow,
+    (epoch, version): (Epoch, u64),
+) -> Result<(), PublishSalesError> {
+    let raise = RaiseSale { sale_id: &row.sale_id, epoch, version: version as i64 };
+    if raise.execute(session).await? == 1 {
+        Reason::Restored.count();
+        tracing::error!(
+            sale_id = %row.sale_id, stored_epoch = %row.epoch, stored_version = row.version, %epoch, version,
+            "Postgres was behind the topic `sales`, as after a restore: the sale is rebuilt"
+        );
+    }
+    Ok(())
 }
 
 /// Creates a consumer at the beginning of the topic.

@@ -82,6 +82,8 @@ impl Attempt {
         replid: &str,
     ) -> Result<RebuiltSale, RebuildError> {
         let (epoch, journal) = (new.epoch, &self.journal);
+        let keys = SaleKeys::new(&target.sale, epoch);
+        snapshot::check_absent(redis, &keys).await?;
         fault::point!("settlement.rebuild.begun");
         journal.set_step(Step::Announce);
         publish(context, target).await?;
@@ -95,10 +97,10 @@ impl Attempt {
         }
         fault::point!("settlement.rebuild.drained");
         journal.set_step(Step::Barrier);
-        fence::write_barrier(context, target, epoch).await?;
+        let barrier = fence::write_barrier(context, target, epoch).await?;
         fault::point!("settlement.rebuild.barrier_written");
         journal.set_step(Step::Settle);
-        fence::wait_until_settled(context, target, epoch).await?;
+        fence::wait_until_settled(context, target, epoch, barrier).await?;
         fault::point!("settlement.rebuild.barrier_settled");
         journal.set_step(Step::Items);
         items::apply_pending(context, target, epoch).await?;
@@ -107,7 +109,6 @@ impl Attempt {
         fault::point!("settlement.rebuild.unlinked");
 
         journal.set_step(Step::Snapshot);
-        let keys = SaleKeys::new(&target.sale, epoch);
         let (written, orders) = {
             // The semaphore is never closed.
             let _permit = self.snapshots.acquire().await;

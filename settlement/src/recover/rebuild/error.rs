@@ -33,6 +33,9 @@ pub enum RebuildError {
     /// The barrier was not settled, because the partition made no progress.
     #[error("the barrier was not settled: the partition made no progress for {0:?}")]
     NotSettled(Duration),
+    /// Another history of the database has used the epoch.
+    #[error("the epoch has keys in Redis already: Postgres has lost it, as after a restore")]
+    KeysExist,
     /// A newer epoch has begun, or the sale is a draft again.
     #[error("another attempt has begun")]
     Superseded,

@@ -89,12 +89,13 @@ async fn drain_outbox(
     }
 }
 
-/// Appends the barrier, and waits until the log has acknowledged it.
+/// Appends the barrier, and waits until the log has acknowledged it. Returns an offset at or behind it: after a restore,
+/// the log may have an older barrier of the same epoch, and only this one is behind the records that must be settled.
 pub async fn write_barrier(
     context: &Context,
     target: &RebuildTarget,
     epoch: Epoch,
-) -> Result<(), RebuildError> {
+) -> Result<i64, RebuildError> {
     let barrier = Barrier { sale_id: target.sale.clone(), epoch };
     let value = wire::encode(&barrier);
     let message = Message {
@@ -105,16 +106,22 @@ pub async fn write_barrier(
         headers: &Headers::with_epoch(RecordType::Barrier, epoch).encode(),
     };
     let acknowledgement = context.producer.send(&message).map_err(RebuildError::Barrier)?;
-    acknowledgement.await.map_err(RebuildError::Barrier)?;
-    Ok(())
+    let acknowledged = acknowledgement.await.map_err(RebuildError::Barrier)?;
+    if acknowledged.offset >= 0 {
+        return Ok(acknowledged.offset);
+    }
+    // A repeated message is acknowledged without its offset. It lies below the end of the log.
+    let end = context.log_ends.end_after(target.partition, Instant::now(), STALL_MAX).await;
+    end.map(|end| end - 1).ok_or(RebuildError::NotSettled(STALL_MAX))
 }
 
-/// Waits until the settle loop has applied the barrier. There is no time limit while the partition makes progress: then
+/// Waits until the settle loop has applied the barrier at this offset. There is no time limit while the partition makes progress: then
 /// it only has a large backlog.
 pub async fn wait_until_settled(
     context: &Context,
     target: &RebuildTarget,
     epoch: Epoch,
+    barrier: i64,
 ) -> Result<(), RebuildError> {
     let (mut offset, mut moved_at, mut logged_at) = (-1, Instant::now(), Instant::now());
     loop {
@@ -125,7 +132,7 @@ pub async fn wait_until_settled(
             if row.epoch != epoch {
                 return Err(RebuildError::Superseded);
             }
-            if row.settled_epoch >= epoch {
+            if row.settled_epoch >= epoch && row.next_offset > barrier {
                 return Ok(());
             }
             if row.next_offset != offset {

@@ -11,6 +11,7 @@
 //! | `watermark_ahead` | Redis has applied a release that Postgres, which decides releases, does not have  |
 //! | `sequence_behind` | Postgres had settled a sequence that Redis, when read later, would assign again   |
 //! | `drift`           | for a while, each comparison with nothing in flight ([`crate::recover::reconcile`]) has found the same surplus or deficit of units |
+//! | `restored`        | the topic `sales` has published a later epoch or version than Postgres stores     |
 //!
 //! Timeouts, refused connections and a Redis that is loading prove nothing, and request nothing.
 
@@ -39,11 +40,12 @@ pub enum Reason {
     WatermarkAhead,
     SequenceBehind,
     Drift,
+    Restored,
 }
 
 impl Reason {
     /// All reasons, in the order of the table.
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::GatewayLost,
         Self::NoScript,
         Self::Lost,
@@ -51,7 +53,13 @@ impl Reason {
         Self::WatermarkAhead,
         Self::SequenceBehind,
         Self::Drift,
+        Self::Restored,
     ];
+
+    /// Counts a request.
+    pub fn count(self) {
+        REQUESTS.with([self.as_str()]).increment(1);
+    }
 
     /// Returns the name in metrics, logs and the admin view.
     pub fn as_str(self) -> &'static str {
@@ -63,6 +71,7 @@ impl Reason {
             Self::WatermarkAhead => "watermark_ahead",
             Self::SequenceBehind => "sequence_behind",
             Self::Drift => "drift",
+            Self::Restored => "restored",
         }
     }
 
@@ -86,7 +95,7 @@ pub async fn request(
 ) -> Result<bool, DatabaseError> {
     let is_new = RequestRebuild { sale_id: sale, epoch, reason: reason.as_str() }.execute(client).await? == 1;
     if is_new {
-        REQUESTS.with([reason.as_str()]).increment(1);
+        reason.count();
         tracing::error!(sale_id = %sale, epoch = epoch.0, reason = reason.as_str(), "requested a rebuild of the sale");
     }
     Ok(is_new)

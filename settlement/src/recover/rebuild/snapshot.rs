@@ -32,6 +32,15 @@ const UNLINK_KEYS_MAX: usize = 1000;
 /// The time limit for reading all orders of a sale.
 const SNAPSHOT_TIMEOUT: &str = "SET LOCAL statement_timeout = '10min'";
 
+/// Checks that no key of a new epoch exists. A database that was restored begins epochs again that may still be sold.
+pub async fn check_absent(redis: &Redis, keys: &SaleKeys) -> Result<(), RebuildError> {
+    let all = keys.all().map(|key| Bytes::copy_from_slice(key.as_bytes()));
+    match redis.command::<i64>("EXISTS", all.to_vec()).await? {
+        0 => Ok(()),
+        _ => Err(RebuildError::KeysExist),
+    }
+}
+
 /// Unlinks the keys of every older epoch, including those of failed attempts.
 pub async fn unlink_older_epochs(redis: &Redis, sale: &SaleId, epoch: Epoch) -> Result<(), RebuildError> {
     let older = (1..epoch.0).flat_map(|older| {

@@ -85,3 +85,20 @@ async fn a_dump_that_is_restored_takes_no_order_back_and_no_epoch_begins_again()
     assert_eq!(bench.number("SELECT count(*) FROM dead_letter WHERE sale_id = $1", &sale).await, 0);
     bench.check(&sale).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_epoch_whose_keys_exist_is_passed_over() {
+    let bench = Bench::start(1).await;
+    let (sale, epoch) = bench.open(0, None, &[("A", Some(10))]).await;
+    let shop = Shop::open(&bench, &sale, epoch, None).await;
+    let next = SaleKeys::new(&sale, contract::ids::Epoch(epoch.0 + 1));
+    // As a history that the database has lost has left them, even with the same fields.
+    let fields = [&*next.stock, ":next", "7", ":released", "0", "A", "3", "=A", "10"];
+    let args = fields.map(|field| bytes::Bytes::copy_from_slice(field.as_bytes())).to_vec();
+    shop.redis.command::<i64>("HSET", args).await.unwrap();
+    bench.run("UPDATE sale SET rebuild_requested = true WHERE sale_id = $1", &sale).await;
+    let rebuilt = bench.until_ready(&sale, epoch.0 as i64 + 1).await;
+    assert_eq!(rebuilt.0, epoch.0 + 2);
+    let shop = Shop::open(&bench, &sale, rebuilt, None).await;
+    assert_eq!(shop.units("A").await, "10");
+}

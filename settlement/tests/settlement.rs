@@ -262,3 +262,24 @@ async fn a_dead_letter_that_is_met_again_blocks_nothing_and_another_record_at_it
     assert_eq!(bench.number(undecided, &sale).await, 2, "each record waits for its own decision");
     bench.until_orders(&sale, 2).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_that_postgres_rejects_holds_up_its_partition_alone_until_it_is_accepted() {
+    let bench = Bench::start(1).await;
+    let (sale, epoch) = bench.open(0, None, &[("A", Some(100))]).await;
+    let (other, other_epoch) = bench.open(1, None, &[("A", Some(100))]).await;
+    let refuse = "ALTER TABLE dead_letter ADD CONSTRAINT on_purpose CHECK (reason <> 'malformed')";
+    bench.db.batch_execute(refuse).await.unwrap();
+    let record = acceptance(&sale, epoch, 1, &[order(&sale, "c", &[("A", 1)])]);
+    let malformed = bench.write_raw(0, sale.as_str(), b"{nonsense", &record.headers.encode()).await;
+    for first in 1..=20 {
+        let order = order(&other, &format!("c{first}"), &[("A", 1)]);
+        bench.write(1, &other, &acceptance(&other, other_epoch, first, &[order])).await;
+    }
+    bench.until_orders(&other, 20).await;
+    let position = "SELECT next_offset FROM log_position WHERE partition = 0 AND $1::text <> ''";
+    assert_eq!(bench.number(position, &sale).await, malformed, "no record is skipped");
+    bench.db.batch_execute("ALTER TABLE dead_letter DROP CONSTRAINT on_purpose").await.unwrap();
+    bench.until_settled(0, malformed).await;
+    assert_eq!(bench.number("SELECT count(*) FROM dead_letter WHERE sale_id = $1", &sale).await, 1);
+}

@@ -117,16 +117,24 @@ impl Settler {
         Some(positions)
     }
 
+    /// Settles all parts of a batch, whatever happens to the parts before. Returns the first error.
     async fn settle_parts(
         &mut self,
         parts: Vec<(i32, Vec<DecodedRecord>)>,
         commands: &ConsumerCommands,
     ) -> Result<(), StoreError> {
+        let mut result = Ok(());
         for (partition, records) in parts {
-            let next_offset = self.settle(partition, records).await?;
-            commands.send(ConsumerCommand::Settled { partition, next_offset }).await;
+            match self.settle(partition, records).await {
+                Ok(next_offset) => commands.send(ConsumerCommand::Settled { partition, next_offset }).await,
+                Err(error) => {
+                    self.states.remove(&partition);
+                    self.client = None; // it may be inside a transaction that failed
+                    result = result.and(Err(error));
+                }
+            }
         }
-        Ok(())
+        result
     }
 
     /// Settles records of one partition that follow its position, and returns the next offset. A batch that Postgres
@@ -137,6 +145,9 @@ impl Settler {
         while let Some(mut records) = batches.pop_front() {
             match self.settle_batch(partition, &records).await {
                 Ok(next) => next_offset = next,
+                Err(StoreError::Refused(why)) if is_letter(&records) => {
+                    return Err(StoreError::LetterRefused(why));
+                }
                 Err(StoreError::Refused(why)) => {
                     self.reload(partition).await?;
                     if records.len() > 1 {
@@ -236,6 +247,11 @@ impl Settler {
     }
 }
 
+/// Returns whether the batch is a single record that only becomes a dead letter: there is nothing else to try.
+fn is_letter(records: &[DecodedRecord]) -> bool {
+    matches!(records, [record] if record.body.is_err())
+}
+
 /// Splits records into batches, with each decision in a batch of its own.
 fn split_at_decisions(records: Vec<DecodedRecord>) -> VecDeque<Vec<DecodedRecord>> {
     let mut batches = VecDeque::from([Vec::with_capacity(records.len())]);
@@ -255,11 +271,14 @@ fn split_at_decisions(records: Vec<DecodedRecord>) -> VecDeque<Vec<DecodedRecord
 
 fn log(error: &StoreError, is_new: bool) {
     match error {
-        StoreError::Database(_) if !is_new => {}
+        StoreError::Database(_) | StoreError::LetterRefused(_) if !is_new => {}
         StoreError::Database(_) => tracing::warn!(%error, "settling is interrupted and will be retried"),
         StoreError::Fenced => tracing::warn!(%error, "fenced: the position has moved"),
         StoreError::WalletMoved => tracing::info!(%error, "the batch is decided again"),
-        StoreError::Refused(_) | StoreError::DoubledSequence(_) | StoreError::OutOfPlace { .. } => {
+        StoreError::Refused(_)
+        | StoreError::LetterRefused(_)
+        | StoreError::DoubledSequence(_)
+        | StoreError::OutOfPlace { .. } => {
             tracing::error!(%error, "settling is interrupted and will be retried");
         }
     }

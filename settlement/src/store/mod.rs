@@ -38,6 +38,9 @@ pub enum StoreError {
     /// A constraint or a type of Postgres rejected the content of a record.
     #[error("Postgres rejected the batch: {0}")]
     Refused(String),
+    /// Postgres rejected a dead letter. The partition waits until it accepts it, because no record is skipped.
+    #[error("Postgres rejected a dead letter: {0}")]
+    LetterRefused(String),
     /// Another partition has spent from the same wallet since it was read. The batch is decided again.
     #[error("a wallet was debited concurrently")]
     WalletMoved,

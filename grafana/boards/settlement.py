@@ -180,6 +180,13 @@ BOARD = board(
                    to Redis. If events are published continuously while nothing is ordered, check for a loop
                    downstream.""",
             ),
+            series(
+                "Unpublished events",
+                {"partition {{partition}}": f"sum by (partition) (events_unpublished{{{HERE}}})"},
+                "short",
+                """Events that are settled and not published yet. Normal: below some thousands in a burst, and 0
+                   at rest. If one partition grows while the others do not, read the log of its owner.""",
+            ),
         ],
     },
 )

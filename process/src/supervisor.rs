@@ -1,6 +1,6 @@
 //! Supervision of the tasks and threads that a process needs. If one of them ends although the process does not stop, by
 //! a panic or by a return, the process stops and reports an error: whatever starts processes starts it again. Otherwise
-//! it would go on without a part of its work, and nothing would show it.
+//! it would continue without a part of its work, and nothing would show it.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Postgres comes back as it was earlier, while Redis and the log have gone on.
+//! Postgres returns to an earlier state, while Redis and the log keep the later one.
 
 #![allow(clippy::unwrap_used)] // a failed step is a failed test
 
@@ -65,7 +65,7 @@ async fn a_dump_that_is_restored_takes_no_order_back_and_no_epoch_begins_again()
     std::fs::remove_file(&dump).unwrap();
     bench.db = bench.system.database().await;
     assert_eq!(bench.orders(&sale).await, 3);
-    // Gateways go on selling by what they have read.
+    // Gateways continue to sell by what they have read.
     for n in 0..5 {
         sell(&bench, &shop, &sale, second, &format!("meanwhile-{n}")).await;
     }

@@ -13,7 +13,7 @@ use crate::sales::sale_view::SaleView;
 /// What identifies a request, whatever the terms under which it is judged.
 #[derive(Clone, Copy)]
 pub(crate) struct RequestIdentity<'a> {
-    /// The customer.
+    /// The customer who sends the request.
     pub(crate) customer: &'a CustomerId,
     /// The key that the client chose.
     pub(crate) key: &'a IdempotencyKey,

@@ -33,7 +33,7 @@ pub(crate) struct SaleCatalog {
 /// the owner's, and this machine's since the message was read. The two clocks are never compared.
 #[derive(Debug, Clone, Copy)]
 pub struct SettledPosition {
-    /// The position.
+    /// The position that the owner has published.
     pub position: Position,
     /// How long ago everything before the position was appended, when the owner published it.
     pub lag: Duration,

@@ -280,7 +280,7 @@ mod tests {
         assert_eq!(at(3, 30, 10), Some(1));
         assert_eq!(at(4, 30, 25), Some(2));
         assert_eq!(at(5, 30, 30), Some(5));
-        assert_eq!(at(6, 40, 30), Some(5), "it stands while nothing is settled");
+        assert_eq!(at(6, 40, 30), Some(5), "it does not advance while nothing is settled");
     }
 
     #[test]

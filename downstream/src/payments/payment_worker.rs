@@ -180,16 +180,21 @@ impl PaymentWorker {
         Ok(certain_fact(payment, view))
     }
 
-    /// Charges a payment. A request that the provider refuses captures no money now; the payment is voided, so that it
-    /// never captures any.
+    /// Charges a payment. If the provider refuses the request, it may know the payment from an earlier one, which was not
+    /// the same: for example with the callback URL of a former deployment. Only a payment that it does not know is voided,
+    /// so that it never captures any money.
     async fn charge(&self, payment: &Payment) -> Result<PaymentView, CallError> {
-        match self.provider.charge(payment).await {
-            Err(CallError::Refused { status, code }) => {
-                let payment_id = payment.payment_id;
+        let (status, code) = match self.provider.charge(payment).await {
+            Err(CallError::Refused { status, code }) => (status, code),
+            result => return result,
+        };
+        let payment_id = payment.payment_id;
+        match self.provider.get_payment(payment_id).await {
+            Err(unknown) if unknown.is_unknown_payment() => {
                 tracing::error!(%payment_id, status, code, "provider refused a charge, voiding the payment");
                 self.provider.void(payment).await
             }
-            result => result,
+            known => known,
         }
     }
 

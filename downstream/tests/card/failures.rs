@@ -1,8 +1,9 @@
 //! Outages of the provider and crashes of the payments component: no payment is lost, and none is charged twice.
 
-use testkit::{Forwarder, until};
+use testkit::{Forwarder, eventually, until};
+use uuid::Uuid;
 
-use crate::support::{Shop, cancel, get_order, open_sale, order_by_card, start_process, until_order};
+use crate::support::{Shop, cancel, charge, get_order, open_sale, order_by_card, start_process, until_order};
 
 const PAID: (&str, &str) = ("preparing", "captured");
 
@@ -129,6 +130,29 @@ async fn payments_that_crash_between_the_charge_and_the_log_charge_once() {
     charged.sort();
     expected.sort();
     assert_eq!(charged, expected, "each once");
+}
+
+/// As after a deployment that changes the callback URL while a payment is pending.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_that_the_provider_knows_from_another_request_is_not_voided() {
+    let mut shop = Shop::open_late(2000).await;
+    let client = shop.system.client();
+    let sale = open_sale(&client, 3600).await;
+    let order = order_by_card(&client, &sale, "c", "tok_late").await;
+    let database = shop.system.database().await;
+    let payment_id: Uuid = eventually("the payment is requested", async || {
+        let select = "SELECT payment_id FROM payment WHERE sale_id = $1";
+        database.query_opt(select, &[&sale]).await.expect("Postgres").map(|row| row.get(0))
+    })
+    .await;
+    let mut earlier = charge(&sale, Some("tok_late"), Some("http://127.0.0.1:1/former"));
+    earlier["payment_id"] = payment_id.to_string().into();
+    earlier["order_id"] = order.clone().into();
+    let (_, pending) = shop.provider.charge(&earlier).await;
+    assert_eq!(pending["status"], "pending", "{pending}");
+    shop.start_payments(&shop.provider.url(""));
+    until_order(&client, &sale, "c", &order, PAID).await;
+    assert_eq!(shop.provider.ledger(&sale).await, [(order, 1000, 0)]);
 }
 
 fn without(mut args: Vec<String>, name: &str) -> Vec<String> {

@@ -3,6 +3,7 @@
 use contract::ids::{OrderId, SaleId};
 use contract::lifecycle::OrderStatus;
 use contract::record::DeliveryChange;
+use contract::wire;
 use reqwest::Method;
 use serde_json::Value;
 use terminal::{Table, heading, thousands};
@@ -108,7 +109,7 @@ async fn deliver(
 ) -> Result<(), Failure> {
     let id = order.to_string();
     let path = ["admin", "v1", "sales", sale.as_str(), "orders", &id, "delivery"];
-    let body = serde_json::to_value(DeliveryChange { status }).unwrap_or_default(); // a name always serializes
+    let body = wire::encode_value(&DeliveryChange { status });
     let response: Value =
         api.call(Call::new(Method::PATCH, &path, Idempotency::Idempotent).body(body)).await?;
     output.print(&response, || {

@@ -9,9 +9,10 @@
 -- @type letter_units = tokio_postgres::types::Json<&'a std::collections::BTreeMap<&'a str, i64>>
 -- @type headers = tokio_postgres::types::Json<&'a std::collections::BTreeMap<&'a String, &'a Option<String>>>
 WITH present AS (
-    SELECT generation, key IS NOT DISTINCT FROM :key AND value IS NOT DISTINCT FROM :value AS same
-      FROM dead_letter
-     WHERE topic = :topic AND partition = :partition AND log_offset = :log_offset
+    SELECT letter.generation,
+           (letter.key IS NOT DISTINCT FROM :key AND letter.value IS NOT DISTINCT FROM :value) AS same
+      FROM dead_letter AS letter
+     WHERE letter.topic = :topic AND letter.partition = :partition AND letter.log_offset = :log_offset
 ), known AS (
     SELECT EXISTS (SELECT FROM dead_letter
                     WHERE sale_id = :sale_id AND epoch = :epoch AND value = :value

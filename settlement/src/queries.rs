@@ -289,9 +289,10 @@ pub struct InsertDeadLetter<'a> {
 impl InsertDeadLetter<'_> {
     const SQL: &'static str = r#"
 WITH present AS (
-    SELECT generation, key IS NOT DISTINCT FROM $1 AND value IS NOT DISTINCT FROM $2 AS same
-      FROM dead_letter
-     WHERE topic = $3 AND partition = $4 AND log_offset = $5
+    SELECT letter.generation,
+           (letter.key IS NOT DISTINCT FROM $1 AND letter.value IS NOT DISTINCT FROM $2) AS same
+      FROM dead_letter AS letter
+     WHERE letter.topic = $3 AND letter.partition = $4 AND letter.log_offset = $5
 ), known AS (
     SELECT EXISTS (SELECT FROM dead_letter
                     WHERE sale_id = $6 AND epoch = $7 AND value = $2

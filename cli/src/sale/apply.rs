@@ -6,6 +6,7 @@ use std::path::Path;
 use contract::ids::SaleId;
 use contract::money::Currency;
 use contract::sale::SaleTerms;
+use contract::wire;
 use reqwest::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
@@ -38,7 +39,7 @@ pub(super) async fn apply(
     };
     if !dry_run && (stored.is_none() || !changes.is_empty()) {
         // Terms consist of names, numbers and texts, which always serialize.
-        let body = serde_json::to_value(&wanted.terms).unwrap_or_default();
+        let body = wire::encode_value(&wanted.terms);
         let path = ["admin", "v1", "sales", wanted.sale.as_str()];
         let (status, _) = api.send(Call::new(Method::PUT, &path, Idempotency::Idempotent).body(body)).await?;
         if status == StatusCode::CREATED {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use contract::sale::SaleTerms;
+use contract::wire;
 use serde::Serialize;
 use serde_json::Value;
 use terminal::{Style, styled};
@@ -38,7 +39,7 @@ pub(super) fn between(before: Option<&SaleTerms>, after: &SaleTerms) -> Vec<Chan
 fn fields(terms: &SaleTerms) -> BTreeMap<String, Value> {
     let mut all = BTreeMap::new();
     // Terms consist of names, numbers and texts, which always serialize.
-    flatten("", serde_json::to_value(terms).unwrap_or_default(), &mut all);
+    flatten("", wire::encode_value(terms), &mut all);
     all
 }
 

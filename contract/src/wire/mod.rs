@@ -35,6 +35,18 @@ pub fn encode_text<T: Serialize + ?Sized>(value: &T) -> String {
     }
 }
 
+/// Encodes a value as parsed JSON.
+///
+/// # Panics
+///
+/// Under the same condition as [`encode`].
+pub fn encode_value<T: Serialize + ?Sized>(value: &T) -> serde_json::Value {
+    match serde_json::to_value(value) {
+        Ok(json) => json,
+        Err(error) => panic!("cannot encode {}: {error}", std::any::type_name::<T>()),
+    }
+}
+
 /// Decodes a value from JSON. Members that this version does not know are ignored, at every depth: a newer version beside
 /// this one may write them. A change that an older version must not ignore raises the format's version instead.
 pub fn decode<T: DeserializeOwned>(json: &[u8]) -> Result<T, serde_json::Error> {

@@ -132,7 +132,7 @@ async fn payments_that_crash_between_the_charge_and_the_log_charge_once() {
     assert_eq!(charged, expected, "each once");
 }
 
-/// As after a deployment that changes the callback URL while a payment is pending.
+/// The callback URL is part of the request. A deployment may change it while a payment is pending.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_that_the_provider_knows_from_another_request_is_not_voided() {
     let mut shop = Shop::open_late(2000).await;

@@ -29,6 +29,9 @@ pub const SALES: Topic = Topic {
     settings: &[
         ("cleanup.policy", "compact"),
         ("min.compaction.lag.ms", "600000"),
+        // Only closed segments are compacted. A gateway reads the whole topic when it starts: heartbeats of minutes, not days.
+        ("segment.ms", "600000"),
+        ("max.compaction.lag.ms", "1800000"),
         ("unclean.leader.election.enable", "false"),
     ],
 };

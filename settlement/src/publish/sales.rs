@@ -28,8 +28,8 @@ use crate::store::database::DatabaseError;
 
 /// The name of the publisher's role.
 const ROLE: &str = "publish sales";
-/// The time after which a publisher that could not read the topic to its end gives its role up.
-const CATCH_UP_MAX: Duration = Duration::from_secs(10);
+/// A publisher that receives nothing for this duration before the end of the topic gives its role up.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
 /// The interval between two comparisons of Postgres with the topic.
 const EVERY: Duration = Duration::from_millis(150);
 /// The interval between two attempts to take the role while another process publishes.
@@ -45,8 +45,8 @@ enum PublishSalesError {
     Publish(#[from] PublishError),
     #[error("the topic `sales` cannot be read: {0}")]
     Kafka(#[from] KafkaError),
-    #[error("the end of the topic `sales` was not reached within {CATCH_UP_MAX:?}")]
-    Unread,
+    #[error("the topic `sales` was silent for {SILENCE_MAX:?} before its end was reached")]
+    Silent,
     #[error("another process publishes sales")]
     Superseded,
 }
@@ -103,6 +103,16 @@ struct PublishedVersion {
     ready: bool,
 }
 
+/// The result of reading what is available.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum TopicReading {
+    Nothing,
+    /// Messages, and there may be more.
+    Messages,
+    /// The end of the topic.
+    End,
+}
+
 struct SalePublisher<'a> {
     session: Object,
     role: &'a mut Role,
@@ -132,17 +142,21 @@ impl<'a> SalePublisher<'a> {
         let brokers = &self.context.settings.services.kafka_brokers;
         let consumer = consumer_from_beginning(brokers, &self.topic)?;
         let (stop, progress) = (self.context.stop.clone(), self.context.progress.clone());
-        let (begun, mut caught_up) = (Instant::now(), false);
+        let (mut read_at, mut caught_up) = (Instant::now(), false);
         while !stop.is_cancelled() {
             if !self.role.take(&self.session).await.map_err(PublishError::from)? {
                 return Err(PublishSalesError::Superseded);
             }
-            caught_up |= self.read_topic(&consumer);
+            match self.read_topic(&consumer) {
+                TopicReading::End => caught_up = true,
+                TopicReading::Messages => read_at = Instant::now(),
+                TopicReading::Nothing => {}
+            }
             if caught_up {
                 self.compare().await?;
                 backoff.reset();
-            } else if begun.elapsed() > CATCH_UP_MAX {
-                return Err(PublishSalesError::Unread);
+            } else if read_at.elapsed() > SILENCE_MAX {
+                return Err(PublishSalesError::Silent);
             }
             let wait = async {
                 tokio::select! {
@@ -155,15 +169,18 @@ impl<'a> SalePublisher<'a> {
         Ok(())
     }
 
-    /// Reads the available messages without waiting. Returns whether the end of the topic was reached.
-    fn read_topic(&mut self, consumer: &BaseConsumer<LogContext>) -> bool {
-        let mut reached_end = false;
+    /// Reads the available messages without waiting.
+    fn read_topic(&mut self, consumer: &BaseConsumer<LogContext>) -> TopicReading {
+        let mut reading = TopicReading::Nothing;
         for _ in 0..MESSAGES_MAX {
             match consumer.poll(Duration::ZERO) {
                 None => break,
-                Some(Err(KafkaError::PartitionEOF(_))) => reached_end = true,
+                Some(Err(KafkaError::PartitionEOF(_))) => reading = TopicReading::End,
                 Some(Err(error)) => tracing::debug!(%error, "could not read the topic `sales`"),
                 Some(Ok(message)) => {
+                    if reading == TopicReading::Nothing {
+                        reading = TopicReading::Messages;
+                    }
                     let Some(key) = message.key() else { continue };
                     match wire::decode(key, message.payload()) {
                         Ok(wire::SalesMessage::Sale(sale)) => self.record_published(&sale, message.offset()),
@@ -183,7 +200,7 @@ impl<'a> SalePublisher<'a> {
                 }
             }
         }
-        reached_end
+        reading
     }
 
     fn record_rank(&mut self, sale: &SaleId, rank: (Epoch, u64)) {

@@ -389,6 +389,55 @@ fn an_inventory_event() {
 }
 
 /// Returns the cells of a table without its header.
+/// Adds a member to every object, as a newer version may. `name` is the name of the value: an action is a variant of an
+/// enumeration, whose object has exactly one member.
+fn with_unknown_members(name: &str, value: &serde_json::Value) -> serde_json::Value {
+    match value {
+        serde_json::Value::Object(members) => {
+            let mut all: serde_json::Map<_, _> = members
+                .iter()
+                .map(|(name, value)| (name.clone(), with_unknown_members(name, value)))
+                .collect();
+            if name != "action" {
+                all.insert("added_later".into(), serde_json::json!({ "any": [1, "x"] }));
+            }
+            all.into()
+        }
+        serde_json::Value::Array(elements) => {
+            elements.iter().map(|element| with_unknown_members("", element)).collect()
+        }
+        scalar => scalar.clone(),
+    }
+}
+
+#[test]
+fn members_that_a_newer_version_adds_are_ignored() {
+    let extended = |fixture: &Message| {
+        let value: serde_json::Value = serde_json::from_str(&fixture.value).unwrap();
+        let extended = wire::encode(&with_unknown_members("", &value));
+        assert!(extended.len() > fixture.value.len());
+        extended
+    };
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if name.starts_with("orders-") {
+            let fixture = Message::read(&std::fs::read_to_string(&path).unwrap());
+            let read = record::decode(&fixture.record_headers(), &extended(&fixture));
+            assert_eq!(read.unwrap(), fixture.record(), "{name}");
+            count += 1;
+        } else if name.starts_with("sales-") {
+            let fixture = Message::read(&std::fs::read_to_string(&path).unwrap());
+            let decode = |value: &[u8]| publication::decode(fixture.key.as_bytes(), Some(value)).unwrap();
+            assert_eq!(decode(&extended(&fixture)), decode(fixture.value.as_bytes()), "{name}");
+            count += 1;
+        }
+    }
+    assert!(count > 12, "{count} fixtures");
+}
+
 fn rows<const N: usize>(text: &'static str) -> Vec<[&'static str; N]> {
     let cells = |line: &'static str| {
         let cells: Vec<_> = line.split(',').collect();

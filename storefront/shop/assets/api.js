@@ -28,7 +28,7 @@ export class Refusal extends Error {
   }
   /// Whether it is certain that the request did nothing.
   get didNothing() {
-    return this.status < 500 || ['overloaded', 'stock_unavailable', 'sale_rebuilding'].includes(this.code);
+    return this.status < 500 || ['overloaded', 'starting', 'stock_unavailable', 'sale_rebuilding'].includes(this.code);
   }
 }
 

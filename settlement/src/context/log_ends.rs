@@ -17,11 +17,8 @@ pub struct LagMeasurement {
     pub end: i64,
     /// The offset of the next record to settle.
     pub next_offset: i64,
-    /// Every record that was appended before this time is settled. `None`: this process has not measured the partition
-    /// for long enough.
-    pub settled_until: Option<Timestamp>,
-    /// When the next record to settle was appended, by its producer's clock, if `settled_until` is not known.
-    pub oldest_unsettled: Option<Timestamp>,
+    /// Every record that was appended before this time is settled.
+    pub settled_until: Timestamp,
 }
 
 /// The ends of owned partitions. Clones share the same state.

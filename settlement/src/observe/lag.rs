@@ -44,9 +44,8 @@ impl LagGauges {
 
     fn set(&self, measurement: &LagMeasurement) {
         let is_behind = measurement.end > measurement.next_offset;
-        let settled_until = measurement.settled_until.or(measurement.oldest_unsettled).filter(|_| is_behind);
         self.records.set((measurement.end - measurement.next_offset) as f64);
-        self.seconds.set(settled_until.map_or(0.0, age_seconds));
+        self.seconds.set(if is_behind { age_seconds(measurement.settled_until) } else { 0.0 });
     }
 
     fn clear(&self) {
@@ -201,20 +200,16 @@ impl Measurer {
     ) -> Result<LagMeasurement, KafkaError> {
         let samples = self.samples.entry(partition).or_default();
         samples.push_back((now, end));
-        let settled_until = settled_until(samples, next_offset);
-        // After a takeover, the records themselves are older than any sample.
-        let oldest_unsettled = if settled_until.is_none() {
-            oldest_unsettled(&self.consumer, &self.topic, partition, next_offset)?.map(|at| at.min(now))
-        } else {
-            None
+        let settled_until = match settled_until(samples, next_offset) {
+            Some(settled_until) => settled_until,
+            // After a takeover, the records are older than any sample: by how much, only their producers' clocks know.
+            None => {
+                let first = samples.front().map_or(now, |(at, _)| *at);
+                let appended = oldest_unsettled(&self.consumer, &self.topic, partition, next_offset)?;
+                appended.map_or(first, |appended| appended.min(first))
+            }
         };
-        Ok(LagMeasurement {
-            measured_at,
-            end: end.max(next_offset),
-            next_offset,
-            settled_until,
-            oldest_unsettled,
-        })
+        Ok(LagMeasurement { measured_at, end: end.max(next_offset), next_offset, settled_until })
     }
 }
 

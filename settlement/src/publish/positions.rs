@@ -11,6 +11,7 @@ use process::backoff::Backoff;
 use process::kafka::{Message, ProduceError};
 
 use crate::context::Context;
+use crate::context::log_ends::LagMeasurement;
 
 const EVERY: Duration = Duration::from_secs(1);
 /// An older measurement is not published: the lag is not being measured any more.
@@ -38,8 +39,8 @@ async fn publish(context: &Context, topic: &str) -> Result<(), ProduceError> {
     let mut acknowledgements = Vec::new();
     for partition in context.ownership.current().iter().copied() {
         let Some(measurement) = context.log_ends.measurement(partition, since) else { continue };
-        let Some(settled_until) = measurement.settled_until else { continue };
-        let position = Position { partition, next_offset: measurement.next_offset, settled_until };
+        let LagMeasurement { next_offset, settled_until, .. } = measurement;
+        let position = Position { partition, next_offset, settled_until };
         let value = wire::encode(&position);
         let key = position.key();
         let message = Message { topic, partition: Some(0), key: &key, value: Some(&value), headers: &[] };

@@ -266,9 +266,12 @@ impl Order {
 /// The reason why a well-formed request cannot become an order.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OrderRefusal {
-    /// A value is out of range.
+    /// A value is out of range in every sale.
     #[error("{0}")]
     Invalid(String),
+    /// The sale's terms do not allow a value.
+    #[error("{0}")]
+    NotAllowed(String),
     /// The sale does not offer this SKU.
     #[error("This sale does not offer {0}.")]
     UnknownSku(Sku),
@@ -278,6 +281,13 @@ pub enum OrderRefusal {
         /// The actual total, in the minor unit.
         total: u64,
     },
+}
+
+impl OrderRefusal {
+    /// Returns whether other terms might allow the request: the sale's terms may have changed since it was accepted.
+    pub fn depends_on_terms(&self) -> bool {
+        !matches!(self, Self::Invalid(_))
+    }
 }
 
 /// A request with valid values and a known price.
@@ -316,7 +326,7 @@ impl OrderRequest {
         let expected = expected.transpose()?;
         let lines = priced_lines(&self.items, terms)?;
         let amounts = price(&lines, policy, terms)
-            .ok_or_else(|| OrderRefusal::Invalid("The order's total is too large.".into()))?;
+            .ok_or_else(|| OrderRefusal::NotAllowed("The order's total is too large.".into()))?;
         if let Some(expected) = expected
             && expected != amounts.total()
         {
@@ -355,7 +365,7 @@ fn check_lines(items: &[RequestedLine], terms: &SaleTerms) -> Result<(), OrderRe
             && line.quantity > i64::from(item.max_quantity_per_order)
         {
             let (most, sku) = (item.max_quantity_per_order, &item.sku);
-            return Err(OrderRefusal::Invalid(format!(
+            return Err(OrderRefusal::NotAllowed(format!(
                 "An order may contain at most {most} units of {sku}."
             )));
         }
@@ -378,7 +388,7 @@ fn priced_lines(items: &[RequestedLine], terms: &SaleTerms) -> Result<Vec<Line>,
 
 fn find_policy<'a>(id: &str, terms: &'a SaleTerms) -> Result<&'a DiscountPolicy, OrderRefusal> {
     let found = terms.discount_policies.iter().find(|policy| policy.id.as_str() == id);
-    found.ok_or_else(|| OrderRefusal::Invalid("This sale does not have the discount policy.".into()))
+    found.ok_or_else(|| OrderRefusal::NotAllowed("This sale does not have the discount policy.".into()))
 }
 
 /// Computes the amounts of an order. The discount rounds down and never exceeds the subtotal; the delivery fee's

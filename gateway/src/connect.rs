@@ -10,6 +10,7 @@ use process::health::Health;
 use process::kafka::{Producer, ProducerSettings};
 use process::postgres;
 use rdkafka::error::KafkaError;
+use tokio::sync::Semaphore;
 
 use crate::admin::overview::Overview;
 use crate::endpoints;
@@ -17,6 +18,7 @@ use crate::http::cors::Cors;
 use crate::live::registry::Registry;
 use crate::metrics::Requests;
 use crate::openapi::document::Document;
+use crate::order::first_answer;
 use crate::order::hand_off::HandOff;
 use crate::order::in_flight::InFlight;
 use crate::order::sale_queue::SaleQueues;
@@ -73,6 +75,7 @@ pub fn connect(settings: &Settings, metrics: PrometheusHandle) -> Result<Connect
         read_pool,
         write_pool: postgres::pool(url, WRITE_CONNECTIONS, "gateway admin", WRITE_OPTIONS)?,
         hand_off: Arc::new(hand_off),
+        first_answers: Semaphore::new(first_answer::LOOKUPS_MAX),
         lag_max: settings.lag_max(),
         webhook_secret: settings.payment_webhook_secret.clone(),
         sold_out: SoldOutResponses::default(),

@@ -8,6 +8,7 @@ use deadpool_postgres::Pool;
 use lua::Redis;
 use metrics_exporter_prometheus::PrometheusHandle;
 use process::health::Health;
+use tokio::sync::Semaphore;
 
 use crate::admin::overview::{self, Overview};
 use crate::admin::totals::SaleEditor;
@@ -44,6 +45,8 @@ pub struct Gateway {
     pub order_statuses: OrderStatusLoader,
     /// Produces to the log.
     pub hand_off: Arc<HandOff>,
+    /// The permits to look for the first answer of requests that the terms would refuse.
+    pub first_answers: Semaphore,
     /// The lag of settlement beyond which new orders are refused.
     pub lag_max: Duration,
     /// The key of the payment provider's signatures. Without it no callback is accepted.
@@ -78,6 +81,7 @@ impl Gateway {
         OrderPath {
             orders: self.orders(),
             queues: &self.sale_queues,
+            first_answers: &self.first_answers,
             lag_max: self.lag_max,
             sold_out: &self.sold_out,
             in_flight: &self.in_flight,

@@ -215,6 +215,14 @@ async fn while_redis_hangs_orders_are_refused_at_once_and_reads_come_from_postgr
         timing.assert_within(Duration::from_millis(500), "refused at once");
         refused += 1;
     }
+    // What no sale accepts is refused from memory; what only the present terms refuse might be an order that exists.
+    let mut body = order_body(&[("A", 0)]);
+    let (refused, timing) = timed(&client, client.order(&sale, "strange", "k", &body)).await;
+    assert_eq!((refused.status.as_u16(), refused.code()), (422, "invalid_order"), "{refused:?}");
+    timing.assert_within(Duration::from_millis(500), "refused at once");
+    body = order_body(&[("Z", 1)]);
+    let unsure = client.order(&sale, "strange", "k", &body).await;
+    assert_eq!(unsure.status, 503, "{unsure:?}");
     let shown = client.get("c", &format!("/v1/sales/{sale}")).await;
     assert_eq!(
         (shown.status.as_u16(), &shown.body["items"][0]["remaining"]),

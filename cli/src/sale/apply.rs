@@ -38,7 +38,6 @@ pub(super) async fn apply(
         (Some(_), true) => "unchanged",
     };
     if !dry_run && (stored.is_none() || !changes.is_empty()) {
-        // Terms consist of names, numbers and texts, which always serialize.
         let body = wire::encode_value(&wanted.terms);
         let path = ["admin", "v1", "sales", wanted.sale.as_str()];
         let (status, _) = api.send(Call::new(Method::PUT, &path, Idempotency::Idempotent).body(body)).await?;

@@ -38,7 +38,6 @@ pub(super) fn between(before: Option<&SaleTerms>, after: &SaleTerms) -> Vec<Chan
 
 fn fields(terms: &SaleTerms) -> BTreeMap<String, Value> {
     let mut all = BTreeMap::new();
-    // Terms consist of names, numbers and texts, which always serialize.
     flatten("", wire::encode_value(terms), &mut all);
     all
 }

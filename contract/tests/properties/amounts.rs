@@ -99,7 +99,7 @@ proptest! {
                 prop_assert_eq!(lines, wanted);
             }
             // The request is valid, so only its sum can be refused.
-            Err(OrderRefusal::Invalid(why)) => {
+            Err(OrderRefusal::NotAllowed(why)) => {
                 prop_assert!(why.contains("too large"), "{}", why);
                 prop_assert_eq!(expected, None);
             }

@@ -182,7 +182,8 @@ fn place(operation: Operation<'_>) -> Operation<'_> {
             "Reserves the units of all lines, or of none. 202 means that the order is recorded: it exists, whatever \
              fails afterwards. After no response, or 503, repeat the request with the same key. A refusal has no \
              effect: the same key may be used again. The precedence of refusals is that of the checks: identity, sale, \
-             form, values, then state, limit and stock.",
+             form, values that no sale allows; then, for a key that was not accepted before, values that the present \
+             terms refuse, state, limit and stock.",
         )
         .idempotent("sale and customer")
         .reads::<OrderRequest>(BYTES_MAX, order_examples())

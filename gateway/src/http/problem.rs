@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use contract::lifecycle::Language;
+use contract::order::OrderRefusal;
 use contract::problem::Code;
 use hyper::StatusCode;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -84,6 +85,23 @@ pub fn unrouted(code: Code, language: Language, allow: impl FnOnce() -> String) 
 impl From<Code> for Problem {
     fn from(code: Code) -> Self {
         Self { code, detail: None, members: Map::new() }
+    }
+}
+
+impl From<OrderRefusal> for Problem {
+    fn from(refusal: OrderRefusal) -> Self {
+        let detail = refusal.to_string();
+        match refusal {
+            OrderRefusal::Invalid(_) | OrderRefusal::NotAllowed(_) => {
+                Self::because(Code::InvalidOrder, detail)
+            }
+            OrderRefusal::UnknownSku(sku) => {
+                Self::because(Code::UnknownSku, detail).with("sku", sku.as_str())
+            }
+            OrderRefusal::TotalMismatch { total } => {
+                Self::because(Code::TotalMismatch, detail).with("total", total)
+            }
+        }
     }
 }
 

@@ -10,6 +10,10 @@ use crate::http::problem::Problem;
 use crate::read::order_lookup::OrderLookup;
 use crate::sales::sale_view::SaleView;
 
+/// The number of requests at once for which a first answer is looked for. Requests that no sale accepts must not take
+/// Redis from the others.
+pub(crate) const LOOKUPS_MAX: usize = 64;
+
 /// What identifies a request, whatever the terms under which it is judged.
 #[derive(Clone, Copy)]
 pub(crate) struct RequestIdentity<'a> {

@@ -21,7 +21,7 @@ pub mod accepted_response;
 mod acknowledged_outbox;
 pub mod backpressure;
 mod batch;
-mod first_answer;
+pub(crate) mod first_answer;
 pub mod hand_off;
 pub mod in_flight;
 pub mod job;

@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use hyper::header::HeaderValue;
 use lua::reserve::Candidate;
 use process::walltime;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::http::authenticate::{self, Customer};
 use crate::http::problem::Problem;
@@ -46,6 +46,8 @@ pub struct OrderPath<'a> {
     pub orders: OrderLookup<'a>,
     /// The sales' queues and stock caches.
     pub queues: &'a SaleQueues,
+    /// The permits to look for a first answer, which costs Redis a call that is not batched.
+    pub first_answers: &'a Semaphore,
     /// The lag of settlement beyond which new orders are refused.
     pub lag_max: Duration,
     /// The cached refusals.
@@ -111,11 +113,14 @@ async fn place_under(
     let Buyer { customer: Customer { id: customer, email }, key, request, digest } = buyer;
     let priced = match price(request, &view.publication.terms) {
         Ok(priced) => priced,
-        Err(refusal) => {
+        Err(refusal) if refusal.depends_on_terms() => {
             let request = RequestIdentity { customer, key, digest };
-            let first = first_answer::find(path.orders, view, request, refusal).await?;
+            let busy = |_| shed(Code::Overloaded, Code::Overloaded.as_str());
+            let _permit = path.first_answers.try_acquire().map_err(busy)?;
+            let first = first_answer::find(path.orders, view, request, refusal.into()).await?;
             return Ok(Some(replayed(view, &first, context.language)));
         }
+        Err(refusal) => return Err(refusal.into()),
     };
 
     if !view.publication.ready {

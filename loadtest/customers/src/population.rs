@@ -208,7 +208,7 @@ mod tests {
             let code = match parsed {
                 Err(_) => Some(Code::MalformedRequest),
                 Ok(order) => match order.price(&terms) {
-                    Err(OrderRefusal::Invalid(_)) => Some(Code::InvalidOrder),
+                    Err(OrderRefusal::Invalid(_) | OrderRefusal::NotAllowed(_)) => Some(Code::InvalidOrder),
                     Err(OrderRefusal::UnknownSku(_)) => Some(Code::UnknownSku),
                     Err(OrderRefusal::TotalMismatch { .. }) => Some(Code::TotalMismatch),
                     Ok(_) => None,

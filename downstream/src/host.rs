@@ -15,6 +15,7 @@ use process::backoff::retry;
 use process::health::{self, Health};
 use process::postgres::{DatabaseError, PoolError};
 use process::settings::Services;
+use process::supervisor::{Supervisor, TaskEnded};
 use process::{shutdown, telemetry};
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -48,15 +49,21 @@ pub struct Host {
     pub health: Health,
     /// Cancelled at shutdown.
     pub stop: CancellationToken,
-    /// The tasks that shutdown waits for.
-    pub tasks: TaskTracker,
+    tasks: TaskTracker,
+    supervisor: Supervisor,
     metrics: PrometheusHandle,
 }
 
 impl Host {
     /// Creates the environment. Nothing runs yet.
     pub fn new(services: Services, metrics: PrometheusHandle, stop: CancellationToken) -> Self {
-        Self { services, health: Health::default(), stop, tasks: TaskTracker::new(), metrics }
+        let supervisor = Supervisor::new(stop.clone());
+        Self { services, health: Health::default(), stop, tasks: TaskTracker::new(), supervisor, metrics }
+    }
+
+    /// Spawns a task that shutdown waits for. If it ends before the host is to stop, the host stops.
+    pub fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(self.supervisor.watch(name, work));
     }
 
     /// Serves `/metrics` and `/health/*`, and the paths for which `handler` returns a response.
@@ -69,7 +76,7 @@ impl Host {
         let listener = bound.map_err(|source| ListenError { address, source })?;
         let address = listener.local_addr().unwrap_or(address);
         tracing::info!(%address, "listening for HTTP requests");
-        self.tasks.spawn(telemetry::upkeep(self.metrics.clone(), self.stop.clone()));
+        self.spawn("upkeep of metrics", telemetry::upkeep(self.metrics.clone(), self.stop.clone()));
         let (health, metrics) = (self.health.clone(), self.metrics.clone());
         let respond = move |request: Request<Incoming>| {
             let response = health::respond(request.uri().path(), &health, &metrics);
@@ -81,7 +88,7 @@ impl Host {
                 }
             }
         };
-        self.tasks.spawn(process::http::serve(listener, CONNECTIONS_MAX, respond, self.stop.clone()));
+        self.spawn("listener", process::http::serve(listener, CONNECTIONS_MAX, respond, self.stop.clone()));
         Ok(address)
     }
 
@@ -91,7 +98,7 @@ impl Host {
         let pool = process::postgres::pool(url, size, application, OPTIONS)?;
         self.health.declare("postgres", true);
         let (checked, health, stop) = (pool.clone(), self.health.clone(), self.stop.clone());
-        self.tasks.spawn(async move {
+        self.spawn("check Postgres", async move {
             let ping = || process::postgres::ping(&checked);
             health.probe_until_stopped("postgres", CHECK_EVERY, &stop, ping).await;
         });
@@ -109,10 +116,11 @@ impl Host {
         retry("waiting for the schema", &self.stop, attempt).await
     }
 
-    /// Waits for the running tasks, for a limited time.
-    pub async fn finish(self) {
+    /// Waits for the running tasks, for a limited time. Fails if a task has ended before the host was to stop.
+    pub async fn finish(self) -> Result<(), TaskEnded> {
         self.tasks.close();
         shutdown::finish("running tasks", FINISH, self.tasks.wait()).await;
+        self.supervisor.result()
     }
 }
 

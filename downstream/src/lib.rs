@@ -23,6 +23,7 @@ pub mod settings;
 pub mod tls;
 
 use metrics_exporter_prometheus::PrometheusHandle;
+use process::supervisor::TaskEnded;
 use tokio_util::sync::CancellationToken;
 
 use group::GroupError;
@@ -39,6 +40,9 @@ pub enum RunError {
     /// The provider cannot run.
     #[error(transparent)]
     Provider(#[from] ProviderRunError),
+    /// A task has ended, and the component had to stop.
+    #[error(transparent)]
+    TaskEnded(#[from] TaskEnded),
 }
 
 /// Runs one component until `shutdown`, and returns when its running tasks are finished.
@@ -55,7 +59,7 @@ pub async fn run(
         Component::Payments(own) => payments::run(&host, own).await?,
         Component::Provider(own) => provider::run(&host, own).await?,
     }
-    host.finish().await;
+    host.finish().await?;
     tracing::info!("the component has stopped");
     Ok(())
 }

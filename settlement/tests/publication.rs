@@ -330,3 +330,23 @@ async fn a_sale_of_which_the_topic_has_a_later_version_than_postgres_is_raised_a
         })
         .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_events_of_a_partition_do_not_wait_for_one_that_cannot_be_published() {
+    let bench = Bench::start(1).await;
+    let (stuck, epoch) = bench.open(0, None, &[("A", Some(10))]).await;
+    let (other, other_epoch) = bench.open(1, None, &[("A", Some(10))]).await;
+    let holder = bench.system.database().await;
+    holder.batch_execute("BEGIN; SELECT FROM publish_cursor WHERE partition = 0 FOR UPDATE").await.unwrap();
+    let unpublished = "SELECT count(*) FROM order_event e JOIN publish_cursor p ON p.partition = e.partition \
+                       JOIN customer_order o USING (order_id) WHERE o.sale_id = $1 AND e.seq >= p.next_seq";
+    for (partition, sale, epoch) in [(0, &stuck, epoch), (1, &other, other_epoch)] {
+        let record = acceptance(sale, epoch, 1, &[order(sale, "c", &[("A", 1)])]);
+        bench.write(partition, sale, &record).await;
+        bench.until_orders(sale, 1).await;
+    }
+    until("the other partition is published", async || bench.number(unpublished, &other).await == 0).await;
+    assert_eq!(bench.number(unpublished, &stuck).await, 1, "the lock is still held");
+    holder.batch_execute("ROLLBACK").await.unwrap();
+    until("the partition is published", async || bench.number(unpublished, &stuck).await == 0).await;
+}

@@ -51,7 +51,7 @@ pub async fn run(host: &Host, settings: AnalyticsSettings) -> Result<(), GroupEr
             .await
     };
     if ready.await.is_some() {
-        host.tasks.spawn(sell_out::run(host.clone(), pool.clone()));
+        host.spawn("sell-out", sell_out::run(host.clone(), pool.clone()));
         let (host, runtime) = (host.clone(), Handle::current());
         let work = move || consumer::consume(&host, &settings, &pool, &producer, &runtime);
         group::run_consumer_thread(work).await?;

@@ -85,13 +85,13 @@ pub async fn run(host: &Host, settings: PaymentsSettings) -> Result<(), GroupErr
     let log = host.services.topic(ORDERS.name);
     let worker = Arc::new(PaymentWorker::new(pool.clone(), provider.clone(), producer, log));
     let (sweep_host, sweep_worker, schedule) = (host.clone(), worker.clone(), settings.sweep_schedule());
-    host.tasks.spawn(async move {
+    host.spawn("sweep", async move {
         if sweep_host.wait_for_schema(&pool, &["payment"]).await.is_some() {
             sweep::run(pool, sweep_worker, schedule, sweep_host.stop.clone()).await;
         }
     });
     let stop = host.stop.clone();
-    host.tasks.spawn(async move {
+    host.spawn("probe the provider", async move {
         let mut ticks = tokio::time::interval(PROBE_EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {

@@ -177,7 +177,7 @@ impl Started {
         self.host.stop.cancel();
         let task = self.task.take().expect("a group is stopped once");
         tokio::time::timeout(testkit::wait::PATIENCE, task).await.expect("in time").expect("no panic");
-        self.host.clone().finish().await;
+        self.host.clone().finish().await.expect("no task has ended before");
     }
 
     /// Returns the group's metrics.

@@ -48,12 +48,7 @@ impl LagGauges {
         self.seconds.set(if is_behind { age_seconds(measurement.settled_until) } else { 0.0 });
     }
 
-    fn clear(&self) {
-        self.records.set(0.0);
-        self.seconds.set(0.0);
-    }
-
-    /// The partition cannot be measured: any number would be wrong.
+    /// The partition cannot be measured, or belongs to another process now: any number would be wrong.
     fn set_unknown(&self) {
         self.records.set(f64::NAN);
         self.seconds.set(f64::NAN);
@@ -113,7 +108,7 @@ fn consumer_config(brokers: &str) -> ClientConfig {
 fn measure_owned(context: &Context, measurer: &mut Measurer, gauges: &mut BTreeMap<i32, LagGauges>) -> bool {
     let owned = context.ownership.current();
     for (_, former) in gauges.iter().filter(|(partition, _)| !owned.contains(partition)) {
-        former.clear();
+        former.set_unknown();
     }
     if owned.is_empty() {
         let responded = measurer.consumer.fetch_metadata(Some(&measurer.topic), TIMEOUT);

@@ -2,7 +2,7 @@
 //! once, in order per key, each event with an id of its own that is the same in every delivery. It follows the settle
 //! loop and never blocks it: it has its own task, connection and producer.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use contract::topics::{INVENTORY_EVENTS, ORDER_EVENTS, ORDERS};
@@ -74,6 +74,7 @@ pub async fn run(context: Context, producer: Producer, mut committed: CommittedE
         order_topic: context.topic(&ORDER_EVENTS),
         inventory_topic: context.topic(&INVENTORY_EVENTS),
         partitions: BTreeMap::new(),
+        failing: BTreeSet::new(),
     };
     let mut backoff = Backoff::default();
     while !stop.is_cancelled() {
@@ -123,6 +124,8 @@ struct EventPublisher {
     order_topic: String,
     inventory_topic: String,
     partitions: BTreeMap<i32, Partition>,
+    /// The partitions that failed the last time. They come last.
+    failing: BTreeSet<i32>,
 }
 
 impl EventPublisher {
@@ -156,7 +159,13 @@ impl EventPublisher {
 
     /// Publishes all new events of these partitions.
     async fn publish(&mut self, owned: &[i32], stop: &CancellationToken) -> Result<(), PublishEventsError> {
-        self.partitions.retain(|partition, _| owned.contains(partition));
+        self.partitions.retain(|partition, _| {
+            let is_owned = owned.contains(partition);
+            if !is_owned {
+                UNPUBLISHED.with([partition.to_string()]).set(0.0);
+            }
+            is_owned
+        });
         if owned.is_empty() {
             return Ok(());
         }
@@ -164,22 +173,30 @@ impl EventPublisher {
             Some(client) => client,
             None => self.pool.get().await.map_err(DatabaseError::from)?,
         };
-        // One turn each: a partition with many events must not delay the others.
+        // One turn each: a partition with many events, or one that fails, must not hold up the others.
         let mut busy: Vec<i32> = owned.to_vec();
+        busy.sort_by_key(|partition| self.failing.contains(partition));
+        self.failing.clear();
+        let mut result = Ok(());
         while !busy.is_empty() && !stop.is_cancelled() {
             for partition in std::mem::take(&mut busy) {
                 let mut state = self.partitions.remove(&partition).unwrap_or_default();
-                let has_more = self.publish_next(&client, partition, &mut state).await?;
-                let unpublished = state.next.map_or(0, |next| (state.settled_seq - next).max(0));
-                UNPUBLISHED.with([partition.to_string()]).set(unpublished as f64);
-                self.partitions.insert(partition, state);
-                if has_more {
-                    busy.push(partition);
+                match self.publish_next(&client, partition, &mut state).await {
+                    Ok(has_more) => {
+                        let unpublished = state.next.map_or(0, |next| (state.settled_seq - next).max(0));
+                        UNPUBLISHED.with([partition.to_string()]).set(unpublished as f64);
+                        self.partitions.insert(partition, state);
+                        busy.extend(has_more.then_some(partition));
+                    }
+                    Err(error) => {
+                        self.failing.insert(partition);
+                        result = result.and(Err(error));
+                    }
                 }
             }
         }
         self.client = Some(client);
-        Ok(())
+        result
     }
 
     /// Publishes the next events of a partition. Returns false if there are none.

@@ -45,7 +45,7 @@ pub struct Gateway {
     pub order_statuses: OrderStatusLoader,
     /// Produces to the log.
     pub hand_off: Arc<HandOff>,
-    /// The permits to look for the first answer of requests that the terms would refuse.
+    /// The permits to search for the first answer of requests that the terms would refuse.
     pub first_answers: Semaphore,
     /// The lag of settlement beyond which new orders are refused.
     pub lag_max: Duration,

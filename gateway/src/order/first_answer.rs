@@ -10,7 +10,7 @@ use crate::http::problem::Problem;
 use crate::read::order_lookup::OrderLookup;
 use crate::sales::sale_view::SaleView;
 
-/// The number of requests at once for which a first answer is looked for. Requests that no sale accepts must not take
+/// The number of requests at once whose first answers are searched. Requests that no sale accepts must not take
 /// Redis from the others.
 pub(crate) const LOOKUPS_MAX: usize = 64;
 

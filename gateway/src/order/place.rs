@@ -46,7 +46,7 @@ pub struct OrderPath<'a> {
     pub orders: OrderLookup<'a>,
     /// The sales' queues and stock caches.
     pub queues: &'a SaleQueues,
-    /// The permits to look for a first answer, which costs Redis a call that is not batched.
+    /// The permits to search for a first answer, which costs Redis a call that is not batched.
     pub first_answers: &'a Semaphore,
     /// The lag of settlement beyond which new orders are refused.
     pub lag_max: Duration,
